@@ -1,0 +1,237 @@
+"""What a training sampler sees of a data set: targets with boxes over time, and frames on demand.
+
+Every data set, of video or of still images, is a list of *sequences*. A sequence is one target: its box in each of N
+frames and whether it can be seen there. An annotated object of a still image is a sequence with N = 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ebm_common.errors import UserError
+from ltr.data.image_loader import read_image
+
+VAL_FRACTION = 0.1
+"""Share of the images or sequences that a split by hash keeps for validation."""
+
+_CACHED_SEQUENCES = 64
+
+
+class DatasetError(UserError):
+    """A data set on disk is absent, incomplete or damaged. The message names the file, and the line if there is one."""
+
+
+@dataclass(frozen=True)
+class SequenceInfo:
+    """One target over its N frames. The arrays may be shared by callers: do not write into them.
+
+    Attributes:
+        boxes: float32 (N, 4), x, y, w, h in pixels, as annotated.
+        visible: bool (N,), False where the target is absent, fully occluded, out of view, or has no area.
+        is_video: whether the frames are of one video; False for an object of a still image (N = 1).
+    """
+
+    boxes: np.ndarray
+    visible: np.ndarray
+    is_video: bool
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class VideoDataset(ABC):
+    """A list of targets, their boxes, and their frames read on demand.
+
+    Instances hold names and numbers only, no open file and no image, so they are cheap to send to data loader workers.
+
+    Args:
+        name: short name, used in messages and statistics.
+        weights: float (number of sequences,), how often to draw each sequence relative to the others; all ones if None.
+    """
+
+    def __init__(self, name: str, weights: np.ndarray | None = None):
+        self.name = name
+        self._weights = weights
+        self._cache: OrderedDict[int, SequenceInfo] = OrderedDict()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of sequences."""
+
+    @abstractmethod
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        """Read the annotation of a sequence; `index` is within range."""
+
+    @abstractmethod
+    def _frame_path(self, index: int, frame: int) -> Path:
+        """The image file of a frame; `index` and `frame` are not negative."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 (number of sequences,): how often to draw each sequence relative to the others."""
+        return np.ones(len(self)) if self._weights is None else self._weights
+
+    def sequence(self, index: int) -> SequenceInfo:
+        """The target's boxes and visibility; annotation files are read here and the last few are kept.
+
+        Raises:
+            IndexError: no such sequence.
+            DatasetError: its annotation is missing or damaged.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} sequences, there is no sequence {index}")
+        if index not in self._cache:
+            self._cache[index] = self._read_sequence(index)
+            if len(self._cache) > _CACHED_SEQUENCES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(index)
+        return self._cache[index]
+
+    def frames(self, index: int, ids: Sequence[int]) -> list[np.ndarray]:
+        """Images of a sequence, each uint8 RGB (H, W, 3), in the order of `ids`.
+
+        Args:
+            index: sequence, 0 <= index < len(self).
+            ids: frame numbers in the sequence, counted from 0.
+
+        Raises:
+            IndexError: no such sequence or frame.
+            ImageReadError: an image file is missing or damaged.
+        """
+        length = len(self.sequence(index))
+        for frame in ids:
+            if not 0 <= frame < length:
+                raise IndexError(f"sequence {index} of {self.name} has {length} frames, there is no frame {frame}")
+        return [read_image(self._frame_path(index, frame)) for frame in ids]
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_cache": OrderedDict()}  # workers read what they need themselves
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} sequences)"
+
+
+def video_info(boxes: np.ndarray, hidden: np.ndarray | bool = False) -> SequenceInfo:
+    """A video target from its boxes (N, 4) and where it is hidden, bool (N,). Visible also requires w > 0 and h > 0."""
+    visible = (boxes[:, 2] > 0) & (boxes[:, 3] > 0) & ~np.asarray(hidden, bool)
+    return SequenceInfo(boxes.astype(np.float32), visible, is_video=True)
+
+
+def hash_split(keys: Iterable[str], split: str | None) -> set[str]:
+    """The part of a set of names that a split keeps, chosen by the names alone: the same on every machine and run.
+
+    Args:
+        keys: names of sequences or images.
+        split: 'val' for a tenth of them, at least one (those of smallest hash); 'train' for the rest; None for all.
+    """
+    if split not in ("train", "val", None):
+        raise ValueError(f"split must be 'train', 'val' or None, not {split!r}")
+    ordered = sorted(set(keys), key=lambda key: hashlib.blake2b(key.encode()).digest())
+    if split is None:
+        return set(ordered)
+    count = max(1, round(VAL_FRACTION * len(ordered)))
+    return set(ordered[:count] if split == "val" else ordered[count:])
+
+
+def dataset_root(root: str | Path, setting: str, expected: str) -> Path:
+    """`root` as a Path, if it is a folder.
+
+    Args:
+        root: folder of the data set.
+        setting: name of the path setting that it comes from, for the message ('lasot', 'got10k', ...).
+        expected: what a right folder contains, for the message.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder; the path '{setting}' must be the folder that holds {expected}")
+    return root
+
+
+def read_lines(path: Path, setting: str) -> list[str]:
+    """Lines of a text file of a data set, without trailing blank lines.
+
+    Raises:
+        DatasetError: missing, not readable or not text; names the file and the path setting.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing (looked for under the path '{setting}')") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def read_boxes(path: Path, setting: str) -> np.ndarray:
+    """Boxes of a ground-truth file: four numbers a line, separated by commas or blanks. float64 (N, 4).
+
+    Raises:
+        DatasetError: the file is missing or empty, or a line is not four finite numbers; names file and line.
+    """
+    lines = read_lines(path, setting)
+    if not lines:
+        raise DatasetError(f"{path} is empty, it should hold one box a line")
+    boxes = np.empty((len(lines), 4))
+    for number, line in enumerate(lines):
+        try:
+            # through a tuple of four, because numpy would spread a single number over the row
+            x, y, w, h = (float(value) for value in line.replace(",", " ").split())
+            boxes[number] = x, y, w, h
+        except ValueError:
+            boxes[number] = np.nan
+        if not np.isfinite(boxes[number]).all():
+            raise DatasetError(f"{path}, line {number + 1}: expected a box of four numbers x, y, w, h, found {line!r}")
+    return boxes
+
+
+def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
+    """Whole numbers of a label file, one for each frame, separated by commas, blanks or line ends. int64 (length,).
+
+    Raises:
+        DatasetError: missing, not whole numbers, or not `length` of them; names file and line.
+    """
+    values = []
+    for number, line in enumerate(read_lines(path, setting), start=1):
+        try:
+            values += [int(value) for value in line.replace(",", " ").split()]
+        except ValueError:
+            raise DatasetError(f"{path}, line {number}: expected whole numbers, found {line[:60]!r}") from None
+    if len(values) != length:
+        raise DatasetError(f"{path} has {len(values)} values, its sequence has {length} boxes")
+    return np.array(values, dtype=np.int64)
+
+
+def check_frame_count(annotation: Path, length: int, folder: Path, suffix: str = ".jpg") -> None:
+    """Require that a folder holds as many frames as the annotation has lines.
+
+    Raises:
+        DatasetError: no such folder, or the counts differ; names both.
+    """
+    try:
+        frames = sum(name.lower().endswith(suffix) for name in os.listdir(folder))
+    except OSError:
+        raise DatasetError(f"{folder} is not a readable folder; it should hold the frames of {annotation}") from None
+    if frames != length:
+        raise DatasetError(f"{annotation} has {length} lines, but {folder} holds {frames} {suffix} frames")
+
+
+def read_names(path: str | Path, setting: str) -> list[str]:
+    """Names of a list file, one a line, blank lines skipped.
+
+    Raises:
+        DatasetError: the file is missing or names nothing.
+    """
+    names = [line.strip() for line in read_lines(Path(path), setting) if line.strip()]
+    if not names:
+        raise DatasetError(f"{path} names no sequence")
+    return names

@@ -1,0 +1,178 @@
+"""Images and video frames listed in one index file: the simplest way to train on data of one's own.
+
+    root/
+        index.jsonl
+        cards/00000.jpg
+        bmx/run1/00001.jpg
+        ...
+
+`index.jsonl` holds one JSON object a line, one for each image::
+
+    {"file": "cards/00000.jpg", "set": "cards", "boxes": [[33.0, 84.0, 77.0, 45.0], [193.5, 117.0, 126.5, 96.0]]}
+    {"file": "bmx/run1/00001.jpg", "set": "bmx", "sequence": "run1", "frame": 1, "boxes": [[298.0, 67.4, 27.5, 59.3]]}
+
+`file` is relative to the root and may leave it by `..`; `boxes` are x, y, w, h in pixels of the stored image; other
+keys are ignored. Rows without `sequence` are still images: each of their boxes is a target of its own. Rows that share
+`set` and `sequence` are frames of one video: its target is the first box of each row, in the order of `frame`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset, dataset_root, hash_split, read_lines
+
+_KINDS = ("stills", "video", "both")
+
+
+class ImageFolder(VideoDataset):
+    """Targets of an indexed folder of images; the module's docstring shows the layout.
+
+    Args:
+        root: folder of the index.
+        index: name of the index file.
+        set_weights: factor on how often targets of a set are drawn, by its name in the index; 1 for the others, 0 to
+            leave a set out. For sets whose boxes are loose or numerous.
+        split: 'val' for a fixed tenth of the images and a tenth of the videos, 'train' for the rest, None for all. The
+            choice depends on the names alone, and all boxes of an image are on the same side.
+        kinds: 'stills', 'video' or 'both'.
+        min_side: stills with a shorter box side, in pixels, are left out; in videos the target counts as not visible.
+
+    Raises:
+        DatasetError: the index is missing or malformed, names an image that does not exist, or nothing of it is left.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        index: str = "index.jsonl",
+        set_weights: Mapping[str, float] | None = None,
+        split: str | None = None,
+        kinds: str = "both",
+        min_side: float = 4.0,
+    ):
+        if kinds not in _KINDS:
+            raise ValueError(f"kinds must be one of {', '.join(_KINDS)}, not {kinds!r}")
+        self.root = dataset_root(root, "image_folder", f"{index} and the images that it lists")
+        self.min_side = min_side
+        rows = _read_index(self.root / index)
+
+        stills = [row for row in rows if "sequence" not in row and kinds != "video"]
+        videos = defaultdict(list)
+        for row in rows:
+            if "sequence" in row and kinds != "stills":
+                videos[f"{row['set']}/{row['sequence']}"].append(row)
+        kept_stills = hash_split((row["file"] for row in stills), split)
+        kept_videos = hash_split(videos, split)
+
+        files: list[str] = []  # one for each used row
+        row_of_frame, boxes, starts, is_video, sets = [], [], [0], [], []
+        for row in stills:
+            if row["file"] not in kept_stills:
+                continue
+            files.append(row["file"])
+            for box in row["boxes"]:
+                if min(box[2:]) >= min_side:
+                    row_of_frame.append(len(files) - 1)
+                    boxes.append(box)
+                    starts.append(len(boxes))
+                    is_video.append(False)
+                    sets.append(row["set"])
+        for name, members in videos.items():
+            if name not in kept_videos:
+                continue
+            for row in sorted(members, key=lambda row: row["frame"]):
+                row_of_frame.append(len(files))
+                files.append(row["file"])
+                boxes.append(row["boxes"][0] if row["boxes"] else [0.0] * 4)
+            starts.append(len(boxes))
+            is_video.append(True)
+            sets.append(members[0]["set"])
+        if not sets:
+            raise DatasetError(f"{self.root / index} holds no target of kinds={kinds!r}, split={split!r}")
+
+        self.sets: list[str] = sets
+        """Name of the set of each sequence."""
+        self._files = files
+        self._row_of_frame = np.array(row_of_frame, np.int64)
+        self._boxes = np.array(boxes, np.float32)
+        self._starts = np.array(starts, np.int64)  # sequence i: frames starts[i] .. starts[i + 1] - 1
+        self._is_video = np.array(is_video)
+        super().__init__("image_folder", _weights(sets, set_weights, {row["set"] for row in rows}, self.root / index))
+
+    def __len__(self) -> int:
+        return len(self.sets)
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        boxes = self._boxes[self._starts[index] : self._starts[index + 1]]
+        return SequenceInfo(boxes, boxes[:, 2:].min(axis=1) >= self.min_side, bool(self._is_video[index]))
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        return self.root / self._files[self._row_of_frame[self._starts[index] + frame]]
+
+
+def _read_index(path: Path) -> list[dict]:
+    rows = []
+    frames_seen = set()
+    for number, line in enumerate(read_lines(path, "image_folder"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DatasetError(f"{path}, line {number}: not a JSON object ({error.msg})") from None
+        problem = _problem(row)
+        if not problem and "sequence" in row:
+            key = (row["set"], row["sequence"], row["frame"])
+            problem = f"frame {row['frame']} of {row['set']}/{row['sequence']} is listed twice" * (key in frames_seen)
+            frames_seen.add(key)
+        if not problem and not (path.parent / row["file"]).is_file():
+            problem = f"the image {path.parent / row['file']} does not exist"
+        if problem:
+            raise DatasetError(f"{path}, line {number}: {problem}")
+        rows.append(row)
+    return rows
+
+
+def _problem(row: object) -> str:
+    """What is wrong with a row of the index; empty if nothing is."""
+    if not isinstance(row, dict):
+        return "not a JSON object"
+    for key in ("file", "set"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            return f"'{key}' must be a non-empty text"
+    if not isinstance(row.get("boxes"), list):
+        return "'boxes' must be a list of boxes [x, y, w, h]"
+    for box in row["boxes"]:
+        # bool is an int for Python; NaN and Infinity are numbers for its JSON reader
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in box)
+        ):
+            return f"a box must be four finite numbers [x, y, w, h], not {box!r}"
+    if "sequence" in row and (not isinstance(row["sequence"], str) or not isinstance(row.get("frame"), int)):
+        return "a row with 'sequence' needs a text there and a whole number 'frame'"
+    return ""
+
+
+def _weights(
+    sets: list[str], set_weights: Mapping[str, float] | None, known: set[str], index: Path
+) -> np.ndarray | None:
+    if not set_weights:
+        return None
+    for name, weight in set_weights.items():
+        if name not in known:
+            raise DatasetError(f"set_weights names {name!r}, {index} has only {', '.join(sorted(known))}")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise DatasetError(f"set_weights: the weight of {name!r} must be a number >= 0, not {weight}")
+    weights = np.array([set_weights.get(name, 1.0) for name in sets], np.float64)
+    if not weights.any():
+        raise DatasetError(f"set_weights leaves no target of {index}: every weight is 0")
+    return weights
