@@ -1,0 +1,204 @@
+"""Prediction: climbing the energy from a first guess (Section 3.3, Algorithms S1 and S2).
+
+The three ways share one contract.
+
+- ``energy(y) -> f`` takes candidates (B, M, D) to energies (B, M), higher is better, and each f depends on its own
+  candidate only. Then one backward pass of the sum gives every candidate its gradient, and each is refined as if alone.
+- ``step`` is the step-length lambda: a number, a tensor broadcast against y (so (D,) has one value for each dimension,
+  as position and size of a box), or a function of the current y that returns one. ATOM's own refinement, in pixels,
+  scales with the size of the box: ``step=lambda y: y[..., [2, 3, 2, 3]]``.
+- A candidate whose step is not finite (f not differentiable there, an overflow) stays where it is; the others go on.
+- It works under `torch.no_grad` and `torch.inference_mode`. (Features that `energy` holds must not be inference
+  tensors themselves: PyTorch cannot differentiate through those.) No gradient reaches the parameters, and the result
+  carries no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["RefinementResult", "ascend", "ascend_backtracking", "ascend_early_stop"]
+
+# The functions below leave inference mode (a tensor made in it can never require a gradient; a clone outside can), and
+# leave it first, because leaving it turns gradients on.
+
+Energy = Callable[[Tensor], Tensor]
+Step = float | Tensor | Callable[[Tensor], Tensor]
+
+
+class RefinementResult(NamedTuple):
+    """Refined candidates y, (B, M, D), and their energies f, (B, M)."""
+
+    y: Tensor
+    f: Tensor
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bool = True) -> RefinementResult:
+    """Plain gradient ascent, ``num_iter`` times ``y <- y + step * grad f(y)``, as in ATOM (Appendix D.2).
+
+    Nothing checks that f grows.
+
+    Args:
+        energy: (B, M, D) -> (B, M).
+        y: (B, M, D) first guesses.
+        step: see the module.
+        num_iter: T >= 0. The paper has 5 for ATOM, 10 for ATOM* and EBM.
+        score_final: True gives f of the returned y, for one more forward pass. False gives f of the candidates before
+            their last step, which is what PyTracking ranks boxes by (and, with T = 0, f of y).
+
+    Returns:
+        y and f.
+
+    Raises:
+        ValueError: negative `num_iter`, or `energy` returns another shape or nothing to differentiate.
+    """
+    _check_num_iter(num_iter)
+    y = y.detach().clone()
+    f = None
+    for _ in range(num_iter):
+        f, grad = _value_and_grad(energy, y)
+        y = _finite_or_stay(y + _step_at(step, y) * grad, y)
+    if f is None or score_final:
+        f = _value(energy, y)
+    return RefinementResult(y, f)
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def ascend_backtracking(energy: Energy, y: Tensor, step: Step, num_iter: int, decay: float) -> RefinementResult:
+    """Gradient ascent that takes only steps upwards: Algorithm S1.
+
+    Every candidate has a step-length of its own. A step is taken if f becomes strictly greater (a NaN is not), else
+    the candidate stays and its step-length is multiplied by `decay`; so no f ends below its start. Costs T + 1 forward
+    and T backward passes, half of what the algorithm as written asks for: the value and gradient of a point are
+    computed when it is tried, and kept.
+
+    Args:
+        energy: (B, M, D) -> (B, M).
+        y: (B, M, D) first guesses.
+        step: the initial lambda, see the module.
+        num_iter: T >= 0, typically 10.
+        decay: eta in (0, 1]. Detection (Appendix C.4) has 0.5 for the EBM, 0.2 for IoU-Net*, 0.1 for IoU-Net.
+
+    Returns:
+        y and f of that y.
+
+    Raises:
+        ValueError: negative `num_iter`, `decay` outside (0, 1], or `energy` returns another shape or nothing to
+            differentiate.
+    """
+    _check_num_iter(num_iter)
+    if not 0 < decay <= 1:
+        raise ValueError(f"decay must be in (0, 1], got {decay}")
+    y = y.detach().clone()
+    if num_iter == 0:
+        return RefinementResult(y, _value(energy, y))
+    f, grad = _value_and_grad(energy, y)
+    scale = torch.ones_like(y[..., :1])  # lambda = scale * step
+    for t in range(num_iter):
+        candidate = _finite_or_stay(y + scale * _step_at(step, y) * grad, y)
+        if t + 1 < num_iter:
+            new_f, new_grad = _value_and_grad(energy, candidate)
+        else:
+            new_f, new_grad = _value(energy, candidate), grad  # nobody will follow the last gradient
+        better = new_f > f
+        f = torch.where(better, new_f, f)
+        better = better[..., None]
+        y = torch.where(better, candidate, y)
+        grad = torch.where(better, new_grad, grad)
+        scale = torch.where(better, scale, decay * scale)
+    return RefinementResult(y, f)
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def ascend_early_stop(
+    energy: Energy,
+    y: Tensor,
+    step: Step,
+    num_iter: int = 5,
+    stop_threshold: float = 0.001,
+    degeneration_tolerance: float = -0.01,
+) -> RefinementResult:
+    """Gradient ascent that ends where f no longer changes or falls: Algorithm S2 (age and head pose, E.3 and F.3).
+
+    Each candidate stops by itself, after the step that changed its f by less than `stop_threshold` in size, or by less
+    than `degeneration_tolerance`: a step that lowers f is kept, and is the last. One departure: a step to a point where
+    f is NaN is not taken.
+
+    Args:
+        energy: (B, M, D) -> (B, M).
+        y: (B, M, D) first guesses.
+        step: lambda, see the module. The paper has 3 for age and 0.1 for head pose.
+        num_iter: T >= 0.
+        stop_threshold: Omega_1.
+        degeneration_tolerance: Omega_2.
+
+    Returns:
+        y and f of that y.
+
+    Raises:
+        ValueError: negative `num_iter`, or `energy` returns another shape or nothing to differentiate.
+    """
+    _check_num_iter(num_iter)
+    y = y.detach().clone()
+    if num_iter == 0:
+        return RefinementResult(y, _value(energy, y))
+    f, grad = _value_and_grad(energy, y)
+    active = torch.ones_like(f, dtype=torch.bool)
+    for t in range(num_iter):
+        candidate = _finite_or_stay(y + _step_at(step, y) * grad, y)
+        # Those that have stopped are evaluated along with the rest: `energy` knows one fixed shape.
+        candidate = torch.where(active[..., None], candidate, y)
+        last = t + 1 == num_iter
+        new_f, new_grad = (_value(energy, candidate), grad) if last else _value_and_grad(energy, candidate)
+        taken = active & ~new_f.isnan()
+        y = torch.where(taken[..., None], candidate, y)
+        grad = torch.where(taken[..., None], new_grad, grad)
+        change = new_f - f
+        f = torch.where(taken, new_f, f)
+        active = taken & ~((change.abs() < stop_threshold) | (change < degeneration_tolerance))
+        if last or not active.any():
+            break
+    return RefinementResult(y, f)
+
+
+def _check_num_iter(num_iter: int) -> None:
+    if num_iter < 0:
+        raise ValueError(f"num_iter must not be negative, got {num_iter}")
+
+
+def _value(energy: Energy, y: Tensor) -> Tensor:
+    return _checked(energy(y), y)
+
+
+def _value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        y = y.detach().requires_grad_()
+        f = _checked(energy(y), y)
+        if not f.requires_grad:
+            raise ValueError("energy must return values that can be differentiated in y: it detaches y or f")
+        (grad,) = torch.autograd.grad(f.sum(), y)
+    return f.detach(), grad
+
+
+def _checked(f: Tensor, y: Tensor) -> Tensor:
+    if f.shape != y.shape[:-1]:
+        raise ValueError(f"energy must take y (B, M, D) to f (B, M), but took {tuple(y.shape)} to {tuple(f.shape)}")
+    return f
+
+
+def _step_at(step: Step, y: Tensor) -> float | Tensor:
+    if callable(step):
+        return step(y)
+    return step.to(y.device, y.dtype) if isinstance(step, Tensor) else step
+
+
+def _finite_or_stay(candidate: Tensor, y: Tensor) -> Tensor:
+    return torch.where(candidate.isfinite().all(dim=-1, keepdim=True), candidate, y)
