@@ -1,0 +1,172 @@
+"""Score trackers and compare them.
+
+python -m pytracking.analysis --dataset_name otb
+    the table on the terminal; tables, JSON and plots in {results}/analysis/otb
+python -m pytracking.analysis table --dataset_name otb --trackers atom/ebm opencv/csrt --per_sequence
+    the table alone, here of two trackers, and one by sequence; files only with --out
+python -m pytracking.analysis plot --dataset_name otb --out figures
+    success, precision and normalised precision as PNG and PDF, and the numbers behind them
+python -m pytracking.analysis table --annotations otb_annotations --external ECO=otb_results/ECO
+    raw boxes of others, against ground truth that comes without images
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ebm_common.errors import UserError, cli_main
+from ltr.admin.environment import get_path
+from pytracking.analysis.plots import write_plots
+from pytracking.analysis.results import external_results, find_results, read_annotations
+from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
+from pytracking.analysis.tables import COLUMNS, sequence_table, tracker_table, write_tables
+
+_COMMANDS = {
+    "all": "table on the terminal; tables, JSON and plots in a folder (the default)",
+    "table": "the table on the terminal; with --out also as text, Markdown, CSV and JSON",
+    "plot": "success and precision plots as PNG and PDF, and the JSON behind them",
+}
+
+
+def _external(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, Path(folder).expanduser()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pytracking.analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{all,table,plot}")
+    for name, text in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        truth = command.add_argument_group("ground truth").add_mutually_exclusive_group()
+        truth.add_argument("--dataset_name", default="otb", help="a data set on disk (default: otb)")
+        truth.add_argument(
+            "--annotations",
+            type=Path,
+            metavar="FOLDER",
+            help="ground truth alone: a folder of {sequence}.txt, no images needed",
+        )
+        command.add_argument("--dataset_root", type=Path, help="where the data set lies (default: as configured)")
+        results = command.add_argument_group("results")
+        results.add_argument(
+            "--results", type=Path, metavar="FOLDER", help="folder of own results (default: as configured)"
+        )
+        results.add_argument(
+            "--trackers",
+            nargs="*",
+            metavar="NAME",
+            help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all found; no name: none)",
+        )
+        results.add_argument(
+            "--external",
+            nargs="+",
+            action="extend",
+            type=_external,
+            default=[],
+            metavar="NAME=FOLDER",
+            help="another tracker's raw boxes: a folder of {sequence}.txt",
+        )
+        results.add_argument(
+            "--merge_runs", action="store_true", help="average the numbered runs of a parameter, with their spread"
+        )
+        scoring = command.add_argument_group("scoring")
+        scoring.add_argument(
+            "--missing",
+            choices=("skip", "error"),
+            default="skip",
+            help="a sequence that some tracker lacks: leave it out for all and say so (default), or refuse",
+        )
+        scoring.add_argument(
+            "--exclude_invalid", action="store_true", help="leave frames without an annotated target out of the rates"
+        )
+        output = command.add_argument_group("output")
+        output.add_argument("--sort", choices=SORT_KEYS, default="auc", help="order of the trackers (default: auc)")
+        if name != "plot":
+            output.add_argument(
+                "--per_sequence",
+                action="store_true",
+                help="also a table by sequence, of the --sort metric (of one tracker: of all)",
+            )
+        where = "none" if name == "table" else "{results}/analysis/{dataset}"
+        output.add_argument("--out", type=Path, metavar="FOLDER", help=f"where files are written (default: {where})")
+    return parser
+
+
+def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[GroundTruth], list[str]]:
+    """Title and sequences of the ground truth asked for, and what to know about it."""
+    if arguments.annotations is not None:
+        if arguments.dataset_root is not None:
+            raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
+        return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
+    # Imported here, since annotation files need no reader of data sets.
+    from pytracking.evaluation.datasets import get_dataset
+
+    dataset = get_dataset(arguments.dataset_name, root=arguments.dataset_root)
+    notes = [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
+    if dataset.expected and len(dataset) < dataset.expected:
+        notes.insert(0, dataset.summary())
+    return dataset.title, list(dataset), notes
+
+
+def make_report(arguments: argparse.Namespace) -> tuple[Report, Path]:
+    """The report asked for on the command line, and where its files go by default."""
+    title, sequences, notes = read_ground_truth(arguments)
+    names = [sequence.name for sequence in sequences]
+    results = get_path("results", arguments.results)
+    if arguments.results is not None and not results.is_dir():
+        raise UserError(f"the results folder {results} does not exist")
+    # `--trackers` without a name asks for none of one's own; without the flag, for all there are.
+    found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
+    external = [external_results(name, path, names) for name, path in arguments.external]
+    if not found and not external:
+        raise UserError(
+            f"no result on {title} lies in {results}; run a tracker by pytracking/run_tracker.py, "
+            "or name a folder by --results or --external NAME=FOLDER"
+        )
+    report = score_results(
+        title,
+        sequences,
+        [*found, *external],
+        exclude_invalid=arguments.exclude_invalid,
+        merge_runs=arguments.merge_runs,
+        missing=arguments.missing,
+    )
+    report = replace(report, notes=(*notes, *report.notes))
+    name = title if arguments.annotations is not None else Path(arguments.dataset_name).name
+    return report.sorted(arguments.sort), results / "analysis" / name
+
+
+@cli_main
+def main(argv: Sequence[str] | None = None) -> None:
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv.insert(0, "all")
+    arguments = build_parser().parse_args(argv)
+    report, default_out = make_report(arguments)
+    for note in report.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if arguments.command != "plot":
+        print(tracker_table(report))
+        if arguments.per_sequence:
+            metric = arguments.sort if arguments.sort in COLUMNS else "auc"
+            print(f"\n{sequence_table(report, metric)}")
+    out = arguments.out
+    if out is None and arguments.command != "table":
+        out = default_out
+    if out is not None:
+        paths = write_tables(report, out)
+        if arguments.command != "table":
+            paths += write_plots(report, out)
+        print(f"\nwritten to {out}: {', '.join(path.name for path in paths)}")
+
+
+if __name__ == "__main__":
+    main()

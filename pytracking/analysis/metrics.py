@@ -1,0 +1,182 @@
+"""How boxes are scored: success, precision and normalised precision of one sequence, following PyTracking's rules.
+
+Boxes are float (x, y, w, h), top-left, pixels, (N, 4); prediction and ground truth share one coordinate origin. All
+functions are pure.
+
+The rules (reference: PyTracking's analysis, and the OTB protocol it comes from):
+
+* The first predicted box is the given one, so it is replaced by the annotation.
+* A predicted box of zero width or height means "not found": the box before it is used. A prediction that ends early is
+  padded with zero boxes, which overlap nothing; one that is too long is cut. Both are counted in the score.
+* A frame is invalid when its annotated width or height is not positive (or is NaN): the target is absent. Invalid
+  frames stay in the denominator. They count as failures in success and precision, and, as in PyTracking, as hits in
+  normalised precision. `exclude_invalid` leaves them out of numerator and denominator.
+* Success at threshold t is the share of frames with IoU > t (strict), so at t = 1 nobody succeeds and the ground truth
+  scored against itself has an AUC of exactly 20/21. Precision at t is the share of frames with a centre error <= t.
+* Over many sequences the curves are averaged, each sequence with the same weight, however long it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+# i * 0.05 in floating point, not i / 20: ties (an IoU of exactly 0.15, say) then fall as in PyTracking and the got10k
+# toolkit.
+OVERLAP_THRESHOLDS = np.arange(21) * 0.05
+CENTER_THRESHOLDS = np.arange(51.0)  # pixels
+NORM_CENTER_THRESHOLDS = np.arange(51) / 100.0  # in units of the annotated width and height
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Success (21,), precision (51,) and normalised precision (51,) as rates in [0, 1] at the thresholds above."""
+
+    success: np.ndarray
+    precision: np.ndarray
+    norm_precision: np.ndarray
+
+    @property
+    def auc(self) -> float:
+        """Area under the success curve: the mean of its 21 values."""
+        return float(self.success.mean())
+
+    @property
+    def op50(self) -> float:
+        """Share of frames with IoU > 0.5."""
+        return float(self.success[10])
+
+    @property
+    def op75(self) -> float:
+        """Share of frames with IoU > 0.75."""
+        return float(self.success[15])
+
+    @property
+    def precision20(self) -> float:
+        """Share of frames with a centre error of at most 20 pixels."""
+        return float(self.precision[20])
+
+    @property
+    def norm_precision20(self) -> float:
+        """Share of frames with a normalised centre error of at most 0.20."""
+        return float(self.norm_precision[20])
+
+    def scalars(self) -> dict[str, float]:
+        """The five numbers of a table row, as rates in [0, 1]."""
+        return {
+            "auc": self.auc,
+            "op50": self.op50,
+            "op75": self.op75,
+            "precision": self.precision20,
+            "norm_precision": self.norm_precision20,
+        }
+
+
+def mean_curves(curves: Sequence[Curves]) -> Curves:
+    """The pointwise mean of one or more curves, all with the same weight."""
+    return Curves(
+        success=np.mean([c.success for c in curves], axis=0),
+        precision=np.mean([c.precision for c in curves], axis=0),
+        norm_precision=np.mean([c.norm_precision for c in curves], axis=0),
+    )
+
+
+@dataclass(frozen=True)
+class SequenceScore:
+    """Curves of one sequence, and what had to be done to the prediction to get them.
+
+    `frames` are those of the ground truth, `invalid` of them without a target, `replaced` zero-size boxes took the box
+    before them, `padded` missing rows were filled with zeros, `cut` surplus rows were dropped.
+    """
+
+    curves: Curves
+    frames: int
+    invalid: int
+    replaced: int
+    padded: int
+    cut: int
+
+
+def overlap(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Intersection over union, row by row, (N, 4) x (N, 4) -> (N,) in [0, 1]; 0 where both boxes are empty."""
+    top_left = np.maximum(pred[:, :2], gt[:, :2])
+    bottom_right = np.minimum(pred[:, :2] + pred[:, 2:], gt[:, :2] + gt[:, 2:])
+    intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=1)
+    union = pred[:, 2:].prod(axis=1) + gt[:, 2:].prod(axis=1) - intersection
+    iou = np.divide(intersection, union, out=np.zeros(len(gt)), where=union > 0)
+    # (x + w) - x can exceed w by a rounding error; a perfect box must not pass the strict threshold of 1.
+    return np.clip(iou, 0.0, 1.0)
+
+
+def _center(boxes: np.ndarray) -> np.ndarray:
+    return boxes[:, :2] + 0.5 * (boxes[:, 2:] - 1.0)
+
+
+def center_error(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Distance of the box centres xy + (wh - 1) / 2 in pixels, (N, 4) x (N, 4) -> (N,)."""
+    return np.hypot(*(_center(pred) - _center(gt)).T)
+
+
+def norm_center_error(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Distance of the box centres, x divided by the annotated width and y by the annotated height, (N, 4) x (N, 4) ->
+    (N,).
+
+    Infinite where the annotated box has no area.
+    """
+    difference = _center(pred) - _center(gt)
+    scaled = np.divide(difference, gt[:, 2:], out=np.full_like(difference, np.inf), where=gt[:, 2:] > 0)
+    return np.hypot(*scaled.T)
+
+
+def valid_frames(gt: np.ndarray) -> np.ndarray:
+    """True where the annotation holds a box of positive width and height, (N, 4) -> bool (N,).
+
+    The position does not matter: a target that leaves the image on the left or at the top (x or y not positive, as in
+    OTB's Biker) is a target. With a rule on all four numbers, published scores of OTB-100 are not met in the fourth
+    digit.
+    """
+    return np.isfinite(gt).all(axis=1) & (gt[:, 2:] > 0).all(axis=1)
+
+
+def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = False) -> SequenceScore:
+    """Score the predicted boxes (M, 4) of one sequence against its annotation (N, 4), by the rules at the top of this
+    file.
+
+    Raises ValueError for a prediction that holds NaN, infinite or negative sizes (`results.read_boxes` says so with
+    file and line), and when no annotated frame is valid.
+    """
+    pred, gt = np.array(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)
+    if pred.ndim != 2 or pred.shape[1] != 4 or gt.ndim != 2 or gt.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4); the prediction is {pred.shape}, the ground truth {gt.shape}")
+    if not np.isfinite(pred).all() or (pred[:, 2:] < 0).any():
+        raise ValueError("the prediction holds a NaN, an infinite number or a negative size")
+    valid = valid_frames(gt)
+    if not valid.any():
+        raise ValueError("no frame of the ground truth holds a box")
+
+    # In PyTracking's order: a box carried forward from row 0 is the file's own row 0, and padding rows stay zero boxes.
+    zero_size = (pred[:, 2:] == 0).any(axis=1)
+    replaced = 0
+    for i in range(1, min(len(pred), len(gt))):
+        if zero_size[i]:
+            pred[i] = pred[i - 1]
+            replaced += 1
+    padded, cut = max(len(gt) - len(pred), 0), max(len(pred) - len(gt), 0)
+    pred = np.concatenate([pred[: len(gt)], np.zeros((padded, 4))])
+    pred[0] = gt[0]
+
+    present = np.where(valid[:, None], gt, 0.0)  # no NaN below; the values of invalid frames are set by rule
+    pred[~valid] = 0.0
+    iou = np.where(valid, overlap(pred, present), -1.0)
+    center = np.where(valid, center_error(pred, present), np.inf)
+    norm = np.where(valid, norm_center_error(pred, present), -1.0)
+    if exclude_invalid:
+        iou, center, norm = iou[valid], center[valid], norm[valid]
+    curves = Curves(
+        success=(iou[:, None] > OVERLAP_THRESHOLDS).mean(axis=0),
+        precision=(center[:, None] <= CENTER_THRESHOLDS).mean(axis=0),
+        norm_precision=(norm[:, None] <= NORM_CENTER_THRESHOLDS).mean(axis=0),
+    )
+    return SequenceScore(curves, frames=len(gt), invalid=int((~valid).sum()), replaced=replaced, padded=padded, cut=cut)

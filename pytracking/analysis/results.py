@@ -1,0 +1,169 @@
+"""Finding and reading what trackers left on disk: boxes, times, and annotations that come without images.
+
+Layout of own results: {results}/{tracker}/{param}[_{run:03d}]/{sequence}.txt, one x y w h per line, and
+{sequence}_time.txt, one number of seconds per line. Results of others: any folder of {sequence}.txt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ebm_common.errors import UserError
+
+_RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
+_NOT_BOXES = ("_time", "_object_presence_scores")
+_COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
+
+
+def sequence_key(name: str) -> str:
+    """One key for the spellings that toolkits use: Jogging-1, Jogging_1 and jogging.1 are the same sequence."""
+    return re.sub(r"[-_. ]+", "-", name).casefold()
+
+
+def _read_numbers(path: Path, columns: int, allow_nan: bool = False) -> np.ndarray:
+    """A text table of `columns` numbers a line, separated by commas, semicolons, tabs or blanks -> (N, columns).
+
+    Empty lines are allowed at the end only: one in the middle would shift every later frame.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    lines = text.rstrip().splitlines()
+    if not lines:
+        raise UserError(f"{path} is empty; delete it and run that sequence again")
+    rows = np.empty((len(lines), columns))
+    for i, line in enumerate(lines):
+        fields = [field for field in re.split(r"\s*[,;]\s*|\s+", line.strip()) if field]
+        if len(fields) != columns:
+            raise UserError(
+                f"{path}, line {i + 1}: expected {_COUNT[columns]}, found {len(fields)} values in '{line.strip()[:60]}'"
+            )
+        try:
+            rows[i] = [float(field) for field in fields]
+        except ValueError:
+            raise UserError(f"{path}, line {i + 1}: expected {_COUNT[columns]}, found '{line.strip()[:60]}'") from None
+        if np.isinf(rows[i]).any() or (np.isnan(rows[i]).any() and not allow_nan):
+            raise UserError(f"{path}, line {i + 1}: NaN or infinite number in '{line.strip()[:60]}'")
+    return rows
+
+
+def read_boxes(path: Path) -> np.ndarray:
+    """The predicted boxes of one sequence, (N, 4).
+
+    Raises UserError naming file and line for NaN, infinities, negative sizes, and anything that is not four numbers.
+    """
+    boxes = _read_numbers(path, 4)
+    negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
+    if len(negative):
+        i = negative[0]
+        raise UserError(f"{path}, line {i + 1}: negative width or height: {boxes[i, 2]:g} x {boxes[i, 3]:g}")
+    return boxes
+
+
+def read_times(path: Path) -> np.ndarray:
+    """Seconds per frame of one sequence, (N,)."""
+    return _read_numbers(path, 1)[:, 0]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The ground truth of one target, as `Sequence` of the data sets carries it, for annotations without images."""
+
+    name: str
+    ground_truth: np.ndarray  # (N, 4)
+
+
+def read_annotations(folder: Path) -> list[Annotation]:
+    """All {sequence}.txt of a folder as ground truths, sorted by name. NaN rows mean that the target is absent."""
+    files = _box_files(folder)
+    if not files:
+        raise UserError(f"{folder} holds no annotation file (*.txt)")
+    return [Annotation(path.stem, _read_numbers(path, 4, allow_nan=True)) for path in files]
+
+
+def _box_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder")
+    return sorted(path for path in folder.glob("*.txt") if not path.stem.endswith(_NOT_BOXES) and path.is_file())
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """One run of one tracker: `name` as shown, `run` its number, `files` from sequence name to box file."""
+
+    name: str
+    folder: Path
+    files: dict[str, Path]
+    run: int | None = None
+
+    @property
+    def parameter(self) -> str:
+        """The name without the run number: 'atom/ebm' of 'atom/ebm_002'."""
+        return self.name if self.run is None else self.name[: -len("_000")]
+
+    def times(self, sequence: str) -> np.ndarray | None:
+        """Seconds per frame of a sequence, or None where none were recorded."""
+        boxes = self.files[sequence]
+        path = boxes.with_name(f"{boxes.stem}_time.txt")
+        return read_times(path) if path.is_file() else None
+
+
+def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
+    """Sequence name -> box file in `folder`, where there is one: the same name first, then another spelling of it."""
+    exact = {path.stem: path for path in _box_files(folder)}
+    spelled: dict[str, list[Path]] = {}
+    for path in exact.values():
+        spelled.setdefault(sequence_key(path.stem), []).append(path)
+    matched = {}
+    for name in sequences:
+        candidates = [exact[name]] if name in exact else spelled.get(sequence_key(name), [])
+        if len(candidates) > 1:
+            raise UserError(
+                f"{folder}: {' and '.join(p.name for p in candidates)} could both be {name}; remove or rename one"
+            )
+        if candidates:
+            matched[name] = candidates[0]
+    return matched
+
+
+def external_results(name: str, folder: Path, sequences: Sequence[str]) -> ResultFolder:
+    """Another tracker's raw boxes: a folder of {sequence}.txt. UserError if it has none of the sequences."""
+    files = match_files(folder, sequences)
+    if not files:
+        raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
+    return ResultFolder(name, folder, files)
+
+
+def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[ResultFolder]:
+    """The runs below {results}/{tracker}/ that hold at least one of the sequences, sorted by name.
+
+    `wanted` names some of them: 'atom/ebm' (this folder and its numbered runs), 'atom/ebm_002' (that run), or 'atom'
+    (every parameter). UserError when a wanted one is not there or has none of the sequences.
+    """
+    if wanted and not results.is_dir():
+        raise UserError(
+            f"the results folder {results} does not exist; run the tracker first, or name the folder by --results"
+        )
+    found = []
+    # A set-up without results of its own is fine where only --external ones are compared.
+    folders = sorted(path for path in results.glob("*/*") if path.is_dir()) if results.is_dir() else []
+    for folder in folders:
+        name = f"{folder.parent.name}/{folder.name}"
+        run = _RUN_FOLDER.fullmatch(folder.name)
+        aliases = {folder.parent.name, name} | ({f"{folder.parent.name}/{run['param']}"} if run else set())
+        if wanted and aliases.isdisjoint(wanted):
+            continue
+        files = match_files(folder, sequences)
+        if files:
+            found.append((aliases, ResultFolder(name, folder, files, int(run["run"]) if run else None)))
+    for name in wanted or ():
+        if not any(name in aliases for aliases, _ in found):
+            there = ", ".join(f"{f.parent.name}/{f.name}" for f in folders) or "nothing"
+            raise UserError(f"no result of {name} for these sequences in {results}; found there: {there}")
+    return [result for _, result in found]

@@ -1,0 +1,152 @@
+"""A report as tables: aligned text for the terminal, Markdown, CSV with one row per tracker and sequence, and JSON with
+everything.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from ebm_common.errors import UserError
+from ltr.admin.provenance import write_text
+from pytracking.analysis.scoring import Report, TrackerScore
+
+COLUMNS = {
+    "auc": "AUC",
+    "op50": "OP50",
+    "op75": "OP75",
+    "precision": "Prec",
+    "norm_precision": "NPrec",
+    "fps": "FPS",
+}
+_HEADER = ("Tracker", *COLUMNS.values())
+
+
+def _cell(key: str, value: float | None, std: float | None = None) -> str:
+    """Rates in percent with two decimals, speeds with one."""
+    if value is None:
+        return "-"
+    if key == "fps":
+        return f"{value:.1f}"
+    return f"{100 * value:.2f}" + ("" if std is None else f"±{100 * std:.2f}")
+
+
+def _tracker_row(tracker: TrackerScore) -> list[str]:
+    std = tracker.std or {}
+    return [tracker.name, *(_cell(key, value, std.get(key)) for key, value in tracker.scalars().items())]
+
+
+def _title(report: Report) -> str:
+    total = len(report.sequences) + len(report.skipped)
+    counted = f"{total} sequences" if not report.skipped else f"{len(report.sequences)} of {total} sequences"
+    return f"{report.dataset}, {counted}" + (", invalid frames excluded" if report.exclude_invalid else "")
+
+
+def _align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """First column left, the others right, a rule below the header."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(
+            [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(header), rule, *map(line, rows)])
+
+
+def tracker_table(report: Report) -> str:
+    """One row per tracker: AUC, OP50, OP75, precision at 20 px, normalised precision at 0.20 (all in percent), frames
+    per second.
+    """
+    return f"{_title(report)}\n{_align(_HEADER, [_tracker_row(tracker) for tracker in report.trackers])}"
+
+
+def sequence_table(report: Report, metric: str = "auc") -> str:
+    """One row per sequence. Of several trackers: `metric` (a key of COLUMNS) of each, the best marked by *. Of one:
+    every metric.
+    """
+    if len(report.trackers) == 1:
+        (tracker,) = report.trackers
+        header = ("Sequence", *COLUMNS.values(), "Frames")
+        rows = [
+            [
+                name,
+                *(_cell(key, value) for key, value in score.curves.scalars().items()),
+                _cell("fps", tracker.sequence_fps.get(name)),
+                str(score.frames),
+            ]
+            for name, score in tracker.sequences.items()
+        ]
+        return f"{tracker.name} on {_title(report)}\n{_align(header, rows)}"
+    rows = []
+    for name in report.sequences:
+        values = [_sequence_value(tracker, name, metric) for tracker in report.trackers]
+        best = max((value for value in values if value is not None), default=None)
+        rows.append([name, *(_cell(metric, v) + ("*" if v is not None and v == best else " ") for v in values)])
+    header = ("Sequence", *(f"{tracker.name} " for tracker in report.trackers))
+    mean = ["mean", *(f"{_cell(metric, tracker.scalars()[metric])} " for tracker in report.trackers)]
+    return f"{COLUMNS[metric]} per sequence, {_title(report)}, * best\n{_align(header, [*rows, mean])}"
+
+
+def _sequence_value(tracker: TrackerScore, sequence: str, metric: str) -> float | None:
+    if metric == "fps":
+        return tracker.sequence_fps.get(sequence)
+    return tracker.sequences[sequence].curves.scalars()[metric]
+
+
+def markdown_table(report: Report) -> str:
+    """The tracker table in Markdown."""
+    lines = [_HEADER, ("---", *["---:"] * len(COLUMNS)), *map(_tracker_row, report.trackers)]
+    return f"{_title(report)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def sequences_csv(report: Report) -> str:
+    """One row per tracker and sequence, rates in [0, 1] in full precision."""
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["tracker", "sequence", "frames", *COLUMNS])
+    for tracker in report.trackers:
+        for name, score in tracker.sequences.items():
+            row = [*score.curves.scalars().values(), tracker.sequence_fps.get(name, "")]
+            writer.writerow([tracker.name, name, score.frames, *row])
+    return out.getvalue()
+
+
+def _json(report: Report) -> str:
+    """The report as JSON, with every list of numbers or names on one line."""
+    text = json.dumps(report.to_json(), indent=1)
+    return re.sub(r"\[\n[^\[\]{}]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text) + "\n"
+
+
+def write_tables(report: Report, folder: Path) -> list[Path]:
+    """Write results.json, table.txt (with the table per sequence), table.md and sequences.csv; returns their paths."""
+    contents = {
+        "results.json": _json(report),
+        "table.txt": "\n\n".join([tracker_table(report), sequence_table(report), *report.notes]) + "\n",
+        "table.md": markdown_table(report),
+        "sequences.csv": sequences_csv(report),
+    }
+    make_folder(folder)
+    paths = []
+    for name, content in contents.items():
+        paths.append(folder / name)
+        try:
+            write_text(paths[-1], content)
+        except OSError as error:
+            raise UserError(f"{paths[-1]} cannot be written: {error.strerror}; name another folder by --out") from error
+    return paths
+
+
+def make_folder(folder: Path) -> None:
+    """Make the output folder; UserError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The output folder {folder} cannot be made: {error.strerror}; name another by --out"
+        ) from error
