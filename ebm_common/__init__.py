@@ -2,8 +2,9 @@
 
 A network gives one number f for an input and a candidate target. This package draws the candidates
 (`GaussianMixtureProposal`), makes the loss (`nll_importance_sampling`), predicts (`ascend`, `ascend_backtracking`,
-`ascend_early_stop`) and looks at the density (`log_density_grid`, `density_slice_2d`). Everything is batched: targets
-are (B, D), candidates (B, M, D) and energies (B, M). Energies are higher for better; densities are logarithms.
+`ascend_early_stop`) and looks at the density (`normalized_log_density_grid`, `density_slice_2d`). Everything is
+batched: targets are (B, D), candidates (B, M, D) and energies (B, M). Energies are higher for better; densities are
+logarithms.
 """
 
 from ebm_common.boxes import box_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
@@ -12,8 +13,8 @@ from ebm_common.density import (
     GridDensity,
     density_slice_2d,
     embed_dims,
-    log_density_grid,
     log_partition_grid,
+    normalized_log_density_grid,
 )
 from ebm_common.errors import UserError, cli_main
 from ebm_common.losses import effective_sample_size, log_partition_importance_sampling, nll_importance_sampling
@@ -34,7 +35,7 @@ __all__ = [
     "density_slice_2d",
     "effective_sample_size",
     "embed_dims",
-    "log_density_grid",
+    "normalized_log_density_grid",
     "log_partition_grid",
     "log_partition_importance_sampling",
     "nll_importance_sampling",

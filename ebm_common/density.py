@@ -14,7 +14,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Density2D", "GridDensity", "density_slice_2d", "embed_dims", "log_partition_grid", "log_density_grid"]
+__all__ = [
+    "Density2D",
+    "GridDensity",
+    "density_slice_2d",
+    "embed_dims",
+    "log_partition_grid",
+    "normalized_log_density_grid",
+]
 
 Energy = Callable[[Tensor], Tensor]
 
@@ -44,7 +51,7 @@ class Density2D(NamedTuple):
     log_density: Tensor
 
 
-def log_density_grid(
+def normalized_log_density_grid(
     energy: Energy, lower: Tensor, upper: Tensor, num: int | Sequence[int], chunk: int = 4096
 ) -> GridDensity:
     """Normalised log-density over the box [lower, upper], for D <= 3.
@@ -74,16 +81,14 @@ def log_density_grid(
     cell_volume = ((upper - lower) / lower.new_tensor(num)).prod(dim=-1)
     f = _evaluate(energy, y, chunk)
     log_z = torch.logsumexp(f, dim=1) + cell_volume.log()
-    return GridDensity(
-        y.reshape(batch, *num, dim), (f - log_z[:, None]).reshape(batch, *num), log_z, cell_volume
-    )
+    return GridDensity(y.reshape(batch, *num, dim), (f - log_z[:, None]).reshape(batch, *num), log_z, cell_volume)
 
 
 def log_partition_grid(
     energy: Energy, lower: Tensor, upper: Tensor, num: int | Sequence[int], chunk: int = 4096
 ) -> Tensor:
-    """log of the integral of exp f over the box [lower, upper], (B,): `log_density_grid` without the density."""
-    return log_density_grid(energy, lower, upper, num, chunk).log_z
+    """log of the integral of exp f over the box [lower, upper], (B,); see `normalized_log_density_grid`."""
+    return normalized_log_density_grid(energy, lower, upper, num, chunk).log_z
 
 
 def density_slice_2d(

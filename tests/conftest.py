@@ -19,7 +19,7 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder with the real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""
+    """The real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     path = Path(os.environ.get("EBM_SHARED_DATA", default))
     if not path.is_dir():

@@ -1,0 +1,41 @@
+import pytest
+
+from ebm_common import UserError, cli_main
+
+
+def run(error):
+    @cli_main
+    def main(value):
+        """What it does."""
+        if error is not None:
+            raise error
+        return value
+
+    assert main.__doc__ == "What it does."
+    return main(7)
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run(type("Sub", (UserError,), {})("no data set 'otb': set --otb"))
+    assert exit_.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: no data set 'otb': set --otb\n" and captured.out == ""
+
+
+def test_an_interrupt_is_exit_code_130(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run(KeyboardInterrupt())
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), ZeroDivisionError("a bug")])
+def test_everything_else_passes(error):
+    with pytest.raises(type(error)) as raised:
+        run(error)
+    assert raised.value is error
+
+
+def test_the_result_passes():
+    assert run(None) == 7
