@@ -79,8 +79,8 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
     inter = _area(torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:]))
     # Areas come from the same corners as the intersection, not from w * h: rounding then cancels, and no IoU exceeds 1.
     union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - inter
-    # `union <= 0` rather than `union > 0`, so that NaN is not taken for an empty box.
-    return inter / torch.where(union <= 0, torch.ones_like(union), union)
+    # Two empty boxes: 0 / 1, so that no 0 / 0 reaches the gradient. A NaN is in `inter` already.
+    return inter / torch.where(union > 0, union, torch.ones_like(union))
 
 
 def _area(top_left: Tensor, bottom_right: Tensor) -> Tensor:

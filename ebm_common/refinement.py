@@ -154,10 +154,9 @@ def ascend_early_stop(
     active = torch.ones_like(f, dtype=torch.bool)
     for t in range(num_iter):
         candidate = _finite_or_stay(y + _step_at(step, y) * grad, y)
-        # Those that have stopped are evaluated along with the rest: `energy` knows one fixed shape.
-        candidate = torch.where(active[..., None], candidate, y)
         last = t + 1 == num_iter
         new_f, new_grad = (_value(energy, candidate), grad) if last else _value_and_grad(energy, candidate)
+        # Those that have stopped were evaluated along with the rest, since `energy` knows one fixed shape.
         taken = active & ~new_f.isnan()
         y = torch.where(taken[..., None], candidate, y)
         grad = torch.where(taken[..., None], new_grad, grad)
