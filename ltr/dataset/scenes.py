@@ -1,0 +1,401 @@
+"""Rendering of moving objects over a photograph, with the exact box of the target at every instant.
+
+A scene is a background photograph seen through a panning, zooming, shaking camera, and sprites drawn over it from back
+to front. A sprite is a piece of a photograph inside a closed outline. Everything moves by smooth functions of a
+continuous time, counted in frames, so a scene can be rendered between its frames: motion blur is the mean of such
+renderings over the time that the shutter is open.
+
+The outline serves twice: its area, supersampled, is the sprite's opacity, and its vertices give the box. The box is
+therefore exact to the sub-pixel for whatever scale, rotation and foreshortening; no pixel is ever measured for it.
+
+Coordinates are continuous and 0-based: pixel (column i, row j) covers [i, i + 1) x [j, j + 1). A box (x, y, w, h) of
+whole numbers thus covers exactly w x h pixels, as in OTB, whose files say x + 1, y + 1 for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+VISIBLE_SHARE = 0.25
+"""The target counts as visible while more than this share of its area in the image is not covered."""
+
+_SUPERSAMPLING = 4  # sub-pixels per pixel side in the opacity of a sprite's edge
+_FIXED_POINT = 4  # fractional bits of cv2.fillPoly's vertices
+_BLUR_STEP = 0.75  # pixels between the renderings that motion blur averages; closer ones look no smoother
+_MAX_SUBFRAMES = 24
+_NOISE_TILE = 512
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A smooth function of time: offset + slope * t + sum_k amplitude_k * sin(2 pi (t / period_k + phase_k))."""
+
+    offset: float = 0.0
+    slope: float = 0.0
+    amplitudes: tuple[float, ...] = ()
+    periods: tuple[float, ...] = ()
+    phases: tuple[float, ...] = ()
+
+    def __call__(self, time: float | np.ndarray) -> np.ndarray:
+        """Values at `time`, in frames, of the same shape."""
+        time = np.asarray(time, float)
+        value = self.offset + self.slope * time
+        for amplitude, period, phase in zip(self.amplitudes, self.periods, self.phases, strict=True):
+            value = value + amplitude * np.sin(2 * np.pi * (time / period + phase))
+        return value
+
+    @staticmethod
+    def draw(
+        random: np.random.RandomState, amplitude: float, period: float, offset: float = 0.0, slope: float = 0.0
+    ) -> Wave:
+        """A wave that stays within offset +- amplitude (for slope 0), of three periods around the one given."""
+        shares = np.array([0.6, 0.25, 0.15])
+        periods = period * np.array([1.0, 0.61, 0.37]) * random.uniform(0.85, 1.15, 3)
+        phases = random.uniform(0, 1, 3)
+        return Wave(offset, slope, tuple(amplitude * shares), tuple(periods), tuple(phases))
+
+
+class Texture:
+    """An image and its reductions by 2, 4 and 8, for warping without aliasing.
+
+    Args:
+        image: uint8 (H, W, 3).
+    """
+
+    def __init__(self, image: np.ndarray):
+        self.levels = [image]
+        while len(self.levels) < 4 and min(self.levels[-1].shape[:2]) >= 16:
+            height, width = self.levels[-1].shape[:2]
+            half = cv2.resize(self.levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            self.levels.append(half)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the full image."""
+        return self.levels[0].shape[1], self.levels[0].shape[0]
+
+    def warp(self, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """The image seen through an affine map.
+
+        Args:
+            matrix: (2, 3), from continuous coordinates of the image to those of the result.
+            size: width and height of the result.
+
+        Returns:
+            uint8 (height, width, 3). Beyond its border the image is mirrored.
+        """
+        magnification = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        level = int(np.clip(np.floor(-np.log2(max(magnification, 1e-6)) + 0.25), 0, len(self.levels) - 1))
+        image = self.levels[level]
+        linear = matrix[:, :2] * (np.array(self.size) / (image.shape[1], image.shape[0]))
+        # OpenCV counts from pixel centres
+        shift = matrix[:, 2] - 0.5 + linear @ (0.5, 0.5)
+        return cv2.warpAffine(
+            image, np.column_stack([linear, shift]), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A piece of a photograph inside an outline, moving.
+
+    Attributes:
+        outline: (V, 2), a simple closed polygon around the origin, in pixels at scale 1.
+        texture: the photograph.
+        texture_matrix: (2, 3), from outline coordinates to those of the photograph.
+        x, y: the origin's place. Pixels if `room` is None; otherwise -1 and 1 are the extreme places at which the
+            outline, as large as it is at the time, stays inside `room`.
+        room: (left, top, right, bottom) in pixels, or None.
+        angle: in-plane rotation in degrees.
+        log_scale: logarithm of the scale.
+        log_aspect: logarithm of the ratio of the outline's scale along and across its tilt axis.
+        tilt: direction of that axis in degrees: foreshortening of a flat object that turns away.
+    """
+
+    outline: np.ndarray
+    texture: Texture
+    texture_matrix: np.ndarray
+    x: Wave
+    y: Wave
+    room: tuple[float, float, float, float] | None = None
+    angle: Wave = Wave()
+    log_scale: Wave = Wave()
+    log_aspect: Wave = Wave()
+    tilt: float = 0.0
+
+    def pose(self, time: float | np.ndarray) -> np.ndarray:
+        """(..., 2, 3) maps from outline coordinates to image coordinates at `time` (...,)."""
+        time = np.asarray(time, float)
+        scale, aspect = self.log_scale(time), self.log_aspect(time) / 2
+        squash = np.zeros(time.shape + (2, 2))
+        squash[..., 0, 0], squash[..., 1, 1] = np.exp(scale + aspect), np.exp(scale - aspect)
+        tilt = _rotation(self.tilt)
+        linear = _rotation(self.angle(time)) @ tilt @ squash @ np.swapaxes(tilt, -1, -2)
+        return np.concatenate([linear, self._origin(time, linear)[..., None]], -1)
+
+    def _origin(self, time: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        place = np.stack([self.x(time), self.y(time)], -1)
+        if self.room is None:
+            return place
+        vertices = self.outline @ np.swapaxes(linear, -1, -2)
+        lowest = np.array(self.room[:2]) - vertices.min(-2)
+        highest = np.array(self.room[2:]) - vertices.max(-2)
+        # an outline larger than its room stays in the middle
+        return (lowest + highest) / 2 + place * np.maximum(highest - lowest, 0) / 2
+
+    def vertices(self, time: float | np.ndarray) -> np.ndarray:
+        """(..., V, 2) the outline in image coordinates at `time` (...,)."""
+        pose = self.pose(time)
+        return self.outline @ np.swapaxes(pose[..., :2], -1, -2) + pose[..., None, :, 2]
+
+
+@dataclass(frozen=True)
+class Light:
+    """Illumination at a time: the image is multiplied by 2 ** exposure * tint * shadow.
+
+    Attributes:
+        exposure: in stops.
+        tint: one factor a channel.
+        shadow_depth: share of the light that the shadow takes; 0 for no shadow.
+        shadow_angle: direction across the shadow's edge, in degrees.
+        shadow_place: where its edge is along that direction: 0 through the image's centre, 1 at a half diagonal.
+    """
+
+    exposure: Wave = Wave()
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    shadow_depth: float = 0.0
+    shadow_angle: float = 0.0
+    shadow_place: Wave = Wave()
+
+    def apply(self, image: np.ndarray, time: float) -> np.ndarray:
+        """`image`, float32 or uint8 (H, W, 3), in this light: uint8."""
+        factors = 2.0 ** float(self.exposure(time)) * np.array(self.tint)
+        if self.shadow_depth == 0:
+            table = np.arange(256)[:, None] * factors
+            table = np.clip(np.round(table), 0, 255).astype(np.uint8)
+            return image if (factors == 1).all() else cv2.LUT(image, table[None])
+        height, width = image.shape[:2]
+        # the edge is soft, so a small map serves
+        columns, rows = np.meshgrid(np.linspace(-1, 1, 32) * width, np.linspace(-1, 1, 24) * height)
+        angle = np.deg2rad(self.shadow_angle)
+        across = (columns * np.cos(angle) + rows * np.sin(angle)) / np.hypot(width, height)
+        shadow = 1 / (1 + np.exp(-np.clip((across - float(self.shadow_place(time))) / 0.06, -30, 30)))
+        field = ((1 - self.shadow_depth * shadow)[..., None] * factors).astype(np.float32)
+        return cv2.multiply(image, cv2.resize(field, (width, height)), dtype=cv2.CV_8U)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A whole sequence, ready to be rendered at any time.
+
+    Attributes:
+        size: width and height of the images.
+        length: number of frames; frame i is at time i.
+        background: the photograph behind everything.
+        zoom: logarithm of its magnification.
+        pan_x, pan_y: where the camera looks: -1 and 1 are the extreme places at which the photograph fills the image.
+        sprites: what is drawn over it, from back to front.
+        target: index of the tracked sprite.
+        shake_x, shake_y: displacement of the whole image in pixels.
+        shutter: share of the time between frames that the shutter is open: 0 for no motion blur.
+        defocus: standard deviation of the Gaussian blur of the whole image, in pixels.
+        light: illumination.
+        noise: standard deviation of the sensor's noise, in grey levels.
+        grey: whether the images have three equal channels.
+        noise_seed: what the noise is drawn from.
+    """
+
+    size: tuple[int, int]
+    length: int
+    background: Texture
+    zoom: Wave
+    pan_x: Wave
+    pan_y: Wave
+    sprites: tuple[Sprite, ...]
+    target: int
+    shake_x: Wave = Wave()
+    shake_y: Wave = Wave()
+    shutter: float = 0.0
+    defocus: Wave = Wave()
+    light: Light = field(default_factory=Light)
+    noise: float = 0.0
+    grey: bool = False
+    noise_seed: int = 0
+
+    # -- ground truth --------------------------------------------------------------------------------------------
+
+    def boxes(self) -> np.ndarray:
+        """The target's box in every frame, float64 (length, 4), x, y, w, h.
+
+        It is the smallest box around the part of the target that lies in the image, whatever covers it. Under motion
+        blur it is the box at the middle of the exposure.
+        """
+        return np.stack([clipped_box(vertices, self.size) for vertices in self.vertices(np.arange(self.length))])
+
+    def visible(self) -> np.ndarray:
+        """bool (length,): whether more than VISIBLE_SHARE of the target's area in the image is not covered."""
+        front = self.sprites[self.target + 1 :]
+        boxes = self.boxes()
+        visible = (boxes[:, 2:] > 0).all(1)
+        for frame in np.flatnonzero(visible) if front else ():
+            mask = self._hard_mask(self.target, frame)
+            area = int(mask.sum())
+            for index in range(self.target + 1, len(self.sprites)):
+                mask &= ~self._hard_mask(index, frame)
+            visible[frame] = mask.sum() > VISIBLE_SHARE * area
+        return visible
+
+    def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:
+        """(..., V, 2) outline of a sprite, the target's if None, in image coordinates at `time` (...,)."""
+        sprite = self.target if sprite is None else sprite
+        return self.sprites[sprite].vertices(time) + self._shake(time)[..., None, :]
+
+    def _hard_mask(self, sprite: int, frame: int) -> np.ndarray:
+        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
+        _fill(mask, self.vertices(frame, sprite), 1)
+        return mask.astype(bool)
+
+    # -- pixels --------------------------------------------------------------------------------------------------
+
+    def render(self, frame: int) -> np.ndarray:
+        """The image of a frame, uint8 (H, W, 3) RGB."""
+        count = self._subframes(frame)
+        if count == 1:
+            image = self._compose(frame)
+        else:
+            total = np.zeros((self.size[1], self.size[0], 3), np.float32)
+            for time in frame + self.shutter * ((np.arange(count) + 0.5) / count - 0.5):
+                cv2.accumulate(self._compose(time), total)
+            image = cv2.convertScaleAbs(total, alpha=1 / count)
+        sigma = float(self.defocus(frame))
+        if sigma > 0.25:  # narrower ones change nothing
+            image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        image = self.light.apply(image, frame)
+        if self.grey:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return self._with_noise(image, frame) if self.noise > 0 else image
+
+    def _compose(self, time: float) -> np.ndarray:
+        shake = self._shake(time)
+        view = self._view(time)
+        view[:, 2] += shake
+        image = self.background.warp(view, self.size)
+        for sprite in self.sprites:
+            _paint(image, sprite, time, shake)
+        return image
+
+    def _shake(self, time: float | np.ndarray) -> np.ndarray:
+        return np.stack([self.shake_x(time), self.shake_y(time)], -1)
+
+    def _view(self, time: float) -> np.ndarray:
+        """(2, 3) from the photograph's coordinates to the unshaken image's."""
+        zoom = float(np.exp(self.zoom(time)))
+        margin = np.array([_reach(self.shake_x), _reach(self.shake_y)])
+        size, photo = np.array(self.size), np.array(self.background.size)
+        room = np.maximum(photo / 2 - (size / 2 + margin) / zoom, 0)
+        centre = photo / 2 + room * np.array([self.pan_x(time), self.pan_y(time)])
+        return np.column_stack([zoom * np.eye(2), size / 2 - zoom * centre])
+
+    def _subframes(self, frame: int) -> int:
+        """How many renderings the exposure of a frame needs: one for every _BLUR_STEP pixels of the fastest motion."""
+        if self.shutter == 0:
+            return 1
+        times = frame + self.shutter * np.array([-0.5, 0.5])
+        paths = [self.vertices(times, index) for index in range(len(self.sprites))]
+        corners = np.array([[0, 0, 1], [self.background.size[0], 0, 1], [0, self.background.size[1], 1]])
+        paths.append(np.stack([corners @ (self._view(time)).T + self._shake(time) for time in times]))
+        distance = max(np.linalg.norm(path[1] - path[0], axis=-1).max() for path in paths)
+        return int(np.clip(np.ceil(distance / _BLUR_STEP), 1, _MAX_SUBFRAMES))
+
+    def _with_noise(self, image: np.ndarray, frame: int) -> np.ndarray:
+        random = np.random.RandomState([self.noise_seed, frame])
+        tile, (width, height) = _noise_tile(), self.size
+        # the tile wraps around, for images larger than it
+        rows = (random.randint(_NOISE_TILE) + np.arange(height)) % _NOISE_TILE
+        columns = (random.randint(_NOISE_TILE) + np.arange(width)) % _NOISE_TILE
+        noise = tile[rows[:, None], columns]
+        if self.grey:
+            noise = np.repeat(noise[..., :1], 3, axis=-1)
+        return cv2.scaleAdd(noise, self.noise, image.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
+
+
+def clipped_box(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The smallest box around the part of a polygon that lies in the image.
+
+    Args:
+        polygon: (V, 2) vertices of a simple polygon.
+        size: width and height of the image, [0, width] x [0, height].
+
+    Returns:
+        float64 (4,) x, y, w, h; all zero if no part lies in the image.
+    """
+    limit = np.array(size, float)
+    inside = ((polygon >= 0) & (polygon <= limit)).all(1)
+    if not inside.all():
+        # What remains is bounded by vertices in the image, crossings of the image's border, and the image's corners.
+        points = [polygon[inside]]
+        following = np.roll(polygon, -1, axis=0)
+        for axis in (0, 1):
+            for border in (0.0, limit[axis]):
+                before, after = polygon[:, axis] - border, following[:, axis] - border
+                crosses = before * after < 0
+                share = (before[crosses] / (before[crosses] - after[crosses]))[:, None]
+                crossing = polygon[crosses] + share * (following[crosses] - polygon[crosses])
+                crossing[:, axis] = border
+                other = crossing[:, 1 - axis]
+                points.append(crossing[(other >= 0) & (other <= limit[1 - axis])])
+        contour = polygon.astype(np.float32)
+        corners = [(x, y) for x in (0.0, limit[0]) for y in (0.0, limit[1])]
+        points.append(np.array([c for c in corners if cv2.pointPolygonTest(contour, c, False) > 0]).reshape(-1, 2))
+        polygon = np.concatenate(points)
+        if len(polygon) == 0:
+            return np.zeros(4)
+    low, high = polygon.min(0), polygon.max(0)
+    return np.concatenate([low, high - low])
+
+
+def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> None:
+    """Draw a sprite into `image`, uint8 (H, W, 3)."""
+    pose = sprite.pose(time)
+    pose[:, 2] += shake
+    vertices = sprite.outline @ pose[:, :2].T + pose[:, 2]
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(vertices.min(0)) - 1, 0, size).astype(int)
+    high = np.clip(np.ceil(vertices.max(0)) + 1, 0, size).astype(int)
+    width, height = high - low
+    if width <= 0 or height <= 0:
+        return
+
+    mask = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING), np.uint8)
+    _fill(mask, (vertices - low) * _SUPERSAMPLING, 255)
+    opacity = cv2.resize(mask, (int(width), int(height)), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+    to_photo = np.vstack([sprite.texture_matrix, [0, 0, 1]])
+    to_region = np.column_stack([pose[:, :2], pose[:, 2] - low])
+    region = image[low[1] : high[1], low[0] : high[0]]
+    colours = sprite.texture.warp(to_region @ np.linalg.inv(to_photo), (int(width), int(height)))
+    region[:] = cv2.blendLinear(colours, np.ascontiguousarray(region), opacity, 1 - opacity)
+
+
+def _fill(mask: np.ndarray, vertices: np.ndarray, value: int) -> None:
+    points = np.round((vertices - 0.5) * 2**_FIXED_POINT).astype(np.int32)
+    cv2.fillPoly(mask, [points], value, shift=_FIXED_POINT)
+
+
+def _rotation(degrees: float | np.ndarray) -> np.ndarray:
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+
+
+def _reach(wave: Wave) -> float:
+    return abs(wave.offset) + sum(abs(a) for a in wave.amplitudes)
+
+
+@lru_cache(maxsize=1)
+def _noise_tile() -> np.ndarray:
+    return np.random.RandomState(0).standard_normal((_NOISE_TILE, _NOISE_TILE, 3)).astype(np.float32)
