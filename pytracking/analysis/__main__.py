@@ -88,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
             "--exclude_invalid", action="store_true", help="leave frames without an annotated target out of the rates"
         )
         output = command.add_argument_group("output")
+        output.add_argument("--title", help="name of the ground truth in tables and plots (default: its own)")
         output.add_argument("--sort", choices=SORT_KEYS, default="auc", help="order of the trackers (default: auc)")
         if name != "plot":
             output.add_argument(
@@ -132,7 +133,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Path]:
             "or name a folder by --results or --external NAME=FOLDER"
         )
     report = score_results(
-        title,
+        arguments.title or title,
         sequences,
         [*found, *external],
         exclude_invalid=arguments.exclude_invalid,

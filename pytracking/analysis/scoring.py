@@ -167,10 +167,10 @@ def score_results(
         for result in results
     }
     absent = {name: lacking for name, lacking in absent.items() if lacking}
-    notes = [
-        f"{name} has no result for {len(lacking)} of {len(sequences)} sequences: {_some(lacking)}"
-        for name, lacking in absent.items()
-    ]
+    notes = []
+    for lacking in dict.fromkeys(absent.values()):
+        who = [name for name in absent if absent[name] == lacking]
+        notes.append(f"no result of {_some(who)} for {len(lacking)} of {len(sequences)} sequences: {_some(lacking)}")
     if absent and missing == "error":
         raise UserError(f"{notes[0]}; run these, or score what all trackers have by --missing skip")
     skipped = {name for lacking in absent.values() for name in lacking}

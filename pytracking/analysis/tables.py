@@ -60,10 +60,17 @@ def _align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def tracker_table(report: Report) -> str:
-    """One row per tracker: AUC, OP50, OP75, precision at 20 px, normalised precision at 0.20 (all in percent), frames
-    per second.
+    """One row per tracker: AUC, OP50, OP75, precision at 20 px and normalised precision at 0.20 in percent, and frames
+    per second. The mean of several runs has their standard deviation behind it.
     """
-    return f"{_title(report)}\n{_align(_HEADER, [_tracker_row(tracker) for tracker in report.trackers])}"
+    rows = [_tracker_row(tracker) for tracker in report.trackers]
+    if any(tracker.std for tracker in report.trackers):  # keep the decimal points of the others in line
+        pad = " " * len("±0.00")
+        rows = [
+            row if t.std else [row[0], *(c + pad for c in row[1:-1]), row[-1]]
+            for row, t in zip(rows, report.trackers, strict=True)
+        ]
+    return f"{_title(report)}\n{_align(_HEADER, rows)}"
 
 
 def sequence_table(report: Report, metric: str = "auc") -> str:

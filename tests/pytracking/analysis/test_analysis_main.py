@@ -1,0 +1,145 @@
+"""The command as a user runs it, on tiny trees."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytracking.analysis.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[3]
+TRUTH = np.tile([10, 20, 40, 30.0], (8, 1))
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Two annotated sequences, with image files that nobody opens, and results of two trackers; the current folder."""
+    for name in ("Cat", "Pair-1", "Pair-2"):
+        folder = tmp_path / "data" / name.partition("-")[0]
+        (folder / "img").mkdir(parents=True, exist_ok=True)
+        for i in range(1, len(TRUTH) + 1):
+            (folder / "img" / f"{i:04d}.jpg").touch()
+        target = f".{name[-1]}" if "-" in name else ""
+        np.savetxt(folder / f"groundtruth_rect{target}.txt", TRUTH, "%g", delimiter=",")
+        (tmp_path / "truth").mkdir(exist_ok=True)
+        np.savetxt(tmp_path / "truth" / f"{name}.txt", TRUTH, "%g", delimiter=",")
+        for run, good in {"atom/ebm": 8, "opencv/csrt": 4}.items():
+            folder = tmp_path / "tracking_results" / run
+            folder.mkdir(parents=True, exist_ok=True)
+            boxes = TRUTH + np.where(np.arange(8) < good, 0, 500)[:, None] * [1, 0, 0, 0]
+            np.savetxt(folder / f"{name}.txt", boxes, "%.4f", delimiter="\t")
+            np.savetxt(folder / f"{name}_time.txt", np.full(8, 0.1))
+    for variable in [name for name in os.environ if name.startswith("EBM_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pytracking.analysis", *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def fails(capsys, *arguments: str) -> str:
+    """Runs the command in this process; its one line of error."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "Traceback" not in error
+    return error.splitlines()[-1]
+
+
+def test_data_set_on_disk_to_tables_and_plots(tree):
+    done = run("--dataset_name", "data")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "data, 3 sequences"
+    assert "atom/ebm       95.24" in done.stdout
+    out = tree / "tracking_results" / "analysis" / "data"
+    assert json.loads((out / "results.json").read_text())["trackers"]["opencv/csrt"]["overall"]["op50"] == 0.5
+    assert (out / "success.png").stat().st_size and (out / "norm_precision.pdf").stat().st_size
+    assert (out / "sequences.csv").read_text().splitlines()[1].startswith("atom/ebm,Cat,8,")
+
+
+def test_annotations_alone_and_external_results(tree):
+    (tree / "theirs").mkdir()
+    for name, separator in (("Cat", ","), ("Pair_1", " "), ("pair.2", "\t")):
+        np.savetxt(tree / "theirs" / f"{name}.txt", TRUTH, "%g", delimiter=separator)
+    done = run("table", "--annotations", "truth", "--trackers", "--external", "Their tracker=theirs", "--per_sequence")
+    assert done.returncode == 0, done.stderr
+    assert "Their tracker  95.24" in done.stdout
+    assert "Pair-2" in done.stdout
+    assert "atom/ebm" not in done.stdout
+    assert not (tree / "tracking_results" / "analysis").exists()
+
+
+def test_error_is_one_line_and_exit_code_2(tree):
+    done = run("table", "--dataset_name", "nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+
+
+def test_plot_prints_no_table_and_out_is_kept_to(tree, capsys):
+    main(["plot", "--annotations", "truth", "--out", "figures", "--title", "Toy"])
+    assert "AUC" not in capsys.readouterr().out
+    assert (tree / "figures" / "success.pdf").exists()
+    assert json.loads((tree / "figures" / "results.json").read_text())["dataset"] == "Toy"
+
+
+def test_missing_sequence_is_said_or_refused(tree, capsys):
+    (tree / "tracking_results" / "opencv" / "csrt" / "Cat.txt").unlink()
+    main(["table", "--annotations", "truth"])
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == "truth, 2 of 3 sequences"
+    assert "no result of opencv/csrt for 1 of 3 sequences: Cat" in captured.err
+    assert "Cat" in fails(capsys, "table", "--annotations", "truth", "--missing", "error")
+
+
+def test_sorting_by_name(tree, capsys):
+    main(["table", "--annotations", "truth", "--sort", "name", "--external", "A=truth"])
+    rows = capsys.readouterr().out.splitlines()[3:]
+    assert [row.split()[0] for row in rows] == ["A", "atom/ebm", "opencv/csrt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--trackers", "atom/default"], "no result of atom/default"),
+        (["--results", "nowhere"], "the results folder nowhere does not exist"),
+        (["--external", "X=nowhere"], "nowhere is not a folder"),
+        (["--external", "nowhere"], "is not NAME=FOLDER"),
+        (["--external", "A=truth", "A=truth"], "two results are called A"),
+        (["--trackers"], "no result on truth"),
+        (["--dataset_root", "data"], "--dataset_root goes with --dataset_name"),
+        (["--out", "truth/Cat.txt/out"], "cannot be made"),
+    ],
+)
+def test_bad_requests(tree, capsys, arguments, says):
+    assert says in fails(capsys, "table", "--annotations", "truth", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "Cat.txt is empty"),
+        ("1\t2\t3\t4\nlost\n", "Cat.txt, line 2: expected four numbers"),
+        ("1\t2\t3\t4\n1\t2\tnan\t4\n", "Cat.txt, line 2: NaN"),
+        ("1\t2\t3\n", "Cat.txt, line 1: expected four numbers"),
+    ],
+)
+def test_hostile_result_files(tree, capsys, content, says):
+    (tree / "tracking_results" / "atom" / "ebm" / "Cat.txt").write_text(content)
+    assert says in fails(capsys, "table", "--annotations", "truth")
+
+
+def test_hostile_annotations(tree, capsys):
+    (tree / "truth" / "Cat.txt").write_text("")
+    assert "Cat.txt is empty" in fails(capsys, "table", "--annotations", "truth")
+    assert "is not a folder" in fails(capsys, "table", "--annotations", "nothing")

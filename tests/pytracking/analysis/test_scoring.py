@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+from ebm_common.errors import UserError
+from pytracking.analysis import Annotation, external_results, find_results, score_results
+from pytracking.analysis.tables import markdown_table, sequence_table, sequences_csv, tracker_table, write_tables
+
+TRUTH = np.tile([10, 20, 40, 30.0], (10, 1))
+
+
+@pytest.fixture
+def sequences():
+    return [Annotation(name, TRUTH) for name in ("Bolt", "Deer")]
+
+
+def write(folder, name, good, times=None):
+    """Boxes that are right in the first `good` frames and far off after them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    boxes = TRUTH + np.where(np.arange(len(TRUTH)) < good, 0, 500)[:, None] * [1, 0, 0, 0]
+    np.savetxt(folder / f"{name}.txt", boxes, delimiter="\t")
+    if times is not None:
+        np.savetxt(folder / f"{name}_time.txt", times)
+
+
+@pytest.fixture
+def results(tmp_path):
+    for run, good in (("atom/default", (6, 4)), ("atom/ebm_000", (10, 8)), ("atom/ebm_001", (8, 8))):
+        for name, count in zip(("Bolt", "Deer"), good, strict=True):
+            write(tmp_path / run, name, count, times=[1.0] + 9 * [0.25])
+    return tmp_path
+
+
+def test_rates_are_per_sequence_then_averaged(results, sequences):
+    write(results / "atom/default", "Deer", 4)
+    long = [sequences[0], Annotation("Deer", np.tile(TRUTH, (10, 1)))]  # ten times as long: 4 good of 100
+    (score,) = score_results("otb", long, find_results(results, ["Bolt", "Deer"], ["atom/default"])).trackers
+    assert score.overall.op50 == pytest.approx((0.6 + 0.04) / 2)
+
+
+def test_report_is_sorted_and_speeds_are_frames_over_time(results, sequences):
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
+    assert [tracker.name for tracker in report.trackers] == ["atom/ebm_000", "atom/ebm_001", "atom/default"]
+    assert report.trackers[0].overall.op75 == pytest.approx(0.9)
+    assert report.trackers[0].fps == pytest.approx(20 / 6.5)
+    assert [t.name for t in report.sorted("name").trackers] == ["atom/default", "atom/ebm_000", "atom/ebm_001"]
+    with pytest.raises(ValueError, match="sort key"):
+        report.sorted("speed")
+
+
+def test_runs_are_merged_with_their_spread(results, sequences):
+    found = find_results(results, ["Bolt", "Deer"])
+    report = score_results("otb", sequences, found, merge_runs=True)
+    merged, single = report.trackers
+    assert (merged.name, merged.runs) == ("atom/ebm (2 runs)", 2)
+    assert merged.overall.op50 == pytest.approx((0.9 + 0.8) / 2)
+    assert merged.sequences["Bolt"].curves.op50 == pytest.approx(0.9)
+    assert merged.std["op50"] == pytest.approx(np.std([0.9, 0.8], ddof=1))
+    assert (single.name, single.std) == ("atom/default", None)
+    assert "85.00±7.07" in tracker_table(report)
+
+
+def test_a_missing_sequence_counts_for_nobody_and_is_named(results, sequences):
+    (results / "atom/default" / "Deer.txt").unlink()
+    found = find_results(results, ["Bolt", "Deer"])
+    report = score_results("otb", sequences, found)
+    assert report.sequences == ("Bolt",)
+    assert report.missing == {"atom/default": ("Deer",)}
+    assert all(list(tracker.sequences) == ["Bolt"] for tracker in report.trackers)
+    assert "no result of atom/default for 1 of 2 sequences: Deer" in report.notes
+    assert "1 of 2 sequences" in tracker_table(report)
+    with pytest.raises(UserError, match="atom/default.*Deer.*--missing skip"):
+        score_results("otb", sequences, found, missing="error")
+
+
+def test_nothing_in_common_is_refused(results, sequences):
+    (results / "atom/default" / "Deer.txt").unlink()
+    (results / "atom/ebm_000" / "Bolt.txt").unlink()
+    with pytest.raises(UserError, match="no sequence of otb has a result of every tracker"):
+        score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
+    with pytest.raises(UserError, match="no result to score"):
+        score_results("otb", sequences, [])
+
+
+def test_short_and_long_results_are_noted(results, sequences):
+    np.savetxt(results / "atom/default" / "Bolt.txt", TRUTH[:7])
+    np.savetxt(results / "atom/default" / "Deer.txt", np.tile(TRUTH, (2, 1)))
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"], ["atom/default"]))
+    assert any("ends early" in note and "Bolt (3 boxes)" in note for note in report.notes)
+    assert any("surplus" in note and "Deer (10 boxes)" in note for note in report.notes)
+
+
+def test_frames_without_a_target_are_noted(results):
+    absent = TRUTH.copy()
+    absent[3] = 0
+    sequences = [Annotation("Bolt", absent)]
+    found = find_results(results, ["Bolt"], ["atom/ebm_000"])
+    assert any("Bolt (1)" in note for note in score_results("otb", sequences, found).notes)
+    assert score_results("otb", sequences, found, exclude_invalid=True).notes == ()
+
+
+def test_ground_truth_without_a_target_and_equal_names_are_refused(results):
+    found = find_results(results, ["Bolt"], ["atom/default"])
+    with pytest.raises(UserError, match=r"Bolt\.txt cannot be scored.*no frame"):
+        score_results("otb", [Annotation("Bolt", np.zeros((3, 4)))], found)
+    twin = external_results("atom/default", results / "atom/ebm_000", ["Bolt"])
+    with pytest.raises(UserError, match="two results are called atom/default"):
+        score_results("otb", [Annotation("Bolt", TRUTH)], [*found, twin])
+
+
+def test_files_hold_everything(results, sequences, tmp_path):
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
+    paths = write_tables(report, tmp_path / "out")
+    assert all(path.stat().st_size for path in paths)
+    data = json.loads((tmp_path / "out" / "results.json").read_text())
+    ebm = data["trackers"]["atom/ebm_000"]
+    assert data["sequences"] == ["Bolt", "Deer"]
+    assert ebm["folders"] == [str(results / "atom/ebm_000")]
+    assert ebm["overall"]["auc"] == report.trackers[0].overall.auc
+    assert np.mean(ebm["sequences"]["Bolt"]["curves"]["success"]) == ebm["sequences"]["Bolt"]["auc"] == 20 / 21
+    assert len(data["thresholds"]["success"]) == len(ebm["overall"]["curves"]["success"]) == 21
+    assert len(data["thresholds"]["precision"]) == len(ebm["overall"]["curves"]["precision"]) == 51
+
+
+def test_tables(results, sequences):
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
+    text = tracker_table(report).splitlines()
+    assert text[0] == "otb, 2 sequences"
+    assert text[1].split() == ["Tracker", "AUC", "OP50", "OP75", "Prec", "NPrec", "FPS"]
+    assert text[3].split() == ["atom/ebm_000", "85.71", "90.00", "90.00", "90.00", "90.00", "3.1"]
+    by_sequence = sequence_table(report, "op50").splitlines()
+    assert by_sequence[3].split() == ["Bolt", "100.00*", "80.00", "60.00"]
+    assert by_sequence[4].split() == ["Deer", "80.00*", "80.00*", "40.00"]
+    assert by_sequence[5].split() == ["mean", "90.00", "80.00", "50.00"]
+    assert "| atom/ebm_000 | 85.71 | 90.00 |" in markdown_table(report)
+    assert len(sequences_csv(report).splitlines()) == 1 + 3 * 2
+
+
+def test_table_of_one_tracker_by_sequence_has_every_metric(results, sequences):
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"], ["atom/ebm_000"]))
+    row = sequence_table(report).splitlines()[3].split()
+    assert row == ["Bolt", "95.24", "100.00", "100.00", "100.00", "100.00", "3.1", "10"]
+
+
+def test_output_folder_that_cannot_be_made(results, sequences, tmp_path):
+    report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot be made.*--out"):
+        write_tables(report, tmp_path / "file" / "out")
