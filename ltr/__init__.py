@@ -1,0 +1,1 @@
+"""Learning: networks, data, training. Stands on `ebm_common` and knows nothing of `pytracking`."""

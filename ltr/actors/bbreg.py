@@ -1,0 +1,184 @@
+"""One step of training a box network: ATOM, ATOM* and the paper's EBM (Section 4.2, Appendix D.1) by one code path.
+
+The three share the network, the data and the schedule, and differ in two choices: which candidate boxes are drawn around
+the label, and what their scores are trained to be.
+
+=========  =============================  ==================================
+system     candidates                     loss
+=========  =============================  ==================================
+ATOM       perturbed boxes, IoU > 0.1     squared error to 2 IoU - 1
+ATOM*      Gaussian mixture (Eq. 5)       squared error to 2 IoU - 1
+EBM        Gaussian mixture (Eq. 5)       negative log-likelihood (Eq. 4)
+=========  =============================  ==================================
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ebm_common import (
+    GaussianMixtureProposal,
+    ascend,
+    box_iou,
+    effective_sample_size,
+    log_partition_importance_sampling,
+    nll_importance_sampling,
+    rect_to_rel,
+    rel_to_rect,
+)
+from ltr.models.bbreg import AtomNet, BoxFeatures
+
+_REFINED_STARTS = 10
+_REFINED_ITERATIONS = 10
+
+
+@dataclass
+class ProposalSettings:
+    """Candidate boxes of one label."""
+
+    kind: Literal["perturbation", "mixture"] = "mixture"
+    """'perturbation' is ATOM's, 'mixture' the paper's Gaussian mixture in the relative parametrisation."""
+    number: int = 128
+    """Candidates of a label (ATOM 16; ATOM* and EBM 128, Appendix D.1)."""
+    sigmas: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.5, 0.5))
+    """Standard deviations of each component for (position, size) (Appendix D.1)."""
+    perturbation_sigmas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3)
+    """ATOM: one of these, drawn for each candidate, is the noise relative to sqrt(w h)."""
+    min_iou: float = 0.1
+    """ATOM: overlap that a candidate must keep."""
+
+
+@dataclass
+class RefinementSettings:
+    """The refinement that validation measures: plain ascent in the relative parametrisation (Appendix D.2)."""
+
+    step: tuple[float, float] = field(default=(2e-4, 1e-3))
+    """Step-lengths for (position, size). EBM (2e-4, 1e-3), ATOM* (1e-2, 5e-2)."""
+
+
+class BBRegActor(nn.Module):
+    """Batch of pairs in, loss and statistics out; see the module's table.
+
+    Args:
+        net: the network; only its `bb_regressor` is trained.
+        proposals: candidate boxes.
+        loss: 'nll' or 'iou'.
+        refinement: what validation refines with.
+    """
+
+    def __init__(
+        self, net: AtomNet, proposals: ProposalSettings, loss: Literal["nll", "iou"], refinement: RefinementSettings
+    ):
+        super().__init__()
+        if loss == "nll" and proposals.kind != "mixture":
+            raise ValueError("the likelihood needs the density of its candidates: proposals.kind must be 'mixture'")
+        self.net = net
+        self.proposals = proposals
+        self.loss = loss
+        self.refinement = refinement
+        self.mixture = GaussianMixtureProposal([(p, p, s, s) for p, s in proposals.sigmas])
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        return list(self.net.bb_regressor.parameters())
+
+    def checkpoint_model(self) -> nn.Module:
+        return self.net
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss (scalar) and statistics of a batch of :class:`ltr.data.sampling.BoxPairs`, or of cached features."""
+        box = batch["test_box"]
+        features = self._encode(batch, size=box[:, 2:])
+        label = rect_to_rel(box, box[:, 2:])[:, None]
+
+        if self.proposals.kind == "mixture":
+            y = self.mixture.sample(label[:, 0], self.proposals.number)
+        else:
+            candidates = perturb_boxes(box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou)
+            y = rect_to_rel(candidates, box[:, None, 2:])
+
+        stats = {}
+        head = self.net.bb_regressor
+        if self.loss == "nll":
+            f = head.energy(features, torch.cat([label, y], dim=1)).float()
+            log_q = self.mixture.log_prob(y, label[:, 0])
+            loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
+            with torch.no_grad():
+                stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
+                stats["f_label"] = f[:, 0].mean()
+                stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
+        else:
+            f = head.energy(features, y).float()
+            iou = box_iou(rel_to_rect(y, box[:, None, 2:]), box[:, None])
+            loss = nn.functional.mse_loss(f, 2 * iou - 1)
+            stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
+        if not self.training:
+            stats["start_iou"], stats["refined_iou"] = self._refined_iou(features, box)
+        return loss, {"loss": loss.detach(), **stats}
+
+    def _encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
+        if "reference_image" in batch:
+            with torch.no_grad():
+                reference, test = (self.net.feature_extractor(_to_float(batch[f"{k}_image"])) for k in ("reference", "test"))
+        else:
+            reference, test = (
+                {level: batch[f"{k}_{level}"].float() for level in self.net.feature_extractor.out_channels} for k in ("reference", "test")
+            )
+        head = self.net.bb_regressor
+        return head.encode(head.modulation(reference, batch["reference_box"]), test, size)
+
+    def _refined_iou(self, features: BoxFeatures, box: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean IoU with the label of boxes drawn as the tracker draws its starts, before and after their refinement.
+
+        The mean of the three best of ten refined boxes is measured, as the tracker forms its output.
+        """
+        first = box[:, None] + box.new_tensor([0.0, 0.0, 0.0, 0.0])
+        side = box[:, 2:].prod(-1, keepdim=True).sqrt()[:, None]
+        noise = torch.rand(len(box), _REFINED_STARTS, 4, device=box.device, dtype=box.dtype) - 0.5
+        size = (first[..., 2:] + 0.5 * noise[..., 2:] * side).clamp(min=first[..., 2:].amin(-1, keepdim=True) / 3)
+        center = first[..., :2] + first[..., 2:] / 2 + 0.4 * noise[..., :2] * side
+        starts = torch.cat([center - size / 2, size], dim=-1)
+        head = self.net.bb_regressor
+        p, s = self.refinement.step
+        step = box.new_tensor([p, p, s, s])
+        detached = BoxFeatures(*(t.detach() for t in features))
+        result = ascend(lambda y: head.energy(detached, y).float(), rect_to_rel(starts, box[:, None, 2:]), step, _REFINED_ITERATIONS)
+        refined = rel_to_rect(result.y, box[:, None, 2:])
+        best = result.f.topk(3, dim=1).indices[..., None].expand(-1, -1, 4)
+        return box_iou(starts, first).mean(), box_iou(refined.gather(1, best).mean(1), box).mean()
+
+
+def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou: float) -> Tensor:
+    """ATOM's training candidates: boxes (B, 4) in pixels -> (B, number, 4), all on the device at once.
+
+    Each candidate draws one of `sigmas`; Gaussian noise of sigma * sqrt(w h) moves its centre and changes its width and
+    height; a side of at most one pixel becomes a random 0.15 to 0.5 of the label's; corners are rounded to whole
+    pixels. Where the overlap with the label is not above `min_iou`, the noise shrinks by a tenth and is drawn again, at
+    most 100 times.
+    """
+    b = boxes.shape[0]
+    side = boxes[:, 2:].prod(-1).sqrt()[:, None]
+    choice = torch.randint(len(sigmas), (b, number), device=boxes.device)
+    scale = boxes.new_tensor(sigmas)[choice] * side
+    label = boxes[:, None].expand(b, number, 4)
+    result = label.clone()
+    open_ = torch.ones(b, number, dtype=torch.bool, device=boxes.device)
+    for _ in range(100):
+        noise = torch.randn(b, number, 4, device=boxes.device, dtype=boxes.dtype) * scale[..., None]
+        size = label[..., 2:] + noise[..., 2:]
+        spare = label[..., 2:] * (0.15 + 0.35 * torch.rand(b, number, 2, device=boxes.device, dtype=boxes.dtype))
+        size = torch.where(size <= 1, spare, size)
+        center = label[..., :2] + label[..., 2:] / 2 + noise[..., :2]
+        candidate = torch.cat([(center - size / 2).round(), size.round()], dim=-1)
+        result = torch.where(open_[..., None], candidate, result)
+        open_ &= box_iou(candidate, label) <= min_iou
+        if not open_.any():
+            break
+        scale = torch.where(open_, scale * 0.9, scale)
+    # A label below a pixel can round to an empty candidate, which has no logarithm.
+    return torch.cat([result[..., :2], result[..., 2:].clamp(min=1)], dim=-1)
+
+
+def _to_float(images: Tensor) -> Tensor:
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)

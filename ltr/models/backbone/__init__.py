@@ -1,0 +1,26 @@
+"""Backbones by name."""
+
+from pathlib import Path
+
+from ebm_common.errors import UserError
+from ltr.models.backbone.base import STRIDES, Backbone
+from ltr.models.backbone.efficientnet_lite import EfficientNetLite0
+from ltr.models.backbone.resnet import ResNet18
+
+BACKBONES: dict[str, type[Backbone]] = {"efficientnet_lite0": EfficientNetLite0, "resnet18": ResNet18}
+
+__all__ = ["BACKBONES", "STRIDES", "Backbone", "EfficientNetLite0", "ResNet18", "build_backbone"]
+
+
+def build_backbone(name: str, imagenet: bool = True, weights: Path | None = None) -> Backbone:
+    """The backbone of that name, with ImageNet weights unless `imagenet` is off; `weights` names a file to take them from.
+
+    Raises:
+        UserError: for an unknown name, or weights that cannot be had.
+    """
+    if name not in BACKBONES:
+        raise UserError(f"there is no backbone {name!r}; there are: {', '.join(BACKBONES)}")
+    backbone = BACKBONES[name]()
+    if imagenet:
+        backbone.load_imagenet(weights)
+    return backbone

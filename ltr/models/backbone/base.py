@@ -1,0 +1,34 @@
+"""What every backbone offers to the heads above it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+STRIDES = {"stride8": 8, "stride16": 16}
+
+
+class Backbone(nn.Module):
+    """A network from images to features at strides 8 and 16, carrying the input normalisation it was trained with.
+
+    Attributes:
+        name: the name it is built by.
+        out_channels: channels of each output, keyed like the outputs.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, out_channels: dict[str, int], mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.name = name
+        self.out_channels = out_channels
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Features of RGB `images` (B, 3, H, W) in [0, 1]: {"stride8": (B, C8, H/8, W/8), "stride16": ...}."""
+        return self.extract((images - self.mean) / self.std)
+
+    def extract(self, normalised: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError

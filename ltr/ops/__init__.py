@@ -1,0 +1,3 @@
+from ltr.ops.prroi_pool import PrRoIPool, prroi_pool
+
+__all__ = ["PrRoIPool", "prroi_pool"]

@@ -1,0 +1,16 @@
+"""ATOM* of Section 4.2: the EBM's proposals and settings with ATOM's loss (Appendix D.1).
+
+On ResNet-18 with the paper's data and schedule."""
+
+from ltr.actors.bbreg import ProposalSettings, RefinementSettings
+from ltr.train_settings.bbreg.common import BBRegSettings, build
+
+__all__ = ["build", "settings"]
+
+
+def settings() -> BBRegSettings:
+    settings = BBRegSettings()
+    settings.proposals = ProposalSettings(kind="mixture", number=128)
+    settings.loss = "iou"
+    settings.refinement = RefinementSettings(step=(1e-2, 5e-2))
+    return settings

@@ -1,0 +1,121 @@
+"""What the box-regression settings share: their fields, and how they become a training task."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ebm_common.errors import UserError
+from ltr import dataset
+from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings
+from ltr.admin.environment import get_path
+from ltr.data.feature_cache import CachedFeatures
+from ltr.data.sampling import BoxPairs, CropSettings
+from ltr.dataset.generated import Generated
+from ltr.models.bbreg import RESNET18, AtomNet, AtomNetConfig
+from ltr.train_settings.base import ScheduleSettings, TrainSettings, free, to_plain
+from ltr.trainers.task import Task
+
+@dataclass
+class DataSettings:
+    """What pairs are drawn from."""
+
+    sets: tuple[str, ...] = ("lasot", "got10k", "trackingnet", "coco")
+    """Training sets: lasot, got10k, trackingnet, coco, stills, video, generated (Appendix D.1: TrackingNet, LaSOT, GOT-10k and COCO)."""
+    proportions: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    """How often to draw from each, relative to the others (PyTracking: equal)."""
+    val_sets: tuple[str, ...] = ("got10k",)
+    """Sets that validation draws from in equal parts (PyTracking: GOT-10k votval)."""
+    val_samples: int = 32000
+    """Pairs of a validation (PyTracking: 500 batches of 64)."""
+    max_gap: int = 50
+    """Most frames between the two images of a pair. ATOM 50, and the paper trains all three alike; PyTracking has 200
+    for ATOM* and EBM."""
+    set_weights: dict[str, float] = field(default_factory=dict)
+    """How often to draw from sets of the image folder by their names in its index: below 1 where boxes are loose."""
+    feature_cache: int = 0
+    """Pairs whose backbone features are computed once, kept in the workspace and used again; 0 for none. Sensible
+    without a GPU: see ltr/data/feature_cache.py."""
+
+
+@dataclass
+class BBRegSettings(TrainSettings):
+    """A box predictor for the tracker."""
+
+    model: AtomNetConfig = field(default_factory=lambda: RESNET18)
+    backbone_weights: Path | None = free(None)
+    """File with the backbone's ImageNet weights; by default they come from its package or a download."""
+    data: DataSettings = field(default_factory=DataSettings)
+    crop: CropSettings = field(default_factory=CropSettings)
+    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    loss: Literal["nll", "iou"] = "nll"
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+
+
+SETS = ("lasot", "got10k", "trackingnet", "coco", "stills", "video", "generated")
+
+
+def _open(name: str, split: Literal["train", "val"], data: DataSettings) -> dataset.VideoDataset:
+    """The training set of that name; "stills" and "video" are the two parts of the image folder."""
+    match name:
+        case "lasot":
+            return dataset.LaSOT(get_path("lasot"), split="train")
+        case "got10k":
+            return dataset.GOT10k(get_path("got10k"), split=split)
+        case "trackingnet":
+            return dataset.TrackingNet(get_path("trackingnet"), sets=range(4))
+        case "coco":
+            return dataset.COCO(get_path("coco"))
+        case "stills":
+            return dataset.ImageFolder(get_path("image_folder"), "index.jsonl", data.set_weights, split, "stills")
+        case "video":
+            return dataset.ImageFolder(get_path("image_folder"), kinds="video", split=split)
+        case "generated":
+            return Generated(seed=int(split == "val"), photos=get_path("image_folder"))
+    raise UserError(f"there is no training set {name!r} (data.sets, data.val_sets); there are: {', '.join(SETS)}")
+
+
+def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
+    """The same system on `efficientnet_lite0`, with data and a budget for one machine without a GPU.
+
+    This is how the shipped heads were trained. Stills, videos and generated sequences replace the paper's data sets.
+    """
+    settings.model = AtomNetConfig()
+    settings.data = DataSettings(
+        sets=("stills", "video", "generated"),
+        proportions=(0.5, 0.25, 0.25),
+        val_sets=("stills", "video"),
+        val_samples=512,
+        max_gap=30,
+    )
+    settings.crop = CropSettings(
+        test_center_jitter=3.0, test_scale_jitter=0.35, flip=0.5, contrast=0.3, blur=0.1, stretch=0.2
+    )
+    settings.epochs = 20
+    settings.samples_per_epoch = 8000
+    settings.batch_size = 16
+    settings.schedule = ScheduleSettings(kind="one_cycle", warmup=0.15)
+    settings.grad_clip = 10.0
+    settings.val_every = 2
+    settings.workers = 1
+    return settings
+
+
+def build(settings: BBRegSettings) -> Task:
+    """The task that the settings describe."""
+    d = settings.data
+    net = AtomNet(settings.model, backbone_weights=settings.backbone_weights)
+    actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement)
+    length = settings.epochs * settings.samples_per_epoch
+    train_sets, val_sets = [_open(s, "train", d) for s in d.sets], [_open(s, "val", d) for s in d.val_sets]
+    train = BoxPairs(train_sets, d.proportions, length, d.max_gap, settings.crop, settings.seed)
+    val = BoxPairs(val_sets, [1.0] * len(val_sets), d.val_samples, d.max_gap, settings.crop, seed=settings.seed + 1)
+    if d.feature_cache:
+        folder = get_path("workspace", settings.workspace) / "feature_cache"
+        key = json.dumps([to_plain(settings.crop), to_plain(d), settings.seed])
+
+        def cached(pairs: BoxPairs, number: int, part: str) -> CachedFeatures:
+            return CachedFeatures(pairs, number, net.feature_extractor, folder, part + key, len(pairs), settings.workers)
+
+        return Task(actor, cached(train, d.feature_cache, "train"), cached(val, len(val), "val"))
+    return Task(actor, train, val)

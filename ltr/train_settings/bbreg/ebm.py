@@ -1,0 +1,12 @@
+"""The paper's energy-based tracker (Section 4.2, Appendix D.1): mixture proposals, negative log-likelihood.
+
+On the small default backbone, with data and a budget for one machine without a GPU."""
+
+from ltr.train_settings.bbreg import ebm_resnet18
+from ltr.train_settings.bbreg.common import BBRegSettings, build, on_small_backbone
+
+__all__ = ["build", "settings"]
+
+
+def settings() -> BBRegSettings:
+    return on_small_backbone(ebm_resnet18.settings())

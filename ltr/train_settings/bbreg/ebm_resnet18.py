@@ -1,0 +1,16 @@
+"""The paper's energy-based tracker (Section 4.2, Appendix D.1): mixture proposals, negative log-likelihood.
+
+On ResNet-18 with the paper's data and schedule."""
+
+from ltr.actors.bbreg import ProposalSettings, RefinementSettings
+from ltr.train_settings.bbreg.common import BBRegSettings, build
+
+__all__ = ["build", "settings"]
+
+
+def settings() -> BBRegSettings:
+    settings = BBRegSettings()
+    settings.proposals = ProposalSettings(kind="mixture", number=128)
+    settings.loss = "nll"
+    settings.refinement = RefinementSettings(step=(2e-4, 1e-3))
+    return settings
