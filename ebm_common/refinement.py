@@ -76,8 +76,8 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, num_iter: int, de
 
     Every candidate has a step-length of its own. A step is taken if f becomes strictly greater (a NaN is not), else
     the candidate stays and its step-length is multiplied by `decay`; so no f ends below its start. Costs T + 1 forward
-    and T backward passes, half of what the algorithm as written asks for: the value and gradient of a point are
-    computed when it is tried, and kept.
+    and T backward passes, where the algorithm as written has 2 T and T: the value and gradient of a point are computed
+    when it is tried, and kept.
 
     Args:
         energy: (B, M, D) -> (B, M).
@@ -181,9 +181,9 @@ def _value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         y = y.detach().requires_grad_()
         f = _checked(energy(y), y)
-        if not f.requires_grad:
+        grad = torch.autograd.grad(f.sum(), y, allow_unused=True)[0] if f.requires_grad else None
+        if grad is None:
             raise ValueError("energy must return values that can be differentiated in y: it detaches y or f")
-        (grad,) = torch.autograd.grad(f.sum(), y)
     return f.detach(), grad
 
 

@@ -255,6 +255,9 @@ def test_misuse_is_refused(refine):
         refine(lambda y: bump(y)[..., None], y, 0.1, num_iter=2)
     with pytest.raises(ValueError, match="differentiated"):
         refine(lambda y: bump(y.detach()), y, 0.1, num_iter=2)
+    weight = torch.ones(4, requires_grad=True)  # f has a gradient, but none in y
+    with pytest.raises(ValueError, match="differentiated"):
+        refine(lambda y: (weight * y.detach()).sum(-1), y, 0.1, num_iter=2)
     with pytest.raises(ValueError, match="num_iter"):
         refine(bump, y, 0.1, num_iter=-1)
 
