@@ -1,0 +1,82 @@
+"""Train a system: `python ltr/run_training.py <module> <name> [--field value ...]`, for instance
+
+    python ltr/run_training.py bbreg ebm --batch_size 16 --optimizer.lr 5e-4
+    torchrun --nproc-per-node 2 ltr/run_training.py bbreg ebm
+
+The settings of a system and their meaning: `python ltr/run_training.py bbreg ebm --help`. The same command again goes on from the last checkpoint.
+Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Two options belong to the run, not to the settings:
+    --run_name NAME   use the folder NAME instead of <name>
+    --restart         delete the run's checkpoints and start anew
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    # As a script, Python puts this folder first, where `data` and `ops` would hide other packages of these names.
+    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _HERE]
+    if importlib.util.find_spec("ltr") is None:
+        sys.path.insert(0, str(_HERE.parent))
+
+import tyro  # noqa: E402
+
+from ebm_common.errors import UserError, cli_main  # noqa: E402
+from ltr.admin.environment import get_path  # noqa: E402
+from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+
+
+def available_settings() -> dict[str, list[str]]:
+    """Names of the settings files of each module."""
+    root = _HERE / "train_settings"
+    found = {
+        folder.name: sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+        for folder in sorted(root.iterdir())
+        if folder.is_dir()
+    }
+    return {module: names for module, names in found.items() if names}
+
+
+def _load(module: str, name: str):
+    """The settings module ltr/train_settings/<module>/<name>.py."""
+    known = available_settings()
+    if name not in known.get(module, ()):
+        listed = "; ".join(f"{m}: {', '.join(names)}" for m, names in known.items())
+        raise UserError(f"there are no training settings '{module} {name}'. Those that exist are {listed}.")
+    return importlib.import_module(f"ltr.train_settings.{module}.{name}")
+
+
+@cli_main
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 when the training is complete, 128 + signal (130 for Ctrl-C) when it was stopped with its state saved."""
+    argv = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    if len(argv) < 2 or argv[0].startswith("-") or argv[1].startswith("-"):
+        print(__doc__)
+        print("Settings:", *(f"  {module}: {', '.join(names)}" for module, names in available_settings().items()), sep="\n")
+        return 0 if {"-h", "--help"} & set(argv) else 2
+    # the options of the run itself; what this parser does not know are settings
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--run_name", "--run-name")
+    parser.add_argument("--restart", action="store_true")
+    own, rest = parser.parse_known_args(argv[2:])
+    module, name = argv[:2]
+    definition = _load(module, name)
+    default = definition.settings()
+    settings = tyro.cli(type(default), default=default, args=rest, prog=f"run_training.py {module} {name} [--run_name NAME] [--restart]")
+
+    folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
+    seed_for_build(settings.seed)
+    trainer = Trainer(settings, definition.build(settings), folder, name)
+    if trainer.train(restart=own.restart):
+        return 0
+    return 128 + trainer.stop_signal
+
+
+if __name__ == "__main__":
+    sys.exit(main())

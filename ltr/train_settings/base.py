@@ -1,0 +1,104 @@
+"""Settings that every training shares, as typed data.
+
+A system of the paper is a file `ltr/train_settings/<module>/<name>.py` with two functions:
+
+* `settings()` returns an instance of a dataclass derived from :class:`TrainSettings`: the values of that system;
+* `build(settings)` returns the :class:`ltr.trainers.task.Task` that they describe.
+
+Every field can be given on the command line of `ltr/run_training.py` (`--batch_size 16 --optimizer.lr 5e-4`). Fields made with :func:`free` say
+how a run is carried out (where, how fast, how chatty) and may differ when a run is resumed; all others say what is trained and may not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+_FREE = "free_on_resume"
+
+
+def free(default: Any = dataclasses.MISSING, *, default_factory: Callable[[], Any] | None = None) -> Any:
+    """A dataclass field that may differ between a checkpoint and the run that resumes it (paths, workers, intervals of logs)."""
+    if default_factory is not None:
+        return field(default_factory=default_factory, metadata={_FREE: True})
+    return field(default=default, metadata={_FREE: True})
+
+
+@dataclass
+class OptimizerSettings:
+    """Adam over `actor.trainable_parameters()`."""
+
+    lr: float = 1e-3  # base rate, paper D.1
+    weight_decay: float = 0.0  # L2 term of Adam; the tracker has none (facts C5)
+    betas: tuple[float, float] = (0.9, 0.999)  # PyTorch's default, as PyTracking
+
+
+@dataclass
+class ScheduleSettings:
+    """The learning rate as a function of the position alone, so that nothing of it needs saving."""
+
+    kind: Literal["step", "one_cycle"] = "step"  # paper D.1: 'step'. 'one_cycle' is for short budgets
+    step_size: int = 15  # epochs between two reductions, paper D.1
+    gamma: float = 0.2  # factor of a reduction: "by a factor of 5", paper D.1
+    warmup: float = 0.3  # one_cycle: fraction of all steps in which the rate rises from lr / 25 to lr
+
+
+@dataclass
+class TrainSettings:
+    """What every training has. The defaults are the paper's tracker (D.1, and ATOM's for what D.1 leaves to it: facts C5)."""
+
+    seed: int = 0  # decides initial weights, samples, augmentation and proposals
+    epochs: int = 50  # paper D.1
+    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64; an incomplete last batch is left out
+    batch_size: int = 64  # samples of one optimiser step, over all processes and accumulated parts together; PyTracking: 64
+    accumulate: int = free(1)  # parts that a batch is cut into where memory is short: the batch stays the same
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
+    grad_clip: float | None = None  # largest norm of the whole gradient; PyTracking: none
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # as the paper
+    device: Literal["auto", "cpu", "cuda"] = free("auto")  # auto: cuda where there is one
+    workers: int = free(4)  # loader processes per training process; 0 loads in the training process
+    val_every: int = free(5)  # epochs between two validations (the last epoch always has one); PyTracking: 5
+    max_bad_steps: int = free(20)  # steps in a row without a finite loss and gradient before the run stops
+    checkpoint_minutes: float = free(5.0)  # minutes between two checkpoints within an epoch; 0: after every step
+    log_every: int = free(20)  # steps between two TensorBoard points
+    workspace: Path | None = free(None)  # root of checkpoints and logs; default: the workspace of the environment
+
+
+def to_plain(value: Any) -> Any:
+    """A settings object as dicts, lists, strings and numbers only: what a checkpoint and a JSON file can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): to_plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(v) for v in value]
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (int, float):
+        if isinstance(value, kind):  # numpy's numbers and other subclasses would not load with weights_only
+            return kind(value)
+    return str(value)
+
+
+def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Fields that change the result and differ: name -> (value saved, value now). Fields made with :func:`free` are not compared."""
+    found: dict[str, tuple[Any, Any]] = {}
+    names = set()
+    for f in dataclasses.fields(settings):
+        names.add(f.name)
+        if f.metadata.get(_FREE):
+            continue
+        now, before = getattr(settings, f.name), saved.get(f.name)
+        if dataclasses.is_dataclass(now) and isinstance(before, dict):
+            found.update(differences(now, before, f"{prefix}{f.name}."))
+        elif f.name not in saved:
+            found[prefix + f.name] = ("not set", to_plain(now))
+        elif to_plain(now) != before:
+            found[prefix + f.name] = (before, to_plain(now))
+    for name in saved.keys() - names:
+        found[prefix + name] = (saved[name], "not set")
+    return found

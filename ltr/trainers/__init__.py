@@ -1,0 +1,1 @@
+"""The training loop: epochs, devices, precision, checkpoints and logs. See :class:`ltr.trainers.trainer.Trainer`."""

@@ -1,0 +1,138 @@
+"""Checkpoints of a training: plain data, written so that a killed process leaves a good one behind.
+
+A folder holds `last.pth` (where to go on), `previous.pth` (the one before, in case `last.pth` is damaged) and `best.pth` (best validation).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from ebm_common.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "ebm-regression training checkpoint"
+VERSION = 1
+_FIELDS = {"model", "optimizer", "position", "settings", "averages", "history"}
+
+
+class CheckpointError(UserError):
+    """A checkpoint file that cannot be used: damaged, of another program, or a pickle that would run code."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint file that is cut off or has wrong bytes."""
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None], keep: Path | None = None) -> None:
+    """Write a file so that `path` holds either its old content or the whole new content, whenever the process dies.
+
+    Args:
+        path: the file; its folder exists.
+        write: writes the content to an open binary file.
+        keep: where the old content of `path` goes, if it is to be kept.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Free some space or choose another --workspace.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
+    """Write `state` (tensors, dicts, lists, strings, numbers) atomically; see :func:`write_atomically`."""
+    content = {"format": FORMAT, "version": VERSION, **state}
+    write_atomically(path, lambda file: torch.save(content, file), keep)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of :func:`save_checkpoint`, on the CPU and as data only.
+
+    Raises:
+        DamagedCheckpointError: it is cut off or its bytes do not agree with their checksums.
+        CheckpointError: it cannot be opened, is no checkpoint of this trainer, or is a pickle that would run code.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            raise DamagedCheckpointError(f"{path} is damaged or no checkpoint: it is not a complete PyTorch file. Remove it, or start anew with --restart.")
+        with zipfile.ZipFile(path) as archive:  # PyTorch itself does not compare checksums when it reads
+            bad = archive.testzip()
+        if bad is not None:
+            raise DamagedCheckpointError(f"{path} is damaged: wrong checksum in its part {bad}. Remove it, or start anew with --restart.")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not plain data: it holds Python objects that would run code when loaded, so it was not loaded. "
+            "Remove it, or start anew with --restart."
+        ) from error
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        if isinstance(error, (FileNotFoundError, PermissionError)):
+            raise CheckpointError(f"cannot open {path}: {error.strerror}.") from error
+        raise DamagedCheckpointError(f"{path} is damaged and cannot be read. Remove it, or start anew with --restart.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is no checkpoint of this trainer. Move it away, choose another --run_name, or start anew with --restart.")
+    if content.get("version") != VERSION or not _FIELDS <= content.keys():
+        raise CheckpointError(
+            f"{path} is a checkpoint of version {content.get('version')}; this program reads version {VERSION}. "
+            "Choose another --run_name, or start anew with --restart."
+        )
+    return content
+
+
+def read_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest readable checkpoint of a folder and its path; None where there is none.
+
+    A damaged or missing `last.pth` gives way to `previous.pth`, with a warning.
+
+    Raises:
+        CheckpointError: none of those that are there can be read, or one is no plain data.
+    """
+    last, previous = folder / "last.pth", folder / "previous.pth"
+    if last.exists():
+        try:
+            return last, read_checkpoint(last)
+        except DamagedCheckpointError as error:
+            if not previous.exists():
+                raise
+            logger.warning("%s Going on from %s, the one before it.", str(error).split(". ")[0] + ".", previous)
+    if previous.exists():
+        return previous, read_checkpoint(previous)
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a folder, whatever state they are in."""
+    for name in ("last.pth", "previous.pth", "best.pth"):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""What a training tells: TensorBoard, one JSON line per epoch, and averages of statistics."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from ltr.trainers.checkpoint import write_atomically
+
+
+class Averages:
+    """Weighted means of named numbers; values that are not finite are left out."""
+
+    def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
+        self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in (sums or {}).items()}  # name -> [weighted sum, weight]
+
+    def add(self, values: Mapping[str, float], weight: float = 1.0) -> None:
+        for name, value in values.items():
+            pair = self.sums.setdefault(name, [0.0, 0.0])
+            if math.isfinite(value):
+                pair[0] += weight * value
+                pair[1] += weight
+
+    def means(self) -> dict[str, float]:
+        return {name: (total / weight if weight else math.nan) for name, (total, weight) in self.sums.items()}
+
+
+class TrainingLog:
+    """Writes a run's curves to `folder/tensorboard` and its epochs to `folder/log.jsonl`. Does nothing in processes other than the first."""
+
+    def __init__(self, folder: Path, first_step: int, enabled: bool) -> None:
+        self.folder = folder
+        # purge_step hides points that an interrupted run wrote after its last checkpoint
+        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step) if enabled else None
+
+    def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Add one point per value at `step` (optimiser steps since the start of the training)."""
+        if self.writer is not None:
+            for name, value in values.items():
+                self.writer.add_scalar(f"{group}/{name}", value, step)
+
+    def epochs(self, history: list[dict[str, Any]]) -> None:
+        """Rewrite `log.jsonl`, one line per epoch: a resumed run neither loses nor repeats a line."""
+        if self.writer is not None:
+            text = "".join(json.dumps(_rounded(line)) + "\n" for line in history)
+            write_atomically(self.folder / "log.jsonl", lambda file: file.write(text.encode()))
+            self.writer.flush()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _rounded(value: Any) -> Any:
+    """Floats to six digits, and those that JSON cannot hold as null."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value

@@ -1,0 +1,604 @@
+"""The training loop: epochs over samples that are pure functions of their number, on one or many devices, resumable at any step.
+
+Everything that a step does is a function of the weights, the optimiser's state, the seed and the position (epoch, step): the samples are numbered, the
+learning rate is computed, and the random generators are seeded anew before every step. A checkpoint is therefore small, and a run that was killed and
+resumed ends with the same weights as one that was not (bit for bit on the CPU with the same number of threads, processes and accumulated parts).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import os
+import platform
+import random
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+from tqdm import tqdm
+
+from ebm_common.errors import UserError
+from ltr.train_settings.base import TrainSettings, differences, to_plain
+from ltr.trainers.checkpoint import (
+    CheckpointError,
+    read_latest,
+    remove_checkpoints,
+    save_checkpoint,
+    write_atomically,
+)
+from ltr.trainers.log import Averages, TrainingLog
+from ltr.trainers.task import Task
+
+logger = logging.getLogger(__name__)
+
+_TRAIN, _VALIDATE, _BUILD = 0, 1, 2  # streams of random numbers
+
+
+def seed_everything(*key: int) -> None:
+    """Seed Python's, numpy's and torch's global generators (every device) from a tuple of integers."""
+    numbers = np.random.SeedSequence(key).generate_state(3, np.uint64)
+    random.seed(int(numbers[0]))
+    np.random.seed(int(numbers[1]) & 0xFFFFFFFF)
+    torch.manual_seed(int(numbers[2]) >> 1)
+
+
+def seed_for_build(seed: int) -> None:
+    """Seed the generators before a task is built, so that initial weights depend on the seed alone."""
+    seed_everything(seed, _BUILD)
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """Learning rate of optimiser step `step`, counted from 0 over the whole training.
+
+    'step': lr * gamma^(epoch // step_size) (paper D.1). 'one_cycle': cosine from lr/25 up to lr over the first `warmup` of all steps, then cosine down
+    to lr/250000 at the last one (torch.optim.lr_scheduler.OneCycleLR without its cycle of momentum).
+    """
+    lr, schedule, per_epoch = settings.optimizer.lr, settings.schedule, settings.samples_per_epoch // settings.batch_size
+    if schedule.kind == "step":
+        return lr * schedule.gamma ** (step // per_epoch // schedule.step_size)
+    low, lowest, last = lr / 25, lr / 25e4, settings.epochs * per_epoch - 1
+    top = schedule.warmup * (last + 1) - 1
+    if step <= top:
+        start, end, fraction = low, lr, step / top
+    else:
+        start, end, fraction = lr, lowest, (step - top) / (last - top)
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
+
+
+class Trainer:
+    """Trains one task in one folder.
+
+    Args:
+        settings: what to train and how.
+        task: the actor and the data; build it after :func:`seed_for_build`.
+        folder: where checkpoints, logs and final weights go; made if missing.
+        name: name of the exported file `{name}_final.safetensors`.
+
+    Under torchrun every process makes its own Trainer with the same arguments.
+
+    Raises:
+        UserError: the batch cannot be divided, there is no CUDA device, or another process trains in the folder.
+    """
+
+    def __init__(self, settings: TrainSettings, task: Task, folder: Path, name: str) -> None:
+        self.settings, self.task, self.folder, self.name = settings, task, Path(folder), name
+        self.fabric = _make_fabric(settings)
+        self.fabric.launch()
+        self.world, self.rank, self.is_first = self.fabric.world_size, self.fabric.global_rank, self.fabric.is_global_zero
+        self._check_settings()
+        self._lock = _lock_folder(self.folder) if self.is_first else None
+
+        actor = task.actor
+        self.model = actor.checkpoint_model()
+        parameters = list(actor.trainable_parameters())
+        chosen = {id(p) for p in parameters}
+        for parameter in actor.parameters():
+            parameter.requires_grad_(id(parameter) in chosen)
+        o = settings.optimizer
+        self._raw_optimizer = torch.optim.Adam(parameters, lr=o.lr, weight_decay=o.weight_decay, betas=tuple(o.betas))
+        self.parameters = parameters
+        self.module, self.optimizer = self.fabric.setup(actor, self._raw_optimizer)
+
+        self.steps_per_epoch = settings.samples_per_epoch // settings.batch_size
+        self.epoch = self.step = 0  # position: epochs done, steps of this epoch done
+        self.skipped = self._bad_in_row = 0
+        self.averages = Averages()
+        self.history: list[dict[str, Any]] = []
+        self.best: float | None = None
+        self.seconds = 0.0  # time spent in the present epoch by all runs so far
+        self._asked: int | None = None  # signal that this process received
+        self.stop_signal: int | None = None  # signal on which all processes stop
+        self._log: TrainingLog | None = None
+        self._bar: tqdm | None = None
+
+    # ---- public -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def global_step(self) -> int:
+        """Optimiser steps done since the start of the training."""
+        return self.epoch * self.steps_per_epoch + self.step
+
+    def train(self, restart: bool = False) -> bool:
+        """Train from the folder's last checkpoint, or from the start, to the last epoch.
+
+        Args:
+            restart: delete the folder's checkpoints first.
+
+        Returns:
+            True when the training is complete and its weights exported; False when a signal (`stop_signal`) ended it after a step, with its state saved.
+
+        Raises:
+            UserError: settings differ from the checkpoint's, a checkpoint cannot be read, the data fail, or the loss stays non-finite.
+        """
+        if restart and self.is_first:
+            remove_checkpoints(self.folder)
+        self.fabric.barrier()
+        self._resume()
+        self._log = TrainingLog(self.folder, self.global_step, enabled=self.is_first)
+        self._session_start, self._session_first, self._saved_at = time.monotonic(), self.global_step, time.monotonic()
+        try:
+            with self._signals():
+                self._run()
+        finally:
+            if self._bar is not None:
+                self._bar.close()
+            self._log.close()
+        if self.stop_signal is not None:
+            return False
+        if self.is_first:
+            self._export()
+        self.fabric.barrier()
+        return True
+
+    # ---- the loop ---------------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        if self.epoch >= self.settings.epochs:
+            self._say(f"already trained for {self.epoch} epochs")
+            return
+        batches = iter(self._train_loader())
+        while self.epoch < self.settings.epochs and self.stop_signal is None:
+            self._train_epoch(batches)
+            if self.stop_signal is None:
+                self._finish_epoch()
+        if self.stop_signal is not None:
+            self._save("last.pth", keep="previous.pth")
+            self._say(f"stopped at epoch {self.epoch + 1}, step {self.step}; saved {self.folder / 'last.pth'}. The same command goes on from there.")
+
+    def _train_epoch(self, batches: Iterator[Any]) -> None:
+        self.module.train()
+        self._bar = tqdm(
+            total=self.steps_per_epoch,
+            initial=self.step,
+            desc=f"epoch {self.epoch + 1}/{self.settings.epochs}",
+            unit="step",
+            disable=not self.is_first,
+            dynamic_ncols=True,
+            mininterval=0.5 if os.isatty(2) else 30,
+        )
+        window, window_start, window_steps = Averages(), time.monotonic(), 0
+        while self.step < self.steps_per_epoch and self.stop_signal is None:
+            started = time.monotonic()
+            stats = self._train_step(batches)
+            self.step += 1
+            self.seconds += time.monotonic() - started
+            self.averages.add(stats)
+            window.add(stats)
+            window_steps += 1
+            if self.global_step % self.settings.log_every == 0:
+                images = window_steps * self.settings.batch_size / (time.monotonic() - window_start)
+                self._log.scalars("train", window.means(), self.global_step)
+                self._log.scalars("run", {"learning_rate": stats["lr"], "samples_per_second": images}, self.global_step)
+                window, window_start, window_steps = Averages(), time.monotonic(), 0
+            self._bar.set_postfix_str(f"loss {self.averages.means()['loss']:.4g}, all done in {self._remaining()}", refresh=False)
+            self._bar.update()
+            within = self.step < self.steps_per_epoch and self.stop_signal is None
+            if within and time.monotonic() - self._saved_at >= 60 * self.settings.checkpoint_minutes:
+                self._save("last.pth", keep="previous.pth")
+        self._bar.close()
+
+    def _train_step(self, batches: Iterator[Any]) -> dict[str, float]:
+        """One optimiser step at the present position; returns its statistics, averaged over accumulated parts and processes."""
+        settings, step, parts = self.settings, self.global_step, self.settings.accumulate
+        lr = learning_rate(settings, step)
+        for group in self._raw_optimizer.param_groups:
+            group["lr"] = lr
+        collected: list[dict[str, Any]] = []
+        for part in range(parts):
+            batch = self._next(batches)
+            seed_everything(settings.seed, _TRAIN, step, part, self.rank)
+            with self.fabric.no_backward_sync(self.module, enabled=part < parts - 1):
+                loss, stats = self.module(self.fabric.to_device(batch))
+                self.fabric.backward(loss / parts)
+            collected.append({**stats, "loss": loss})
+
+        # with '16-mixed' the gradients are scaled, may overflow, and are checked by the scaler's own step
+        scaled = settings.precision == "16-mixed"
+        extra = {} if scaled else {"grad_norm": self._gradient_norm()}
+        means, stop = self._reduce(collected, extra)
+        if math.isfinite(means["loss"]) and math.isfinite(means.get("grad_norm", 0.0)):
+            if settings.grad_clip is not None:
+                self.fabric.clip_gradients(self.module, self.optimizer, max_norm=settings.grad_clip, error_if_nonfinite=False)
+            self.optimizer.step()
+            self._bad_in_row = 0
+        else:
+            self._skip(means)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.world == 1:
+            self.stop_signal = self._asked
+        elif stop:  # all processes stop after the same step
+            self.stop_signal = self._asked or signal.SIGINT
+        return {**means, "lr": lr}
+
+    def _gradient_norm(self) -> Tensor:
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients)
+
+    def _reduce(self, collected: list[dict[str, Any]], extra: dict[str, Any]) -> tuple[dict[str, float], bool]:
+        """Means over parts and processes, and whether any process was told to stop: one exchange and one wait for the device."""
+        device = self.fabric.device
+        names = sorted(collected[0])
+        rows = torch.stack([torch.stack([_number(stats[name], device) for name in names]) for stats in collected]).mean(0)
+        tail = [_number(value, device) for value in extra.values()] + [_number(float(self._asked is not None), device)]
+        values = torch.cat([rows, torch.stack(tail)])
+        if self.world > 1:
+            values = self.fabric.all_reduce(values, reduce_op="mean")
+        *numbers, stop = values.tolist()
+        return dict(zip([*names, *extra], numbers, strict=True)), stop > 0
+
+    def _skip(self, means: dict[str, float]) -> None:
+        self.skipped += 1
+        self._bad_in_row += 1
+        where = f"epoch {self.epoch + 1}, step {self.step}"
+        what = "loss" if not math.isfinite(means["loss"]) else "gradient"
+        if self._bad_in_row > self.settings.max_bad_steps:
+            raise UserError(
+                f"the {what} was not finite for {self._bad_in_row} steps in a row, up to {where}. Try a smaller --optimizer.lr, "
+                f"--grad_clip 1, or --precision 32-true. The last checkpoint is in {self.folder}."
+            )
+        if self.is_first:
+            logger.warning("%s not finite at %s: step skipped (%d skipped so far).", what, where, self.skipped)
+
+    def _finish_epoch(self) -> None:
+        number = self.epoch + 1
+        line: dict[str, Any] = {
+            "epoch": number,
+            "step": self.global_step,
+            "train": self.averages.means(),
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+        }
+        validation = None
+        if self.task.val_data is not None and (number % self.settings.val_every == 0 or number == self.settings.epochs):
+            validation = self._validate()
+            if validation is None:  # interrupted: the epoch stays open, and its validation comes first when the run goes on
+                return
+            line["val"] = validation
+        self._log.scalars("epoch/train", line["train"], number)
+        self._log.scalars("epoch/val", validation or {}, number)
+        self.history.append(line)
+        self.epoch, self.step, self.averages, self.seconds = number, 0, Averages(), 0.0
+        if validation is not None and self._is_best(validation):
+            self._save("best.pth")
+        self._save("last.pth", keep="previous.pth")
+        self._log.epochs(self.history)
+        self._say(f"epoch {number}/{self.settings.epochs}: train {_brief(line['train'])}" + (f" | val {_brief(validation)}" if validation else ""))
+
+    def _is_best(self, validation: dict[str, float]) -> bool:
+        value = validation.get(self.task.best, math.nan)
+        if not math.isfinite(value):
+            return False
+        sign = 1 if self.task.best_mode == "max" else -1
+        if self.best is not None and sign * value <= sign * self.best:
+            return False
+        self.best = value
+        return True
+
+    def _validate(self) -> dict[str, float] | None:
+        """Statistics over the whole validation set, each sample counted once; None when a signal interrupted it."""
+        self.module.eval()
+        averages = Averages()
+        loader, batches = self._val_loader()
+        bar = tqdm(total=len(batches), desc="validation", unit="batch", leave=False, disable=not self.is_first, mininterval=0.5 if os.isatty(2) else 30)
+        # the raw actor: processes may have different numbers of batches, so nothing here may wait for the others
+        with bar, torch.no_grad(), self.fabric.autocast():
+            for indices, batch in zip(batches, loader, strict=True):
+                seed_everything(self.settings.seed, _VALIDATE, indices[0])
+                loss, stats = self.task.actor(self.fabric.to_device(_checked(batch)))
+                averages.add({name: float(value) for name, value in {**stats, "loss": loss}.items()}, weight=len(indices))
+                bar.update()
+                if self._asked is not None and self.world == 1:
+                    self.stop_signal = self._asked
+                    return None
+        if self.world > 1:
+            averages = self._gather(averages)
+        return averages.means()
+
+    def _gather(self, averages: Averages) -> Averages:
+        # a process without a single validation sample has no names of its own: take them from the first, which has one
+        names = self.fabric.broadcast(sorted(averages.sums), src=0)
+        table = torch.tensor([averages.sums.get(name, [0.0, 0.0]) for name in names], dtype=torch.float64, device=self.fabric.device)
+        table = self.fabric.all_reduce(table, reduce_op="sum")
+        return Averages(dict(zip(names, table.tolist(), strict=True)))
+
+    # ---- data -------------------------------------------------------------------------------------------------------------------
+
+    def _train_loader(self) -> DataLoader:
+        """All batches of this process from the present position to the last epoch; a batch is one accumulated part."""
+        s = self.settings
+        size = s.batch_size // (self.world * s.accumulate)
+
+        def part_at(number: int) -> list[int]:
+            step, part = divmod(number, s.accumulate)
+            epoch, within = divmod(step, self.steps_per_epoch)
+            first = epoch * s.samples_per_epoch + within * s.batch_size
+            mine = range(first + self.rank, first + s.batch_size, self.world)
+            return list(mine[part * size : (part + 1) * size])
+
+        numbers = range(self.global_step * s.accumulate, s.epochs * self.steps_per_epoch * s.accumulate)
+        return self._loader(self.task.train_data, _Lazy(part_at, numbers))
+
+    def _val_loader(self) -> tuple[DataLoader, list[list[int]]]:
+        size = max(1, self.settings.batch_size // (self.world * self.settings.accumulate))
+        mine = range(self.rank, len(self.task.val_data), self.world)
+        batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
+        return self._loader(self.task.val_data, batches), batches
+
+    def _loader(self, data: Dataset, batches: Iterable[list[int]]) -> DataLoader:
+        return DataLoader(
+            _Reporting(data),
+            batch_sampler=batches,
+            num_workers=self.settings.workers,
+            collate_fn=_Collate(self.task.collate or default_collate),
+            pin_memory=self.fabric.device.type == "cuda",
+            worker_init_fn=_worker_signals,
+        )
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        try:
+            return _checked(next(batches))
+        except UserError:
+            if self.global_step > self._session_first:
+                self._save("last.pth", keep="previous.pth")  # nothing is half done here: parts accumulated so far are only in the gradients
+            raise
+
+    # ---- checkpoints ------------------------------------------------------------------------------------------------------------
+
+    def _save(self, name: str, keep: str | None = None) -> None:
+        if name == "last.pth":
+            self._saved_at = time.monotonic()
+        if not self.is_first:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self._raw_optimizer.state_dict(),
+            "scaler": dict(self.fabric.strategy.precision.state_dict()),
+            "position": {"epoch": self.epoch, "step": self.step},
+            "skipped": [self.skipped, self._bad_in_row],
+            "averages": self.averages.sums,
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds,
+            "settings": to_plain(self.settings),
+            "versions": _versions(),
+        }
+        save_checkpoint(self.folder / name, state, self.folder / keep if keep else None)
+
+    def _resume(self) -> None:
+        found = read_latest(self.folder)
+        if found is None:
+            return
+        path, state = found
+        self._compare_settings(path, state["settings"])
+        _load_model(self.model, state["model"], path)
+        try:
+            self._raw_optimizer.load_state_dict(state["optimizer"])
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(f"the optimiser's state in {path} does not fit this model: {error}. Choose another --run_name, or --restart.") from error
+        if state["scaler"]:
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.epoch, self.step = state["position"]["epoch"], state["position"]["step"]
+        self.skipped, self._bad_in_row = state["skipped"]
+        self.averages = Averages(state["averages"])
+        self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
+        self._say(f"going on from {path}: epoch {self.epoch + 1}, step {self.step}")
+
+    def _compare_settings(self, path: Path, saved: dict[str, Any]) -> None:
+        found = differences(self.settings, saved)
+        # more epochs only add steps at the end, unless the schedule is laid out over all of them
+        if "epochs" in found and self.settings.schedule.kind == "step":
+            del found["epochs"]
+        if found:
+            listed = "; ".join(f"{name}: {before} there, {now} now" for name, (before, now) in sorted(found.items()))
+            raise UserError(
+                f"the settings differ from those of {path} ({listed}). Give the same settings to go on, --run_name NAME to train beside it, "
+                "or --restart to delete it and start anew."
+            )
+
+    def _export(self) -> None:
+        """Write the final weights as safetensors, with settings and versions as JSON in the header."""
+        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.model.state_dict().items()}
+        about = {"settings": json.dumps(to_plain(self.settings)), "versions": json.dumps(_versions()), "epochs": str(self.epoch)}
+        path = self.folder / f"{self.name}_final.safetensors"
+        content = safetensors.torch.save(weights, about)
+        write_atomically(path, lambda file: file.write(content))
+        self._say(f"trained for {self.epoch} epochs; weights in {path}")
+
+    # ---- small things -----------------------------------------------------------------------------------------------------------
+
+    def _check_settings(self) -> None:
+        s = self.settings
+        for name in ("epochs", "samples_per_epoch", "batch_size", "accumulate", "val_every", "log_every"):
+            if getattr(s, name) < 1:
+                raise UserError(f"--{name} is {getattr(s, name)}; it must be at least 1.")
+        if s.workers < 0:
+            raise UserError(f"--workers is {s.workers}; it must be at least 0.")
+        if s.batch_size % (self.world * s.accumulate):
+            raise UserError(
+                f"--batch_size {s.batch_size} cannot be divided among {self.world} processes times {s.accumulate} accumulated parts: "
+                f"make it a multiple of {self.world * s.accumulate}."
+            )
+        if s.samples_per_epoch < s.batch_size:
+            raise UserError(f"--samples_per_epoch {s.samples_per_epoch} is less than one batch (--batch_size {s.batch_size}).")
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM ends the training after the present step; a second one ends it at once."""
+        before = {}
+
+        def handle(number: int, frame: Any) -> None:
+            self._asked = number
+            signal.signal(number, before[number])
+            self._say("stopping after this step; once more to stop at once")
+
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before[number] = signal.signal(number, handle)
+        except ValueError:  # only the main thread may set handlers
+            pass
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+    def _remaining(self) -> str:
+        done = self.global_step - self._session_first
+        left = self.settings.epochs * self.steps_per_epoch - self.global_step
+        return tqdm.format_interval(left * (time.monotonic() - self._session_start) / max(done, 1))
+
+    def _say(self, text: str) -> None:
+        if self.is_first:
+            tqdm.write(text)
+
+
+# ---- helpers --------------------------------------------------------------------------------------------------------------------
+
+
+def _make_fabric(settings: TrainSettings) -> Fabric:
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
+    kind = "cuda" if cuda and settings.device != "cpu" else "cpu"
+    if settings.precision == "16-mixed" and kind == "cpu":
+        raise UserError("--precision 16-mixed needs a CUDA device. Use bf16-mixed or 32-true.")
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return Fabric(
+        accelerator=kind,
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=settings.precision,
+    )
+
+
+def _lock_folder(folder: Path) -> Any:
+    """Hold a lock on the folder as long as this process lives; the system drops it when the process is killed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}. Choose another --workspace.") from error
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock: two runs in one folder are the user's to avoid
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise UserError(f"another process is training in {folder}. Wait for it, or choose another --run_name.") from error
+    return file
+
+
+def _load_model(model: torch.nn.Module, saved: dict[str, Tensor], path: Path) -> None:
+    own = model.state_dict()
+    wrong = sorted(own.keys() ^ saved.keys()) + [name for name in own.keys() & saved.keys() if own[name].shape != saved[name].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{path} holds another network: {len(wrong)} of its tensors do not fit (first {wrong[0]}). Choose another --run_name, or --restart."
+        )
+    model.load_state_dict(saved)
+
+
+class _Failure:
+    """A user's error that happened in a loader process, brought to the training process without a traceback in its text."""
+
+    def __init__(self, error: UserError) -> None:
+        self.text = str(error)
+
+
+class _Lazy:
+    """The batches of a whole training, made one by one: a list of them would hold millions of numbers."""
+
+    def __init__(self, make: Callable[[int], list[int]], numbers: range) -> None:
+        self.make, self.numbers = make, numbers
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return map(self.make, self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+class _Reporting(Dataset):
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self.data[index]
+        except UserError as error:
+            return _Failure(error)
+
+
+class _Collate:
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: list[Any]) -> Any:
+        for sample in samples:
+            if isinstance(sample, _Failure):
+                return sample
+        return self.collate(samples)
+
+
+def _checked(batch: Any) -> Any:
+    if isinstance(batch, _Failure):
+        raise UserError(batch.text)
+    return batch
+
+
+def _worker_signals(worker: int) -> None:
+    """A terminal sends Ctrl-C to all processes: loaders ignore it, and go when the training process is done with them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _number(value: float | Tensor, device: torch.device) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach().to(device, torch.float64).reshape(())
+    return torch.tensor(value, dtype=torch.float64, device=device)
+
+
+def _brief(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if name != "lr")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+    with contextlib.suppress(PackageNotFoundError):
+        found["ebm-regression"] = version("ebm-regression")
+    return found

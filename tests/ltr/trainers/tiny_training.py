@@ -1,0 +1,108 @@
+"""A training of milliseconds, for the tests; as a script it trains in a process of its own.
+
+python tiny_training.py FOLDER [settings as JSON] [KILL_AT]: with KILL_AT, SIGKILL comes in the middle of that optimiser step.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from ltr.train_settings.base import OptimizerSettings, TrainSettings
+from ltr.trainers.task import Task
+from ltr.trainers.trainer import Trainer, seed_for_build
+
+DEFAULTS = dict(
+    epochs=3,
+    samples_per_epoch=40,
+    batch_size=8,
+    workers=0,
+    val_every=1,
+    checkpoint_minutes=0.0,
+    log_every=2,
+    device="cpu",
+    optimizer=OptimizerSettings(lr=0.02),
+)
+
+
+class Line(Dataset):
+    """Noisy samples of a line, each a function of its number."""
+
+    def __init__(self, length: int, stream: int = 0) -> None:
+        self.length, self.stream = length, stream
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, k: int) -> dict[str, torch.Tensor | int]:
+        random = np.random.default_rng([self.stream, k])
+        x = random.normal(size=3)
+        y = x @ [1.0, -2.0, 0.5] + 0.1 * random.normal()
+        return {"k": k, "x": torch.tensor(x, dtype=torch.float32), "y": torch.tensor(y, dtype=torch.float32)}
+
+
+class TinyActor(nn.Module):
+    """Regression with noise from every random generator, so that a wrong random state shows in the weights."""
+
+    def __init__(self, noise: float = 0.1, norm: bool = True) -> None:
+        super().__init__()
+        self.noise = noise
+        self.net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 1))
+        self.frozen = nn.Linear(1, 1)
+        self.calls = 0
+        self.before_step = lambda actor: None
+        self.seen: list[int] = []
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        return list(self.net.parameters())
+
+    def checkpoint_model(self) -> nn.Module:
+        return self.net
+
+    def forward(self, batch):
+        if self.training:
+            self.calls += 1
+            self.seen += batch["k"].tolist()
+            self.before_step(self)
+        draws = torch.randn(len(batch["y"])) + float(np.random.normal()) + __import__("random").random()
+        loss = (self.net(batch["x"])[:, 0] - batch["y"] - self.noise * draws).square().mean()
+        return loss, {"error": loss.detach().sqrt(), "one": 1.0}
+
+
+def make_settings(**changes) -> TrainSettings:
+    return TrainSettings(**{**DEFAULTS, **changes})
+
+
+def make_trainer(folder: Path, settings: TrainSettings | None = None, actor: TinyActor | None = None, **task) -> Trainer:
+    settings = settings or make_settings()
+    seed_for_build(settings.seed)
+    actor = actor or TinyActor()
+    return Trainer(settings, Task(actor, Line(10**9), **{"val_data": Line(21, stream=1), **task}), folder, "tiny")
+
+
+def main() -> None:
+    folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
+    torch.set_num_threads(1)
+    actor_options = {name: changes.pop(name) for name in ("noise", "norm") if name in changes}
+    settings = make_settings(**changes)
+    seed_for_build(settings.seed)
+    actor = TinyActor(**actor_options)
+    if len(sys.argv) > 3:
+        kill_at = int(sys.argv[3])
+
+        def before_step(actor: TinyActor) -> None:
+            if actor.calls > kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        actor.before_step = before_step
+    make_trainer(folder, settings, actor).train()
+
+
+if __name__ == "__main__":
+    main()
