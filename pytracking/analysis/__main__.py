@@ -46,15 +46,23 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="{all,table,plot}")
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
-        truth = command.add_argument_group("ground truth").add_mutually_exclusive_group()
-        truth.add_argument("--dataset_name", default="otb", help="a data set on disk (default: otb)")
+        ground_truth = command.add_argument_group("ground truth")
+        truth = ground_truth.add_mutually_exclusive_group()
+        truth.add_argument(
+            "--dataset_name",
+            default="otb",
+            metavar="NAME",
+            help="otb, nfs, generated, or a folder in OTB's layout (default: otb)",
+        )
         truth.add_argument(
             "--annotations",
             type=Path,
             metavar="FOLDER",
             help="ground truth alone: a folder of {sequence}.txt, no images needed",
         )
-        command.add_argument("--dataset_root", type=Path, help="where the data set lies (default: as configured)")
+        ground_truth.add_argument(
+            "--dataset_root", type=Path, metavar="FOLDER", help="where the data set lies (default: as configured)"
+        )
         results = command.add_argument_group("results")
         results.add_argument(
             "--results", type=Path, metavar="FOLDER", help="folder of own results (default: as configured)"
