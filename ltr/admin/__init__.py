@@ -1,0 +1,1 @@
+"""Where things lie on this machine, and the record of how a result was made."""

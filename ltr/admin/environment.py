@@ -1,0 +1,103 @@
+"""Where data sets, results and checkpoints lie on this machine.
+
+Nothing is generated and nothing is imported: a path comes from, in this order,
+
+1. the value given on the command line,
+2. the environment variable ``EBM_<NAME>``, as in ``EBM_OTB=/data/otb``,
+3. a settings file, ``ebm_paths.toml`` in the current folder, then ``~/.config/ebm_regression/paths.toml``::
+
+       [paths]
+       otb = '/data/otb'
+       results = 'runs/tracking'      # relative paths count from the file's own folder
+
+Only ``results`` and ``workspace`` have defaults.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+
+from ebm_common.errors import UserError
+
+#: What each name stands for; data sets are in the layouts of their own distributions.
+PATH_NAMES = {
+    "otb": "the OTB-100 sequences",
+    "nfs": "the Need for Speed sequences",
+    "lasot": "the LaSOT training sequences",
+    "got10k": "the GOT-10k training sequences",
+    "trackingnet": "the TrackingNet training sets",
+    "coco": "the COCO images and annotations",
+    "image_folder": "an image folder with its index.jsonl",
+    "results": "where tracking results are written",
+    "workspace": "where checkpoints, logs and generated data are written",
+}
+#: These are made when they are needed; everything else has to exist.
+DEFAULTS = {"results": "tracking_results", "workspace": "workspace"}
+
+
+class EnvironmentPathError(UserError):
+    """A path that is not set, does not exist, or a settings file that cannot be understood."""
+
+
+def settings_files() -> list[Path]:
+    """The settings files in the order in which they are asked, whether or not they exist."""
+    return [Path.cwd() / "ebm_paths.toml", Path.home() / ".config" / "ebm_regression" / "paths.toml"]
+
+
+def get_path(name: str, flag_value: str | os.PathLike | None = None) -> Path:
+    """The folder called ``name`` (a key of :data:`PATH_NAMES`) on this machine.
+
+    ``flag_value`` is what the command line gave for it, if anything. Data-set folders are checked to exist.
+
+    Raises :class:`EnvironmentPathError` where the folder is not configured (naming the three ways to do so), does not
+    exist (naming which setting says so), or where a settings file is not valid.
+    """
+    if name not in PATH_NAMES:
+        raise ValueError(f"unknown path name {name!r}; known are {', '.join(PATH_NAMES)}")
+    path, source = _find(name, flag_value)
+    if name not in DEFAULTS and not path.is_dir():
+        raise EnvironmentPathError(f"the folder of {PATH_NAMES[name]} ('{name}'), {path}, does not exist (set by {source})")
+    return path
+
+
+def _find(name: str, flag_value: str | os.PathLike | None) -> tuple[Path, str]:
+    if flag_value is not None and os.fspath(flag_value) != "":
+        return Path(flag_value).expanduser(), "the command line"
+    variable = f"EBM_{name.upper()}"
+    if os.environ.get(variable):
+        return Path(os.environ[variable]).expanduser(), f"the environment variable {variable}"
+    for file in settings_files():
+        value = _read_settings_file(file).get(name)
+        if value:
+            return file.parent / Path(value).expanduser(), f"the settings file {file}"
+    if name in DEFAULTS:
+        return Path(DEFAULTS[name]), "default"
+    raise EnvironmentPathError(
+        f"no folder is set for {PATH_NAMES[name]} ('{name}'): give it on the command line, "
+        f"set the environment variable {variable}, or write {name} = '/path/to/it' under [paths] in "
+        f"{' or '.join(str(file) for file in settings_files())}"
+    )
+
+
+def _read_settings_file(file: Path) -> dict[str, str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentPathError(f"the settings file {file} cannot be read: {error}") from error
+    try:
+        paths = tomllib.loads(text).get("paths", {})
+    except tomllib.TOMLDecodeError as error:
+        # The usual cause on Windows: "C:\data" in double quotes reads \d as an escape.
+        hint = "; write paths with back-slashes in single quotes" if "\\" in text else ""
+        raise EnvironmentPathError(f"the settings file {file} is not valid TOML: {error}{hint}") from error
+    for key, value in paths.items() if isinstance(paths, dict) else [("paths", paths)]:
+        if key not in PATH_NAMES:
+            near = difflib.get_close_matches(key, PATH_NAMES, n=1)
+            way_out = f"did you mean {near[0]}?" if near else f"known are {', '.join(PATH_NAMES)}"
+            raise EnvironmentPathError(f"the settings file {file} sets an unknown path '{key}'; {way_out}")
+        if not isinstance(value, str):
+            raise EnvironmentPathError(f"the settings file {file} sets '{key}' to {value!r}, which is not a path in quotes")
+    return paths

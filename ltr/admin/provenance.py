@@ -1,0 +1,158 @@
+"""The record that lies beside every result: what made it, with which settings, on what."""
+
+import contextlib
+import dataclasses
+import datetime
+import enum
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+PACKAGE = "ebm-regression"
+
+
+def package_version() -> str:
+    """The installed version of this package, or 'not installed' when it is run from a bare checkout."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout this code runs from, with '+changes' when tracked files differ; None outside a checkout."""
+    here = Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        # An installed copy may lie in a virtual environment inside somebody else's repository: that commit is not ours.
+        git("ls-files", "--error-unmatch", here.name)
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def device_name(device: str | torch.device | None = None) -> str:
+    """'cuda:0 (NVIDIA H100)', 'cpu (model of the processor)': what a speed was measured on."""
+    device = torch.device("cpu" if device is None else device)
+    if device.type == "cuda" and torch.cuda.is_available():
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({_processor()})" if device.type == "cpu" else str(device)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def usable_cores() -> int:
+    """Cores this process may run on: the affinity mask where there is one, which containers and schedulers set."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def file_hash(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal: says whether two results used the same weights."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_plain(value: Any) -> Any:
+    """``value`` as what JSON can hold: dataclasses and mappings become dicts, arrays and tuples lists, paths strings.
+
+    What has no plain form becomes its ``repr``, so that a record can always be written; so do NaN and infinities, which
+    JSON does not know.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((to_plain(item) for item in value), key=str)
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
+        return to_plain(value.tolist())
+    if isinstance(value, os.PathLike | torch.device | torch.dtype):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return repr(value)
+
+
+def provenance(
+    settings: Any = None, *, seed: int | None = None, device: str | torch.device | None = None, **extra: Any
+) -> dict[str, Any]:
+    """A plain dict, ready for JSON, that says how to repeat a run.
+
+    Version, commit, libraries, machine, command line, time (UTC), the device and seed, ``settings`` (a dataclass or a
+    mapping) in full, and whatever else is given by name.
+    """
+    return {
+        "package": PACKAGE,
+        "version": package_version(),
+        "commit": git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "cores": usable_cores(),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": list(sys.argv),
+        "seed": seed,
+        "settings": to_plain(settings),
+        **{key: to_plain(value) for key, value in extra.items()},
+    }
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a file whole or not at all: a reader, or a run cut off here, never sees half of it.
+
+    Raises OSError as ``open`` does.
+    """
+    path = Path(path)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """``value`` as indented JSON, written whole or not at all."""
+    write_text(path, json.dumps(to_plain(value), indent=2) + "\n")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
