@@ -74,8 +74,7 @@ class Recipe:
         look: where the camera looks on average: (-1, -1) is the photograph's upper left, (1, 1) its lower right.
         pan, pan_period: how far the camera looks around, as a share of what the photograph allows.
         dolly: amplitude of the logarithm of the background's magnification.
-        roam, roam_period: how far the target moves, as a share of the free room.
-        overhang: how far the target may leave the image, in pixels.
+        roam, roam_period: how far the target moves, as a share of the free room; above 1 it leaves the image at times.
         scale, scale_period: amplitude of the logarithm of the target's scale.
         aspect, aspect_period: amplitude of the logarithm of its foreshortening.
         sway, sway_period: amplitude of its rotation in degrees.
@@ -98,7 +97,6 @@ class Recipe:
     dolly: float = 0.0
     roam: float = 0.7
     roam_period: float = 90.0
-    overhang: float = 0.0
     scale: float = 0.12
     scale_period: float = 80.0
     aspect: float = 0.08
@@ -164,8 +162,7 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
     diagonal = float(np.hypot(*size))
     background = _texture(recipe.background)
     fill = max(size[0] / background.size[0], size[1] / background.size[1])
-    inset = recipe.shake - recipe.overhang
-    room = (inset, inset, size[0] - inset, size[1] - inset)
+    room = (recipe.shake, recipe.shake, size[0] - recipe.shake, size[1] - recipe.shake)
 
     def sprite(cutout: Cutout, extent: float) -> Sprite:
         outline, texture_matrix = _cut(cutout, extent, random)
@@ -374,9 +371,8 @@ def draw_recipe(
         pan=pan,
         pan_period=between(40, 200),
         dolly=random.uniform(0, 0.15),
-        roam=random.uniform(0.3, 1),
+        roam=random.uniform(1.2, 2.0) if chance(0.2) else random.uniform(0.3, 1),
         roam_period=between(24, 60) if chance(0.25) else between(60, 160),
-        overhang=extent * random.uniform(0, 0.3) if chance(0.2) else 0.0,
         scale=random.uniform(0, 0.6),
         scale_period=between(40, 120),
         aspect=random.uniform(0, 0.7),

@@ -237,16 +237,19 @@ class Scene:
         return np.stack([clipped_box(vertices, self.size) for vertices in self.vertices(np.arange(self.length))])
 
     def visible(self) -> np.ndarray:
-        """bool (length,): whether more than VISIBLE_SHARE of the target's area in the image is not covered."""
-        front = self.sprites[self.target + 1 :]
-        boxes = self.boxes()
-        visible = (boxes[:, 2:] > 0).all(1)
-        for frame in np.flatnonzero(visible) if front else ():
+        """bool (length,): whether more than VISIBLE_SHARE of the target's area is in the image and not covered."""
+        outlines = self.vertices(np.arange(self.length))
+        following = np.roll(outlines, -1, axis=1)
+        crosses = outlines[..., 0] * following[..., 1] - outlines[..., 1] * following[..., 0]
+        areas = np.abs(crosses.sum(1)) / 2
+        inside = ((outlines >= 0) & (outlines <= self.size)).all((1, 2))
+        visible = np.ones(self.length, bool)
+        covered = self.target + 1 < len(self.sprites)
+        for frame in range(self.length) if covered else np.flatnonzero(~inside):
             mask = self._hard_mask(self.target, frame)
-            area = int(mask.sum())
             for index in range(self.target + 1, len(self.sprites)):
                 mask &= ~self._hard_mask(index, frame)
-            visible[frame] = mask.sum() > VISIBLE_SHARE * area
+            visible[frame] = mask.sum() > VISIBLE_SHARE * areas[frame]
         return visible
 
     def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:
@@ -255,9 +258,7 @@ class Scene:
         return self.sprites[sprite].vertices(time) + self._shake(time)[..., None, :]
 
     def _hard_mask(self, sprite: int, frame: int) -> np.ndarray:
-        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
-        _fill(mask, self.vertices(frame, sprite), 1)
-        return mask.astype(bool)
+        return _fill(self.size, [self.vertices(frame, sprite)]) > 0
 
     # -- pixels --------------------------------------------------------------------------------------------------
 
@@ -370,9 +371,16 @@ def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) ->
     if width <= 0 or height <= 0:
         return
 
-    mask = np.zeros((height * _SUPERSAMPLING, width * _SUPERSAMPLING), np.uint8)
-    _fill(mask, (vertices - low) * _SUPERSAMPLING, 255)
-    opacity = cv2.resize(mask, (int(width), int(height)), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    # OpenCV fills a polygon's boundary as well, up to a sub-pixel too far. It does the same to what surrounds the
+    # polygon, so that the mean of the two has its edge in the right place.
+    surroundings = np.array([(-8, -8), (width + 8, -8), (width + 8, height + 8), (-8, height + 8)])
+    vertices = vertices - low
+    inner = _fill((width, height), [vertices], _SUPERSAMPLING)
+    outer = _fill((width, height), [vertices, surroundings], _SUPERSAMPLING)
+    opacity = cv2.resize(
+        cv2.addWeighted(inner, 0.5, outer, -0.5, 127.5), (int(width), int(height)), interpolation=cv2.INTER_AREA
+    )
+    opacity = opacity.astype(np.float32) / 255
 
     to_photo = np.vstack([sprite.texture_matrix, [0, 0, 1]])
     to_region = np.column_stack([pose[:, :2], pose[:, 2] - low])
@@ -381,9 +389,12 @@ def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) ->
     region[:] = cv2.blendLinear(colours, np.ascontiguousarray(region), opacity, 1 - opacity)
 
 
-def _fill(mask: np.ndarray, vertices: np.ndarray, value: int) -> None:
-    points = np.round((vertices - 0.5) * 2**_FIXED_POINT).astype(np.int32)
-    cv2.fillPoly(mask, [points], value, shift=_FIXED_POINT)
+def _fill(size: tuple[int, int], polygons: list[np.ndarray], magnification: int = 1) -> np.ndarray:
+    """uint8 (height, width) * magnification: 255 inside an odd number of the polygons and on their edges, else 0."""
+    mask = np.zeros((size[1] * magnification, size[0] * magnification), np.uint8)
+    points = [np.round((p * magnification - 0.5) * 2**_FIXED_POINT).astype(np.int32) for p in polygons]
+    cv2.fillPoly(mask, points, 255, shift=_FIXED_POINT)
+    return mask
 
 
 def _rotation(degrees: float | np.ndarray) -> np.ndarray:
