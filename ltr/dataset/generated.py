@@ -371,7 +371,7 @@ def draw_recipe(
         pan=pan,
         pan_period=between(40, 200),
         dolly=random.uniform(0, 0.15),
-        roam=random.uniform(1.2, 2.0) if chance(0.2) else random.uniform(0.3, 1),
+        roam=random.uniform(1.1, 1.8) if chance(0.2) else random.uniform(0.3, 1),
         roam_period=between(24, 60) if chance(0.25) else between(60, 160),
         scale=random.uniform(0, 0.6),
         scale_period=between(40, 120),
@@ -475,13 +475,20 @@ class Generated(VideoDataset):
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} sequences, there is no sequence {index}")
         if index not in self._scenes:
-            random = np.random.RandomState([_TRAINING_STREAM, self.seed, index])
-            recipe = draw_recipe(random, self.photos, self.size)
-            self._scenes[index] = build_scene(recipe, random, self.size, self.length)
+            self._scenes[index] = self._draw_scene(index)
             if len(self._scenes) > _CACHED_SCENES:
                 self._scenes.popitem(last=False)
         self._scenes.move_to_end(index)
         return self._scenes[index]
+
+    def _draw_scene(self, index: int) -> Scene:
+        random = np.random.RandomState([_TRAINING_STREAM, self.seed, index])
+        while True:
+            scene = build_scene(draw_recipe(random, self.photos, self.size), random, self.size, self.length)
+            centres = scene.vertices(np.arange(self.length)).mean(1)
+            if ((centres > 0) & (centres < self.size)).all(1).mean() > 0.5:
+                return scene
+            # a target that may leave the image happened to be outside for most of the time: another one
 
     def _read_sequence(self, index: int) -> SequenceInfo:
         scene = self.scene(index)
