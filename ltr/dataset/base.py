@@ -7,6 +7,7 @@ frames and whether it can be seen there. An annotated object of a still image is
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -181,17 +182,24 @@ def read_boxes(path: Path, setting: str) -> np.ndarray:
     lines = read_lines(path, setting)
     if not lines:
         raise DatasetError(f"{path} is empty, it should hold one box a line")
-    boxes = np.empty((len(lines), 4))
-    for number, line in enumerate(lines):
-        try:
-            # through a tuple of four, because numpy would spread a single number over the row
-            x, y, w, h = (float(value) for value in line.replace(",", " ").split())
-            boxes[number] = x, y, w, h
-        except ValueError:
-            boxes[number] = np.nan
-        if not np.isfinite(boxes[number]).all():
-            raise DatasetError(f"{path}, line {number + 1}: expected a box of four numbers x, y, w, h, found {line!r}")
-    return boxes
+    try:
+        boxes = np.loadtxt([line.replace(",", " ") for line in lines], comments=None, ndmin=2)
+        if boxes.shape == (len(lines), 4) and np.isfinite(boxes).all():
+            return boxes
+    except ValueError:
+        pass  # which line it is, loadtxt does not always say
+    for number, line in enumerate(lines, start=1):
+        values = line.replace(",", " ").split()
+        if len(values) != 4 or not all(_is_finite_number(value) for value in values):
+            raise DatasetError(f"{path}, line {number}: expected a box of four numbers x, y, w, h, found {line[:60]!r}")
+    raise DatasetError(f"{path} cannot be read as one box a line")
+
+
+def _is_finite_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
@@ -235,3 +243,28 @@ def read_names(path: str | Path, setting: str) -> list[str]:
     if not names:
         raise DatasetError(f"{path} names no sequence")
     return names
+
+
+def require_folders(parent: Path, names: Iterable[str], setting: str, remedy: str) -> None:
+    """Require that `parent` holds a folder (or a link to one) of each name.
+
+    Args:
+        parent: where to look.
+        names: of the folders.
+        setting: name of the path setting, for the message.
+        remedy: how to get them, for the message.
+
+    Raises:
+        DatasetError: some are missing; names how many and the first.
+    """
+    try:
+        present = {entry.name for entry in os.scandir(parent) if entry.is_dir()}
+    except OSError:
+        raise DatasetError(f"{parent} is not a readable folder (looked for under the path '{setting}')") from None
+    names = list(names)
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise DatasetError(
+            f"{parent} lacks {len(missing)} of {len(names)} sequence folders, the first is {missing[0]} "
+            f"(path '{setting}'): {remedy}"
+        )

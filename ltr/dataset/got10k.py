@@ -1,0 +1,116 @@
+"""GOT-10k (Huang et al., TPAMI 2021), as its archives unpack.
+
+root/
+    train/
+        list.txt                    names of the sequences, a line each
+        GOT-10k_Train_000001/
+            groundtruth.txt         x,y,w,h of each frame, a line each
+            absence.label           0 or 1, a line each: 1 where the target is absent
+            cover.label             0 to 8, a line each: how much of the target can be seen, 0 nothing, 8 all
+            00000001.jpg
+            ...
+    got10k_vot_train_split.txt      optional: which of them to train on (see GOT10k)
+    got10k_vot_val_split.txt        optional: and which to validate on
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ltr.dataset.base import (
+    DatasetError,
+    SequenceInfo,
+    VideoDataset,
+    check_frame_count,
+    dataset_root,
+    hash_split,
+    read_boxes,
+    read_flags,
+    read_names,
+    require_folders,
+    video_info,
+)
+
+_SETTING = "got10k"
+_log = logging.getLogger(__name__)
+
+
+class GOT10k(VideoDataset):
+    """Sequences of GOT-10k's `train` folder; the module's docstring shows the layout.
+
+    The paper trains and validates on the parts 'vottrain' and 'votval' of that folder, which leave out what overlaps
+    with VOT. Their lists come with PyTracking (`ltr/data_specs/got10k_vot_train_split.txt` and `..._val_...`) and are
+    used where they lie in `root`. Where they do not, the split is by a hash of the names instead: a fixed tenth for
+    validation. `split_source` says which of them it is.
+
+    A target is visible where it is not absent, not fully covered, and its box has an area.
+
+    Args:
+        root: the folder with `train` in it, or that folder itself (any folder with a `list.txt` of this layout, so
+            also the official `val`).
+        split: 'train', 'val', or None for all sequences.
+        split_file: a list to be used instead, one sequence a line: its name, or its number in `list.txt` from 0.
+
+    Raises:
+        DatasetError: `list.txt` or a sequence of it is missing, or a split's list does not fit it.
+    """
+
+    def __init__(self, root: str | Path, split: str | None = "train", split_file: str | Path | None = None):
+        super().__init__(_SETTING)
+        if split not in ("train", "val", None):
+            raise ValueError(f"split must be 'train', 'val' or None, not {split!r}")
+        root = dataset_root(root, _SETTING, "GOT-10k's train/list.txt")
+        self.root = root if (root / "list.txt").is_file() else root / "train"
+        if not (self.root / "list.txt").is_file():
+            raise DatasetError(
+                f"{self.root / 'list.txt'} is missing (path '{_SETTING}'); unpack GOT-10k's train archive"
+            )
+        names = read_names(self.root / "list.txt", _SETTING)
+
+        own_list = root / f"got10k_vot_{split}_split.txt"
+        if split_file is None and split is not None and own_list.is_file():
+            split_file = own_list
+        self.split_source = "all sequences"
+        """Where the choice of sequences comes from: a list file, 'hash of names', or 'all sequences'."""
+        if split_file is not None:
+            self.split_source = str(split_file)
+            names = _select(names, Path(split_file))
+        elif split is not None:
+            self.split_source = "hash of names"
+            _log.warning("%s is not there: GOT-10k is split by a hash of its names, not as in the paper", own_list)
+            kept = hash_split(names, split)
+            names = [name for name in names if name in kept]
+        self.sequences = names
+        require_folders(self.root, names, _SETTING, "unpack them, or list those you have in a split_file")
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        folder = self.root / self.sequences[index]
+        boxes = read_boxes(folder / "groundtruth.txt", _SETTING)
+        check_frame_count(folder / "groundtruth.txt", len(boxes), folder)
+        absent = read_flags(folder / "absence.label", _SETTING, len(boxes))
+        cover = read_flags(folder / "cover.label", _SETTING, len(boxes))
+        return video_info(boxes, hidden=(absent != 0) | (cover == 0))
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        return self.root / self.sequences[index] / f"{frame + 1:08d}.jpg"
+
+
+def _select(names: list[str], split_file: Path) -> list[str]:
+    """The sequences that a list file names, in its order."""
+    known = set(names)
+    selected = []
+    for entry in read_names(split_file, _SETTING):
+        if entry.isdigit() and int(entry) < len(names):
+            selected.append(names[int(entry)])
+        elif entry in known:
+            selected.append(entry)
+        else:
+            raise DatasetError(
+                f"{split_file} lists {entry!r}, which is neither a name in GOT-10k's list.txt nor a number below its "
+                f"{len(names)} lines"
+            )
+    return selected

@@ -1,0 +1,109 @@
+"""LaSOT (Fan et al., CVPR 2019), as its archives unpack.
+
+root/
+    testing_set.txt                 280 names; training_set.txt likewise, if you have it
+    airplane/
+        airplane-1/
+            groundtruth.txt         x,y,w,h of each frame, a line each
+            full_occlusion.txt      0,0,1,...  one line for all frames
+            out_of_view.txt         0,0,0,...  one line for all frames
+            img/
+                00000001.jpg
+                ...
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ltr.dataset.base import (
+    DatasetError,
+    SequenceInfo,
+    VideoDataset,
+    check_frame_count,
+    dataset_root,
+    read_boxes,
+    read_flags,
+    read_names,
+    video_info,
+)
+
+_SETTING = "lasot"
+
+
+class LaSOT(VideoDataset):
+    """LaSOT's training or testing set; the module's docstring shows the layout.
+
+    Which sequences these are is read from LaSOT's own lists: `training_set.txt` and `testing_set.txt` in the root.
+    Where only the testing set is listed, the training set is every other sequence on disk (protocol II). A target is
+    visible where it is neither fully occluded nor out of view and its box has an area.
+
+    Args:
+        root: the folder of the categories.
+        split: 'train' or 'test'.
+        split_file: a list of sequence names, one a line, to be used instead of LaSOT's.
+
+    Raises:
+        DatasetError: a list or a listed sequence is missing.
+    """
+
+    def __init__(self, root: str | Path, split: str = "train", split_file: str | Path | None = None):
+        super().__init__(_SETTING)
+        self.root = dataset_root(root, _SETTING, "LaSOT's categories (airplane/airplane-1/groundtruth.txt, ...)")
+        self.sequences = _split_names(self.root, split, split_file)
+        missing = [name for name in self.sequences if not self._folder(name).is_dir()]
+        if missing:
+            raise DatasetError(
+                f"{len(missing)} of {len(self.sequences)} listed sequences are missing, the first is "
+                f"{self._folder(missing[0])} (path '{_SETTING}'): unpack them, or list those you have in a split_file"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def _folder(self, name: str) -> Path:
+        return self.root / name.rsplit("-", 1)[0] / name
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        folder = self._folder(self.sequences[index])
+        boxes = read_boxes(folder / "groundtruth.txt", _SETTING)
+        check_frame_count(folder / "groundtruth.txt", len(boxes), folder / "img")
+        occluded = read_flags(folder / "full_occlusion.txt", _SETTING, len(boxes))
+        out_of_view = read_flags(folder / "out_of_view.txt", _SETTING, len(boxes))
+        return video_info(boxes, hidden=(occluded != 0) | (out_of_view != 0))
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        return self._folder(self.sequences[index]) / "img" / f"{frame + 1:08d}.jpg"
+
+
+def _split_names(root: Path, split: str, split_file: str | Path | None) -> list[str]:
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', not {split!r}")
+    if split_file is not None:
+        return read_names(split_file, _SETTING)
+    own_list = root / ("training_set.txt" if split == "train" else "testing_set.txt")
+    if own_list.is_file():
+        return read_names(own_list, _SETTING)
+    if split == "test" or not (root / "testing_set.txt").is_file():
+        raise DatasetError(
+            f"{root} has no list of LaSOT's {split}ing set: put LaSOT's testing_set.txt there (path '{_SETTING}'), "
+            "or give a split_file"
+        )
+    testing = set(read_names(root / "testing_set.txt", _SETTING))
+    names = [name for name in _names_on_disk(root) if name not in testing]
+    if not names:
+        raise DatasetError(f"{root} holds no sequence outside LaSOT's testing set (path '{_SETTING}')")
+    return names
+
+
+def _names_on_disk(root: Path) -> list[str]:
+    """Names of all sequence folders category/category-N, by category and number."""
+    found = []
+    for category in os.scandir(root):
+        if category.is_dir():
+            for entry in os.scandir(category):
+                start, _, number = entry.name.rpartition("-")
+                if start == category.name and number.isdigit() and entry.is_dir():
+                    found.append((start, int(number), entry.name))
+    return [name for _, _, name in sorted(found)]

@@ -1,0 +1,82 @@
+"""TrackingNet (Müller et al., ECCV 2018), as its own download scripts leave it.
+
+root/
+    TRAIN_0/
+        anno/
+            -3TIfnTSM6c_2.txt       x,y,w,h of each frame, a line each
+            ...
+        frames/
+            -3TIfnTSM6c_2/
+                0.jpg
+                1.jpg
+                ...
+    TRAIN_1/
+    ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ltr.dataset.base import (
+    DatasetError,
+    SequenceInfo,
+    VideoDataset,
+    check_frame_count,
+    dataset_root,
+    read_boxes,
+    require_folders,
+    video_info,
+)
+
+_SETTING = "trackingnet"
+
+
+class TrackingNet(VideoDataset):
+    """Training sets of TrackingNet; the module's docstring shows the layout.
+
+    There are no marks of occlusion: a target is visible wherever its box has an area.
+
+    Args:
+        root: the folder with TRAIN_0, TRAIN_1, ... in it.
+        sets: numbers of the training sets to use, of 0 to 11 (PyTracking trains on 0 to 3).
+
+    Raises:
+        DatasetError: a set, or the frames of an annotated sequence, are missing.
+    """
+
+    def __init__(self, root: str | Path, sets: Iterable[int] = range(4)):
+        super().__init__(_SETTING)
+        self.root = dataset_root(root, _SETTING, "TrackingNet's TRAIN_0, TRAIN_1, ...")
+        self.sequences: list[tuple[str, str]] = []
+        """Set and name of each sequence."""
+        for number in sets:
+            part = f"TRAIN_{number}"
+            anno = self.root / part / "anno"
+            names = sorted(file.stem for file in anno.glob("*.txt"))
+            if not names:
+                raise DatasetError(f"{anno} holds no annotation (path '{_SETTING}'); download {part}, or leave it out")
+            require_folders(
+                self.root / part / "frames", names, _SETTING, "unpack zips/NAME.zip into frames/NAME for each of them"
+            )
+            self.sequences += [(part, name) for name in names]
+        if not self.sequences:
+            raise ValueError("sets names no training set")
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def _frames(self, index: int) -> Path:
+        part, name = self.sequences[index]
+        return self.root / part / "frames" / name
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        part, name = self.sequences[index]
+        annotation = self.root / part / "anno" / f"{name}.txt"
+        boxes = read_boxes(annotation, _SETTING)
+        check_frame_count(annotation, len(boxes), self._frames(index))
+        return video_info(boxes)
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        return self._frames(index) / f"{frame}.jpg"
