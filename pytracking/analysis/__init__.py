@@ -5,7 +5,7 @@
 from pytracking.analysis.metrics import Curves, SequenceScore, mean_curves, score_sequence
 from pytracking.analysis.results import (
     Annotation,
-    ResultFolder,
+    TrackerResults,
     external_results,
     find_results,
     read_annotations,
@@ -18,7 +18,7 @@ __all__ = [
     "Annotation",
     "Curves",
     "Report",
-    "ResultFolder",
+    "TrackerResults",
     "SequenceScore",
     "TrackerScore",
     "external_results",

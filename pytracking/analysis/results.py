@@ -1,15 +1,18 @@
 """Finding and reading what trackers left on disk: boxes, times, and annotations that come without images.
 
 Layout of own results: {results}/{tracker}/{param}[_{run:03d}]/{sequence}.txt, one x y w h per line, and
-{sequence}_time.txt, one number of seconds per line. Results of others: any folder of {sequence}.txt.
+{sequence}_time.txt, one number of seconds per line; run.json beside them says how they were made. Results of others:
+any folder of {sequence}.txt.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +97,7 @@ def _box_files(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class ResultFolder:
+class TrackerResults:
     """One run of one tracker: `name` as shown, `run` its number, `files` from sequence name to box file."""
 
     name: str
@@ -112,6 +115,13 @@ class ResultFolder:
         boxes = self.files[sequence]
         path = boxes.with_name(f"{boxes.stem}_time.txt")
         return read_times(path) if path.is_file() else None
+
+    def record(self) -> dict[str, Any] | None:
+        """How the results were made, from run.json beside them; None where there is no such record."""
+        try:
+            return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # the boxes can be scored all the same
 
 
 def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
@@ -132,15 +142,15 @@ def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
     return matched
 
 
-def external_results(name: str, folder: Path, sequences: Sequence[str]) -> ResultFolder:
+def external_results(name: str, folder: Path, sequences: Sequence[str]) -> TrackerResults:
     """Another tracker's raw boxes: a folder of {sequence}.txt. UserError if it has none of the sequences."""
     files = match_files(folder, sequences)
     if not files:
         raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
-    return ResultFolder(name, folder, files)
+    return TrackerResults(name, folder, files)
 
 
-def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[ResultFolder]:
+def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[TrackerResults]:
     """The runs below {results}/{tracker}/ that hold at least one of the sequences, sorted by name.
 
     `wanted` names some of them: 'atom/ebm' (this folder and its numbered runs), 'atom/ebm_002' (that run), or 'atom'
@@ -161,7 +171,7 @@ def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] 
             continue
         files = match_files(folder, sequences)
         if files:
-            found.append((aliases, ResultFolder(name, folder, files, int(run["run"]) if run else None)))
+            found.append((aliases, TrackerResults(name, folder, files, int(run["run"]) if run else None)))
     for name in wanted or ():
         if not any(name in aliases for aliases, _ in found):
             there = ", ".join(f"{f.parent.name}/{f.name}" for f in folders) or "nothing"

@@ -23,7 +23,7 @@ from pytracking.analysis.metrics import (
     mean_curves,
     score_sequence,
 )
-from pytracking.analysis.results import ResultFolder, read_boxes
+from pytracking.analysis.results import TrackerResults, read_boxes
 
 SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", "fps", "name")
 
@@ -37,11 +37,11 @@ class GroundTruth(Protocol):
 
 @dataclass(frozen=True)
 class TrackerScore:
-    """A tracker's scores: the mean over sequences, each sequence by itself, and, of several runs, their mean and
-    spread.
+    """A tracker's scores: the mean over sequences, and each sequence by itself; of merged runs, mean and spread.
 
-    `fps` is frames divided by seconds over all scored sequences with recorded times, the first frame included (as
-    PyTracking prints it). `std` is the standard deviation (n - 1) of each overall number over the runs.
+    `fps` is frames divided by seconds, the first frame and its initialisation included, averaged over the scored
+    sequences with recorded times. `records` says of each run how it was made, where it was recorded. `std` is the
+    standard deviation (n - 1) of each overall number over the runs.
     """
 
     name: str
@@ -50,6 +50,7 @@ class TrackerScore:
     sequences: dict[str, SequenceScore]
     sequence_fps: dict[str, float] = field(default_factory=dict)
     fps: float | None = None
+    records: tuple[dict[str, Any] | None, ...] = ()
     std: dict[str, float] | None = None
 
     @property
@@ -123,6 +124,7 @@ def _tracker_to_json(tracker: TrackerScore) -> dict[str, Any]:
     return {
         "folders": [str(folder.resolve()) for folder in tracker.folders],
         "runs": tracker.runs,
+        "records": list(tracker.records),
         "overall": {**tracker.scalars(), "std": tracker.std, "curves": _curves_to_json(tracker.overall)},
         "sequences": {
             name: {
@@ -143,7 +145,7 @@ def _tracker_to_json(tracker: TrackerScore) -> dict[str, Any]:
 def score_results(
     dataset: str,
     sequences: Sequence[GroundTruth],
-    results: Sequence[ResultFolder],
+    results: Sequence[TrackerResults],
     *,
     exclude_invalid: bool = False,
     merge_runs: bool = False,
@@ -213,9 +215,8 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
     return f"{', '.join(names[:limit])}{more}"
 
 
-def _score_run(result: ResultFolder, sequences: Sequence[GroundTruth], exclude_invalid: bool) -> TrackerScore:
+def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude_invalid: bool) -> TrackerScore:
     scores, fps = {}, {}
-    frames, seconds = 0, 0.0
     for sequence in sequences:
         path = result.files[sequence.name]
         try:
@@ -225,7 +226,6 @@ def _score_run(result: ResultFolder, sequences: Sequence[GroundTruth], exclude_i
         times = result.times(sequence.name)
         if times is not None and times.sum() > 0:
             fps[sequence.name] = len(times) / float(times.sum())
-            frames, seconds = frames + len(times), seconds + float(times.sum())
     return TrackerScore(
         result.name,
         folders=(result.folder,),
@@ -234,11 +234,12 @@ def _score_run(result: ResultFolder, sequences: Sequence[GroundTruth], exclude_i
         overall=mean_curves([score.curves for score in scores.values()]),
         sequences=scores,
         sequence_fps=fps,
-        fps=frames / seconds if seconds else None,
+        fps=float(np.mean(list(fps.values()))) if fps else None,
+        records=(result.record(),),
     )
 
 
-def _merge_runs(results: Sequence[ResultFolder], trackers: Sequence[TrackerScore]) -> list[TrackerScore]:
+def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerScore]) -> list[TrackerScore]:
     """Numbered runs of one parameter become one tracker; a result without a run number stays as it is."""
     groups: dict[str, list[TrackerScore]] = {}
     merged = []
@@ -258,6 +259,7 @@ def _merge_runs(results: Sequence[ResultFolder], trackers: Sequence[TrackerScore
                 sequences={name: _merge_scores([run.sequences[name] for run in runs]) for name in runs[0].sequences},
                 sequence_fps=_mean_by_name([run.sequence_fps for run in runs]),
                 fps=float(np.mean(speeds)) if speeds else None,
+                records=tuple(run.records[0] for run in runs),
                 std={key: float(np.std([o[key] for o in overall], ddof=1)) for key in overall[0]}
                 if len(runs) > 1
                 else None,

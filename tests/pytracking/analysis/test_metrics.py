@@ -134,7 +134,7 @@ def test_inputs_are_left_alone():
 
 
 def test_same_curves_as_the_got10k_toolkit():
-    otb = pytest.importorskip("got10k.experiments.otb", exc_type=ImportError)
+    otb = pytest.importorskip("got10k.experiments.otb")
     toolkit = SimpleNamespace(nbins_iou=21, nbins_ce=51)
     for seed in range(20):
         truth = random_boxes(seed, 200).round()
@@ -168,7 +168,7 @@ def test_published_scores_on_otb_100_are_met_to_four_digits(shared_data, tracker
 
 
 def test_real_boxes_score_as_in_the_got10k_toolkit(shared_data):
-    otb = pytest.importorskip("got10k.experiments.otb", exc_type=ImportError)
+    otb = pytest.importorskip("got10k.experiments.otb")
     toolkit = SimpleNamespace(nbins_iou=21, nbins_ce=51)
     annotations = read_annotations(shared_data / "otb_annotations")
     results = external_results("ECO", shared_data / "otb_results" / "ECO", [a.name for a in annotations])

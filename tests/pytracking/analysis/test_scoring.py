@@ -39,11 +39,12 @@ def test_rates_are_per_sequence_then_averaged(results, sequences):
     assert score.overall.op50 == pytest.approx((0.6 + 0.04) / 2)
 
 
-def test_report_is_sorted_and_speeds_are_frames_over_time(results, sequences):
+def test_report_is_sorted_and_speeds_are_averaged_over_sequences(results, sequences):
+    np.savetxt(results / "atom/ebm_000" / "Deer_time.txt", 2 * np.array([1.0] + 9 * [0.25]))
     report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
     assert [tracker.name for tracker in report.trackers] == ["atom/ebm_000", "atom/ebm_001", "atom/default"]
     assert report.trackers[0].overall.op75 == pytest.approx(0.9)
-    assert report.trackers[0].fps == pytest.approx(20 / 6.5)
+    assert report.trackers[0].fps == pytest.approx((10 / 3.25 + 10 / 6.5) / 2)
     assert [t.name for t in report.sorted("name").trackers] == ["atom/default", "atom/ebm_000", "atom/ebm_001"]
     with pytest.raises(ValueError, match="sort key"):
         report.sorted("speed")
@@ -110,6 +111,8 @@ def test_ground_truth_without_a_target_and_equal_names_are_refused(results):
 
 
 def test_files_hold_everything(results, sequences, tmp_path):
+    (results / "atom/ebm_000" / "run.json").write_text('{"made_with": {"seed": 3}}')
+    (results / "atom/default" / "run.json").write_text("{")
     report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
     paths = write_tables(report, tmp_path / "out")
     assert all(path.stat().st_size for path in paths)
@@ -117,6 +120,8 @@ def test_files_hold_everything(results, sequences, tmp_path):
     ebm = data["trackers"]["atom/ebm_000"]
     assert data["sequences"] == ["Bolt", "Deer"]
     assert ebm["folders"] == [str(results / "atom/ebm_000")]
+    assert ebm["records"] == [{"made_with": {"seed": 3}}]
+    assert data["trackers"]["atom/default"]["records"] == [None]
     assert ebm["overall"]["auc"] == report.trackers[0].overall.auc
     assert np.mean(ebm["sequences"]["Bolt"]["curves"]["success"]) == ebm["sequences"]["Bolt"]["auc"] == 20 / 21
     assert len(data["thresholds"]["success"]) == len(ebm["overall"]["curves"]["success"]) == 21
