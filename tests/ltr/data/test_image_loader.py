@@ -1,0 +1,173 @@
+"""read_image: one result whatever the file, and a named file whatever is wrong with it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from ebm_common.errors import UserError
+from ltr.data import image_loader
+from ltr.data.image_loader import ImageReadError, read_image, write_image
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    """40 x 60, smooth: red grows to the right, green downwards, blue is 30."""
+    y, x = np.mgrid[0:40, 0:60]
+    return np.stack([x * 4, y * 6, np.full_like(x, 30)], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(params=["jpeg4py", "opencv"])
+def reader(request, monkeypatch):
+    """Both readers of JPEG."""
+    if request.param == "opencv":
+        monkeypatch.setattr(image_loader, "_jpeg4py", lambda: None)
+    elif image_loader._jpeg4py() is None:
+        pytest.skip("jpeg4py or libjpeg-turbo is not installed")
+
+
+def encode(image: np.ndarray, suffix: str, *options: int) -> bytes:
+    ok, data = cv2.imencode(suffix, image, options)
+    assert ok
+    return data.tobytes()
+
+
+def exif(orientation: int) -> bytes:
+    """An APP1 segment with nothing but an orientation."""
+    entry = b"\x01\x12\x00\x03\x00\x00\x00\x01" + orientation.to_bytes(2, "big") + b"\x00\x00"
+    payload = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01" + entry + b"\x00\x00\x00\x00"
+    return segment(payload)
+
+
+def segment(payload: bytes) -> bytes:
+    return b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+
+
+def test_jpeg_is_rgb_and_writeable(tmp_path, picture, reader):
+    write_image(tmp_path / "a.jpg", picture)
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == (40, 60, 3) and image.dtype == np.uint8
+    assert np.abs(image.astype(int) - picture).mean() < 3
+    image[0, 0] = 0  # augmentations write in place
+
+
+def test_png_is_exact(tmp_path, picture):
+    write_image(tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_grey_gets_three_equal_channels(tmp_path, picture, suffix, reader):
+    (tmp_path / f"grey{suffix}").write_bytes(encode(picture[..., 0], suffix))
+    image = read_image(str(tmp_path / f"grey{suffix}"))
+    assert image.shape == (40, 60, 3)
+    assert (image == image[..., :1]).all()
+    assert np.abs(image[..., 0].astype(int) - picture[..., 0]).max() < 4
+
+
+def test_alpha_is_dropped(tmp_path, picture):
+    alpha = np.full((40, 60, 1), 10, np.uint8)
+    (tmp_path / "a.png").write_bytes(encode(np.concatenate([picture[..., ::-1], alpha], axis=-1), ".png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+def test_16_bit_is_scaled(tmp_path, picture):
+    (tmp_path / "a.png").write_bytes(encode(picture[..., ::-1].astype(np.uint16) * 257, ".png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_exif_orientation_is_ignored(tmp_path, picture, orientation, reader):
+    data = encode(picture[..., ::-1], ".jpg")
+    (tmp_path / "plain.jpg").write_bytes(data)
+    (tmp_path / "turned.jpg").write_bytes(data[:2] + exif(orientation) + data[2:])
+    assert cv2.imread(str(tmp_path / "turned.jpg"))[0, 0].tolist() != picture[0, 0, ::-1].tolist()  # it is there
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.jpg"), read_image(tmp_path / "plain.jpg"))
+
+
+def test_truncated_jpeg_names_the_file(tmp_path, picture, reader):
+    data = encode(picture[..., ::-1], ".jpg")
+    for keep in (3, 100, len(data) // 2, len(data) - 2):
+        (tmp_path / "cut.jpg").write_bytes(data[:keep])
+        with pytest.raises(ImageReadError, match=r"cut\.jpg is truncated"):
+            read_image(tmp_path / "cut.jpg")
+
+
+def test_truncation_is_not_hidden_by_a_thumbnail(tmp_path, picture):
+    """A thumbnail in the header is a JPEG of its own, with an end marker."""
+    data = encode(picture[..., ::-1], ".jpg")
+    data = data[:2] + segment(b"Exif\x00\x00" + encode(picture[:8, :8], ".jpg")) + data[2:]
+    (tmp_path / "whole.jpg").write_bytes(data)
+    (tmp_path / "cut.jpg").write_bytes(data[:-40])
+    assert read_image(tmp_path / "whole.jpg").shape == (40, 60, 3)
+    with pytest.raises(ImageReadError, match="truncated"):
+        read_image(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize("trailer", [b"\x00" * 5000, b"\r\n", b"end of a camera's private data"])
+def test_bytes_after_the_end_are_tolerated(tmp_path, picture, trailer, reader):
+    data = encode(picture[..., ::-1], ".jpg")
+    (tmp_path / "plain.jpg").write_bytes(data)
+    (tmp_path / "long.jpg").write_bytes(data + trailer)
+    np.testing.assert_array_equal(read_image(tmp_path / "long.jpg"), read_image(tmp_path / "plain.jpg"))
+
+
+def test_progressive_jpeg_is_not_taken_for_truncated(tmp_path, picture, reader):
+    (tmp_path / "p.jpg").write_bytes(encode(picture[..., ::-1], ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
+    assert np.abs(read_image(tmp_path / "p.jpg").astype(int) - picture).mean() < 3
+
+
+def test_truncated_png(tmp_path, picture):
+    data = encode(picture, ".png")
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageReadError, match=r"cut\.png is truncated"):
+        read_image(tmp_path / "cut.png")
+
+
+def test_missing_empty_folder_and_text(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("404: Not Found")
+    (tmp_path / "folder.jpg").mkdir()
+    for name, message in [
+        ("absent.jpg", "does not exist"),
+        ("empty.jpg", "is empty"),
+        ("text.jpg", "not an image"),
+        ("folder.jpg", "cannot be read"),
+    ]:
+        with pytest.raises(ImageReadError, match=message) as error:
+            read_image(tmp_path / name)
+        assert str(tmp_path / name) in str(error.value)
+
+
+def test_unusable_jpeg4py_falls_back_once(tmp_path, picture, monkeypatch):
+    """The package is there but its native library is not: the usual state of a fresh machine."""
+    jpeg4py = pytest.importorskip("jpeg4py")
+    calls = []
+
+    def initialize():
+        calls.append(1)
+        raise OSError("cannot load library 'libturbojpeg.so.0'")
+
+    monkeypatch.setattr(jpeg4py._cffi, "initialize", initialize)
+    image_loader._jpeg4py.cache_clear()
+    try:
+        write_image(tmp_path / "a.jpg", picture)
+        assert read_image(tmp_path / "a.jpg").shape == read_image(tmp_path / "a.jpg").shape == (40, 60, 3)
+        assert len(calls) == 1
+    finally:
+        image_loader._jpeg4py.cache_clear()
+
+
+def test_readers_agree(tmp_path, picture, monkeypatch):
+    if image_loader._jpeg4py() is None:
+        pytest.skip("jpeg4py or libjpeg-turbo is not installed")
+    write_image(tmp_path / "a.jpg", picture)
+    by_jpeg4py = read_image(tmp_path / "a.jpg")
+    monkeypatch.setattr(image_loader, "_jpeg4py", lambda: None)
+    assert np.abs(by_jpeg4py.astype(int) - read_image(tmp_path / "a.jpg")).max() <= 2
+
+
+def test_write_to_no_format_or_no_folder(tmp_path, picture):
+    with pytest.raises(UserError, match=r"suffix '\.xyz'"):
+        write_image(tmp_path / "a.xyz", picture)
+    with pytest.raises(UserError, match="cannot write"):
+        write_image(tmp_path / "absent" / "a.jpg", picture)
