@@ -1,6 +1,4 @@
-"""What every tracker is to its callers: started by a box in one image, then given one image after the other."""
-
-from __future__ import annotations
+"""What a tracker is: it is given a first box, then frame after frame, and answers with a box."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -11,51 +9,74 @@ import numpy as np
 from ebm_common.errors import UserError
 
 
-class FirstBoxError(UserError):
-    """A first box that no tracker can start from."""
-
-
 @dataclass
 class TrackerOutput:
     """A tracker's answer for one frame.
 
-    ``box`` is (4,) float64: x, y, w, h in pixels counted from 0. ``score`` is higher for surer, on the tracker's own
-    scale. ``flag`` is 'normal', or says what was special, as 'not_found'. ``density`` is there when it was asked for.
+    Attributes:
+        box: float64 (4,), x, y, w, h in pixels; the first pixel of the image covers [0, 1].
+        score: the tracker's confidence; what it means is the tracker's own.
+        flag: 'normal', or what the tracker found wrong ('not_found', 'uncertain', 'hard_negative').
+        density: the density around the box, if it was asked for and the tracker has one.
+        extra: anything else worth showing, by name.
     """
 
     box: np.ndarray
     score: float
     flag: str = "normal"
-    density: object | None = None
+    density: Any = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 class BaseTracker(ABC):
-    """A single-target tracker. ``initialize`` forgets everything before, so one tracker serves many sequences, each
-    with the same result as a fresh one."""
+    """Tracks one target. An instance may be initialised again, for another sequence, at any time."""
 
     @abstractmethod
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
-        """Start on the target in ``box`` (x, y, w, h) of ``image``, uint8 (H, W, 3) RGB. Returns that box."""
+        """Start on `image`, uint8 (H, W, 3) RGB, with the target's box (4,) as x, y, w, h.
+
+        Raises:
+            UserError: the image or the box cannot be used; see :func:`check_image` and :func:`check_first_box`.
+        """
 
     @abstractmethod
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
-        """Find the target in the next image; with ``density``, also the density around it where the tracker has one."""
+        """The target's box in the next frame; with `density`, the density around it where the tracker has one."""
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """`image` as uint8 (H, W, 3): grey images (H, W) or (H, W, 1) get three equal channels, alpha is dropped.
+
+    Raises:
+        UserError: another type or shape, or no pixels.
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise UserError(f"an image must be uint8 RGB of shape (H, W, 3), or grey (H, W), not {image.dtype} {image.shape}")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.shape[2] == 1:
+        image = np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[:, :, :3])
 
 
 def check_first_box(box: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The first box as (4,) float64 when a tracker can start from it.
+    """`box` as float64 (4,), if a target can be there.
 
-    Raises FirstBoxError where it is not four finite numbers, has no area, or lies outside the image.
+    Raises:
+        UserError: not four finite numbers, not of positive size, or wholly outside the image.
     """
-    box = np.asarray(box, np.float64).reshape(-1)
-    shown = "(" + ", ".join(f"{value:g}" for value in box) + ")"
+    try:
+        box = np.asarray(box, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise UserError(f"the first box must be four numbers x, y, w, h, not {box!r}") from None
+    text = ", ".join(f"{v:g}" for v in box)
     if box.shape != (4,) or not np.isfinite(box).all():
-        raise FirstBoxError(f"the first box has to be four finite numbers x, y, w, h, and is {shown}")
+        raise UserError(f"the first box must be four finite numbers x, y, w, h, not ({text})")
     x, y, w, h = box
     if w <= 0 or h <= 0:
-        raise FirstBoxError(f"the first box {shown} has a width or height that is not positive")
+        raise UserError(f"the first box ({text}) has no area: its width and height must be positive")
     height, width = image.shape[:2]
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise FirstBoxError(f"the first box {shown} lies outside the image of {width} x {height} pixels")
+        raise UserError(f"the first box ({text}) lies outside the image, which is {width} x {height} pixels")
     return box

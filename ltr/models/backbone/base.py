@@ -14,15 +14,25 @@ class Backbone(nn.Module):
     Attributes:
         name: the name it is built by.
         out_channels: channels of each output, keyed like the outputs.
+        first_cell: where the first feature cell looks at, keyed like the outputs: its centre in pixels from the image's
+            edge. Cell i is `stride * i` further. What boxes are pooled by.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, out_channels: dict[str, int], mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self,
+        name: str,
+        out_channels: dict[str, int],
+        first_cell: dict[str, float],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ):
         super().__init__()
         self.name = name
         self.out_channels = out_channels
+        self.first_cell = first_cell
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 

@@ -20,7 +20,15 @@ class EfficientNetLite0(Backbone):
     """
 
     def __init__(self) -> None:
-        super().__init__("efficientnet_lite0", {"stride8": 40, "stride16": 112}, (127 / 255,) * 3, (128 / 255,) * 3)
+        super().__init__(
+            "efficientnet_lite0",
+            {"stride8": 40, "stride16": 112},
+            # TensorFlow's 'same' convolutions of stride 2 pad at the end only, which alone would put these at 7.5 and
+            # 15.5, but the trained kernels lean back. Measured: the centroid of the squared gradient on photographs.
+            {"stride8": 4.0, "stride16": 10.0},
+            (127 / 255,) * 3,
+            (128 / 255,) * 3,
+        )
         net = timm.create_model("tf_efficientnet_lite0")
         self.conv_stem, self.bn1 = net.conv_stem, net.bn1
         self.blocks = net.blocks[:5]

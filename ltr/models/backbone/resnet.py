@@ -14,7 +14,14 @@ class ResNet18(Backbone):
     """torchvision's ResNet-18 up to layer3. Parameter names are torchvision's, which PyTracking shares."""
 
     def __init__(self) -> None:
-        super().__init__("resnet18", {"stride8": 128, "stride16": 256}, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        super().__init__(
+            "resnet18",
+            {"stride8": 128, "stride16": 256},
+            # Its paddings are symmetric: the first cell looks at the first pixel, whose centre PyTracking counts as 0.
+            {"stride8": 0.0, "stride16": 0.0},
+            (0.485, 0.456, 0.406),
+            (0.229, 0.224, 0.225),
+        )
         net = resnet18(weights=None)
         for part in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"):
             self.add_module(part, getattr(net, part))

@@ -43,8 +43,10 @@ class AtomNet(nn.Module):
         super().__init__()
         self.config = config
         self.feature_extractor = build_backbone(config.backbone, imagenet, backbone_weights).requires_grad_(False)
-        out = self.feature_extractor.out_channels
-        self.bb_regressor = AtomIoUNet((out["stride8"], out["stride16"]), config.channels, config.hidden)
+        out, first = self.feature_extractor.out_channels, self.feature_extractor.first_cell
+        self.bb_regressor = AtomIoUNet(
+            (out["stride8"], out["stride16"]), config.channels, config.hidden, (first["stride8"], first["stride16"])
+        )
 
     def train(self, mode: bool = True) -> "AtomNet":
         """As usual, but the frozen backbone stays in evaluation mode, its batch norms with ImageNet's statistics.

@@ -57,6 +57,7 @@ class AtomIoUNet(nn.Module):
         in_channels: channels of the backbone at strides 8 and 16.
         channels: channels of the test branch at strides 8 and 16 (ATOM: 256, 256).
         hidden: width of the two linear blocks (ATOM: 256, 256).
+        first_cell: pixels from the image's edge to the centre of the first feature cell at strides 8 and 16.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class AtomIoUNet(nn.Module):
         in_channels: tuple[int, int] = (128, 256),
         channels: tuple[int, int] = (256, 256),
         hidden: tuple[int, int] = (256, 256),
+        first_cell: tuple[float, float] = (0.0, 0.0),
     ):
         super().__init__()
+        self.first_cell = first_cell
         self.conv3_1r = _conv(in_channels[0], 128)
         self.conv3_1t = _conv(in_channels[0], channels[0])
         self.conv3_2t = _conv(channels[0], channels[0])
@@ -94,9 +97,8 @@ class AtomIoUNet(nn.Module):
 
     def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
         """From reference features and their target boxes (B, 4) as x, y, w, h in pixels of the crop."""
-        corners = xywh_to_xyxy(boxes)[:, None]
-        pooled3 = prroi_pool(self.conv3_1r(reference["stride8"]), corners, 3, 1 / STRIDES["stride8"])
-        pooled4 = prroi_pool(self.conv4_1r(reference["stride16"]), corners, 1, 1 / STRIDES["stride16"])
+        pooled3 = self._pool(self.conv3_1r(reference["stride8"]), "stride8", boxes[:, None], 3)
+        pooled4 = self._pool(self.conv4_1r(reference["stride16"]), "stride16", boxes[:, None], 1)
         both = torch.cat([self.fc3_1r(pooled3), pooled4], dim=1)
         return Modulation(self.fc34_3r(both).flatten(1), self.fc34_4r(both).flatten(1))
 
@@ -111,12 +113,16 @@ class AtomIoUNet(nn.Module):
 
     def score(self, features: BoxFeatures, boxes: Tensor) -> Tensor:
         """One number per box: boxes (B, M, 4) as x, y, w, h in pixels of the test crop -> (B, M)."""
-        corners = xywh_to_xyxy(boxes)
-        pooled3 = prroi_pool(features.stride8, corners, 5, 1 / STRIDES["stride8"])
-        pooled4 = prroi_pool(features.stride16, corners, 3, 1 / STRIDES["stride16"])
+        pooled3 = self._pool(features.stride8, "stride8", boxes, 5)
+        pooled4 = self._pool(features.stride16, "stride16", boxes, 3)
         hidden = torch.cat([self.fc3_rt(pooled3), self.fc4_rt(pooled4)], dim=1)
         return self.iou_predictor(hidden).view(boxes.shape[:2])
 
     def energy(self, features: BoxFeatures, y: Tensor) -> Tensor:
         """f(x, y) for boxes y (B, M, 4) in the relative parametrisation, measured in `features.size` -> (B, M)."""
         return self.score(features, rel_to_rect(y, features.size[:, None]))
+
+    def _pool(self, features: Tensor, level: str, boxes: Tensor, size: int) -> Tensor:
+        """(B, C, H, W) and boxes (B, M, 4) as x, y, w, h in pixels -> (B M, C, size, size)."""
+        first = self.first_cell[0] if level == "stride8" else self.first_cell[1]
+        return prroi_pool(features, xywh_to_xyxy(boxes) - first, size, 1 / STRIDES[level])

@@ -112,10 +112,10 @@ def build(settings: BBRegSettings) -> Task:
     val = BoxPairs(val_sets, [1.0] * len(val_sets), d.val_samples, d.max_gap, settings.crop, seed=settings.seed + 1)
     if d.feature_cache:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
-        key = json.dumps([to_plain(settings.crop), to_plain(d), settings.seed])
 
-        def cached(pairs: BoxPairs, number: int, part: str) -> CachedFeatures:
-            return CachedFeatures(pairs, number, net.feature_extractor, folder, part + key, len(pairs), settings.workers)
+        def cached(pairs: BoxPairs, number: int, sets: tuple[str, ...]) -> CachedFeatures:
+            key = json.dumps([sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, to_plain(settings.crop), pairs.seed])
+            return CachedFeatures(pairs, number, net.feature_extractor, folder, key, len(pairs), settings.workers)
 
-        return Task(actor, cached(train, d.feature_cache, "train"), cached(val, len(val), "val"))
+        return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets))
     return Task(actor, train, val)

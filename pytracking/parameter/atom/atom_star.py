@@ -1,0 +1,10 @@
+"""ATOM* on the shipped small backbone: the EBM's refinement with step-lengths of its own (Appendix D.2)."""
+
+from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
+
+
+def parameters() -> AtomSettings:
+    return AtomSettings(
+        network="atom_star_efficientnet_lite0.safetensors",
+        refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 5e-2)),
+    )

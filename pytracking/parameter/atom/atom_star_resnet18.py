@@ -1,0 +1,10 @@
+"""ATOM* on ResNet-18, the paper's backbone. Its network is one's own training or PyTracking's checkpoint, by name or path."""
+
+from dataclasses import replace
+
+from pytracking.parameter.atom import atom_star
+from pytracking.tracker.atom.settings import AtomSettings
+
+
+def parameters() -> AtomSettings:
+    return replace(atom_star.parameters(), network="atom_star_resnet18", backbone="resnet18")

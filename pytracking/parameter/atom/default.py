@@ -1,0 +1,10 @@
+"""ATOM on the shipped small backbone: five steps of length one in pixels, scaled by the box (Appendix D.2)."""
+
+from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
+
+
+def parameters() -> AtomSettings:
+    return AtomSettings(
+        network="atom_efficientnet_lite0.safetensors",
+        refinement=RefinementSettings(space="pixel", iterations=5, step=(1.0, 1.0)),
+    )

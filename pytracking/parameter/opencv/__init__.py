@@ -1,0 +1,1 @@
+"""OpenCV's classical trackers, run beside ours for comparison."""

@@ -1,0 +1,98 @@
+"""Trackers by name: `Tracker('atom', 'ebm')`."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ebm_common.errors import UserError
+from ltr.admin.environment import get_path
+from pytracking.tracker.base import BaseTracker, TrackerOutput
+
+__all__ = ["BaseTracker", "Tracker", "TrackerOutput", "available", "network_file", "tracker_settings"]
+
+NETWORKS = Path(__file__).resolve().parent.parent / "networks"
+"""Where the shipped heads lie."""
+
+
+def available() -> dict[str, list[str]]:
+    """Names of the parameter files of each tracker."""
+    import pytracking.parameter as root
+
+    found = {}
+    for tracker in pkgutil.iter_modules(root.__path__):
+        package = importlib.import_module(f"pytracking.parameter.{tracker.name}")
+        found[tracker.name] = sorted(m.name for m in pkgutil.iter_modules(package.__path__))
+    return found
+
+
+def tracker_settings(name: str, param: str, overrides: Sequence[str] = ()) -> Any:
+    """The settings of a tracker: those of its parameter file, changed by `overrides` as on a command line.
+
+    Args:
+        name: tracker, such as 'atom'.
+        param: parameter file, such as 'ebm'.
+        overrides: such as ['--refinement.iterations', '5'].
+
+    Raises:
+        UserError: no such tracker, parameter file or setting, or a value that does not fit.
+    """
+    known = available()
+    if param not in known.get(name, ()):
+        listed = "; ".join(f"{tracker}: {', '.join(params)}" for tracker, params in known.items())
+        raise UserError(f"there is no tracker '{name} {param}'; there are {listed}")
+    settings = importlib.import_module(f"pytracking.parameter.{name}.{param}").parameters()
+    if not overrides:
+        return settings
+    try:
+        return tyro.cli(type(settings), default=settings, args=list(overrides), prog=f"settings of {name} {param}")
+    except SystemExit as stop:
+        if stop.code == 0:  # --help
+            raise
+        raise UserError(f"the settings {' '.join(overrides)} of {name} {param} are not valid (see above)") from None
+
+
+def network_file(network: str) -> Path:
+    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks (with or without ending).
+
+    Raises:
+        UserError: none of these exists; says where it was looked for.
+    """
+    if Path(network).expanduser().is_file():
+        return Path(network).expanduser()
+    folders = [NETWORKS, get_path("workspace") / "networks"]
+    for folder in folders:
+        for ending in ("", ".safetensors", ".pth", ".pth.tar"):
+            if (folder / f"{network}{ending}").is_file():
+                return folder / f"{network}{ending}"
+    raise UserError(
+        f"there is no network {network!r}, neither as a file nor in {' or '.join(map(str, folders))}; train it with "
+        "ltr/run_training.py or name a checkpoint by --network FILE"
+    )
+
+
+def Tracker(  # noqa: N802 (reads as the class that it chooses)
+    name: str, param: str, device: str | None = None, seed: int = 0, overrides: Sequence[str] = ()
+) -> BaseTracker:
+    """A tracker ready to be initialised.
+
+        tracker = Tracker("atom", "ebm")
+        tracker.initialize(image, box)
+        for image in frames:
+            box = tracker.track(image).box
+
+    Args:
+        name: tracker, such as 'atom'.
+        param: parameter file, such as 'default' (ATOM), 'atom_star' or 'ebm'.
+        device: 'cpu', 'cuda', ...; None for a GPU where there is one.
+        seed: of everything random in a sequence.
+        overrides: settings as on a command line, see :func:`tracker_settings`.
+
+    Raises:
+        UserError: no such tracker, setting or network, or a network that cannot be loaded.
+    """
+    settings = tracker_settings(name, param, overrides)
+    return importlib.import_module(f"pytracking.tracker.{name}").build(settings, device, seed)

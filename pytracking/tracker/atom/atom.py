@@ -1,0 +1,145 @@
+"""The online tracker: ATOM (Danelljan et al., CVPR 2019), its boxes refined by ATOM, ATOM* or the paper's EBM.
+
+Frame by frame, the classifier finds the target's centre in a search region around the last position; ten boxes around
+it climb the box network's output; the mean of the three best is the answer, and the classifier learns from it.
+"""
+
+import copy
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltr.data.crops import Crop
+from ltr.data.sampling import PATCH
+from ltr.models.backbone import STRIDES
+from ltr.models.backbone.fold import fold_batch_norms
+from ltr.models.bbreg import AtomNet, load_atom_net
+from pytracking.tracker.atom.classifier import TargetClassifier
+from pytracking.tracker.atom.first_frame import augmented_patches
+from pytracking.tracker.atom.localization import localize
+from pytracking.tracker.atom.refinement import BoxRefiner
+from pytracking.tracker.atom.settings import AtomSettings
+from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
+
+_CELL = STRIDES["stride16"]
+
+
+class Atom(BaseTracker):
+    """See the module.
+
+    Args:
+        settings: which network, and every constant.
+        file: the network's file.
+        device: 'cpu', 'cuda', ...; None for a GPU where there is one.
+        seed: of everything random in a sequence; each `initialize` starts from it anew.
+    """
+
+    def __init__(self, settings: AtomSettings, file: Path, device: str | torch.device | None = None, seed: int = 0):
+        self.settings = settings
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.seed = seed
+        net = _network(file, settings.backbone, settings.backbone_weights, self.device)
+        self.backbone, self.head = net.feature_extractor, net.bb_regressor
+        self._ready = False
+
+    @torch.no_grad()
+    def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
+        image = check_image(image)
+        box = check_first_box(box, image)
+        s = self.settings
+        generator = torch.Generator().manual_seed(self.seed)
+        self._size = box[2:].copy()
+        self._center = box[:2] + box[2:] / 2
+        self._frame = 1
+
+        patches = augmented_patches(
+            image, tuple(self._center), self._region_size(), PATCH, s.first_frame, np.random.default_rng(self.seed)
+        )
+        features = self._features(np.stack([p.patch for p in patches]))
+        crop = Crop.around(tuple(self._center), self._region_size(), PATCH)
+        first = {level: f[:1] for level, f in features.items()}
+        reference = first["stride8"].new_tensor(crop.to_patch(box)[None])
+        self.refiner = BoxRefiner(self.head, self.head.modulation(first, reference), s.refinement, generator)
+        self.classifier = TargetClassifier(
+            features["stride16"],
+            np.array([p.center for p in patches]) / _CELL,
+            self._size * PATCH / self._region_size() / _CELL,
+            s.classifier,
+            generator,
+            s.first_frame.dropout_samples,
+            s.first_frame.dropout,
+        )
+        self._ready = True
+        return TrackerOutput(box.copy(), 1.0)
+
+    @torch.no_grad()
+    def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
+        if not self._ready:
+            raise RuntimeError("initialize the tracker with a first frame and box before it tracks")
+        image = check_image(image)
+        s = self.settings
+        self._frame += 1
+
+        crop = Crop.around(tuple(self._center), self._region_size(), PATCH)
+        features = self._features(crop.extract(image)[None])
+        sample = self.classifier.prepare(features["stride16"])
+        scores = self.classifier.scores(sample)
+        found = localize(scores, PATCH, self._size / crop.scale, np.zeros(2), s.localization)
+
+        refined = None
+        if found.flag != "not_found":
+            self._move_to(self._center + found.offset * crop.scale, image)
+        box = np.concatenate([self._center - self._size / 2, self._size])
+        encoded = self.refiner.encode(features, crop, box)
+        if found.flag != "not_found":
+            refined = self.refiner.refine(encoded, crop, box)
+        if refined is not None:
+            shift = 0.5 * crop.scale if s.half_pixel_shift else 0.0
+            self._size = self._limit_size(refined.box[2:], image)
+            self._move_to(refined.box[:2] + refined.box[2:] / 2 + shift, image)
+
+        if found.flag in ("normal", "hard_negative"):
+            hard = found.flag == "hard_negative"
+            center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
+            self.classifier.remember(sample, center, hard)
+            if hard or (self._frame - 1) % s.classifier.update_every == 0:
+                self.classifier.update()
+
+        box = np.concatenate([self._center - self._size / 2, self._size])
+        return TrackerOutput(
+            box,
+            found.score,
+            found.flag,
+            self.refiner.density(encoded, crop, box, s.density_cells) if density else None,
+            {"energy": refined.score if refined else None},
+        )
+
+    def _region_size(self) -> float:
+        """Side of the search region, in image pixels."""
+        return self.settings.search_area_scale * float(np.sqrt(self._size.prod()))
+
+    def _features(self, patches: np.ndarray) -> dict[str, Tensor]:
+        """uint8 (N, S, S, 3) -> the backbone's features."""
+        images = torch.from_numpy(patches).to(self.device).permute(0, 3, 1, 2).float().div_(255)
+        return self.backbone(images.contiguous(memory_format=torch.channels_last))
+
+    def _move_to(self, center: np.ndarray, image: np.ndarray) -> None:
+        """Set the centre, keeping a share of the target inside the image."""
+        limit = np.array([image.shape[1], image.shape[0]])
+        margin = (self.settings.inside_ratio - 0.5) * self._size
+        self._center = np.clip(center, np.minimum(margin, limit / 2), np.maximum(limit - margin, limit / 2))
+
+    def _limit_size(self, size: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """At least a pixel, at most twice the image: a lost target must not grow or shrink without end."""
+        return np.clip(size, 1.0, 2.0 * np.array([image.shape[1], image.shape[0]]))
+
+
+@lru_cache(maxsize=4)
+def _network(file: Path, backbone: str, backbone_weights: Path | None, device: torch.device) -> AtomNet:
+    """A network ready for inference, shared by the trackers of a process (nothing changes it)."""
+    net = copy.deepcopy(load_atom_net(file, backbone_weights, backbone))
+    fold_batch_norms(net.feature_extractor)
+    return net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)

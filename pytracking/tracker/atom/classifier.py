@@ -1,0 +1,97 @@
+"""ATOM's target classifier: a projection and a small filter, learnt on the first frame and updated as it goes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pytracking.tracker.atom.filter_problem import Samples, solve_filter, solve_joint
+from pytracking.tracker.atom.localization import gaussian_label
+from pytracking.tracker.atom.memory import SampleMemory
+from pytracking.tracker.atom.settings import ClassifierSettings
+
+
+class TargetClassifier:
+    """Learns to respond with a Gaussian peak at the target's centre.
+
+    Args:
+        features: (N, K, H, W) backbone features of the first frame's samples.
+        centers: (N, 2) the target's centre (x, y) in each, in feature cells from the map's edge.
+        target_size: (w, h) of the target, in feature cells.
+        settings: see there.
+        generator: source of the initial values and of the dropped channels, on the CPU.
+        dropout_samples, dropout: copies of the first sample with channels dropped.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        centers: np.ndarray,
+        target_size: np.ndarray,
+        settings: ClassifierSettings,
+        generator: torch.Generator,
+        dropout_samples: int,
+        dropout: float,
+    ):
+        self.settings = settings
+        self.cells = features.shape[-1]
+        self.sigma = settings.label_sigma * np.sqrt(np.prod(target_size)) * np.ones(2)
+        features = normalise(features)
+        if dropout_samples:
+            kept = torch.rand(dropout_samples, features.shape[1], 1, 1, generator=generator) >= dropout
+            dropped = features[:1] * kept.to(features) / (1 - dropout)
+            features = torch.cat([features, dropped])
+            centers = np.concatenate([centers, np.repeat(centers[:1], dropout_samples, axis=0)])
+        labels = torch.stack([self.label(c, features.device) for c in centers])
+
+        s, channels = settings, features.shape[1]
+        projection = (torch.randn(s.channels, channels, generator=generator) / channels**0.5).to(features)
+        taps = s.kernel**2
+        initial = (torch.randn(s.channels, taps, generator=generator) / (s.channels * taps)).to(features)
+        weights = features.new_full((len(features),), 1 / len(features))
+        self.projection, self.filter = solve_joint(
+            Samples(features, s.kernel),
+            labels,
+            weights,
+            projection,
+            initial,
+            s.projection_reg,
+            s.filter_reg,
+            s.response_floor,
+            s.first_gauss_newton,
+            s.first_conjugate_gradient,
+        )
+        self.memory = SampleMemory(self.project(features), labels, s.memory, s.learning_rate, s.first_frame_weight)
+
+    def project(self, normalised: Tensor) -> Tensor:
+        """(N, K, H, W) normalised features -> (N, channels, H, W)."""
+        return torch.einsum("ck,nkhw->nchw", self.projection, normalised)
+
+    def prepare(self, features: Tensor) -> Tensor:
+        """Backbone features (1, K, H, W) of a frame -> a projected sample (1, channels, H, W)."""
+        return self.project(normalise(features))
+
+    def scores(self, sample: Tensor) -> Tensor:
+        """Responses (H, W) to a projected sample (1, channels, H, W)."""
+        return Samples(sample, self.settings.kernel).correlate(self.filter)[0]
+
+    def label(self, center: np.ndarray, device: torch.device) -> Tensor:
+        """The wished response (H, W) for a target whose centre is at (x, y) cells from the map's edge."""
+        return gaussian_label(self.cells, np.asarray(center), self.sigma, device)
+
+    def remember(self, sample: Tensor, center: np.ndarray, hard_negative: bool) -> None:
+        """Store a frame's projected sample with the target at `center`, in cells."""
+        rate = self.settings.hard_negative_learning_rate if hard_negative else None
+        self.memory.add(sample[0], self.label(center, sample.device), rate)
+
+    def update(self) -> None:
+        """Improve the filter on the memory."""
+        s = self.settings
+        features, labels, weights = self.memory.contents()
+        self.filter = solve_filter(
+            Samples(features, s.kernel), labels, weights, self.filter, s.filter_reg, s.response_floor, s.update_iterations
+        )
+
+
+def normalise(features: Tensor) -> Tensor:
+    """Each sample's features to unit mean square over channels and cells."""
+    return features / (features.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-10).sqrt()

@@ -1,0 +1,166 @@
+"""The least-squares problem of ATOM's target classifier, with explicit Jacobian products.
+
+A sample's response is a convolution of its features with a filter that spans all channels, `W = P^T f`: a projection P
+of the channels followed by a small filter f. The convolution is one matrix product over channels and a sum of shifted
+maps, and so is its adjoint; products with the Jacobian need no automatic differentiation.
+"""
+
+import torch
+from torch import Tensor
+
+
+class Samples:
+    """Feature maps of N samples, padded for a 'same' convolution whose even kernel drops the last row and column.
+
+    Args:
+        features: (N, K, H, W).
+        kernel: side of the filter.
+    """
+
+    def __init__(self, features: Tensor, kernel: int):
+        before = kernel // 2
+        padded = torch.nn.functional.pad(features, (before, kernel - 1 - before) * 2)
+        self.number, channels, self.padded_height, self.padded_width = padded.shape
+        self.height, self.width = features.shape[2:]
+        self.kernel = kernel
+        self.rows = padded.permute(0, 2, 3, 1).reshape(-1, channels)
+
+    def correlate(self, weight: Tensor) -> Tensor:
+        """Responses (N, H, W) to a filter (K, kernel^2)."""
+        taps = (self.rows @ weight).view(self.number, self.padded_height, self.padded_width, self.kernel**2)
+        out = taps.new_zeros(self.number, self.height, self.width)
+        for tap, (dy, dx) in enumerate(self._offsets()):
+            out += taps[:, dy : dy + self.height, dx : dx + self.width, tap]
+        return out
+
+    def adjoint(self, response: Tensor) -> Tensor:
+        """Adjoint of :meth:`correlate`: responses (N, H, W) -> (K, kernel^2)."""
+        spread = response.new_zeros(self.number, self.padded_height, self.padded_width, self.kernel**2)
+        for tap, (dy, dx) in enumerate(self._offsets()):
+            spread[:, dy : dy + self.height, dx : dx + self.width, tap] = response
+        return self.rows.T @ spread.view(-1, self.kernel**2)
+
+    def _offsets(self) -> list[tuple[int, int]]:
+        return [(dy, dx) for dy in range(self.kernel) for dx in range(self.kernel)]
+
+
+def bend(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """ATOM's activation and its derivative: x for x >= 0, floor * (exp(x / floor) - 1) below.
+
+    It is elu(leaky_relu(x, 1 / floor), floor): negative responses cost little, whatever their size.
+    """
+    negative = (x.clamp(max=0) / floor).exp()
+    return torch.where(x >= 0, x, floor * (negative - 1)), torch.where(x >= 0, torch.ones_like(x), negative)
+
+
+def solve_joint(
+    samples: Samples,
+    labels: Tensor,
+    weights: Tensor,
+    projection: Tensor,
+    filter: Tensor,
+    projection_reg: float,
+    filter_reg: float,
+    floor: float,
+    gauss_newton: int,
+    conjugate_gradient: int,
+) -> tuple[Tensor, Tensor]:
+    """Gauss-Newton over projection and filter together, on the first frame.
+
+    Minimises sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2 + projection_reg |P|^2 for s = correlate(P^T f), its
+    linearisation solved by preconditioned conjugate gradients (Fletcher-Reeves).
+
+    Args:
+        samples: N samples of K channels.
+        labels: (N, H, W).
+        weights: (N,).
+        projection: P, (C, K).
+        filter: f, (C, kernel^2).
+
+    Returns:
+        The new (P, f).
+    """
+    root = weights.sqrt()[:, None, None]
+    diagonal = torch.cat([torch.full((projection.numel(),), projection_reg), torch.full((filter.numel(),), filter_reg)])
+    diagonal = diagonal.to(projection)
+    for _ in range(gauss_newton):
+        response, slope = bend(samples.correlate(projection.T @ filter), floor)
+        slope = root * slope
+        p, f = projection, filter
+
+        def split(v: Tensor, p: Tensor = p, f: Tensor = f) -> tuple[Tensor, Tensor]:
+            return v[: p.numel()].view_as(p), v[p.numel() :].view_as(f)
+
+        def gather(gradient: Tensor, p: Tensor = p, f: Tensor = f) -> Tensor:
+            return torch.cat([(f @ gradient.T).flatten(), (p @ gradient).flatten()])
+
+        def normal(v: Tensor, p: Tensor = p, f: Tensor = f, slope: Tensor = slope) -> Tensor:
+            dp, df = split(v)
+            forward = slope * samples.correlate(dp.T @ f + p.T @ df)
+            return gather(samples.adjoint(slope * forward)) + diagonal * v
+
+        here = torch.cat([p.flatten(), f.flatten()])
+        residual = root * (response - labels)
+        right = -gather(samples.adjoint(slope * residual)) - diagonal * here
+        dp, df = split(conjugate_gradients(normal, right, conjugate_gradient, diagonal, polak_ribiere=False))
+        projection, filter = p + dp, f + df
+    return projection, filter
+
+
+def solve_filter(
+    samples: Samples, labels: Tensor, weights: Tensor, filter: Tensor, filter_reg: float, floor: float, iterations: int
+) -> Tensor:
+    """One Gauss-Newton step over the filter alone (Polak-Ribiere), as in the tracker's updates.
+
+    Args:
+        samples: N projected samples of C channels.
+        labels: (N, H, W).
+        weights: (N,).
+        filter: (C, kernel^2).
+
+    Returns:
+        The new filter.
+    """
+    root = weights.sqrt()[:, None, None]
+    response, slope = bend(samples.correlate(filter), floor)
+    slope = root * slope
+    right = -samples.adjoint(slope * root * (response - labels)) - filter_reg * filter
+
+    def normal(v: Tensor) -> Tensor:
+        v = v.view_as(filter)
+        return (samples.adjoint(slope**2 * samples.correlate(v)) + filter_reg * v).flatten()
+
+    return filter + conjugate_gradients(normal, right.flatten(), iterations, None, polak_ribiere=True).view_as(filter)
+
+
+def conjugate_gradients(normal, right: Tensor, iterations: int, preconditioner: Tensor | None, polak_ribiere: bool) -> Tensor:
+    """Approximate solution of `normal(x) = right` from x = 0.
+
+    Args:
+        normal: the positive definite operator on flat vectors.
+        right: (D,).
+        iterations: at most this many; fewer where the residual vanishes.
+        preconditioner: diagonal (D,) that residuals are divided by, or None.
+        polak_ribiere: else Fletcher-Reeves. Negative factors restart the direction.
+    """
+    x = torch.zeros_like(right)
+    residual = right
+    direction, previous, rho = None, None, None
+    for _ in range(iterations):
+        scaled = residual if preconditioner is None else residual / preconditioner
+        new_rho = residual @ scaled
+        if not torch.isfinite(new_rho) or new_rho <= 0:
+            break
+        if direction is None:
+            direction = scaled
+        else:
+            change = new_rho - previous @ scaled if polak_ribiere else new_rho
+            direction = scaled + (change / rho).clamp(min=0) * direction
+        step = normal(direction)
+        alpha = new_rho / (direction @ step)
+        if not torch.isfinite(alpha):
+            break
+        x = x + alpha * direction
+        previous, rho = residual, new_rho
+        residual = residual - alpha * step
+    return x

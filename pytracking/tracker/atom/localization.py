@@ -1,0 +1,100 @@
+"""From the classifier's score map to a position and a judgement of it (ATOM's advanced localisation)."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pytracking.tracker.atom.settings import LocalizationSettings
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Where the target is in the patch.
+
+    Attributes:
+        offset: (x, y) from the patch's centre, in patch pixels.
+        score: the classifier's score there.
+        flag: 'normal', 'not_found', 'uncertain' or 'hard_negative'.
+    """
+
+    offset: np.ndarray
+    score: float
+    flag: str
+
+
+@lru_cache(maxsize=8)
+def _fourier_matrix(cells: int, output: int) -> np.ndarray:
+    """(output, cells) trigonometric interpolation: row j samples at cell coordinate j * cells / output."""
+    frequencies = np.fft.fftfreq(cells, 1 / cells)
+    position = np.arange(output) * cells / output
+    phase = 2j * np.pi * frequencies[None] * position[:, None] / cells
+    basis = np.exp(phase)
+    if cells % 2 == 0:  # the Nyquist frequency has no sign: its real part interpolates real values
+        basis[:, cells // 2] = np.cos(np.pi * position)
+    return np.real(basis @ np.fft.fft(np.eye(cells))) / cells
+
+
+def upsample(scores: Tensor, output: int) -> np.ndarray:
+    """Scores (H, W) resampled by their Fourier series to float32 (output, output); value (i, j) lies at cell i H / output."""
+    scores = scores.detach().float().cpu().numpy()
+    return _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
+
+
+def localize(
+    scores: Tensor, output: int, target_size: np.ndarray, previous: np.ndarray, settings: LocalizationSettings
+) -> Localization:
+    """The target's place in a score map.
+
+    Args:
+        scores: (H, W), the response of the classifier; cell (i, j) is centred half a cell before the feature cell (i, j).
+        output: side of the patch, in pixels.
+        target_size: (w, h) of the target, in patch pixels.
+        previous: (x, y) offset of the previous position from the patch's centre, in patch pixels.
+        settings: thresholds.
+    """
+    fine = upsample(scores, output)
+    # Score cell i looks at the feature edges i - 2 .. i + 2, so that its centre is i cells from the patch's edge.
+    (y1, x1), score = _peak(fine)
+    offset1 = np.array([x1, y1]) - output / 2
+    if score < settings.not_found:
+        return Localization(offset1, score, "not_found")
+
+    half = settings.neighbourhood * target_size / 2
+    rest = fine.copy()
+    rows = slice(max(round(y1 - half[1]), 0), max(round(y1 + half[1]) + 1, 0))
+    columns = slice(max(round(x1 - half[0]), 0), max(round(x1 + half[0]) + 1, 0))
+    rest[rows, columns] = 0
+    (y2, x2), second = _peak(rest)
+    offset2 = np.array([x2, y2]) - output / 2
+
+    if second > settings.distractor * score:
+        limit = settings.displacement * output / 2
+        far1, far2 = np.linalg.norm(offset1 - previous) > limit, np.linalg.norm(offset2 - previous) > limit
+        if far2 and not far1:
+            return Localization(offset1, score, "hard_negative")
+        if far1 and not far2:
+            return Localization(offset2, second, "hard_negative")
+        return Localization(offset1, score, "uncertain")
+    if second > settings.hard_negative * score and second > settings.not_found:
+        return Localization(offset1, score, "hard_negative")
+    return Localization(offset1, score, "normal")
+
+
+def _peak(scores: np.ndarray) -> tuple[tuple[int, int], float]:
+    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
+    return (int(row), int(column)), float(scores[row, column])
+
+
+def gaussian_label(cells: int, center: np.ndarray, sigma: np.ndarray, device: torch.device) -> Tensor:
+    """exp(-|k - c|^2 / 2 sigma^2) on a score map (cells, cells).
+
+    Args:
+        center: (x, y), in score cells.
+        sigma: (x, y), in score cells.
+    """
+    k = np.arange(cells)
+    x, y = (np.exp(-((k - c) ** 2) / (2 * s**2)) for c, s in zip(center, sigma, strict=True))
+    return torch.from_numpy(np.outer(y, x)).float().to(device)

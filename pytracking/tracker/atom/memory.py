@@ -1,0 +1,55 @@
+"""What the classifier remembers: projected samples, their labels, and how much each counts."""
+
+import torch
+from torch import Tensor
+
+
+class SampleMemory:
+    """A fixed number of samples whose weights decay as newer ones arrive.
+
+    The first frame's samples are never replaced and never weigh less than `first_weight` together; a new sample replaces
+    the one of least weight among the rest.
+
+    Args:
+        features: (N, C, H, W) of the first frame.
+        labels: (N, H, W).
+        size: most samples that are kept, at least N.
+        learning_rate: weight of a new sample.
+        first_weight: least total weight of the first frame's samples.
+    """
+
+    def __init__(self, features: Tensor, labels: Tensor, size: int, learning_rate: float, first_weight: float):
+        self.first = len(features)
+        size = max(size, self.first + 1)
+        self.features = features.new_zeros(size, *features.shape[1:])
+        self.labels = labels.new_zeros(size, *labels.shape[1:])
+        self.weights = features.new_zeros(size)
+        self.features[: self.first], self.labels[: self.first] = features, labels
+        self.weights[: self.first] = 1 / self.first
+        self.learning_rate = learning_rate
+        self.first_weight = first_weight
+        self.used = self.first
+        self._last: int | None = None
+
+    def add(self, features: Tensor, label: Tensor, learning_rate: float | None = None) -> None:
+        """Store one sample (C, H, W) and its label (H, W)."""
+        rate = self.learning_rate if learning_rate is None else learning_rate
+        place = self.first + int(torch.argmin(self.weights[self.first :]))
+        if self._last is None:
+            # The first one: everything so far shares what it leaves.
+            self.weights /= 1 - rate
+            self.weights[place] = rate
+        else:
+            # Each new sample outweighs the one before by 1 / (1 - rate): an exponential decay after normalisation.
+            self.weights[place] = self.weights[self._last] / (1 - rate)
+        self.weights /= self.weights.sum()
+        if self.weights[: self.first].sum() < self.first_weight:
+            self.weights /= self.first_weight + self.weights[self.first :].sum()
+            self.weights[: self.first] = self.first_weight / self.first
+        self.features[place], self.labels[place] = features, label
+        self._last = place
+        self.used = max(self.used, place + 1)
+
+    def contents(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, labels and weights of what is stored."""
+        return self.features[: self.used], self.labels[: self.used], self.weights[: self.used]

@@ -1,0 +1,137 @@
+"""From the classifier's position to the box: gradient ascent on the box network (Section 4.2, Appendix D.2)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebm_common import Density2D, ascend, density_slice_2d, rect_to_rel, rel_to_rect
+from ltr.data.crops import Crop
+from ltr.models.bbreg import AtomIoUNet, BoxFeatures, Modulation
+from pytracking.tracker.atom.settings import RefinementSettings
+
+
+@dataclass(frozen=True)
+class RefinedBox:
+    """The refined box, float64 (4,) in image pixels, and its mean score; `starts` and `ends` (M, 4) for a view."""
+
+    box: np.ndarray
+    score: float
+    starts: np.ndarray
+    ends: np.ndarray
+
+
+@dataclass(frozen=True)
+class CornerDensity:
+    """p(y | x) while the box's top-right corner moves and its bottom-left corner stays (Figure S2).
+
+    Attributes:
+        x, y: (n,) places of the corner, in image pixels.
+        log_density: (n, n), rows along y, of the normalised density over the corner's places, in pixels^-2; -inf where
+            the box would be inside out.
+        anchor: (x, y) of the fixed bottom-left corner.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    log_density: np.ndarray
+    anchor: tuple[float, float]
+
+
+class BoxRefiner:
+    """Refines boxes with a box network conditioned on the first frame.
+
+    Args:
+        head: the network, in evaluation mode.
+        modulation: of the first frame and its box.
+        settings: how to climb.
+        generator: source of the random starts, on the CPU.
+    """
+
+    def __init__(self, head: AtomIoUNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator):
+        self.head = head
+        self.modulation = modulation
+        self.settings = settings
+        self.generator = generator
+
+    @torch.no_grad()
+    def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
+        """Features (1, C, H, W) of a frame, ready for :meth:`refine`; relative boxes are measured in the size of `box`."""
+        size = features["stride8"].new_tensor(crop.to_patch(box)[None, 2:])
+        return self.head.encode(self.modulation, features, size)
+
+    def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray) -> RefinedBox | None:
+        """Climb from `box` (image pixels) and random boxes around it; None if none of reasonable shape is left."""
+        s = self.settings
+        starts = self._starts(torch.from_numpy(crop.to_patch(box)).to(features.size))
+        if s.space == "relative":
+            p, q = s.step
+            result = ascend(
+                lambda y: self.head.energy(features, y),
+                rect_to_rel(starts, features.size)[None],
+                starts.new_tensor([p, p, q, q]),
+                s.iterations,
+                score_final=False,
+            )
+            ends = rel_to_rect(result.y[0], features.size)
+        else:
+            step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
+            result = ascend(
+                lambda b: self.head.score(features, b), starts[None], lambda b: step * b[..., [2, 3, 2, 3]], s.iterations, score_final=False
+            )
+            ends = result.y[0]
+        ends = torch.cat([ends[:, :2], ends[:, 2:].clamp(min=1)], dim=1)
+
+        ratio = ends[:, 2] / ends[:, 3]
+        fair = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & ends.isfinite().all(1)
+        if not fair.any():
+            return None
+        scores = result.f[0][fair]
+        top = scores.topk(min(s.best, len(scores))).indices
+        patch_box = ends[fair][top].double().mean(0).cpu().numpy()
+        return RefinedBox(
+            crop.to_image(patch_box),
+            float(scores[top].mean()),
+            crop.to_image(starts.double().cpu().numpy()),
+            crop.to_image(ends.double().cpu().numpy()),
+        )
+
+    def _starts(self, box: Tensor) -> Tensor:
+        """`box` (4,) and random ones around it: (M, 4)."""
+        s = self.settings
+        noise = (torch.rand(s.starts - 1, 4, generator=self.generator) - 0.5).to(box)
+        side = box[2:].prod().sqrt()
+        size = (box[2:] + s.size_noise * side * noise[:, 2:]).maximum(box[2:].min() / 3)
+        center = box[:2] + box[2:] / 2 + s.position_noise * side * noise[:, :2]
+        return torch.cat([box[None], torch.cat([center - size / 2, size], dim=1)])
+
+    def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
+        """The density around `box` (image pixels), `cells` a side, over a window of one and a half boxes about its corner."""
+        x, y, w, h = crop.to_patch(box)
+        bottom = y + h
+
+        def embed(corner: Tensor) -> Tensor:
+            width, height = corner[:, 0] - x, bottom - corner[:, 1]
+            inside = (width > 0) & (height > 0)
+            rect = torch.stack([torch.full_like(width, x), corner[:, 1], width, height], dim=1)
+            rel = rect_to_rel(torch.where(inside[:, None], rect, torch.ones_like(rect)), features.size)
+            return torch.where(inside[:, None], rel, torch.full_like(rel, torch.nan))
+
+        right = x + w
+        window: Density2D = density_slice_2d(
+            lambda v: self.head.energy(features, v),
+            embed,
+            (right - 0.75 * w, right + 0.75 * w),
+            (y - 0.75 * h, y + 0.75 * h),
+            cells,
+            chunk=512,
+            like=features.size,
+        )
+        scale = crop.scale
+        return CornerDensity(
+            crop.x + scale * window.u.double().cpu().numpy(),
+            crop.y + scale * window.v.double().cpu().numpy(),
+            window.log_density.double().cpu().numpy().T - 2 * np.log(scale),
+            (float(box[0]), float(box[1] + box[3])),
+        )

@@ -1,0 +1,117 @@
+"""Settings of the ATOM tracker. Defaults are those of its published parameter file `default`, unless a comment says."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass
+class FirstFrameSettings:
+    """Augmentation of the first frame: each line makes samples for the classifier."""
+
+    expansion: float = 2.0
+    """Side of the patch that transformed samples are cut from, over that of a sample."""
+    random_shift: float = 1 / 3
+    """Samples are shifted by up to half of this share of their side, so that the target is not always in the middle."""
+    flip: bool = True
+    rotations: tuple[float, ...] = (5, -5, 10, -10, 20, -20, 30, -30, 45, -45, -60, 60)
+    """Degrees."""
+    blurs: tuple[tuple[float, float], ...] = ((2, 0.2), (0.2, 2), (3, 1), (1, 3), (2, 2))
+    """Standard deviations (x, y) in pixels of the sample."""
+    shifts: tuple[tuple[float, float], ...] = ((0.6, 0.6), (-0.6, 0.6), (0.6, -0.6), (-0.6, -0.6))
+    """In half sides of the sample."""
+    dropout_samples: int = 7
+    dropout: float = 0.2
+    """Probability with which a feature channel of a dropout sample is zero."""
+
+
+@dataclass
+class ClassifierSettings:
+    """The target classifier that is learnt online."""
+
+    channels: int = 64
+    """Channels that the backbone's are projected to."""
+    kernel: int = 4
+    """Side of the filter, in feature cells."""
+    label_sigma: float = 0.25
+    """Standard deviation of the Gaussian label, in target sizes."""
+    response_floor: float = 0.05
+    """The response below zero is bent to lie above minus this."""
+    filter_reg: float = 0.1
+    projection_reg: float = 1e-4
+    first_gauss_newton: int = 6
+    """Gauss-Newton iterations on the first frame, over filter and projection."""
+    first_conjugate_gradient: int = 10
+    """Conjugate-gradient iterations in each of them."""
+    update_iterations: int = 5
+    """Conjugate-gradient iterations of an update, over the filter."""
+    update_every: int = 10
+    """Frames between two updates; a hard negative causes one at once."""
+    memory: int = 250
+    learning_rate: float = 0.01
+    hard_negative_learning_rate: float = 0.02
+    first_frame_weight: float = 0.25
+    """Least total weight of the first frame's samples."""
+
+
+@dataclass
+class LocalizationSettings:
+    """How a score map becomes a position and a judgement."""
+
+    not_found: float = 0.25
+    """A highest score below this is no target."""
+    distractor: float = 0.8
+    """A second peak above this share of the highest is a distractor."""
+    hard_negative: float = 0.5
+    """A second peak above this share of the highest is learnt as a negative."""
+    neighbourhood: float = 2.2
+    """Side of what belongs to a peak, in target sizes."""
+    displacement: float = 0.8
+    """How far a target may jump, in half search regions scaled by it, before a nearer second peak is preferred."""
+
+
+@dataclass
+class RefinementSettings:
+    """From the classifier's position to the box (Appendix D.2)."""
+
+    space: Literal["relative", "pixel"] = "relative"
+    """'relative' climbs in (cx/w0, cy/h0, log w, log h), as ATOM* and the EBM; 'pixel' is ATOM's own."""
+    iterations: int = 10
+    """Gradient steps: ATOM 5, ATOM* and EBM 10."""
+    step: tuple[float, float] = (2e-4, 1e-3)
+    """Step-lengths for (position, size). 'pixel' multiplies them by the box's size; ATOM has (1, 1)."""
+    starts: int = 10
+    """Boxes that are refined: the classifier's and random ones around it."""
+    position_noise: float = 0.1
+    size_noise: float = 0.5
+    """Random starts: widths of the uniform noise on centre and size, in sqrt(w h)."""
+    best: int = 3
+    """The output is the mean of that many highest-scoring boxes."""
+    max_aspect_ratio: float = 6.0
+    """Boxes longer than this are dropped."""
+
+
+@dataclass
+class AtomSettings:
+    """The whole tracker."""
+
+    network: str = "ebm_efficientnet_lite0.safetensors"
+    """A shipped head by name, or a checkpoint file; a bare name is also looked for in {workspace}/networks."""
+    backbone: str = "efficientnet_lite0"
+    """Backbone that the network must have been trained on."""
+    backbone_weights: Path | None = None
+    """File with the backbone's ImageNet weights where the network's file holds none and there is no download."""
+    search_area_scale: float = 5.0
+    """Side of the search region, in sqrt(w h) of the target."""
+    inside_ratio: float = 0.2
+    """The target's centre is kept so that at least this share of its size stays in the image."""
+    half_pixel_shift: bool = False
+    """Adds half a patch pixel to every refined position. PyTracking trains its networks with boxes half a pixel up and
+    left of where its tracker puts them and undoes it so; turn it on with PyTracking's own checkpoints. Networks trained
+    here see one exact geometry, and there it only harms."""
+    density_cells: int = 48
+    """Cells a side of the density that `track(..., density=True)` returns."""
+    first_frame: FirstFrameSettings = field(default_factory=FirstFrameSettings)
+    classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
+    localization: LocalizationSettings = field(default_factory=LocalizationSettings)
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)

@@ -1,0 +1,86 @@
+"""CSRT and KCF, as OpenCV's contributed modules have them, behind this package's tracker interface."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ebm_common.errors import UserError
+from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
+
+#: Parameter name: OpenCV's class.
+ALGORITHMS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF"}
+
+
+class OpenCVTrackerError(UserError):
+    """An algorithm that there is not, or not in the installed OpenCV."""
+
+
+@dataclass(frozen=True)
+class OpenCVSettings:
+    """OpenCV's own defaults are used throughout. The version is here because they, and the code, change with it."""
+
+    algorithm: str = "csrt"
+    opencv: str = cv2.__version__
+
+
+class OpenCVTracker(BaseTracker):
+    """CSRT or KCF on the CPU.
+
+    OpenCV takes and returns whole pixels only. Where the algorithm says that it lost the target, the last box is
+    repeated with flag 'not_found' and score 0; otherwise the score is 1, since OpenCV gives none.
+    """
+
+    device = "cpu"
+
+    def __init__(self, settings: OpenCVSettings):
+        """Raises OpenCVTrackerError where OpenCV is installed without its contributed modules."""
+        self._create = _constructor(settings.algorithm)
+        self._tracker: Any = None
+        self._box = np.zeros(4)
+
+    def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
+        """Start on ``box`` (x, y, w, h) in ``image``, uint8 (H, W, 3) RGB.
+
+        Raises UserError where the box has no area or is outside the image, OpenCVTrackerError where nothing of it is
+        left at whole pixels inside the image, which is all that OpenCV can be given.
+        """
+        self._box = check_first_box(box, image)
+        height, width = image.shape[:2]
+        corners = np.round([self._box[:2], self._box[:2] + self._box[2:]])
+        (left, top), (right, bottom) = np.clip(corners, 0, [width, height]).astype(int)
+        if right <= left or bottom <= top:
+            raise OpenCVTrackerError(
+                f"the first box {self._box.tolist()} covers no whole pixel of the image of {width} x {height} pixels, "
+                "and OpenCV's trackers take whole pixels only"
+            )
+        self._tracker = self._create()
+        self._tracker.init(_bgr(image), (int(left), int(top), int(right - left), int(bottom - top)))
+        return TrackerOutput(self._box.copy(), 1.0)
+
+    def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
+        """The box in the next image; there is never a density."""
+        found, box = self._tracker.update(_bgr(image))
+        if not found:
+            return TrackerOutput(self._box.copy(), 0.0, "not_found")
+        self._box = np.array(box, np.float64)
+        return TrackerOutput(self._box.copy(), 1.0)
+
+
+def _constructor(algorithm: str) -> Callable[[], Any]:
+    if algorithm not in ALGORITHMS:
+        raise OpenCVTrackerError(f"no OpenCV tracker '{algorithm}' here: there are {', '.join(ALGORITHMS)}")
+    for module in (cv2, getattr(cv2, "legacy", None)):  # where they are has changed with OpenCV's versions
+        create = getattr(getattr(module, ALGORITHMS[algorithm], None), "create", None)
+        if create is not None:
+            return create
+    raise OpenCVTrackerError(
+        f"OpenCV {cv2.__version__} is installed without its contributed modules, which have {algorithm.upper()}: "
+        "pip install 'ebm-regression[compare]'"
+    )
+
+
+def _bgr(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
