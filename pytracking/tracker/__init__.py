@@ -3,20 +3,14 @@
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import tyro
 
 from ebm_common.errors import UserError
-from ltr.admin.environment import get_path
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 
-__all__ = ["BaseTracker", "Tracker", "TrackerOutput", "available", "network_file", "tracker_settings"]
-
-NETWORKS = Path(__file__).resolve().parent.parent / "networks"
-"""Where the shipped heads lie."""
-
+__all__ = ["BaseTracker", "Tracker", "TrackerOutput", "available", "tracker_settings"]
 
 def available() -> dict[str, list[str]]:
     """Names of the parameter files of each tracker."""
@@ -53,25 +47,6 @@ def tracker_settings(name: str, param: str, overrides: Sequence[str] = ()) -> An
         if stop.code == 0:  # --help
             raise
         raise UserError(f"the settings {' '.join(overrides)} of {name} {param} are not valid (see above)") from None
-
-
-def network_file(network: str) -> Path:
-    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks (with or without ending).
-
-    Raises:
-        UserError: none of these exists; says where it was looked for.
-    """
-    if Path(network).expanduser().is_file():
-        return Path(network).expanduser()
-    folders = [NETWORKS, get_path("workspace") / "networks"]
-    for folder in folders:
-        for ending in ("", ".safetensors", ".pth", ".pth.tar"):
-            if (folder / f"{network}{ending}").is_file():
-                return folder / f"{network}{ending}"
-    raise UserError(
-        f"there is no network {network!r}, neither as a file nor in {' or '.join(map(str, folders))}; train it with "
-        "ltr/run_training.py or name a checkpoint by --network FILE"
-    )
 
 
 def Tracker(  # noqa: N802 (reads as the class that it chooses)

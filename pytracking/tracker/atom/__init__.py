@@ -6,7 +6,6 @@ from pytracking.tracker.base import BaseTracker
 
 def build(settings: AtomSettings, device: str | None, seed: int) -> BaseTracker:
     """The tracker of these settings."""
-    from pytracking.tracker import network_file
     from pytracking.tracker.atom.atom import Atom
 
-    return Atom(settings, network_file(settings.network), device, seed)
+    return Atom(settings, device, seed)

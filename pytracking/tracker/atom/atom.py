@@ -23,6 +23,7 @@ from pytracking.tracker.atom.localization import localize
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
+from pytracking.tracker.networks import network_file
 
 _CELL = STRIDES["stride16"]
 
@@ -32,16 +33,15 @@ class Atom(BaseTracker):
 
     Args:
         settings: which network, and every constant.
-        file: the network's file.
         device: 'cpu', 'cuda', ...; None for a GPU where there is one.
         seed: of everything random in a sequence; each `initialize` starts from it anew.
     """
 
-    def __init__(self, settings: AtomSettings, file: Path, device: str | torch.device | None = None, seed: int = 0):
+    def __init__(self, settings: AtomSettings, device: str | torch.device | None = None, seed: int = 0):
         self.settings = settings
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.seed = seed
-        net = _network(file, settings.backbone, settings.backbone_weights, self.device)
+        net = _network(network_file(settings.network), settings.backbone, settings.backbone_weights, self.device)
         self.backbone, self.head = net.feature_extractor, net.bb_regressor
         self._ready = False
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pytracking.tracker.networks import network_file
+
 
 @dataclass
 class FirstFrameSettings:
@@ -115,3 +117,7 @@ class AtomSettings:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     localization: LocalizationSettings = field(default_factory=LocalizationSettings)
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
+
+    def weight_files(self) -> list[Path]:
+        """The files that the tracker's weights come from, for the record beside its results."""
+        return [network_file(self.network), *([self.backbone_weights] if self.backbone_weights else [])]

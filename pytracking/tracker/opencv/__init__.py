@@ -1,11 +1,10 @@
 """OpenCV's classical trackers, for comparison."""
 
-from pytracking.tracker.base import BaseTracker
 from pytracking.tracker.opencv.opencv import OpenCVSettings, OpenCVTracker
 
 __all__ = ["OpenCVSettings", "OpenCVTracker", "build"]
 
 
-def build(settings: OpenCVSettings, device: str | None, seed: int) -> BaseTracker:
-    """The tracker of these settings; it runs on the CPU and draws nothing at random."""
+def build(settings: OpenCVSettings, device: str | None = None, seed: int = 0) -> OpenCVTracker:
+    """The tracker of these settings; it runs on the CPU and has nothing random, whatever `device` and `seed` say."""
     return OpenCVTracker(settings)

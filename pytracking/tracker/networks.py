@@ -1,0 +1,28 @@
+"""Where the files of trained networks lie."""
+
+from pathlib import Path
+
+from ebm_common.errors import UserError
+from ltr.admin.environment import get_path
+
+SHIPPED = Path(__file__).resolve().parent.parent / "networks"
+"""Folder of the heads that come with this package."""
+
+
+def network_file(network: str) -> Path:
+    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks (with or without ending).
+
+    Raises:
+        UserError: none of these exists; says where it was looked for.
+    """
+    if Path(network).expanduser().is_file():
+        return Path(network).expanduser()
+    folders = [SHIPPED, get_path("workspace") / "networks"]
+    for folder in folders:
+        for ending in ("", ".safetensors", ".pth", ".pth.tar"):
+            if (folder / f"{network}{ending}").is_file():
+                return folder / f"{network}{ending}"
+    raise UserError(
+        f"there is no network {network!r}, neither as a file nor in {' or '.join(map(str, folders))}; train it with "
+        "ltr/run_training.py or name a checkpoint by --network FILE"
+    )
