@@ -95,7 +95,9 @@ class BBRegActor(nn.Module):
         if self.proposals.kind == "mixture":
             y = self.mixture.sample(label[:, 0], self.proposals.number)
         else:
-            candidates = perturb_boxes(box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou)
+            candidates = perturb_boxes(
+                box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou
+            )
             y = rect_to_rel(candidates, box[:, None, 2:])
 
         stats = {}
@@ -120,10 +122,13 @@ class BBRegActor(nn.Module):
     def _encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         if "reference_image" in batch:
             with torch.no_grad():
-                reference, test = (self.net.feature_extractor(_to_float(batch[f"{k}_image"])) for k in ("reference", "test"))
+                reference, test = (
+                    self.net.feature_extractor(_to_float(batch[f"{k}_image"])) for k in ("reference", "test")
+                )
         else:
             reference, test = (
-                {level: batch[f"{k}_{level}"].float() for level in self.net.feature_extractor.out_channels} for k in ("reference", "test")
+                {level: batch[f"{k}_{level}"].float() for level in self.net.feature_extractor.out_channels}
+                for k in ("reference", "test")
             )
         head = self.net.bb_regressor
         return head.encode(head.modulation(reference, batch["reference_box"]), test, size)
@@ -143,7 +148,9 @@ class BBRegActor(nn.Module):
         p, s = self.refinement.step
         step = box.new_tensor([p, p, s, s])
         detached = BoxFeatures(*(t.detach() for t in features))
-        result = ascend(lambda y: head.energy(detached, y).float(), rect_to_rel(starts, box[:, None, 2:]), step, _REFINED_ITERATIONS)
+        result = ascend(
+            lambda y: head.energy(detached, y).float(), rect_to_rel(starts, box[:, None, 2:]), step, _REFINED_ITERATIONS
+        )
         refined = rel_to_rect(result.y, box[:, None, 2:])
         best = result.f.topk(3, dim=1).indices[..., None].expand(-1, -1, 4)
         return box_iou(starts, first).mean(), box_iou(refined.gather(1, best).mean(1), box).mean()

@@ -38,7 +38,9 @@ class CachedFeatures(Dataset):
         workers: loader processes used while computing.
     """
 
-    def __init__(self, pairs: Dataset, number: int, backbone: Backbone, folder: Path, key: str, length: int, workers: int):
+    def __init__(
+        self, pairs: Dataset, number: int, backbone: Backbone, folder: Path, key: str, length: int, workers: int
+    ):
         self.number = number
         self.length = length
         digest = hashlib.sha256(json.dumps([key, backbone.name, number]).encode()).hexdigest()[:16]

@@ -53,12 +53,17 @@ def prroi_pool(
 
     if isinstance(boxes, Tensor):
         if boxes.dim() != 2 or boxes.shape[1] != 5:
-            raise ValueError(f"prroi_pool: boxes must be (K, 5), (B, M, 4) or a sequence of (L, 4), got {tuple(boxes.shape)}")
+            raise ValueError(
+                f"prroi_pool: boxes must be (K, 5), (B, M, 4) or a sequence of (L, 4), got {tuple(boxes.shape)}"
+            )
         index = boxes[:, 0].long()
         if index.numel() and not (0 <= int(index.min()) and int(index.max()) < batch):
             raise ValueError(f"prroi_pool: an image index lies outside 0..{batch - 1}")
         where = [torch.nonzero(index == b).squeeze(1) for b in range(batch)]
-        pooled = [_pool_batch(input[b : b + 1], boxes[None, w, 1:], rows, columns, spatial_scale)[0] for b, w in enumerate(where)]
+        pooled = [
+            _pool_batch(input[b : b + 1], boxes[None, w, 1:], rows, columns, spatial_scale)[0]
+            for b, w in enumerate(where)
+        ]
         order = torch.argsort(torch.cat(where)) if where else index
         return torch.cat(pooled)[order]
 

@@ -12,6 +12,7 @@ from pytracking.tracker.base import BaseTracker, TrackerOutput
 
 __all__ = ["BaseTracker", "Tracker", "TrackerOutput", "available", "tracker_settings"]
 
+
 def available() -> dict[str, list[str]]:
     """Names of the parameter files of each tracker."""
     import pytracking.parameter as root

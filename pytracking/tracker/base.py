@@ -51,8 +51,15 @@ def check_image(image: np.ndarray) -> np.ndarray:
         UserError: another type or shape, or no pixels.
     """
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.size == 0 or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
-        raise UserError(f"an image must be uint8 RGB of shape (H, W, 3), or grey (H, W), not {image.dtype} {image.shape}")
+    if (
+        image.dtype != np.uint8
+        or image.ndim not in (2, 3)
+        or image.size == 0
+        or (image.ndim == 3 and image.shape[2] not in (1, 3, 4))
+    ):
+        raise UserError(
+            f"an image must be uint8 RGB of shape (H, W, 3), or grey (H, W), not {image.dtype} {image.shape}"
+        )
     if image.ndim == 2:
         image = image[:, :, None]
     if image.shape[2] == 1:

@@ -4,5 +4,12 @@ from ltr.models.bbreg.atom import RESNET18, AtomNet, AtomNetConfig, load_atom_ne
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet, BoxFeatures, Modulation
 
 __all__ = [
-    "RESNET18", "AtomIoUNet", "AtomNet", "AtomNetConfig", "BoxFeatures", "Modulation", "load_atom_net", "save_head",
+    "RESNET18",
+    "AtomIoUNet",
+    "AtomNet",
+    "AtomNetConfig",
+    "BoxFeatures",
+    "Modulation",
+    "load_atom_net",
+    "save_head",
 ]

@@ -109,7 +109,9 @@ class AtomIoUNet(nn.Module):
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         """encode(x) of the shared interface; `size` (B, 2) is the width and height that relative boxes are measured in."""
         level8, level16 = self.test_features(test)
-        return BoxFeatures(level8 * modulation.stride8[..., None, None], level16 * modulation.stride16[..., None, None], size)
+        return BoxFeatures(
+            level8 * modulation.stride8[..., None, None], level16 * modulation.stride16[..., None, None], size
+        )
 
     def score(self, features: BoxFeatures, boxes: Tensor) -> Tensor:
         """One number per box: boxes (B, M, 4) as x, y, w, h in pixels of the test crop -> (B, M)."""

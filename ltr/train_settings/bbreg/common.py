@@ -16,6 +16,7 @@ from ltr.models.bbreg import RESNET18, AtomNet, AtomNetConfig
 from ltr.train_settings.base import ScheduleSettings, TrainSettings, free, to_plain
 from ltr.trainers.task import Task
 
+
 @dataclass
 class DataSettings:
     """What pairs are drawn from."""
@@ -114,7 +115,9 @@ def build(settings: BBRegSettings) -> Task:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
         def cached(pairs: BoxPairs, number: int, sets: tuple[str, ...]) -> CachedFeatures:
-            key = json.dumps([sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, to_plain(settings.crop), pairs.seed])
+            key = json.dumps(
+                [sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, to_plain(settings.crop), pairs.seed]
+            )
             return CachedFeatures(pairs, number, net.feature_extractor, folder, key, len(pairs), settings.workers)
 
         return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets))

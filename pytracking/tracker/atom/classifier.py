@@ -88,7 +88,13 @@ class TargetClassifier:
         s = self.settings
         features, labels, weights = self.memory.contents()
         self.filter = solve_filter(
-            Samples(features, s.kernel), labels, weights, self.filter, s.filter_reg, s.response_floor, s.update_iterations
+            Samples(features, s.kernel),
+            labels,
+            weights,
+            self.filter,
+            s.filter_reg,
+            s.response_floor,
+            s.update_iterations,
         )
 
 

@@ -133,7 +133,9 @@ def solve_filter(
     return filter + conjugate_gradients(normal, right.flatten(), iterations, None, polak_ribiere=True).view_as(filter)
 
 
-def conjugate_gradients(normal, right: Tensor, iterations: int, preconditioner: Tensor | None, polak_ribiere: bool) -> Tensor:
+def conjugate_gradients(
+    normal, right: Tensor, iterations: int, preconditioner: Tensor | None, polak_ribiere: bool
+) -> Tensor:
     """Approximate solution of `normal(x) = right` from x = 0.
 
     Args:

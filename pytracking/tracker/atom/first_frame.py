@@ -18,7 +18,12 @@ class AugmentedPatch:
 
 
 def augmented_patches(
-    image: np.ndarray, center: tuple[float, float], size: float, output: int, settings: FirstFrameSettings, rng: np.random.Generator
+    image: np.ndarray,
+    center: tuple[float, float],
+    size: float,
+    output: int,
+    settings: FirstFrameSettings,
+    rng: np.random.Generator,
 ) -> list[AugmentedPatch]:
     """The plain patch first, then mirrored, rotated, blurred and shifted ones.
 
@@ -36,7 +41,9 @@ def augmented_patches(
     limit = settings.random_shift * output / 2
     shift = rng.uniform(-limit, limit, 2)
 
-    def cut(dx: float, dy: float, degrees: float = 0.0, mirror: bool = False, blur: tuple[float, float] | None = None) -> AugmentedPatch:
+    def cut(
+        dx: float, dy: float, degrees: float = 0.0, mirror: bool = False, blur: tuple[float, float] | None = None
+    ) -> AugmentedPatch:
         # From the middle of the wide source to (middle + d) of the patch, turned about the target.
         angle = np.deg2rad(degrees)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -47,7 +54,11 @@ def augmented_patches(
         # Edge coordinates to OpenCV's pixel centres.
         offset = offset + turn @ np.full(2, 0.5) - 0.5
         patch = cv2.warpAffine(
-            source, np.column_stack([turn, offset]), (output, output), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            source,
+            np.column_stack([turn, offset]),
+            (output, output),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         if blur is not None:
             patch = cv2.GaussianBlur(patch, (0, 0), sigmaX=blur[0], sigmaY=blur[1])

@@ -49,7 +49,9 @@ class BoxRefiner:
         generator: source of the random starts, on the CPU.
     """
 
-    def __init__(self, head: AtomIoUNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator):
+    def __init__(
+        self, head: AtomIoUNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator
+    ):
         self.head = head
         self.modulation = modulation
         self.settings = settings
@@ -78,7 +80,11 @@ class BoxRefiner:
         else:
             step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
             result = ascend(
-                lambda b: self.head.score(features, b), starts[None], lambda b: step * b[..., [2, 3, 2, 3]], s.iterations, score_final=False
+                lambda b: self.head.score(features, b),
+                starts[None],
+                lambda b: step * b[..., [2, 3, 2, 3]],
+                s.iterations,
+                score_final=False,
             )
             ends = result.y[0]
         ends = torch.cat([ends[:, :2], ends[:, 2:].clamp(min=1)], dim=1)
