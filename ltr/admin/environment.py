@@ -57,7 +57,9 @@ def get_path(name: str, flag_value: str | os.PathLike | None = None) -> Path:
         raise ValueError(f"unknown path name {name!r}; known are {', '.join(PATH_NAMES)}")
     path, source = _find(name, flag_value)
     if name not in DEFAULTS and not path.is_dir():
-        raise EnvironmentPathError(f"the folder of {PATH_NAMES[name]} ('{name}'), {path}, does not exist (set by {source})")
+        raise EnvironmentPathError(
+            f"the folder of {PATH_NAMES[name]} ('{name}'), {path}, does not exist (set by {source})"
+        )
     return path
 
 
@@ -93,11 +95,17 @@ def _read_settings_file(file: Path) -> dict[str, str]:
         # The usual cause on Windows: "C:\data" in double quotes reads \d as an escape.
         hint = "; write paths with back-slashes in single quotes" if "\\" in text else ""
         raise EnvironmentPathError(f"the settings file {file} is not valid TOML: {error}{hint}") from error
-    for key, value in paths.items() if isinstance(paths, dict) else [("paths", paths)]:
+    if not isinstance(paths, dict):
+        raise EnvironmentPathError(
+            f"the settings file {file} sets 'paths' itself; write a line [paths], then name = '...'"
+        )
+    for key, value in paths.items():
         if key not in PATH_NAMES:
             near = difflib.get_close_matches(key, PATH_NAMES, n=1)
             way_out = f"did you mean {near[0]}?" if near else f"known are {', '.join(PATH_NAMES)}"
             raise EnvironmentPathError(f"the settings file {file} sets an unknown path '{key}'; {way_out}")
         if not isinstance(value, str):
-            raise EnvironmentPathError(f"the settings file {file} sets '{key}' to {value!r}, which is not a path in quotes")
+            raise EnvironmentPathError(
+                f"the settings file {file} sets '{key}' to {value!r}, which is not a path in quotes"
+            )
     return paths

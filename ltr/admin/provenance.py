@@ -32,7 +32,7 @@ def package_version() -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout this code runs from, with '+changes' when tracked files differ; None outside a checkout."""
+    """Commit of the checkout this code runs from, '+changes' added when tracked files differ; None outside one."""
     here = Path(__file__).resolve()
 
     def git(*arguments: str) -> str:

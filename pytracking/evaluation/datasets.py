@@ -72,8 +72,8 @@ class Sequence:
     """One target in one video.
 
     ``ground_truth`` is (N, 4) float64, x, y, w, h as annotated, for N ``frames``; lines without a target may be NaN or
-    zero, except the first. ``origin`` is the coordinate of the first pixel in the annotation: 1.0 for OTB, whose numbers
-    come from MATLAB, else 0.0. A tracker works from 0, see :attr:`first_box`; results are written as annotated.
+    zero, except the first. ``origin`` is the coordinate of the first pixel in the annotation: 1.0 for OTB, which was
+    annotated in MATLAB, else 0.0. A tracker works from 0, see :attr:`first_box`; results are written as annotated.
     """
 
     name: str
@@ -323,10 +323,10 @@ def _nfs_official_sequence(name: str, folder: Path) -> Sequence:
     corners = _read_numbers(annotation, columns=slice(1, 5))
     images = _images(folder / base, name)
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    # The annotation is at 240 frames per second beside images at 30; a few sequences differ by one at the end.
-    if abs(len(boxes) / len(images) - 8) < 1:
-        boxes = boxes[::8]
     frames = list(images.values())
+    # The annotation is at 240 frames per second beside images at 30; a few sequences differ by one at the end.
+    if abs(len(frames) - len(boxes)) > 1:
+        boxes = boxes[::8]
     if abs(len(frames) - len(boxes)) > 1:
         raise DatasetError(
             f"sequence {name}: {annotation} has {len(corners)} lines, but {folder / base} has {len(images)} images, "

@@ -1,0 +1,17 @@
+"""Benchmarks as they lie on disk, and running a tracker over them."""
+
+from pytracking.evaluation.datasets import DatasetError, Sequence, SequenceList, get_dataset
+from pytracking.evaluation.report import RunReport
+from pytracking.evaluation.running import TrackerSpec, run_dataset
+from pytracking.evaluation.sequence_run import run_sequence
+
+__all__ = [
+    "DatasetError",
+    "RunReport",
+    "Sequence",
+    "SequenceList",
+    "TrackerSpec",
+    "get_dataset",
+    "run_dataset",
+    "run_sequence",
+]

@@ -1,0 +1,158 @@
+"""Running a tracker over sequences: one at a time, or on many processes; what is finished stays finished."""
+
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ebm_common.errors import UserError
+from ltr.admin.provenance import file_hash, provenance, to_plain
+from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.report import Progress, RunReport
+from pytracking.evaluation.results import ResultFolder
+from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
+from pytracking.evaluation.workers import run_on_workers
+from pytracking.tracker import BaseTracker, Tracker, tracker_settings
+
+
+@dataclass(frozen=True)
+class TrackerSpec:
+    """Which tracker to run, in a form that can be sent to another process: the arguments of
+    :func:`pytracking.tracker.Tracker`, and the number of the run for its results folder."""
+
+    tracker: str
+    param: str
+    device: str | None = None
+    seed: int = 0
+    overrides: tuple[str, ...] = ()
+    run_id: int | None = None
+
+    def make(self) -> BaseTracker:
+        """The tracker itself."""
+        return Tracker(self.tracker, self.param, device=self.device, seed=self.seed, overrides=self.overrides)
+
+    def settings(self) -> Any:
+        """The tracker's settings, a dataclass."""
+        return tracker_settings(self.tracker, self.param, self.overrides)
+
+    def made_with(self) -> dict[str, Any]:
+        """All that decides what the tracker's boxes are, as a plain dict; the weights by the hash of their file."""
+        settings = self.settings()
+        return {
+            "tracker": self.tracker,
+            "param": self.param,
+            "seed": self.seed,
+            "settings": to_plain(settings),
+            "weights": _weight_hashes(settings),
+        }
+
+    def results_folder(self, results: Path) -> Path:
+        """{results}/{tracker}/{param}[_{run:03d}]"""
+        run = "" if self.run_id is None else f"_{self.run_id:03d}"
+        return Path(results) / self.tracker / f"{self.param}{run}"
+
+
+def _weight_hashes(settings: Any) -> dict[str, str]:
+    """File name: hash, of the weights that a tracker with these settings loads; none for OpenCV's."""
+    hashes = {}
+    for file in settings.weight_files() if hasattr(settings, "weight_files") else []:
+        try:
+            hashes[Path(file).name] = file_hash(file)
+        except OSError as error:
+            raise UserError(f"the weights {file} cannot be read: {error.strerror}") from error
+    return hashes
+
+
+def run_dataset(
+    sequences: Iterable[Sequence],
+    spec: TrackerSpec,
+    results: str | os.PathLike,
+    *,
+    problems: Mapping[str, Exception] | None = None,
+    threads: int = 0,
+    debug: int = 0,
+    integer: bool = False,
+    overwrite: bool = False,
+) -> RunReport:
+    """Runs a tracker over sequences and writes its results, see :mod:`pytracking.evaluation.results`.
+
+    Finished sequences are skipped unless ``overwrite``. A sequence that fails is reported, and the others still finish.
+    The global random generators are seeded before each sequence, and results do not depend on their order or on
+    ``threads``, as long as the tracker's ``initialize`` forgets what was before.
+
+    Args:
+        problems: sequences known not to be runnable, with the reason: reported among those that failed.
+        threads: number of worker processes, each with its share of the cores; 0 or 1 runs in this process.
+        debug: 1 writes {sequence}.mp4 with boxes drawn, runs in this process, and stops with a traceback at the first
+            failure.
+        integer: write truncated integers, as PyTracking does.
+        overwrite: run finished sequences again; results made with other settings are moved aside.
+
+    Raises UserError where the results folder cannot be used or the tracker cannot be made. KeyboardInterrupt passes,
+    after a line that says what stays.
+    """
+    folder = ResultFolder(spec.results_folder(Path(results)), spec.made_with(), integer)
+    folder.prepare(overwrite)
+    report = RunReport(folder.path, failed={name: str(problem) for name, problem in (problems or {}).items()})
+    waiting = []
+    for sequence in sequences:
+        finished, reason = (False, "") if overwrite else folder.is_finished(sequence)
+        if reason:
+            print(f"{sequence.name} is run again: {reason}")
+        report.skipped.append(sequence.name) if finished else waiting.append(sequence)
+    if not waiting:
+        return report
+
+    def on_ready(device: str) -> None:
+        folder.add_record(provenance(device=device, threads=threads, sequences=[s.name for s in waiting]))
+
+    progress = Progress(waiting, report)
+    with closing(progress):
+        try:
+            if threads > 1 and not debug:
+                run_on_workers(waiting, spec, folder, min(threads, len(waiting)), progress, on_ready)
+            else:
+                _run_here(waiting, spec, folder, progress, on_ready, debug)
+        except KeyboardInterrupt:
+            progress.write(
+                f"{len(report.finished)} of {len(waiting)} sequences were finished and stay in {folder.path}; "
+                "the same command goes on from there"
+            )
+            raise
+    return report
+
+
+def _run_here(
+    sequences: list[Sequence],
+    spec: TrackerSpec,
+    folder: ResultFolder,
+    progress: Progress,
+    on_ready: Callable[[str], None],
+    debug: int,
+) -> None:
+    tracker = spec.make()
+    on_ready(tracker_device(tracker))
+    for sequence in sequences:
+        done = 0
+
+        def advance(frames: int) -> None:
+            nonlocal done
+            done += frames
+            progress.advance(frames)
+
+        try:
+            seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, video=bool(debug))
+        except FrameError as error:
+            if debug:
+                traceback.print_exc()
+            progress.fail(sequence.name, failure(sequence, error), len(sequence) - done)
+            if debug:
+                return
+            tracker = spec.make()  # who knows what state this one was left in
+        except UserError as error:
+            progress.fail(sequence.name, str(error), len(sequence) - done)
+        else:
+            progress.finish(sequence.name, len(sequence), seconds)

@@ -1,0 +1,216 @@
+"""Many sequences on many processes, where one that dies takes only its own sequence with it.
+
+Each worker is a spawned process with a pipe to this one, and is given one sequence at a time. (A process pool of the
+standard library is broken as a whole when one of its processes is killed, and does not say what that one was doing.)
+"""
+
+import multiprocessing
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Protocol
+
+from ebm_common.errors import UserError
+from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.report import Progress
+from pytracking.evaluation.results import ResultFolder
+from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
+from pytracking.tracker.base import BaseTracker
+
+PROGRESS_PERIOD = 0.25  # seconds between a worker's reports
+PATIENCE = 5.0  # seconds a worker has to end by itself
+
+
+class WorkerError(UserError):
+    """No worker can do its work."""
+
+
+class TrackerMaker(Protocol):
+    """What a worker is sent to make its tracker from, :class:`pytracking.evaluation.running.TrackerSpec` for one."""
+
+    seed: int
+
+    def make(self) -> BaseTracker: ...
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    ready: bool = False
+    sequence: Sequence | None = None
+    frames_done: int = 0
+
+
+def run_on_workers(
+    sequences: list[Sequence],
+    spec: TrackerMaker,
+    folder: ResultFolder,
+    count: int,
+    progress: Progress,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Runs ``sequences`` on ``count`` processes; results are written by them, success and failure go to ``progress``.
+
+    Raises WorkerError where a worker cannot make its tracker, or dies before it has one.
+    """
+    waiting = deque(sorted(sequences, key=len, reverse=True))  # long ones first, so that none is left to the end alone
+    workers: list[_Worker] = []
+    started = False
+    try:
+        for _ in range(count):
+            workers.append(_start(spec, folder, count))
+        while workers:
+            for pipe in wait([worker.pipe for worker in workers]):
+                worker = next(worker for worker in workers if worker.pipe is pipe)
+                try:
+                    kind, *content = worker.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    workers.remove(worker)
+                    _bury(worker, progress)
+                    if waiting:
+                        workers.append(_start(spec, folder, count))
+                    continue
+                if kind == "refused":
+                    raise WorkerError(content[0])
+                if kind == "broken":
+                    raise RuntimeError(f"a worker process failed to make the tracker:\n{content[0]}")
+                if kind == "frames":
+                    worker.frames_done += content[0]
+                    progress.advance(content[0])
+                    continue
+                if kind == "ready":
+                    worker.ready = True
+                    if not started:
+                        on_ready(content[0])
+                        started = True
+                elif kind == "finished":
+                    progress.finish(worker.sequence.name, len(worker.sequence), content[0])
+                elif kind == "failed":
+                    progress.fail(worker.sequence.name, content[0], len(worker.sequence) - worker.frames_done)
+                worker.sequence, worker.frames_done = None, 0
+                if waiting:
+                    worker.sequence = waiting.popleft()
+                    with suppress(BrokenPipeError):  # it died just now: the end of its pipe says so in the next round
+                        worker.pipe.send(worker.sequence)
+                else:
+                    workers.remove(worker)
+                    _stop(worker)
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            _stop(worker)
+
+
+def _start(spec: TrackerMaker, folder: ResultFolder, count: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, spec, folder, count), daemon=True)
+    with _ignoring_interrupt():
+        process.start()
+    theirs.close()  # so that its death closes the pipe
+    return _Worker(process, ours)
+
+
+@contextmanager
+def _ignoring_interrupt() -> Iterator[None]:
+    """Processes started here ignore Ctrl-C from their first instruction on: it is for this process to end them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _bury(worker: _Worker, progress: Progress) -> None:
+    """Reports the sequence of a worker that died."""
+    worker.process.join()
+    worker.pipe.close()
+    code = worker.process.exitcode
+    if code < 0:
+        how = f"was killed by signal {-code}" + (" (often for want of memory)" if code == -signal.SIGKILL else "")
+    else:
+        how = f"ended with exit code {code}"
+    if not worker.ready:
+        raise WorkerError(f"a worker process {how} before it could start; try --threads 0")
+    if worker.sequence is not None:
+        cause = f"its worker process {how}; its boxes so far are in {worker.sequence.name}.partial.txt"
+        progress.fail(worker.sequence.name, cause, len(worker.sequence) - worker.frames_done)
+
+
+def _stop(worker: _Worker) -> None:
+    worker.pipe.close()  # the worker ends when nobody is at the other end
+    worker.process.join(PATIENCE)
+    if worker.process.is_alive():
+        worker.process.kill()
+        worker.process.join()
+
+
+def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int) -> None:
+    """What a worker process does: makes the tracker, then runs what it is sent until the pipe is closed."""
+    _share_cores(count)
+    try:
+        tracker = spec.make()
+    except UserError as error:
+        pipe.send(("refused", str(error)))
+        return
+    except Exception:
+        pipe.send(("broken", traceback.format_exc()))
+        return
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        pipe.send(("ready", tracker_device(tracker)))
+        while True:
+            sequence = pipe.recv()
+            reporter = _Reporter(pipe)
+            try:
+                seconds = run_and_save(sequence, tracker, spec.seed, folder, reporter.advance)
+            except FrameError as error:
+                reporter.flush()
+                pipe.send(("failed", failure(sequence, error)))
+                tracker = spec.make()
+            except UserError as error:
+                reporter.flush()
+                pipe.send(("failed", str(error)))
+            else:
+                reporter.flush()
+                pipe.send(("finished", seconds))
+
+
+class _Reporter:
+    """Sends counts of frames, but not for each single one."""
+
+    def __init__(self, pipe: Connection):
+        self._pipe, self._frames, self._last = pipe, 0, time.monotonic()
+
+    def advance(self, frames: int) -> None:
+        self._frames += frames
+        if time.monotonic() - self._last > PROGRESS_PERIOD:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._frames:
+            self._pipe.send(("frames", self._frames))
+        self._frames, self._last = 0, time.monotonic()
+
+
+def _share_cores(count: int) -> None:
+    """Gives this process its share of the cores, unless it was told to use fewer (OMP_NUM_THREADS)."""
+    import cv2
+    import torch
+
+    from ltr.admin.provenance import usable_cores
+
+    share = max(1, usable_cores() // count)
+    torch.set_num_threads(min(torch.get_num_threads(), share))
+    cv2.setNumThreads(share)

@@ -1,0 +1,111 @@
+"""Run a tracker over a benchmark:
+
+    python pytracking/run_tracker.py atom ebm --dataset_name otb --threads 4
+    python pytracking/run_tracker.py atom ebm --dataset_name /path/to/my/videos --sequence David --debug 1
+    python pytracking/run_tracker.py atom ebm --seed 3 --runid 3
+
+Boxes go to {results}/{tracker}/{param}[_{run:03d}]/{sequence}.txt; a second call skips what is finished. Any further
+'--name value' sets that setting of the tracker. The exit code is 0 when all is well, 1 when sequences failed, 2 when
+nothing could be run, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence as SequenceType
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+if not __package__:
+    # As a script, Python puts this folder first, where `evaluation` and `tracker` would hide other packages. What is
+    # wanted is the folder above: the package that this very file belongs to, whether or not one is installed.
+    sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if Path(path or ".").resolve() != _HERE)]
+
+from ebm_common.errors import cli_main  # noqa: E402
+from ltr.admin.environment import get_path  # noqa: E402
+from pytracking.evaluation.datasets import SequenceList, get_dataset  # noqa: E402
+from pytracking.evaluation.running import TrackerSpec, run_dataset  # noqa: E402
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_tracker.py",
+        usage="run_tracker.py tracker_name tracker_param [options] [--<setting> value ...]",
+        description="Run a tracker over a benchmark and write its boxes.",
+        epilog="Any other '--name value' changes that setting of the tracker.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("tracker_name", help="atom or opencv")
+    parser.add_argument("tracker_param", help="parameter file: default, atom_star, ebm, ...; csrt or kcf for opencv")
+    parser.add_argument("--runid", type=_natural, help="number of this run: its results get a folder of their own")
+    parser.add_argument(
+        "--dataset_name", default="otb", help="otb (the default), nfs, generated, or a folder in OTB's layout"
+    )
+    parser.add_argument("--dataset_root", type=Path, help="where that benchmark lies, if the settings do not say so")
+    parser.add_argument("--sequence", nargs="+", metavar="NAME", help="only these, each by name or index from 0")
+    parser.add_argument("--results", type=Path, help="where results are written (./tracking_results)")
+    parser.add_argument("--threads", type=_natural, default=0, help="number of worker processes (0: run in this one)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N")
+    parser.add_argument("--seed", type=_natural, default=0, help="seed of all that is random (0)")
+    parser.add_argument("--overwrite", action="store_true", help="run finished sequences again")
+    parser.add_argument("--integer", action="store_true", help="write truncated integers, as PyTracking does")
+    parser.add_argument(
+        "--debug",
+        type=_natural,
+        default=0,
+        metavar="LEVEL",
+        help="1: write a video of each sequence, stop at the first failure and show its traceback",
+    )
+    return parser
+
+
+def parse_arguments(arguments: SequenceType[str] | None = None) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """The known options, and all others as overrides of the tracker's settings."""
+    parser = _parser()
+    known, others = parser.parse_known_args(arguments)
+    if others and not others[0].startswith("--"):
+        parser.error(f"unexpected argument {others[0]!r}")
+    return known, tuple(others)
+
+
+@cli_main
+def main(arguments: SequenceType[str] | None = None) -> int:
+    """Runs what the command line asks for and returns the exit code."""
+    options, overrides = parse_arguments(arguments)
+    spec = TrackerSpec(
+        options.tracker_name, options.tracker_param, options.device, options.seed, overrides, options.runid
+    )
+    spec.settings()  # a misspelt tracker or setting is said before any data is looked at
+    dataset = get_dataset(options.dataset_name, options.dataset_root)
+    sequences = _selected(dataset, options.sequence)
+    print(dataset.summary())
+    report = run_dataset(
+        sequences,
+        spec,
+        get_path("results", options.results),
+        problems={} if options.sequence else dataset.problems,
+        threads=options.threads,
+        debug=options.debug,
+        integer=options.integer,
+        overwrite=options.overwrite,
+    )
+    print(report.summary())
+    return 1 if report.failed else 0
+
+
+def _selected(dataset: SequenceList, names: list[str] | None) -> list:
+    if not names:
+        return list(dataset)
+    chosen = [dataset[name] for name in names]
+    return list({sequence.name: sequence for sequence in chosen}.values())
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

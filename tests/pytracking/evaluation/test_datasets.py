@@ -1,0 +1,219 @@
+"""Benchmarks as they lie on disk."""
+
+import numpy as np
+import pytest
+from evaluation_fakes import write_images, write_sequence
+
+from ebm_common.errors import UserError
+from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, read_boxes
+
+
+def boxes_text(count: int, start: int = 0, separator: str = ",") -> str:
+    return "".join(separator.join(map(str, (start + index, 5, 10, 8))) + "\n" for index in range(count))
+
+
+def test_otb_lengths_are_those_of_the_published_annotation(shared_data):
+    files = {path.stem: path for path in (shared_data / "otb_annotations").glob("*.txt")}
+    assert {name: len(read_boxes(path)) for name, path in files.items()} == OTB_LENGTHS
+    assert len(OTB_LENGTHS) == 100
+    assert sum(OTB_LENGTHS.values()) == 59_035
+
+
+def test_otb_subset_on_disk(shared_data):
+    dataset = get_dataset("otb", shared_data / "otb")
+    assert dataset.summary() == f"OTB-100: 15 of 100 targets found under {shared_data / 'otb'}"
+    assert not dataset.problems
+    for sequence in dataset:
+        assert len(sequence) == OTB_LENGTHS[sequence.name] == len(sequence.ground_truth)
+        assert sequence.frames[0].is_file() and sequence.frames[-1].is_file()
+        published = read_boxes(shared_data / "otb_annotations" / f"{sequence.name}.txt")
+        np.testing.assert_array_equal(sequence.ground_truth, published)
+    assert dataset["David"].frames[0].name == "0300.jpg"
+    assert dataset["Football1"].frames[-1].name == "0074.jpg"
+    # The same folder, not as OTB-100 but as any folder in its layout, gives the same.
+    as_folder = get_dataset(str(shared_data / "otb"))
+    assert [(s.name, len(s)) for s in as_folder] == [(s.name, len(s)) for s in dataset]
+
+
+def test_coordinates_go_from_one_to_zero_and_back(tmp_path):
+    write_sequence(tmp_path, "mine", 3)
+    sequence = get_dataset(str(tmp_path))["mine"]
+    np.testing.assert_array_equal(sequence.ground_truth[0], [5, 6, 10, 8])
+    np.testing.assert_array_equal(sequence.first_box, [4, 5, 10, 8])
+    np.testing.assert_array_equal(
+        sequence.to_annotation(sequence.to_tracker(sequence.ground_truth)), sequence.ground_truth
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "lines", "first_number", "first_line"),
+    [
+        ("Deer", range(1, 72), 71, 1, 0),
+        ("Football1", range(1, 82), 74, 1, 0),  # images go on after the annotation
+        ("Football1", range(1, 82), 81, 1, 0),  # annotated to the end
+        ("BlurCar3", range(3, 360), 357, 3, 0),  # numbered from 3
+        ("Tiger1", range(1, 355), 354, 6, 5),  # annotated from before the first frame that is run
+        ("Tiger1", range(6, 355), 354, 6, 5),
+        ("Tiger1", range(1, 355), 349, 6, 0),
+        ("Tiger1", range(1, 350), 349, 1, 0),  # cut and numbered anew
+    ],
+)
+def test_otb_ranges_in_copies_of_all_kinds(tmp_path, name, images, lines, first_number, first_line):
+    folder = tmp_path / name / "img"
+    folder.mkdir(parents=True)
+    for number in images:
+        (folder / f"{number:04d}.jpg").touch()
+    (folder.parent / "groundtruth_rect.txt").write_text(boxes_text(lines))
+    sequence = get_dataset("otb", tmp_path)[name]
+    assert len(sequence) == len(sequence.ground_truth) == OTB_LENGTHS[name]
+    assert sequence.frames[0].name == f"{first_number:04d}.jpg"
+    assert sequence.frames[-1].name == f"{first_number + OTB_LENGTHS[name] - 1:04d}.jpg"
+    assert sequence.ground_truth[0, 0] == first_line
+
+
+def test_david_is_found_by_frame_number_among_all_its_images(tmp_path):
+    folder = tmp_path / "David" / "img"
+    folder.mkdir(parents=True)
+    for number in range(1, 771):
+        (folder / f"{number:04d}.jpg").touch()
+    (folder.parent / "groundtruth_rect.txt").write_text(boxes_text(471))
+    for name in ("otb", str(tmp_path)):
+        sequence = get_dataset(name, tmp_path)["David"]
+        assert (sequence.frames[0].name, sequence.frames[-1].name) == ("0300.jpg", "0770.jpg")
+
+
+def test_split_targets_and_empty_annotation(tmp_path):
+    folder = tmp_path / "Human4"
+    write_images(folder / "img", range(1, 668))
+    (folder / "groundtruth_rect.1.txt").write_text("")
+    (folder / "groundtruth_rect.2.txt").write_text(boxes_text(667))
+    dataset = get_dataset("otb", tmp_path)
+    assert [sequence.name for sequence in dataset] == ["Human4-2"]
+    assert dataset["Human4_2"] is dataset["Human4-2"] is dataset["0"] is dataset[0]
+    assert [sequence.name for sequence in get_dataset(str(tmp_path))] == ["Human4-2"]
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", " ,  ", ", "])
+@pytest.mark.parametrize("digits", [4, 5, 8])
+def test_delimiters_and_digits(tmp_path, separator, digits):
+    write_images(tmp_path / "mine" / "img", [8, 9, 10, 11], digits=digits)
+    (tmp_path / "mine" / "groundtruth_rect.txt").write_text(boxes_text(4, separator=separator) + "\n \n")
+    sequence = get_dataset(str(tmp_path))["mine"]
+    np.testing.assert_array_equal(sequence.ground_truth[:, 0], [0, 1, 2, 3])
+    assert [path.stem for path in sequence.frames] == [f"{number:0{digits}d}" for number in (8, 9, 10, 11)]
+
+
+def test_frames_are_in_order_of_their_numbers_not_letters(tmp_path):
+    write_images(tmp_path / "mine" / "img", range(1, 13), digits=1)
+    (tmp_path / "mine" / "groundtruth_rect.txt").write_text(boxes_text(12))
+    assert [path.stem for path in get_dataset(str(tmp_path))["mine"].frames] == [str(n) for n in range(1, 13)]
+
+
+def test_a_lost_image_keeps_its_place(tmp_path):
+    write_sequence(tmp_path, "mine", 6)
+    (tmp_path / "mine" / "img" / "0004.png").unlink()
+    sequence = get_dataset(str(tmp_path))["mine"]
+    assert len(sequence) == 6
+    assert sequence.frames[3].name == "0004.png" and not sequence.frames[3].exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (boxes_text(5), ["groundtruth_rect.txt", "5 lines", "8 images"]),
+        ("1,2,3\n", ["line 1", "1,2,3"]),
+        (boxes_text(3) + "1,2,3,4,5\n", ["line 4"]),
+        ("1,2,3,four\n", ["line 1", "four"]),
+    ],
+)
+def test_bad_annotation_spares_the_other_sequences(tmp_path, content, words):
+    write_sequence(tmp_path, "good", 4)
+    folder = write_sequence(tmp_path, "bad", 8)
+    (folder / "groundtruth_rect.txt").write_text(content)
+    dataset = get_dataset(str(tmp_path))
+    assert [sequence.name for sequence in dataset] == ["good"]
+    assert "1 more cannot be run" in dataset.summary()
+    with pytest.raises(DatasetError) as error:
+        dataset["bad"]
+    assert all(word in str(error.value) for word in words)
+
+
+def test_wrong_length_of_a_sequence_of_otb(tmp_path):
+    write_sequence(tmp_path, "Deer", 71)
+    write_sequence(tmp_path, "Dog", 127, lines=100)
+    dataset = get_dataset("otb", tmp_path)
+    assert [sequence.name for sequence in dataset] == ["Deer"]
+    assert "100 lines" in str(dataset.problems["Dog"]) and "127 frames" in str(dataset.problems["Dog"])
+
+
+def test_names_that_there_are_not(tmp_path):
+    write_sequence(tmp_path, "David2", 3)
+    write_sequence(tmp_path, "Walking", 3)
+    dataset = get_dataset(str(tmp_path))
+    with pytest.raises(DatasetError, match="no sequence 'davd2' .* did you mean David2"):
+        dataset["davd2"]
+    with pytest.raises(DatasetError, match="it has David2, Walking"):
+        dataset["Zzz"]
+    with pytest.raises(DatasetError, match="numbered from 0"):
+        dataset["2"]
+    with pytest.raises(DatasetError, match=r"no data set 'otbb' \(did you mean otb\?\)"):
+        get_dataset("otbb")
+    with pytest.raises(DatasetError, match="does not exist"):
+        get_dataset(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="does not exist .*command line"):
+        get_dataset("otb", tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="no sequences of OTB-100 were found"):
+        get_dataset("otb", tmp_path / "David2")
+    with pytest.raises(DatasetError, match="none of the 2 sequences"):
+        get_dataset("otb", tmp_path)
+
+
+def test_a_data_set_of_which_nothing_can_be_run(tmp_path):
+    write_sequence(tmp_path, "bad", 4, lines=9)
+    with pytest.raises(DatasetError, match="none of the 1 sequences .* 9 lines"):
+        get_dataset(str(tmp_path))
+
+
+def test_nfs_as_published(tmp_path):
+    folder = tmp_path / "dog_1" / "30"
+    write_images(folder / "dog_1", range(1, 6), digits=5, suffix=".jpg")
+    lines = [f'0 {10 + i} 20 {40 + i} 60 {i} 0 0 0 "dog"\n' for i in range(34)]  # 240 frames per second, and a few more
+    (folder / "dog_1.txt").write_text("".join(lines))
+    dataset = get_dataset("nfs", tmp_path)
+    assert dataset.summary().startswith("NFS: 1 of 100 targets")
+    sequence = dataset["nfs_dog_1"]
+    np.testing.assert_array_equal(sequence.ground_truth, [[10 + 8 * i, 20, 30, 40] for i in range(5)])
+    np.testing.assert_array_equal(sequence.first_box, sequence.ground_truth[0])  # its pixels start at 0
+
+
+def test_nfs_as_published_tolerates_one_frame_and_no_more(tmp_path):
+    for name, images in (("near", 4), ("far", 3)):
+        folder = tmp_path / name / "30"
+        write_images(folder / name, range(1, images + 1), digits=5)
+        (folder / f"{name}.txt").write_text("".join(f"0 {i} 20 40 60\n" for i in range(5)))
+    dataset = get_dataset("nfs", tmp_path)
+    assert len(dataset["nfs_near"]) == 4
+    with pytest.raises(DatasetError, match="5 lines.*3 images"):
+        dataset["nfs_far"]
+
+
+def test_nfs_as_repacked(tmp_path):
+    for name, annotation in (("dog_1", "nfs_dog_1"), ("Gymnastics", "Gymnastics")):
+        write_images(tmp_path / "sequences" / name, range(1, 5), digits=5)
+        (tmp_path / "anno").mkdir(exist_ok=True)
+        (tmp_path / "anno" / f"{annotation}.txt").write_text(boxes_text(4, separator="\t"))
+    write_images(tmp_path / "sequences" / "bare", range(1, 5), digits=5)
+    dataset = get_dataset("nfs", tmp_path)
+    assert [sequence.name for sequence in dataset] == ["nfs_Gymnastics", "nfs_dog_1"]
+    np.testing.assert_array_equal(dataset["nfs_dog_1"].ground_truth[:, 0], [0, 1, 2, 3])
+    assert "nfs_bare.txt does not exist" in str(dataset.problems["nfs_bare"])
+
+
+def test_generated_benchmark_is_made_in_the_workspace(tmp_path, monkeypatch):
+    import ltr.dataset.generated as generated
+
+    monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(generated, "write_benchmark", lambda folder, seed: write_sequence(folder, "turn", 3))
+    dataset = get_dataset("generated")
+    assert dataset.root == tmp_path / "generated_benchmark"
+    assert [(sequence.name, len(sequence), sequence.origin) for sequence in dataset] == [("turn", 3, 1.0)]

@@ -1,0 +1,94 @@
+"""OpenCV's trackers behind this package's interface."""
+
+import cv2
+import numpy as np
+import pytest
+
+from ebm_common.errors import UserError
+from pytracking.tracker.opencv import OpenCVSettings, OpenCVTracker
+
+HAVE_CONTRIB = hasattr(cv2, "TrackerCSRT") and hasattr(cv2, "TrackerKCF")
+needs_contrib = pytest.mark.skipif(not HAVE_CONTRIB, reason="needs opencv-contrib-python: the extra 'compare'")
+
+
+class StandIn:
+    """What OpenCV's classes do, as far as the wrapper is concerned."""
+
+    started_with: tuple = ()
+    answer = (True, (3, 4, 5, 6))
+
+    @classmethod
+    def create(cls):
+        return cls()
+
+    def init(self, image, box):
+        type(self).started_with = (image[0, 0].tolist(), box)
+
+    def update(self, image):
+        return self.answer
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setattr(cv2, "TrackerCSRT", StandIn, raising=False)
+    return OpenCVTracker(OpenCVSettings("csrt"))
+
+
+def test_images_go_in_as_bgr_and_boxes_as_whole_pixels_inside(stand_in):
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[..., 0] = 200
+    out = stand_in.initialize(image, np.array([-3.4, 5.6, 10.0, 50.0]))
+    assert StandIn.started_with == ([0, 0, 200], (0, 6, 7, 34))
+    np.testing.assert_array_equal(out.box, [-3.4, 5.6, 10, 50])
+    out = stand_in.track(image)
+    np.testing.assert_array_equal(out.box, [3, 4, 5, 6])
+    assert (out.box.dtype, out.score, out.flag) == (np.float64, 1.0, "normal")
+
+
+def test_a_lost_target_keeps_its_last_box(stand_in, monkeypatch):
+    image = np.zeros((40, 60, 3), np.uint8)
+    stand_in.initialize(image, np.array([1.0, 2.0, 10.0, 10.0]))
+    monkeypatch.setattr(StandIn, "answer", (False, (0, 0, 0, 0)))
+    out = stand_in.track(image)
+    np.testing.assert_array_equal(out.box, [1, 2, 10, 10])
+    assert (out.score, out.flag) == (0.0, "not_found")
+
+
+@pytest.mark.parametrize("box", [(5, 5, 0, 4), (70, 5, 4, 4), (np.nan, 5, 4, 4), (5.6, 5, 0.2, 4)])
+def test_boxes_that_cannot_be_tracked(stand_in, box):
+    with pytest.raises(UserError, match="first box"):
+        stand_in.initialize(np.zeros((40, 60, 3), np.uint8), np.array(box, float))
+
+
+def test_older_versions_keep_them_in_a_module_of_their_own(monkeypatch):
+    monkeypatch.delattr(cv2, "TrackerKCF", raising=False)
+    monkeypatch.setattr(cv2, "legacy", type("legacy", (), {"TrackerKCF": StandIn}), raising=False)
+    OpenCVTracker(OpenCVSettings("kcf")).initialize(np.zeros((40, 60, 3), np.uint8), np.array([1.0, 2, 9, 9]))
+
+
+def test_without_the_contributed_modules_the_extra_is_named(monkeypatch):
+    for module in (cv2, getattr(cv2, "legacy", cv2)):
+        monkeypatch.delattr(module, "TrackerCSRT", raising=False)
+    with pytest.raises(UserError, match=r"pip install 'ebm-regression\[compare\]'"):
+        OpenCVTracker(OpenCVSettings("csrt"))
+    with pytest.raises(UserError, match="csrt, kcf"):
+        OpenCVTracker(OpenCVSettings("mosse"))
+
+
+@needs_contrib
+@pytest.mark.parametrize("algorithm", ["csrt", "kcf"])
+def test_a_moving_patch_is_followed(algorithm):
+    random = np.random.RandomState(0)
+    background = cv2.GaussianBlur(random.randint(0, 120, (120, 160, 3)).astype(np.uint8), (0, 0), 3)
+    patch = cv2.resize(random.randint(100, 255, (6, 6, 3)).astype(np.uint8), (30, 30))
+
+    def frame(x):
+        image = background.copy()
+        image[40:70, x : x + 30] = patch
+        return image
+
+    tracker = OpenCVTracker(OpenCVSettings(algorithm))
+    tracker.initialize(frame(20), np.array([20.0, 40, 30, 30]))
+    for x in range(22, 62, 2):
+        out = tracker.track(frame(x))
+    np.testing.assert_allclose(out.box, [60, 40, 30, 30], atol=5)
