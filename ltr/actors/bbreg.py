@@ -1,7 +1,7 @@
 """One step of training a box network: ATOM, ATOM* and the paper's EBM (Section 4.2, Appendix D.1) by one code path.
 
-The three share the network, the data and the schedule, and differ in two choices: which candidate boxes are drawn around
-the label, and what their scores are trained to be.
+The three share the network, the data and the schedule, and differ in two choices: which candidate boxes are drawn
+around the label, and what their scores are trained to be.
 
 =========  =============================  ==================================
 system     candidates                     loss

@@ -1,4 +1,4 @@
-"""Precise RoI pooling (Jiang et al., "Acquisition of Localization Confidence for Accurate Object Detection", ECCV 2018).
+"""Precise RoI pooling (Jiang et al., "Acquisition of Localization Confidence for Accurate Object Detection", 2018).
 
 The pooled value of a bin is the exact mean of the bilinearly interpolated feature map over the bin, so it is
 differentiable in the box as well as in the features. The bilinear kernel is a product of two triangle functions, and so
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+_EMPTY = 1e-12  # cells. Below it the gradient, which divides by the square of a side, would overflow float32
+
 
 def prroi_pool(
     input: Tensor,
@@ -25,11 +27,12 @@ def prroi_pool(
     """Exact mean of the bilinearly interpolated `input` over each bin of each box.
 
     Feature cell (i, j) is a sample at the continuous coordinate (i, j): there is no half-pixel offset. Outside the map
-    the features are zero. An empty, reversed or non-finite box pools to zero, with zero gradient.
+    the features are zero. A box that is empty (below 1e-12 cells), reversed or not finite pools to zero, with zero
+    gradient.
 
     Args:
-        input: (B, C, H, W) features, any floating dtype. Weights are computed in at least float32 and the products taken
-            in the dtype of `input`.
+        input: (B, C, H, W) features, any floating dtype. Weights are computed in at least float32, and the products
+            taken in the dtype of `input`.
         boxes: corners (x1, y1, x2, y2) in image coordinates, in one of three forms: (K, 5), whose first column is the
             index of the image in the batch; a sequence of B tensors (L_b, 4); or (B, M, 4), M boxes in each image.
         output_size: number of bins, (rows, columns) or one number for both.
@@ -59,31 +62,36 @@ def prroi_pool(
         index = boxes[:, 0].long()
         if index.numel() and not (0 <= int(index.min()) and int(index.max()) < batch):
             raise ValueError(f"prroi_pool: an image index lies outside 0..{batch - 1}")
+        if not batch:
+            return _nothing(input, rows, columns)
         where = [torch.nonzero(index == b).squeeze(1) for b in range(batch)]
         pooled = [
             _pool_batch(input[b : b + 1], boxes[None, w, 1:], rows, columns, spatial_scale)[0]
             for b, w in enumerate(where)
         ]
-        order = torch.argsort(torch.cat(where)) if where else index
-        return torch.cat(pooled)[order]
+        return torch.cat(pooled)[torch.argsort(torch.cat(where))]
 
     if len(boxes) != batch or any(b.dim() != 2 or b.shape[1] != 4 for b in boxes):
         raise ValueError(f"prroi_pool: expected {batch} tensors (L, 4), got {[tuple(b.shape) for b in boxes]}")
     pooled = [_pool_batch(input[i : i + 1], b[None], rows, columns, spatial_scale)[0] for i, b in enumerate(boxes)]
-    return torch.cat(pooled) if pooled else input.new_zeros((0, input.shape[1], rows, columns))
+    return torch.cat(pooled) if pooled else _nothing(input, rows, columns)
+
+
+def _nothing(features: Tensor, rows: int, columns: int) -> Tensor:
+    return features.new_zeros((0, features.shape[1], rows, columns))
 
 
 def _pool_batch(features: Tensor, boxes: Tensor, rows: int, columns: int, scale: float) -> Tensor:
     """(B, C, H, W) and (B, M, 4) -> (B, M, C, rows, columns)."""
     b, c, h, w = features.shape
     m = boxes.shape[1]
-    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32))
-    usable = torch.isfinite(boxes).all(-1, keepdim=True) & (boxes[..., 2:] > boxes[..., :2]).all(-1, keepdim=True)
+    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32)) * scale
+    span = boxes[..., 2:] - boxes[..., :2]  # not finite where a corner is not, or where the difference overflows
+    usable = (torch.isfinite(span) & (span > _EMPTY)).all(-1, keepdim=True)
     # A safe stand-in under the mask keeps both the value and the gradient of an unusable box at exactly zero.
-    boxes = torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0])) * scale
-    keep = usable.to(boxes.dtype)
+    boxes = torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
     wx = _bin_weights(boxes[..., 0], boxes[..., 2], columns, w)
-    wy = _bin_weights(boxes[..., 1], boxes[..., 3], rows, h) * keep[..., None]
+    wy = _bin_weights(boxes[..., 1], boxes[..., 3], rows, h) * usable[..., None]
     wx, wy = wx.to(features.dtype), wy.to(features.dtype)
 
     channels_last = features.permute(0, 2, 3, 1).reshape(b, h, w * c)

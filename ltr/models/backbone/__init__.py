@@ -13,7 +13,7 @@ __all__ = ["BACKBONES", "STRIDES", "Backbone", "EfficientNetLite0", "ResNet18", 
 
 
 def build_backbone(name: str, imagenet: bool = True, weights: Path | None = None) -> Backbone:
-    """The backbone of that name, with ImageNet weights unless `imagenet` is off; `weights` names a file to take them from.
+    """The backbone of that name, with ImageNet weights unless `imagenet` is off; `weights` may name a file of them.
 
     Raises:
         UserError: for an unknown name, or weights that cannot be had.

@@ -43,8 +43,8 @@ class ResNet18(Backbone):
                 state = weights.get_state_dict(progress=True, check_hash=True)
             except OSError as error:
                 raise UserError(
-                    f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there is "
-                    "no network, fetch that file elsewhere and pass it as --backbone_weights FILE"
+                    f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there "
+                    "is no network, fetch that file elsewhere and pass it as --backbone_weights FILE"
                 ) from error
         else:
             try:

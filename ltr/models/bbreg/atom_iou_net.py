@@ -107,7 +107,7 @@ class AtomIoUNet(nn.Module):
         return self.conv3_2t(self.conv3_1t(test["stride8"])), self.conv4_2t(self.conv4_1t(test["stride16"]))
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
-        """encode(x) of the shared interface; `size` (B, 2) is the width and height that relative boxes are measured in."""
+        """encode(x) of the shared interface; `size` (B, 2) is the width and height that relative boxes count in."""
         level8, level16 = self.test_features(test)
         return BoxFeatures(
             level8 * modulation.stride8[..., None, None], level16 * modulation.stride16[..., None, None], size
