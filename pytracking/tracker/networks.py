@@ -10,7 +10,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "networks"
 
 
 def network_file(network: str) -> Path:
-    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks (with or without ending).
+    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks, ending optional.
 
     Raises:
         UserError: none of these exists; says where it was looked for.

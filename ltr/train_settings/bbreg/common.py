@@ -22,7 +22,7 @@ class DataSettings:
     """What pairs are drawn from."""
 
     sets: tuple[str, ...] = ("lasot", "got10k", "trackingnet", "coco")
-    """Training sets: lasot, got10k, trackingnet, coco, stills, video, generated (Appendix D.1: TrackingNet, LaSOT, GOT-10k and COCO)."""
+    """Training sets: lasot, got10k, trackingnet, coco, stills, video, generated. (Appendix D.1: the first four.)"""
     proportions: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     """How often to draw from each, relative to the others (PyTracking: equal)."""
     val_sets: tuple[str, ...] = ("got10k",)

@@ -1,4 +1,4 @@
-"""ATOM on ResNet-18, the paper's backbone. Its network is one's own training or PyTracking's checkpoint, by name or path."""
+"""ATOM on ResNet-18, the paper's backbone; the network is one's own training or PyTracking's checkpoint, by name."""
 
 from dataclasses import replace
 

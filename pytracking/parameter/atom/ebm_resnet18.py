@@ -1,4 +1,4 @@
-"""The EBM tracker on ResNet-18, the paper's backbone. Its network is one's own training or PyTracking's checkpoint, by name or path."""
+"""The EBM tracker on ResNet-18, the paper's backbone; the network is one's own training or PyTracking's checkpoint, by name."""
 
 from dataclasses import replace
 

@@ -38,7 +38,7 @@ def _fourier_matrix(cells: int, output: int) -> np.ndarray:
 
 
 def upsample(scores: Tensor, output: int) -> np.ndarray:
-    """Scores (H, W) resampled by their Fourier series to float32 (output, output); value (i, j) lies at cell i H / output."""
+    """Scores (H, W) resampled by their Fourier series to (output, output); row i lies at cell i H / output."""
     scores = scores.detach().float().cpu().numpy()
     return _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
 
@@ -49,7 +49,7 @@ def localize(
     """The target's place in a score map.
 
     Args:
-        scores: (H, W), the response of the classifier; cell (i, j) is centred half a cell before the feature cell (i, j).
+        scores: (H, W), the response of the classifier; entry (i, j) is for a target centred i and j cells from the edge.
         output: side of the patch, in pixels.
         target_size: (w, h) of the target, in patch pixels.
         previous: (x, y) offset of the previous position from the patch's centre, in patch pixels.

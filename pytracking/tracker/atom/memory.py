@@ -7,8 +7,8 @@ from torch import Tensor
 class SampleMemory:
     """A fixed number of samples whose weights decay as newer ones arrive.
 
-    The first frame's samples are never replaced and never weigh less than `first_weight` together; a new sample replaces
-    the one of least weight among the rest.
+    The first frame's samples are never replaced and never weigh less than `first_weight` together; a new sample
+    replaces the one of least weight among the rest.
 
     Args:
         features: (N, C, H, W) of the first frame.

@@ -59,7 +59,7 @@ class BoxRefiner:
 
     @torch.no_grad()
     def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
-        """Features (1, C, H, W) of a frame, ready for :meth:`refine`; relative boxes are measured in the size of `box`."""
+        """Features (1, C, H, W) of a frame, ready for :meth:`refine`; relative boxes count in the size of `box`."""
         size = features["stride8"].new_tensor(crop.to_patch(box)[None, 2:])
         return self.head.encode(self.modulation, features, size)
 
@@ -113,7 +113,7 @@ class BoxRefiner:
         return torch.cat([box[None], torch.cat([center - size / 2, size], dim=1)])
 
     def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
-        """The density around `box` (image pixels), `cells` a side, over a window of one and a half boxes about its corner."""
+        """The density around `box` (image pixels), `cells` a side, over a window of 1.5 boxes about its corner."""
         x, y, w, h = crop.to_patch(box)
         bottom = y + h
 
