@@ -37,14 +37,14 @@ class SampleMemory:
         place = self.first + int(torch.argmin(self.weights[self.first :]))
         if self._last is None:
             # The first one: everything so far shares what it leaves.
-            self.weights /= 1 - rate
+            self.weights *= 1 - rate
             self.weights[place] = rate
         else:
             # Each new sample outweighs the one before by 1 / (1 - rate): an exponential decay after normalisation.
             self.weights[place] = self.weights[self._last] / (1 - rate)
         self.weights /= self.weights.sum()
         if self.weights[: self.first].sum() < self.first_weight:
-            self.weights /= self.first_weight + self.weights[self.first :].sum()
+            self.weights[self.first :] *= (1 - self.first_weight) / self.weights[self.first :].sum()
             self.weights[: self.first] = self.first_weight / self.first
         self.features[place], self.labels[place] = features, label
         self._last = place
