@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ebm_common.errors import UserError
-from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
+from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
 
 #: Parameter name: OpenCV's class.
 ALGORITHMS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF"}
@@ -44,9 +44,11 @@ class OpenCVTracker(BaseTracker):
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
         """Start on ``box`` (x, y, w, h) in ``image``, uint8 (H, W, 3) RGB.
 
-        Raises UserError where the box has no area or is outside the image, OpenCVTrackerError where nothing of it is
-        left at whole pixels inside the image, which is all that OpenCV can be given.
+        Raises UserError where the image is of another kind, or the box has no area or is outside the image, and
+        OpenCVTrackerError where nothing of it is left at whole pixels inside the image, which is all that OpenCV can
+        be given.
         """
+        image = check_image(image)
         self._box = check_first_box(box, image)
         height, width = image.shape[:2]
         corners = np.round([self._box[:2], self._box[:2] + self._box[2:]])
@@ -62,7 +64,9 @@ class OpenCVTracker(BaseTracker):
 
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
         """The box in the next image; there is never a density."""
-        found, box = self._tracker.update(_bgr(image))
+        if self._tracker is None:
+            raise RuntimeError("initialize the tracker with a first frame and box before it tracks")
+        found, box = self._tracker.update(_bgr(check_image(image)))
         if not found:
             return TrackerOutput(self._box.copy(), 0.0, "not_found")
         self._box = np.array(box, np.float64)
