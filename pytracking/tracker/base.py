@@ -74,7 +74,7 @@ def check_first_box(box: np.ndarray, image: np.ndarray) -> np.ndarray:
         UserError: not four finite numbers, not of positive size, or wholly outside the image.
     """
     try:
-        box = np.asarray(box, dtype=np.float64).reshape(-1)
+        box = np.array(box, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):
         raise UserError(f"the first box must be four numbers x, y, w, h, not {box!r}") from None
     text = ", ".join(f"{v:g}" for v in box)
