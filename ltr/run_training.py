@@ -3,8 +3,10 @@
     python ltr/run_training.py bbreg ebm --batch_size 16 --optimizer.lr 5e-4
     torchrun --nproc-per-node 2 ltr/run_training.py bbreg ebm
 
-The settings of a system and their meaning: `python ltr/run_training.py bbreg ebm --help`. The same command again goes on from the last checkpoint.
-Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Two options belong to the run, not to the settings:
+The settings of a system and their meaning: `python ltr/run_training.py bbreg ebm --help`. Checkpoints, curves and the
+final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C saves the state and stops; the same command
+goes on from there. Two options belong to the run and not to its settings:
+
     --run_name NAME   use the folder NAME instead of <name>
     --restart         delete the run's checkpoints and start anew
 """
@@ -16,6 +18,7 @@ import importlib.util
 import logging
 import sys
 from pathlib import Path
+from types import ModuleType
 
 _HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
@@ -24,6 +27,7 @@ if __name__ == "__main__":
     if importlib.util.find_spec("ltr") is None:
         sys.path.insert(0, str(_HERE.parent))
 
+import torch  # noqa: E402
 import tyro  # noqa: E402
 
 from ebm_common.errors import UserError, cli_main  # noqa: E402
@@ -32,17 +36,15 @@ from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
 
 
 def available_settings() -> dict[str, list[str]]:
-    """Names of the settings files of each module."""
-    root = _HERE / "train_settings"
-    found = {
-        folder.name: sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
-        for folder in sorted(root.iterdir())
-        if folder.is_dir()
-    }
-    return {module: names for module, names in found.items() if names}
+    """Names of the settings files of each module: those that define `settings()`."""
+    found: dict[str, list[str]] = {}
+    for file in sorted((_HERE / "train_settings").glob("*/*.py")):
+        if "\ndef settings(" in file.read_text(encoding="utf-8"):
+            found.setdefault(file.parent.name, []).append(file.stem)
+    return found
 
 
-def _load(module: str, name: str):
+def _load(module: str, name: str) -> ModuleType:
     """The settings module ltr/train_settings/<module>/<name>.py."""
     known = available_settings()
     if name not in known.get(module, ()):
@@ -53,12 +55,14 @@ def _load(module: str, name: str):
 
 @cli_main
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 when the training is complete, 128 + signal (130 for Ctrl-C) when it was stopped with its state saved."""
+    """Returns 0 when the training is complete, 128 + signal (Ctrl-C: 130) when it was stopped and its state saved."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     if len(argv) < 2 or argv[0].startswith("-") or argv[1].startswith("-"):
         print(__doc__)
-        print("Settings:", *(f"  {module}: {', '.join(names)}" for module, names in available_settings().items()), sep="\n")
+        print("Modules and names:")
+        for module, names in available_settings().items():
+            print(f"    {module}: {', '.join(names)}")
         return 0 if {"-h", "--help"} & set(argv) else 2
     # the options of the run itself; what this parser does not know are settings
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
@@ -68,14 +72,16 @@ def main(argv: list[str] | None = None) -> int:
     module, name = argv[:2]
     definition = _load(module, name)
     default = definition.settings()
-    settings = tyro.cli(type(default), default=default, args=rest, prog=f"run_training.py {module} {name} [--run_name NAME] [--restart]")
+    program = f"run_training.py {module} {name} [--run_name NAME] [--restart]"
+    settings = tyro.cli(type(default), default=default, args=rest, prog=program)
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
     seed_for_build(settings.seed)
     trainer = Trainer(settings, definition.build(settings), folder, name)
-    if trainer.train(restart=own.restart):
-        return 0
-    return 128 + trainer.stop_signal
+    finished = trainer.train(restart=own.restart)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    return 0 if finished else 128 + trainer.stop_signal
 
 
 if __name__ == "__main__":

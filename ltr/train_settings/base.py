@@ -5,8 +5,9 @@ A system of the paper is a file `ltr/train_settings/<module>/<name>.py` with two
 * `settings()` returns an instance of a dataclass derived from :class:`TrainSettings`: the values of that system;
 * `build(settings)` returns the :class:`ltr.trainers.task.Task` that they describe.
 
-Every field can be given on the command line of `ltr/run_training.py` (`--batch_size 16 --optimizer.lr 5e-4`). Fields made with :func:`free` say
-how a run is carried out (where, how fast, how chatty) and may differ when a run is resumed; all others say what is trained and may not.
+Every field can be given on the command line of `ltr/run_training.py` (`--batch_size 16 --optimizer.lr 5e-4`). Fields
+made with :func:`free` say how a run is carried out (where, how fast, how chatty) and may differ when a run is resumed;
+all others say what is trained and may not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _FREE = "free_on_resume"
 
 
 def free(default: Any = dataclasses.MISSING, *, default_factory: Callable[[], Any] | None = None) -> Any:
-    """A dataclass field that may differ between a checkpoint and the run that resumes it (paths, workers, intervals of logs)."""
+    """A dataclass field that may differ between a checkpoint and the run that resumes it: paths, workers, intervals."""
     if default_factory is not None:
         return field(default_factory=default_factory, metadata={_FREE: True})
     return field(default=default, metadata={_FREE: True})
@@ -32,7 +33,7 @@ class OptimizerSettings:
     """Adam over `actor.trainable_parameters()`."""
 
     lr: float = 1e-3  # base rate, paper D.1
-    weight_decay: float = 0.0  # L2 term of Adam; the tracker has none (facts C5)
+    weight_decay: float = 0.0  # L2 term of Adam; PyTracking's ATOM: none
     betas: tuple[float, float] = (0.9, 0.999)  # PyTorch's default, as PyTracking
 
 
@@ -48,12 +49,12 @@ class ScheduleSettings:
 
 @dataclass
 class TrainSettings:
-    """What every training has. The defaults are the paper's tracker (D.1, and ATOM's for what D.1 leaves to it: facts C5)."""
+    """What every training has. Defaults: the paper's tracker (D.1), and PyTracking's ATOM where D.1 refers to it."""
 
     seed: int = 0  # decides initial weights, samples, augmentation and proposals
     epochs: int = 50  # paper D.1
-    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64; an incomplete last batch is left out
-    batch_size: int = 64  # samples of one optimiser step, over all processes and accumulated parts together; PyTracking: 64
+    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is left out
+    batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
     accumulate: int = free(1)  # parts that a batch is cut into where memory is short: the batch stays the same
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
@@ -85,7 +86,7 @@ def to_plain(value: Any) -> Any:
 
 
 def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields that change the result and differ: name -> (value saved, value now). Fields made with :func:`free` are not compared."""
+    """Fields that change the result and differ: name -> (value saved, value now); those of :func:`free` left out."""
     found: dict[str, tuple[Any, Any]] = {}
     names = set()
     for f in dataclasses.fields(settings):

@@ -1,6 +1,7 @@
 """Checkpoints of a training: plain data, written so that a killed process leaves a good one behind.
 
-A folder holds `last.pth` (where to go on), `previous.pth` (the one before, in case `last.pth` is damaged) and `best.pth` (best validation).
+A folder holds `last.pth` (where to go on), `previous.pth` (the one before, in case `last.pth` is damaged) and
+`best.pth` (the best validation so far).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "ebm-regression training checkpoint"
 VERSION = 1
-_FIELDS = {"model", "optimizer", "position", "settings", "averages", "history"}
+_WAY_OUT = "Remove it, choose another --run_name, or start anew with --restart."
 
 
 class CheckpointError(UserError):
@@ -54,7 +55,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], keep: Path |
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. Free some space or choose another --workspace.") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --workspace.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -86,28 +87,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         if not zipfile.is_zipfile(path):
-            raise DamagedCheckpointError(f"{path} is damaged or no checkpoint: it is not a complete PyTorch file. Remove it, or start anew with --restart.")
+            raise DamagedCheckpointError(f"{path} is damaged: it is not a complete PyTorch file. {_WAY_OUT}")
         with zipfile.ZipFile(path) as archive:  # PyTorch itself does not compare checksums when it reads
             bad = archive.testzip()
         if bad is not None:
-            raise DamagedCheckpointError(f"{path} is damaged: wrong checksum in its part {bad}. Remove it, or start anew with --restart.")
+            raise DamagedCheckpointError(f"{path} is damaged: wrong checksum in its part {bad}. {_WAY_OUT}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is not plain data: it holds Python objects that would run code when loaded, so it was not loaded. "
-            "Remove it, or start anew with --restart."
+            f"{path} was not loaded: it holds Python objects, which can run code, and not plain data. {_WAY_OUT}"
         ) from error
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise CheckpointError(f"cannot open {path}: {error.strerror}.") from error
-        raise DamagedCheckpointError(f"{path} is damaged and cannot be read. Remove it, or start anew with --restart.") from error
+        raise DamagedCheckpointError(f"{path} is damaged and cannot be read. {_WAY_OUT}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this trainer. Move it away, choose another --run_name, or start anew with --restart.")
-    if content.get("version") != VERSION or not _FIELDS <= content.keys():
-        raise CheckpointError(
-            f"{path} is a checkpoint of version {content.get('version')}; this program reads version {VERSION}. "
-            "Choose another --run_name, or start anew with --restart."
-        )
+        raise CheckpointError(f"{path} is no checkpoint of this trainer. {_WAY_OUT}")
+    if content.get("version") != VERSION:
+        found = content.get("version")
+        raise CheckpointError(f"{path} has version {found} of the format, and this program reads {VERSION}. {_WAY_OUT}")
     return content
 
 

@@ -17,7 +17,8 @@ class Averages:
     """Weighted means of named numbers; values that are not finite are left out."""
 
     def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
-        self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in (sums or {}).items()}  # name -> [weighted sum, weight]
+        # name -> [weighted sum, weight]
+        self.sums: dict[str, list[float]] = {name: list(pair) for name, pair in (sums or {}).items()}
 
     def add(self, values: Mapping[str, float], weight: float = 1.0) -> None:
         for name, value in values.items():
@@ -31,7 +32,13 @@ class Averages:
 
 
 class TrainingLog:
-    """Writes a run's curves to `folder/tensorboard` and its epochs to `folder/log.jsonl`. Does nothing in processes other than the first."""
+    """Writes a run's curves to `folder/tensorboard` and its epochs to `folder/log.jsonl`.
+
+    Args:
+        folder: the run's folder.
+        first_step: optimiser steps done before this run went on.
+        enabled: False in all processes but the first, where nothing is written.
+    """
 
     def __init__(self, folder: Path, first_step: int, enabled: bool) -> None:
         self.folder = folder

@@ -13,12 +13,15 @@ from torch.utils.data import Dataset
 class Actor(Protocol):
     """One step of one task. An actor is an `nn.Module` that owns its network.
 
-    Whatever it draws at random must come from the global generators (torch's on any device, numpy's, Python's): the trainer seeds them before every
-    step from (seed, position), which makes each step a function of its position and resuming exact.
+    Whatever it draws at random must come from the global generators (torch's on any device, numpy's, Python's): the
+    trainer seeds them before every step from (seed, position), which makes resuming exact.
     """
 
     def __call__(self, batch: Any) -> tuple[Tensor, dict[str, float | Tensor]]:
-        """Batch on the device -> scalar loss (mean over the batch) and scalar statistics (the same names for every batch)."""
+        """Batch on the device -> scalar loss (mean over the batch), and scalar statistics by name.
+
+        The names are the same for every batch of training, and for every batch of validation.
+        """
         ...
 
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -26,7 +29,7 @@ class Actor(Protocol):
         ...
 
     def checkpoint_model(self) -> nn.Module:
-        """The module whose state dict is saved as the model. It holds everything that training changes, batch-norm statistics included."""
+        """The module whose state dict is saved. It holds all that training changes, batch-norm statistics included."""
         ...
 
 
@@ -34,8 +37,8 @@ class Actor(Protocol):
 class Task:
     """A training as data.
 
-    `train_data[k]` and `val_data[k]` are pure functions of k: every random choice about sample k is seeded by (seed, k). `train_data` is asked for
-    k = epoch * samples_per_epoch + position, so its length is endless or at least epochs * samples_per_epoch; `val_data` for 0 .. len - 1.
+    `train_data[k]` and `val_data[k]` are pure functions of k: every random choice about sample k is seeded by
+    (seed, k). `train_data` is asked for k = epoch * samples_per_epoch + position, `val_data` for 0 .. len - 1.
     """
 
     actor: nn.Module  # an Actor

@@ -1,13 +1,15 @@
-"""The training loop: epochs over samples that are pure functions of their number, on one or many devices, resumable at any step.
+"""The training loop: epochs of numbered samples, on one or many devices, resumable at any step.
 
-Everything that a step does is a function of the weights, the optimiser's state, the seed and the position (epoch, step): the samples are numbered, the
-learning rate is computed, and the random generators are seeded anew before every step. A checkpoint is therefore small, and a run that was killed and
-resumed ends with the same weights as one that was not (bit for bit on the CPU with the same number of threads, processes and accumulated parts).
+A step is a function of the weights, the optimiser's state, the seed and the position (epoch, step) alone: samples are
+numbered, the learning rate is computed, and all random generators are seeded anew before every step. So no random state
+needs saving, and a run that was killed and resumed ends with the same weights as one that was not: bit for bit on the
+CPU with the same number of threads, processes and accumulated parts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import math
@@ -31,19 +33,14 @@ from tqdm import tqdm
 
 from ebm_common.errors import UserError
 from ltr.train_settings.base import TrainSettings, differences, to_plain
-from ltr.trainers.checkpoint import (
-    CheckpointError,
-    read_latest,
-    remove_checkpoints,
-    save_checkpoint,
-    write_atomically,
-)
+from ltr.trainers.checkpoint import CheckpointError, read_latest, remove_checkpoints, save_checkpoint, write_atomically
 from ltr.trainers.log import Averages, TrainingLog
 from ltr.trainers.task import Task
 
 logger = logging.getLogger(__name__)
 
 _TRAIN, _VALIDATE, _BUILD = 0, 1, 2  # streams of random numbers
+_BAR_SECONDS = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
 
 
 def seed_everything(*key: int) -> None:
@@ -62,10 +59,12 @@ def seed_for_build(seed: int) -> None:
 def learning_rate(settings: TrainSettings, step: int) -> float:
     """Learning rate of optimiser step `step`, counted from 0 over the whole training.
 
-    'step': lr * gamma^(epoch // step_size) (paper D.1). 'one_cycle': cosine from lr/25 up to lr over the first `warmup` of all steps, then cosine down
-    to lr/250000 at the last one (torch.optim.lr_scheduler.OneCycleLR without its cycle of momentum).
+    'step': lr * gamma^(epoch // step_size) (paper D.1). 'one_cycle': half a cosine from lr/25 up to lr over the first
+    `warmup` of all steps, then one down to lr/250000 at the last step; this is torch.optim.lr_scheduler.OneCycleLR
+    without its cycle of momentum.
     """
-    lr, schedule, per_epoch = settings.optimizer.lr, settings.schedule, settings.samples_per_epoch // settings.batch_size
+    lr, schedule = settings.optimizer.lr, settings.schedule
+    per_epoch = settings.samples_per_epoch // settings.batch_size
     if schedule.kind == "step":
         return lr * schedule.gamma ** (step // per_epoch // schedule.step_size)
     low, lowest, last = lr / 25, lr / 25e4, settings.epochs * per_epoch - 1
@@ -89,16 +88,16 @@ class Trainer:
     Under torchrun every process makes its own Trainer with the same arguments.
 
     Raises:
-        UserError: the batch cannot be divided, there is no CUDA device, or another process trains in the folder.
+        UserError: the batch cannot be divided, or there is no CUDA device.
     """
 
     def __init__(self, settings: TrainSettings, task: Task, folder: Path, name: str) -> None:
         self.settings, self.task, self.folder, self.name = settings, task, Path(folder), name
         self.fabric = _make_fabric(settings)
         self.fabric.launch()
-        self.world, self.rank, self.is_first = self.fabric.world_size, self.fabric.global_rank, self.fabric.is_global_zero
+        self.world, self.rank = self.fabric.world_size, self.fabric.global_rank
+        self.is_first = self.fabric.is_global_zero
         self._check_settings()
-        self._lock = _lock_folder(self.folder) if self.is_first else None
 
         actor = task.actor
         self.model = actor.checkpoint_model()
@@ -123,7 +122,7 @@ class Trainer:
         self._log: TrainingLog | None = None
         self._bar: tqdm | None = None
 
-    # ---- public -----------------------------------------------------------------------------------------------------------------
+    # --- public
 
     @property
     def global_step(self) -> int:
@@ -137,45 +136,48 @@ class Trainer:
             restart: delete the folder's checkpoints first.
 
         Returns:
-            True when the training is complete and its weights exported; False when a signal (`stop_signal`) ended it after a step, with its state saved.
+            True when the training is complete and its weights exported; False when a signal (`stop_signal`) ended it
+            after a step, with its state saved.
 
         Raises:
-            UserError: settings differ from the checkpoint's, a checkpoint cannot be read, the data fail, or the loss stays non-finite.
+            UserError: another process trains in the folder, settings differ from the checkpoint's, a checkpoint cannot
+                be read, the data fail, or the loss stays non-finite.
         """
-        if restart and self.is_first:
-            remove_checkpoints(self.folder)
-        self.fabric.barrier()
-        self._resume()
-        self._log = TrainingLog(self.folder, self.global_step, enabled=self.is_first)
-        self._session_start, self._session_first, self._saved_at = time.monotonic(), self.global_step, time.monotonic()
-        try:
-            with self._signals():
-                self._run()
-        finally:
-            if self._bar is not None:
-                self._bar.close()
-            self._log.close()
-        if self.stop_signal is not None:
-            return False
-        if self.is_first:
-            self._export()
-        self.fabric.barrier()
-        return True
+        with _locked(self.folder) if self.is_first else contextlib.nullcontext():
+            if restart and self.is_first:
+                remove_checkpoints(self.folder)
+            self.fabric.barrier()
+            self._resume()
+            self._session_start = self._saved_at = time.monotonic()
+            self._session_first = self.global_step
+            self._log = TrainingLog(self.folder, self.global_step, enabled=self.is_first)
+            try:
+                with self._signals():
+                    self._run()
+            finally:
+                if self._bar is not None:
+                    self._bar.close()
+                self._log.close()
+            if self.stop_signal is None and self.is_first:
+                self._export()
+            self.fabric.barrier()
+        return self.stop_signal is None
 
-    # ---- the loop ---------------------------------------------------------------------------------------------------------------
+    # --- the loop
 
     def _run(self) -> None:
         if self.epoch >= self.settings.epochs:
             self._say(f"already trained for {self.epoch} epochs")
             return
-        batches = iter(self._train_loader())
-        while self.epoch < self.settings.epochs and self.stop_signal is None:
-            self._train_epoch(batches)
-            if self.stop_signal is None:
-                self._finish_epoch()
+        with _iterating(self._train_loader()) as batches:
+            while self.epoch < self.settings.epochs and self.stop_signal is None:
+                self._train_epoch(batches)
+                if self.stop_signal is None:
+                    self._finish_epoch()
         if self.stop_signal is not None:
             self._save("last.pth", keep="previous.pth")
-            self._say(f"stopped at epoch {self.epoch + 1}, step {self.step}; saved {self.folder / 'last.pth'}. The same command goes on from there.")
+            self._say(f"stopped at epoch {self.epoch + 1}, step {self.step}; saved {self.folder / 'last.pth'}")
+            self._say("the same command goes on from there")
 
     def _train_epoch(self, batches: Iterator[Any]) -> None:
         self.module.train()
@@ -184,9 +186,10 @@ class Trainer:
             initial=self.step,
             desc=f"epoch {self.epoch + 1}/{self.settings.epochs}",
             unit="step",
+            leave=False,
             disable=not self.is_first,
             dynamic_ncols=True,
-            mininterval=0.5 if os.isatty(2) else 30,
+            mininterval=_BAR_SECONDS,
         )
         window, window_start, window_steps = Averages(), time.monotonic(), 0
         while self.step < self.steps_per_epoch and self.stop_signal is None:
@@ -202,7 +205,8 @@ class Trainer:
                 self._log.scalars("train", window.means(), self.global_step)
                 self._log.scalars("run", {"learning_rate": stats["lr"], "samples_per_second": images}, self.global_step)
                 window, window_start, window_steps = Averages(), time.monotonic(), 0
-            self._bar.set_postfix_str(f"loss {self.averages.means()['loss']:.4g}, all done in {self._remaining()}", refresh=False)
+            loss = self.averages.means()["loss"]
+            self._bar.set_postfix_str(f"loss {loss:.4g}, all done in {self._remaining()}", refresh=False)
             self._bar.update()
             within = self.step < self.steps_per_epoch and self.stop_signal is None
             if within and time.monotonic() - self._saved_at >= 60 * self.settings.checkpoint_minutes:
@@ -210,7 +214,7 @@ class Trainer:
         self._bar.close()
 
     def _train_step(self, batches: Iterator[Any]) -> dict[str, float]:
-        """One optimiser step at the present position; returns its statistics, averaged over accumulated parts and processes."""
+        """One optimiser step at the present position; returns its statistics, averaged over parts and processes."""
         settings, step, parts = self.settings, self.global_step, self.settings.accumulate
         lr = learning_rate(settings, step)
         for group in self._raw_optimizer.param_groups:
@@ -230,7 +234,8 @@ class Trainer:
         means, stop = self._reduce(collected, extra)
         if math.isfinite(means["loss"]) and math.isfinite(means.get("grad_norm", 0.0)):
             if settings.grad_clip is not None:
-                self.fabric.clip_gradients(self.module, self.optimizer, max_norm=settings.grad_clip, error_if_nonfinite=False)
+                largest = settings.grad_clip
+                self.fabric.clip_gradients(self.module, self.optimizer, max_norm=largest, error_if_nonfinite=False)
             self.optimizer.step()
             self._bad_in_row = 0
         else:
@@ -247,12 +252,12 @@ class Trainer:
         return torch.nn.utils.get_total_norm(gradients)
 
     def _reduce(self, collected: list[dict[str, Any]], extra: dict[str, Any]) -> tuple[dict[str, float], bool]:
-        """Means over parts and processes, and whether any process was told to stop: one exchange and one wait for the device."""
+        """Means over parts and processes, and whether any process was told to stop, in one exchange."""
         device = self.fabric.device
         names = sorted(collected[0])
-        rows = torch.stack([torch.stack([_number(stats[name], device) for name in names]) for stats in collected]).mean(0)
-        tail = [_number(value, device) for value in extra.values()] + [_number(float(self._asked is not None), device)]
-        values = torch.cat([rows, torch.stack(tail)])
+        means = [sum(_number(stats[name], device) for stats in collected) / len(collected) for name in names]
+        tail = [*extra.values(), float(self._asked is not None)]
+        values = torch.stack([*means, *(_number(value, device) for value in tail)])
         if self.world > 1:
             values = self.fabric.all_reduce(values, reduce_op="mean")
         *numbers, stop = values.tolist()
@@ -265,8 +270,9 @@ class Trainer:
         what = "loss" if not math.isfinite(means["loss"]) else "gradient"
         if self._bad_in_row > self.settings.max_bad_steps:
             raise UserError(
-                f"the {what} was not finite for {self._bad_in_row} steps in a row, up to {where}. Try a smaller --optimizer.lr, "
-                f"--grad_clip 1, or --precision 32-true. The last checkpoint is in {self.folder}."
+                f"the {what} was not finite for {self._bad_in_row} steps in a row, up to {where}. "
+                "Try a smaller --optimizer.lr, --grad_clip 1, or --precision 32-true. "
+                f"The last checkpoint is in {self.folder}."
             )
         if self.is_first:
             logger.warning("%s not finite at %s: step skipped (%d skipped so far).", what, where, self.skipped)
@@ -283,7 +289,7 @@ class Trainer:
         validation = None
         if self.task.val_data is not None and (number % self.settings.val_every == 0 or number == self.settings.epochs):
             validation = self._validate()
-            if validation is None:  # interrupted: the epoch stays open, and its validation comes first when the run goes on
+            if validation is None:  # interrupted: the epoch stays open, and going on begins with its validation
                 return
             line["val"] = validation
         self._log.scalars("epoch/train", line["train"], number)
@@ -294,7 +300,8 @@ class Trainer:
             self._save("best.pth")
         self._save("last.pth", keep="previous.pth")
         self._log.epochs(self.history)
-        self._say(f"epoch {number}/{self.settings.epochs}: train {_brief(line['train'])}" + (f" | val {_brief(validation)}" if validation else ""))
+        brief = "".join(f" | {part}: {_brief(line[part])}" for part in ("train", "val") if part in line)
+        self._say(f"epoch {number}/{self.settings.epochs}{brief}")
 
     def _is_best(self, validation: dict[str, float]) -> bool:
         value = validation.get(self.task.best, math.nan)
@@ -308,16 +315,28 @@ class Trainer:
 
     def _validate(self) -> dict[str, float] | None:
         """Statistics over the whole validation set, each sample counted once; None when a signal interrupted it."""
+        if self.world > 1:  # batch-norm statistics differ between processes; those of the first are the ones saved
+            for buffer in self.task.actor.buffers():
+                torch.distributed.broadcast(buffer, src=0)
         self.module.eval()
         averages = Averages()
         loader, batches = self._val_loader()
-        bar = tqdm(total=len(batches), desc="validation", unit="batch", leave=False, disable=not self.is_first, mininterval=0.5 if os.isatty(2) else 30)
-        # the raw actor: processes may have different numbers of batches, so nothing here may wait for the others
-        with bar, torch.no_grad(), self.fabric.autocast():
-            for indices, batch in zip(batches, loader, strict=True):
+        bar = tqdm(
+            total=len(batches),
+            desc="validation",
+            unit="batch",
+            leave=False,
+            disable=not self.is_first,
+            mininterval=_BAR_SECONDS,
+        )
+        # The raw actor: processes may have different numbers of batches, so nothing here may wait for the others.
+        # no_grad and not inference_mode: an actor may refine, for which it turns gradients on.
+        with bar, torch.no_grad(), self.fabric.autocast(), _iterating(loader) as loaded:
+            for indices, batch in zip(batches, loaded, strict=True):
                 seed_everything(self.settings.seed, _VALIDATE, indices[0])
                 loss, stats = self.task.actor(self.fabric.to_device(_checked(batch)))
-                averages.add({name: float(value) for name, value in {**stats, "loss": loss}.items()}, weight=len(indices))
+                numbers = {name: float(value) for name, value in {**stats, "loss": loss}.items()}
+                averages.add(numbers, weight=len(indices))
                 bar.update()
                 if self._asked is not None and self.world == 1:
                     self.stop_signal = self._asked
@@ -327,13 +346,14 @@ class Trainer:
         return averages.means()
 
     def _gather(self, averages: Averages) -> Averages:
-        # a process without a single validation sample has no names of its own: take them from the first, which has one
+        # a process that had no sample has no names either: they come from the first, which has one
         names = self.fabric.broadcast(sorted(averages.sums), src=0)
-        table = torch.tensor([averages.sums.get(name, [0.0, 0.0]) for name in names], dtype=torch.float64, device=self.fabric.device)
+        rows = [averages.sums.get(name, [0.0, 0.0]) for name in names]
+        table = torch.tensor(rows, dtype=torch.float64, device=self.fabric.device)
         table = self.fabric.all_reduce(table, reduce_op="sum")
         return Averages(dict(zip(names, table.tolist(), strict=True)))
 
-    # ---- data -------------------------------------------------------------------------------------------------------------------
+    # --- data
 
     def _train_loader(self) -> DataLoader:
         """All batches of this process from the present position to the last epoch; a batch is one accumulated part."""
@@ -370,11 +390,13 @@ class Trainer:
         try:
             return _checked(next(batches))
         except UserError:
-            if self.global_step > self._session_first:
-                self._save("last.pth", keep="previous.pth")  # nothing is half done here: parts accumulated so far are only in the gradients
+            if (
+                self.global_step > self._session_first
+            ):  # parts accumulated so far are in the gradients, and are not saved
+                self._save("last.pth", keep="previous.pth")
             raise
 
-    # ---- checkpoints ------------------------------------------------------------------------------------------------------------
+    # --- checkpoints
 
     def _save(self, name: str, keep: str | None = None) -> None:
         if name == "last.pth":
@@ -406,7 +428,10 @@ class Trainer:
         try:
             self._raw_optimizer.load_state_dict(state["optimizer"])
         except (ValueError, KeyError) as error:
-            raise CheckpointError(f"the optimiser's state in {path} does not fit this model: {error}. Choose another --run_name, or --restart.") from error
+            raise CheckpointError(
+                f"the optimiser's state in {path} does not fit this network ({error}): "
+                "choose another --run_name, or start anew with --restart."
+            ) from error
         if state["scaler"]:
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.epoch, self.step = state["position"]["epoch"], state["position"]["step"]
@@ -423,20 +448,24 @@ class Trainer:
         if found:
             listed = "; ".join(f"{name}: {before} there, {now} now" for name, (before, now) in sorted(found.items()))
             raise UserError(
-                f"the settings differ from those of {path} ({listed}). Give the same settings to go on, --run_name NAME to train beside it, "
-                "or --restart to delete it and start anew."
+                f"the settings differ from those of {path} ({listed}). Give the same settings to go on, "
+                "--run_name NAME to train beside it, or --restart to delete it and start anew."
             )
 
     def _export(self) -> None:
         """Write the final weights as safetensors, with settings and versions as JSON in the header."""
-        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self.model.state_dict().items()}
-        about = {"settings": json.dumps(to_plain(self.settings)), "versions": json.dumps(_versions()), "epochs": str(self.epoch)}
+        weights = {name: tensor.cpu().contiguous().clone() for name, tensor in self.model.state_dict().items()}
+        about = {
+            "settings": json.dumps(to_plain(self.settings)),
+            "versions": json.dumps(_versions()),
+            "epochs": str(self.epoch),
+        }
         path = self.folder / f"{self.name}_final.safetensors"
         content = safetensors.torch.save(weights, about)
         write_atomically(path, lambda file: file.write(content))
         self._say(f"trained for {self.epoch} epochs; weights in {path}")
 
-    # ---- small things -----------------------------------------------------------------------------------------------------------
+    # --- small things
 
     def _check_settings(self) -> None:
         s = self.settings
@@ -447,11 +476,11 @@ class Trainer:
             raise UserError(f"--workers is {s.workers}; it must be at least 0.")
         if s.batch_size % (self.world * s.accumulate):
             raise UserError(
-                f"--batch_size {s.batch_size} cannot be divided among {self.world} processes times {s.accumulate} accumulated parts: "
-                f"make it a multiple of {self.world * s.accumulate}."
+                f"--batch_size {s.batch_size} cannot be divided into {self.world} processes times {s.accumulate} "
+                f"accumulated parts: make it a multiple of {self.world * s.accumulate}."
             )
         if s.samples_per_epoch < s.batch_size:
-            raise UserError(f"--samples_per_epoch {s.samples_per_epoch} is less than one batch (--batch_size {s.batch_size}).")
+            raise UserError(f"--samples_per_epoch {s.samples_per_epoch} is less than --batch_size {s.batch_size}.")
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -484,7 +513,7 @@ class Trainer:
             tqdm.write(text)
 
 
-# ---- helpers --------------------------------------------------------------------------------------------------------------------
+# --- helpers
 
 
 def _make_fabric(settings: TrainSettings) -> Fabric:
@@ -504,37 +533,38 @@ def _make_fabric(settings: TrainSettings) -> Fabric:
     )
 
 
-def _lock_folder(folder: Path) -> Any:
-    """Hold a lock on the folder as long as this process lives; the system drops it when the process is killed."""
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder; the system drops the lock when this process is killed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "w")
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror}. Choose another --workspace.") from error
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock: two runs in one folder are the user's to avoid
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise UserError(f"another process is training in {folder}. Wait for it, or choose another --run_name.") from error
-    return file
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(
+                f"another process is training in {folder}. Wait for it, or choose another --run_name."
+            ) from error
+        yield
 
 
 def _load_model(model: torch.nn.Module, saved: dict[str, Tensor], path: Path) -> None:
     own = model.state_dict()
-    wrong = sorted(own.keys() ^ saved.keys()) + [name for name in own.keys() & saved.keys() if own[name].shape != saved[name].shape]
+    wrong = sorted(own.keys() ^ saved.keys())
+    wrong += [name for name in own if name in saved and own[name].shape != saved[name].shape]
     if wrong:
         raise CheckpointError(
-            f"{path} holds another network: {len(wrong)} of its tensors do not fit (first {wrong[0]}). Choose another --run_name, or --restart."
+            f"{path} holds another network: {len(wrong)} tensors do not fit (the first is {wrong[0]}). "
+            "Choose another --run_name, or start anew with --restart."
         )
     model.load_state_dict(saved)
 
 
 class _Failure:
-    """A user's error that happened in a loader process, brought to the training process without a traceback in its text."""
+    """A user's error in a loader process on its way to the training process, where PyTorch would add a traceback."""
 
     def __init__(self, error: UserError) -> None:
         self.text = str(error)
@@ -575,6 +605,20 @@ class _Collate:
         return self.collate(samples)
 
 
+@contextlib.contextmanager
+def _iterating(loader: DataLoader) -> Iterator[Iterator[Any]]:
+    """Iterate a loader, and end its processes however the iteration ends.
+
+    Left to the garbage collector they may live until the interpreter exits, which then waits for them.
+    """
+    batches = iter(loader)
+    try:
+        yield batches
+    finally:
+        if loader.num_workers:
+            batches._shutdown_workers()  # PyTorch has no public name for it
+
+
 def _checked(batch: Any) -> Any:
     if isinstance(batch, _Failure):
         raise UserError(batch.text)
@@ -582,9 +626,9 @@ def _checked(batch: Any) -> Any:
 
 
 def _worker_signals(worker: int) -> None:
-    """A terminal sends Ctrl-C to all processes: loaders ignore it, and go when the training process is done with them."""
+    """Terminals and torchrun signal whole groups of processes: loaders go when the training process wants them to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(15))  # time for the present step, then end
 
 
 def _number(value: float | Tensor, device: torch.device) -> Tensor:

@@ -1,10 +1,12 @@
 """A training of milliseconds, for the tests; as a script it trains in a process of its own.
 
-python tiny_training.py FOLDER [settings as JSON] [KILL_AT]: with KILL_AT, SIGKILL comes in the middle of that optimiser step.
+python tiny_training.py FOLDER SETTINGS_AS_JSON [KILL_AT]: with KILL_AT, SIGKILL comes in the middle of that step.
 """
 
+import copy
 import json
 import os
+import random
 import signal
 import sys
 from pathlib import Path
@@ -41,9 +43,9 @@ class Line(Dataset):
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, torch.Tensor | int]:
-        random = np.random.default_rng([self.stream, k])
-        x = random.normal(size=3)
-        y = x @ [1.0, -2.0, 0.5] + 0.1 * random.normal()
+        generator = np.random.default_rng([self.stream, k])
+        x = generator.normal(size=3)
+        y = x @ [1.0, -2.0, 0.5] + 0.1 * generator.normal()
         return {"k": k, "x": torch.tensor(x, dtype=torch.float32), "y": torch.tensor(y, dtype=torch.float32)}
 
 
@@ -53,7 +55,9 @@ class TinyActor(nn.Module):
     def __init__(self, noise: float = 0.1, norm: bool = True) -> None:
         super().__init__()
         self.noise = noise
-        self.net = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 1))
+        self.net = nn.Sequential(
+            nn.Linear(3, 8), nn.BatchNorm1d(8) if norm else nn.Identity(), nn.Tanh(), nn.Linear(8, 1)
+        )
         self.frozen = nn.Linear(1, 1)
         self.calls = 0
         self.before_step = lambda actor: None
@@ -70,19 +74,22 @@ class TinyActor(nn.Module):
             self.calls += 1
             self.seen += batch["k"].tolist()
             self.before_step(self)
-        draws = torch.randn(len(batch["y"])) + float(np.random.normal()) + __import__("random").random()
-        loss = (self.net(batch["x"])[:, 0] - batch["y"] - self.noise * draws).square().mean()
+        draws = torch.randn(len(batch["y"])) + float(np.random.normal()) + random.random()
+        prediction = self.net(batch["x"])[:, 0] + self.frozen.bias
+        loss = (prediction - batch["y"] - self.noise * draws).square().mean()
         return loss, {"error": loss.detach().sqrt(), "one": 1.0}
 
 
 def make_settings(**changes) -> TrainSettings:
-    return TrainSettings(**{**DEFAULTS, **changes})
+    return TrainSettings(**{**copy.deepcopy(DEFAULTS), **changes})
 
 
-def make_trainer(folder: Path, settings: TrainSettings | None = None, actor: TinyActor | None = None, **task) -> Trainer:
-    settings = settings or make_settings()
-    seed_for_build(settings.seed)
-    actor = actor or TinyActor()
+def make_trainer(
+    folder: Path, settings: TrainSettings | None = None, actor: TinyActor | None = None, **task
+) -> Trainer:
+    settings, actor = settings or make_settings(), actor or TinyActor()
+    seed_for_build(settings.seed)  # initial weights are a function of the seed, wherever the actor was made
+    actor.apply(lambda module: module.reset_parameters() if hasattr(module, "reset_parameters") else None)
     return Trainer(settings, Task(actor, Line(10**9), **{"val_data": Line(21, stream=1), **task}), folder, "tiny")
 
 
@@ -90,8 +97,6 @@ def main() -> None:
     folder, changes = Path(sys.argv[1]), json.loads(sys.argv[2])
     torch.set_num_threads(1)
     actor_options = {name: changes.pop(name) for name in ("noise", "norm") if name in changes}
-    settings = make_settings(**changes)
-    seed_for_build(settings.seed)
     actor = TinyActor(**actor_options)
     if len(sys.argv) > 3:
         kill_at = int(sys.argv[3])
@@ -101,7 +106,7 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         actor.before_step = before_step
-    make_trainer(folder, settings, actor).train()
+    make_trainer(folder, make_settings(**changes), actor).train()
 
 
 if __name__ == "__main__":

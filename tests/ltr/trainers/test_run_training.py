@@ -1,0 +1,99 @@
+"""The command line of the training."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_training import Line, TinyActor, make_settings
+
+from ltr import run_training
+from ltr.train_settings.base import differences, free, to_plain
+from ltr.trainers.checkpoint import read_checkpoint
+from ltr.trainers.task import Task
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Makes 'toy tiny' a training of this test; returns the list of settings that were built."""
+    built = []
+
+    def build(settings):
+        built.append(settings)
+        return Task(TinyActor(), Line(10**9), Line(21, stream=1))
+
+    monkeypatch.setattr(
+        run_training, "_load", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
+    )
+    monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
+    return built
+
+
+def test_settings_are_overridden_from_the_command_line(tiny, tmp_path):
+    arguments = ["--batch_size", "4", "--optimizer.lr", "5e-3", "--schedule.kind", "one_cycle", "--epochs", "1"]
+    assert run_training.main(["toy", "tiny", *arguments, "--grad-clip", "1.0"]) == 0
+    (settings,) = tiny
+    assert (settings.batch_size, settings.optimizer.lr, settings.grad_clip) == (4, 5e-3, 1.0)
+    saved = read_checkpoint(tmp_path / "checkpoints" / "ltr" / "toy" / "tiny" / "last.pth")["settings"]
+    assert saved["schedule"]["kind"] == "one_cycle" and saved["samples_per_epoch"] == 40
+
+
+def test_run_name_restart_and_workspace(tiny, tmp_path, capsys):
+    arguments = ["toy", "tiny", "--epochs", "1", "--workspace", str(tmp_path / "elsewhere"), "--run_name", "second"]
+    assert run_training.main(arguments) == 0
+    assert (tmp_path / "elsewhere/checkpoints/ltr/toy/second/tiny_final.safetensors").exists()
+    with pytest.raises(SystemExit) as caught:
+        run_training.main([*arguments, "--seed", "1"])
+    assert caught.value.code == 2
+    assert "seed: 0 there, 1 now" in capsys.readouterr().err
+    assert run_training.main([*arguments, "--seed", "1", "--restart"]) == 0
+
+
+def test_initial_weights_depend_on_the_seed_alone(tiny, tmp_path):
+    for name in ("a", "b"):
+        torch.rand(7)  # whatever happened before
+        run_training.main(["toy", "tiny", "--epochs", "1", "--run_name", name])
+    a, b = (read_checkpoint(tmp_path / "checkpoints/ltr/toy" / n / "last.pth")["model"] for n in "ab")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_ctrl_c_exits_with_130(monkeypatch, tiny):
+    def train(self, restart):
+        self.stop_signal = 2
+        return False
+
+    monkeypatch.setattr(run_training.Trainer, "train", train)
+    assert run_training.main(["toy", "tiny"]) == 130
+
+
+def test_as_a_script_from_any_folder(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, str(ROOT / "ltr" / "run_training.py"), "bbreg", "no_such"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: there are no training settings 'bbreg no_such'. Those that exist are")
+    assert "ebm" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_settings_files_are_listed(capsys):
+    assert run_training.main([]) == 2
+    assert "bbreg: atom" in capsys.readouterr().out
+    assert {"atom", "atom_star", "ebm"} <= set(run_training.available_settings()["bbreg"])
+
+
+def test_differences_look_into_nested_settings_and_past_free_fields():
+    before = to_plain(make_settings())
+    now = make_settings(workers=3, workspace=Path("x"), batch_size=16)
+    now.optimizer.betas = (0.8, 0.999)
+    assert differences(now, before) == {"batch_size": (8, 16), "optimizer.betas": ([0.9, 0.999], [0.8, 0.999])}
+    del before["seed"]
+    before["old"] = 1
+    found = differences(make_settings(), before)
+    assert found == {"seed": ("not set", 0), "old": (1, "not set")}
+    assert free(3).metadata
