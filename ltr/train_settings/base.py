@@ -85,8 +85,15 @@ def to_plain(value: Any) -> Any:
     return str(value)
 
 
+def _default(f: dataclasses.Field) -> Any:
+    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+
+
 def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields that change the result and differ: name -> (value saved, value now); those of :func:`free` left out."""
+    """Fields that change the result and differ: name -> (value saved, value now); those of :func:`free` left out.
+
+    A field that `saved` does not have counts as having its default.
+    """
     found: dict[str, tuple[Any, Any]] = {}
     names = set()
     for f in dataclasses.fields(settings):
@@ -97,7 +104,9 @@ def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[
         if dataclasses.is_dataclass(now) and isinstance(before, dict):
             found.update(differences(now, before, f"{prefix}{f.name}."))
         elif f.name not in saved:
-            found[prefix + f.name] = ("not set", to_plain(now))
+            # a field that is younger than the checkpoint: its default is what was done before there was a choice
+            if now != _default(f):
+                found[prefix + f.name] = ("not set", to_plain(now))
         elif to_plain(now) != before:
             found[prefix + f.name] = (before, to_plain(now))
     for name in saved.keys() - names:

@@ -69,7 +69,7 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
         return lr * schedule.gamma ** (step // per_epoch // schedule.step_size)
     low, lowest, last = lr / 25, lr / 25e4, settings.epochs * per_epoch - 1
     top = schedule.warmup * (last + 1) - 1
-    if step <= top:
+    if step < top:
         start, end, fraction = low, lr, step / top
     else:
         start, end, fraction = lr, lowest, (step - top) / (last - top)
@@ -472,6 +472,10 @@ class Trainer:
         for name in ("epochs", "samples_per_epoch", "batch_size", "accumulate", "val_every", "log_every"):
             if getattr(s, name) < 1:
                 raise UserError(f"--{name} is {getattr(s, name)}; it must be at least 1.")
+        if s.schedule.step_size < 1:
+            raise UserError(f"--schedule.step_size is {s.schedule.step_size}; it must be at least 1.")
+        if not 0 <= s.schedule.warmup < 1:
+            raise UserError(f"--schedule.warmup is {s.schedule.warmup}; it must be at least 0 and less than 1.")
         if s.workers < 0:
             raise UserError(f"--workers is {s.workers}; it must be at least 0.")
         if s.batch_size % (self.world * s.accumulate):

@@ -11,7 +11,7 @@ import torch
 from tiny_training import Line, TinyActor, make_settings
 
 from ltr import run_training
-from ltr.train_settings.base import differences, free, to_plain
+from ltr.train_settings.base import ScheduleSettings, differences, to_plain
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.task import Task
 
@@ -92,8 +92,12 @@ def test_differences_look_into_nested_settings_and_past_free_fields():
     now = make_settings(workers=3, workspace=Path("x"), batch_size=16)
     now.optimizer.betas = (0.8, 0.999)
     assert differences(now, before) == {"batch_size": (8, 16), "optimizer.betas": ([0.9, 0.999], [0.8, 0.999])}
-    del before["seed"]
+
+
+def test_a_checkpoint_older_than_a_field_means_its_default():
+    before = to_plain(make_settings())
+    del before["seed"], before["schedule"]
     before["old"] = 1
-    found = differences(make_settings(), before)
-    assert found == {"seed": ("not set", 0), "old": (1, "not set")}
-    assert free(3).metadata
+    assert differences(make_settings(), before) == {"old": (1, "not set")}
+    found = differences(make_settings(seed=2, schedule=ScheduleSettings(gamma=0.5)), before)
+    assert found.keys() == {"old", "seed", "schedule"} and found["seed"] == ("not set", 2)

@@ -312,7 +312,24 @@ def test_senseless_numbers_are_refused(tmp_path, name):
         make_trainer(tmp_path, make_settings(**{name: 0}))
 
 
+def test_precisions_and_devices_that_are_not_there(tmp_path):
+    make_trainer(tmp_path, make_settings(precision="bf16-mixed", epochs=1)).train()
+    assert all(value.isfinite().all() and value.dtype != torch.bfloat16 for value in final_weights(tmp_path).values())
+    with pytest.raises(UserError, match="16-mixed needs a CUDA device"):
+        make_trainer(tmp_path, make_settings(precision="16-mixed"))
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="no CUDA device"):
+            make_trainer(tmp_path, make_settings(device="cuda"))
+
+
 # --- the learning rate
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.99])
+def test_one_cycle_has_no_step_without_a_rate(warmup):
+    cycle = ScheduleSettings(kind="one_cycle", warmup=warmup)
+    settings = TrainSettings(epochs=1, samples_per_epoch=10, batch_size=1, schedule=cycle)
+    assert all(0 < learning_rate(settings, step) <= 1e-3 for step in range(10))
 
 
 @pytest.mark.parametrize("kind", ["step", "one_cycle"])
