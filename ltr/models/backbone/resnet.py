@@ -1,13 +1,14 @@
 """ResNet-18, the backbone of ATOM and of the paper's trackers (Appendix D)."""
 
+from http.client import HTTPException
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torchvision.models import ResNet18_Weights, resnet18
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.base import Backbone
+from ltr.models.weights_file import misfit, read_state_dict
 
 
 class ResNet18(Backbone):
@@ -37,22 +38,20 @@ class ResNet18(Backbone):
         Raises:
             UserError: when there is no network and no file, or the file is not such a state dict.
         """
-        if file is None:
-            weights = ResNet18_Weights.IMAGENET1K_V1
-            try:
-                state = weights.get_state_dict(progress=True, check_hash=True)
-            except OSError as error:
-                raise UserError(
-                    f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there "
-                    "is no network, fetch that file elsewhere and pass it as --backbone_weights FILE"
-                ) from error
-        else:
-            try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
-            except Exception as error:
-                raise UserError(f"{file} could not be read as a state dict of resnet18: {error}") from error
+        state = _download() if file is None else read_state_dict(file, "resnet18")
         own = self.state_dict()
-        missing = sorted(k for k in own if k not in state or state[k].shape != own[k].shape)
-        if missing:
-            raise UserError(f"{file} is not torchvision's resnet18: {missing[0]} is missing or of another shape")
-        self.load_state_dict({k: state[k] for k in own})
+        problem = misfit(own, state)
+        if problem:
+            raise UserError(f"{file or 'the download'} is not torchvision's resnet18: {problem}")
+        self.load_state_dict({**own, **{k: v for k, v in state.items() if k in own}})
+
+
+def _download() -> dict[str, Tensor]:
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, HTTPException, RuntimeError) as error:  # no network, a connection that broke, a wrong hash
+        raise UserError(
+            f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there is no "
+            "network, fetch that file elsewhere and name it in the setting backbone_weights"
+        ) from error

@@ -1,9 +1,10 @@
 """ATOM's network: a frozen backbone and the box network on top of it; how it is built, saved and loaded."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ebm_common.errors import UserError
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
+from ltr.models.weights_file import is_state_dict, misfit, read_pickle, read_safetensors
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,21 @@ class AtomNetConfig:
 
     @classmethod
     def from_mapping(cls, values: Any) -> "AtomNetConfig":
-        known = {f.name for f in fields(cls)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in dict(values).items() if k in known}
-        return cls(**values)
+        """From what a file holds of it.
+
+        Raises:
+            ValueError: it is not such a mapping.
+        """
+        try:
+            config = cls(values["backbone"], tuple(values["channels"]), tuple(values["hidden"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no configuration of this network: {error!r}") from error
+        if not isinstance(config.backbone, str) or config.backbone not in BACKBONES:
+            raise ValueError(f"there is no backbone {config.backbone!r}; there are: {', '.join(BACKBONES)}")
+        for pair in (config.channels, config.hidden):
+            if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+                raise ValueError(f"two positive whole numbers were expected, not {pair}")
+        return config
 
 
 RESNET18 = AtomNetConfig(backbone="resnet18", channels=(256, 256), hidden=(256, 256))
@@ -37,11 +51,17 @@ RESNET18 = AtomNetConfig(backbone="resnet18", channels=(256, 256), hidden=(256, 
 
 
 class AtomNet(nn.Module):
-    """Backbone and box network under PyTracking's names (`feature_extractor`, `bb_regressor`)."""
+    """Backbone and box network under PyTracking's names (`feature_extractor`, `bb_regressor`).
+
+    Attributes:
+        config: its shape.
+        notes: what the file that it was loaded from says of its training (settings and versions as JSON, epochs).
+    """
 
     def __init__(self, config: AtomNetConfig, imagenet: bool = True, backbone_weights: Path | None = None):
         super().__init__()
         self.config = config
+        self.notes: dict[str, str] = {}
         self.feature_extractor = build_backbone(config.backbone, imagenet, backbone_weights).requires_grad_(False)
         out, first = self.feature_extractor.out_channels, self.feature_extractor.first_cell
         self.bb_regressor = AtomIoUNet(
@@ -59,19 +79,43 @@ class AtomNet(nn.Module):
 
 
 def save_head(net: AtomNet, file: Path, half: bool = True, notes: dict[str, str] | None = None) -> None:
-    """The box network of `net` as safetensors, its configuration in the header; the backbone is not in it."""
+    """The box network of `net` as safetensors, its configuration in the header; the backbone is not in it.
+
+    Args:
+        half: in half precision, except for tensors that would overflow it.
+        notes: more of the header.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     state = {k: v.detach().contiguous().cpu() for k, v in net.bb_regressor.state_dict().items()}
     if half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    header = {"format": "ebm-regression atom head", "config": json.dumps(asdict(net.config)), **(notes or {})}
-    safetensors.torch.save_file(state, str(file), metadata=header)
+        state = {k: _half(v) for k, v in state.items()}
+    header = {**(notes or {}), "format": "ebm-regression atom head", "config": json.dumps(asdict(net.config))}
+    content = safetensors.torch.save(state, header)
+    file = Path(file)
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point() or not torch.isfinite(tensor.half()).all():
+        return tensor
+    return tensor.half()
 
 
 def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbone: str | None = None) -> AtomNet:
-    """A trained network, in evaluation mode, from any of three kinds of file.
+    """A trained network, in evaluation mode, from any of four kinds of file.
 
     - `.safetensors` written by :func:`save_head` (the shipped heads);
-    - a checkpoint of `ltr/run_training.py`;
+    - `.safetensors` of the final weights of `ltr/run_training.py`;
+    - a checkpoint of `ltr/run_training.py` (`.pth`);
     - a PyTracking checkpoint of its ResNet-18 ATOM network (`.pth`, `.pth.tar`), by parameter names.
 
     Files are data: pickles are read with `weights_only`, and of PyTracking's classes only inert stand-ins are made.
@@ -86,40 +130,77 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     file = Path(file)
     if not file.is_file():
         raise UserError(f"there is no checkpoint {file}; train one with ltr/run_training.py or name another file")
-    state, config = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)
+    read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
+    try:
+        state, config, notes = read(file)
+    except ValueError as error:
+        raise UserError(f"{file} is of another network: {error}") from error
     if backbone is not None and config.backbone != backbone:
         raise UserError(f"{file} was trained on the backbone {config.backbone}, but {backbone} was asked for")
-    if config.backbone not in BACKBONES:
-        raise UserError(f"{file} was trained on the backbone {config.backbone!r}, which does not exist here")
 
     holds_backbone = any(k.startswith("feature_extractor.") for k in state)
     net = AtomNet(config, imagenet=not holds_backbone, backbone_weights=backbone_weights)
     own = net.state_dict()
     if not holds_backbone:
         own = {k: v for k, v in own.items() if k.startswith("bb_regressor.")}
-    for name, value in own.items():
-        if name not in state:
-            raise UserError(f"{file} is not a network of {config.backbone}: {name} is missing")
-        if state[name].shape != value.shape:
-            raise UserError(
-                f"{file} is of another network: {name} has shape {tuple(state[name].shape)}, not {tuple(value.shape)}"
-            )
-        if not torch.isfinite(state[name].float()).all():
+    problem = misfit(own, state)
+    if problem:
+        raise UserError(f"{file} is of another network: {problem}")
+    state = {k: v for k, v in state.items() if k in own}
+    for name, value in state.items():
+        if not torch.isfinite(value.float()).all():
             raise UserError(f"{file} is damaged: {name} holds values that are not finite")
-    net.load_state_dict({k: state[k].to(v.dtype) for k, v in own.items()}, strict=False)
+    net.load_state_dict({**net.state_dict(), **{k: v.to(own[k].dtype) for k, v in state.items()}})
+    net.notes = notes
     return net.eval()
 
 
-def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], AtomNetConfig]:
+class _Stored(NamedTuple):
+    """What a file holds: the state dict of an AtomNet, with or without the backbone, its configuration, its notes."""
+
+    state: dict[str, Tensor]
+    config: AtomNetConfig
+    notes: dict[str, str]
+
+
+# Both readers raise UserError for a file that cannot be read, and ValueError for one that holds something else.
+
+
+def _read_safetensors(file: Path) -> _Stored:
+    header, state = read_safetensors(file)
+    notes = {k: v for k, v in header.items() if k not in ("format", "config")}
+    if "config" in header:
+        state = {f"bb_regressor.{k}": v for k, v in state.items()}
+        return _Stored(state, AtomNetConfig.from_mapping(_json(header["config"])), notes)
+    return _Stored(state, AtomNetConfig.from_mapping(_model_settings(_json(header.get("settings", "null")))), notes)
+
+
+def _read_pickle(file: Path) -> _Stored:
+    content = read_pickle(file, dict.fromkeys(_PYTRACKING_CLASSES, _Inert))
+    if isinstance(content, dict) and is_state_dict(content.get("model")):
+        config = AtomNetConfig.from_mapping(_model_settings(content.get("settings")))
+        notes = {k: json.dumps(content[k]) for k in ("settings", "versions") if k in content}
+        if "position" in content:
+            notes["epochs"] = str(content["position"]["epoch"])
+        return _Stored(content["model"], config, notes)
+    state = content.get("net", content) if isinstance(content, dict) else None
+    if not is_state_dict(state) or not any(k.startswith("bb_regressor.") for k in state):
+        raise ValueError("it has no parameters bb_regressor.*")
+    return _Stored(state, RESNET18, {})
+
+
+def _json(text: str) -> Any:
     try:
-        with safetensors.safe_open(str(file), "pt") as archive:
-            header = archive.metadata() or {}
-            state = {f"bb_regressor.{k}": archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118 (not a dict)
-    except Exception as error:
-        raise UserError(f"{file} could not be read as safetensors: {error}") from error
-    if "config" not in header:
-        raise UserError(f"{file} is a safetensors file, but not a head of this package (its header has no config)")
-    return state, AtomNetConfig.from_mapping(json.loads(header["config"]))
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"its header is no JSON ({error})") from error
+
+
+def _model_settings(settings: Any) -> Any:
+    """The network's part of a training's settings."""
+    if not isinstance(settings, dict) or "model" not in settings:
+        raise ValueError("it does not say how the network was configured")
+    return settings["model"]
 
 
 class _Inert:
@@ -136,18 +217,3 @@ _PYTRACKING_CLASSES = (
     "ltr.admin.stats.AverageMeter",
     "ltr.admin.stats.StatValue",
 )
-
-
-def _read_pickle(file: Path) -> tuple[dict[str, Tensor], AtomNetConfig]:
-    try:
-        with torch.serialization.safe_globals([(_Inert, name) for name in _PYTRACKING_CLASSES]):
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{file} could not be read as weights ({reason}); nothing in it was run") from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict) and "settings" in content:
-        return content["model"], AtomNetConfig.from_mapping(content["settings"]["model"])
-    state = content.get("net", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not any(str(k).startswith("bb_regressor.") for k in state):
-        raise UserError(f"{file} holds no ATOM network (no bb_regressor.* parameters)")
-    return state, RESNET18

@@ -1,0 +1,36 @@
+"""Make a small head out of a training's checkpoint: what the tracker loads, and what is shipped.
+
+    python -m ltr.models.bbreg.export workspace/checkpoints/ltr/bbreg/ebm/best.pth ebm.safetensors
+
+The frozen backbone stays out of the file; what is known of the training goes into its header.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ebm_common.errors import cli_main
+from ltr.models.bbreg.atom import load_atom_net, save_head
+
+
+@cli_main
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m ltr.models.bbreg.export", description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, help="of ltr/run_training.py (.pth or .safetensors), or of PyTracking")
+    parser.add_argument("output", type=Path, help="the .safetensors to write")
+    parser.add_argument(
+        "--full_precision", action="store_true", help="float32 instead of half precision (twice the size)"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.output.suffix != ".safetensors":
+        parser.error(f"the output must end in .safetensors, by which it is recognised: {arguments.output}")
+
+    net = load_atom_net(arguments.checkpoint)
+    save_head(net, arguments.output, not arguments.full_precision, {"source": arguments.checkpoint.name, **net.notes})
+    print(f"{arguments.output}: {net.config.backbone}, {arguments.output.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Reading PyTorch files that a user names: data only, and every failure in one sentence."""
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor
+
+from ebm_common.errors import UserError
+
+
+def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
+    """What `torch.save` wrote to `file`, on the CPU, with `weights_only`: nothing in the file is run.
+
+    Args:
+        stand_ins: classes to make in place of those that the file names, by their full names.
+
+    Raises:
+        UserError: the file is missing, damaged or cut off, or needs other classes or functions.
+    """
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:  # PyTorch itself does not compare checksums when it reads
+                bad = archive.testzip()
+            if bad is not None:
+                raise UserError(f"{file} is damaged: wrong checksum in its part {bad}")
+        with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in (stand_ins or {}).items()]):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"{file} was not loaded: it is no file of PyTorch, or holds objects that could run code ({_reason(error)})"
+        ) from error
+    except Exception as error:  # a damaged file can fail anywhere
+        raise UserError(f"{file} is damaged or no file of PyTorch ({_reason(error)})") from error
+
+
+def read_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The header's notes and the tensors of a safetensors file.
+
+    Raises:
+        UserError: the file is missing, damaged or something else.
+    """
+    try:
+        with safetensors.safe_open(str(file), "pt") as archive:
+            return archive.metadata() or {}, {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise UserError(f"{file} could not be read as safetensors: {_reason(error)}") from error
+
+
+def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
+    """A state dict from a file of PyTorch; `name` of the network is for messages.
+
+    Raises:
+        UserError: as :func:`read_pickle`, or the file holds no state dict.
+    """
+    state = read_pickle(file)
+    if not is_state_dict(state):
+        raise UserError(f"{file} does not hold the weights of {name}: it is no state dict")
+    return state
+
+
+def is_state_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
+def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+    """Why `state` cannot fill a network whose state dict is `own`; None where it can. More tensors are no reason.
+
+    The counters of batch norms (`num_batches_tracked`) may be missing: files older than they are lack them, and a batch
+    norm with a momentum does not use them.
+    """
+    for name, value in own.items():
+        if name not in state:
+            if name.endswith("num_batches_tracked"):
+                continue
+            return f"{name} is missing"
+        if state[name].shape != value.shape:
+            return f"{name} has shape {tuple(state[name].shape)}, not {tuple(value.shape)}"
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """The first line that says something: PyTorch writes an essay."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
