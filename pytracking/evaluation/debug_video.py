@@ -42,7 +42,7 @@ class DebugVideo:
         if truth is not None and np.isfinite(truth).all():
             _draw(frame, truth, TRUTH_COLOUR)
         _draw(frame, box, TRACKER_COLOUR)
-        cv2.putText(frame, caption, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
+        frame[:22] = frame[:22] // 3  # so that white letters can be read on any image
         cv2.putText(frame, caption, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
         if (frame.shape[1], frame.shape[0]) != self._size:  # a video has one size, a folder of images need not
             frame = cv2.resize(frame, self._size)

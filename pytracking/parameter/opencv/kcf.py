@@ -1,4 +1,4 @@
-"""KCF as OpenCV has it, with its own defaults."""
+"""KCF as OpenCV has it, with a lower threshold (see `kcf_threshold`)."""
 
 from pytracking.tracker.opencv.opencv import OpenCVSettings
 

@@ -60,15 +60,21 @@ def test_boxes_that_cannot_be_tracked(stand_in, box):
         stand_in.initialize(np.zeros((40, 60, 3), np.uint8), np.array(box, float))
 
 
-def test_older_versions_keep_them_in_a_module_of_their_own(monkeypatch):
-    monkeypatch.delattr(cv2, "TrackerKCF", raising=False)
-    monkeypatch.setattr(cv2, "legacy", type("legacy", (), {"TrackerKCF": StandIn}), raising=False)
-    OpenCVTracker(OpenCVSettings("kcf")).initialize(np.zeros((40, 60, 3), np.uint8), np.array([1.0, 2, 9, 9]))
+@needs_contrib
+def test_the_threshold_of_kcf_decides_when_it_gives_up():
+    random = np.random.RandomState(0)
+    images = [random.randint(0, 255, (60, 80, 3)).astype(np.uint8) for _ in range(3)]
+    flags = []
+    for threshold in (0.0, 0.99):
+        tracker = OpenCVTracker(OpenCVSettings("kcf", kcf_threshold=threshold))
+        tracker.initialize(images[0], np.array([20.0, 20, 24, 20]))
+        tracker.track(images[1])  # OpenCV's first update only learns
+        flags.append(tracker.track(images[2]).flag)
+    assert flags == ["normal", "not_found"]
 
 
 def test_without_the_contributed_modules_the_extra_is_named(monkeypatch):
-    for module in (cv2, getattr(cv2, "legacy", cv2)):
-        monkeypatch.delattr(module, "TrackerCSRT", raising=False)
+    monkeypatch.delattr(cv2, "TrackerCSRT", raising=False)
     with pytest.raises(UserError, match=r"pip install 'ebm-regression\[compare\]'"):
         OpenCVTracker(OpenCVSettings("csrt"))
     with pytest.raises(UserError, match="csrt, kcf"):
