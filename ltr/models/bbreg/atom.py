@@ -1,5 +1,6 @@
 """ATOM's network: a frozen backbone and the box network on top of it; how it is built, saved and loaded."""
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -101,7 +102,8 @@ def save_head(net: AtomNet, file: Path, half: bool = True, notes: dict[str, str]
     except OSError as error:
         raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _half(tensor: Tensor) -> Tensor:

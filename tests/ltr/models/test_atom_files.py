@@ -1,0 +1,315 @@
+"""Every kind of file that a box network is loaded from, and every kind that is refused."""
+
+import json
+import os
+import sys
+import types
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import safetensors
+import safetensors.torch
+import torch
+
+from ebm_common.errors import UserError
+from ltr.models.bbreg import RESNET18, AtomNet, AtomNetConfig, load_atom_net, save_head
+from ltr.models.bbreg.export import main as export
+from ltr.trainers.checkpoint import save_checkpoint
+
+SMALL = AtomNetConfig(channels=(8, 12), hidden=(16, 20))
+
+
+def assert_same(net: AtomNet, other: AtomNet, prefix: str = "") -> None:
+    state, expected = net.state_dict(), other.state_dict()
+    assert state.keys() == expected.keys()
+    for name in state:
+        if name.startswith(prefix):
+            assert torch.equal(state[name], expected[name]), name
+
+
+def score(net: AtomNet) -> torch.Tensor:
+    """What the network says of a few boxes in one fixed image."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 3, 96, 96, generator=generator)
+    box = torch.tensor([[30.0, 30.0, 32.0, 32.0]])
+    head = net.bb_regressor
+    with torch.no_grad():
+        found = net.feature_extractor(images)
+        features = head.encode(head.modulation(found, box), found, box[:, 2:])
+        return head.score(features, box[:, None] + 6 * torch.randn(1, 8, 4, generator=generator))
+
+
+@pytest.fixture(scope="module")
+def small() -> AtomNet:
+    torch.manual_seed(3)
+    return AtomNet(SMALL).eval()
+
+
+@pytest.fixture
+def training_checkpoint(small, tmp_path) -> Path:
+    """As ltr/trainers/trainer.py writes it."""
+    save_checkpoint(
+        tmp_path / "last.pth",
+        {
+            "model": small.state_dict(),
+            "optimizer": {"state": {}, "param_groups": []},
+            "position": {"epoch": 7, "step": 3},
+            "settings": {
+                "seed": 0,
+                "model": {"backbone": "efficientnet_lite0", "channels": [8, 12], "hidden": [16, 20]},
+            },
+            "versions": {"torch": "2"},
+        },
+    )
+    return tmp_path / "last.pth"
+
+
+@pytest.fixture
+def final_weights(small, tmp_path) -> Path:
+    """The whole network as the trainer exports it at the end."""
+    about = {"settings": json.dumps({"seed": 0, "model": asdict(SMALL)}), "versions": "{}", "epochs": "20"}
+    file = tmp_path / "ebm_final.safetensors"
+    file.write_bytes(safetensors.torch.save({k: v.clone() for k, v in small.state_dict().items()}, about))
+    return file
+
+
+# --- what is loaded
+
+
+def test_head_round_trip_is_exact_in_full_precision(small, tmp_path):
+    save_head(
+        small, tmp_path / "head.safetensors", half=False, notes={"data": "some", "config": "cannot be overwritten"}
+    )
+    loaded = load_atom_net(tmp_path / "head.safetensors", backbone="efficientnet_lite0")
+    assert loaded.config == SMALL and loaded.notes == {"data": "some"}
+    assert not any(m.training for m in loaded.modules())
+    assert_same(loaded, small)  # the backbone too: both have ImageNet's weights
+
+
+def test_head_in_half_precision(small, tmp_path):
+    net = AtomNet(SMALL, imagenet=False)
+    net.load_state_dict(small.state_dict())
+    net.bb_regressor.fc3_rt.bn.running_var[0] = 1e6  # beyond half precision
+    save_head(net, tmp_path / "head.safetensors")
+    save_head(net, tmp_path / "full.safetensors", half=False)
+    loaded = load_atom_net(tmp_path / "head.safetensors")
+    assert loaded.bb_regressor.fc3_rt.bn.running_var[0] == 1e6
+    assert all(v.dtype == torch.float32 for v in loaded.state_dict().values() if v.is_floating_point())
+    before, after = score(net.eval()), score(loaded)
+    assert before.std() > 1e-3
+    torch.testing.assert_close(after, before, rtol=0.02, atol=0.02 * before.abs().max().item())
+    assert (tmp_path / "head.safetensors").stat().st_size < 0.6 * (tmp_path / "full.safetensors").stat().st_size
+
+
+def test_training_checkpoint_and_final_weights(small, training_checkpoint, final_weights):
+    for file, epochs in ((training_checkpoint, "7"), (final_weights, "20")):
+        loaded = load_atom_net(file)
+        assert loaded.config == SMALL and loaded.notes["epochs"] == epochs
+        assert json.loads(loaded.notes["settings"])["seed"] == 0
+        assert_same(loaded, small)
+
+
+@pytest.mark.parametrize("full_precision", [False, True])
+def test_export_makes_a_head_of_a_training(small, training_checkpoint, tmp_path, capsys, full_precision):
+    output = tmp_path / "ebm.safetensors"
+    assert export([str(training_checkpoint), str(output), *["--full_precision"] * full_precision]) == 0
+    assert "efficientnet_lite0" in capsys.readouterr().out
+    with safetensors.safe_open(str(output), "pt") as archive:
+        header = archive.metadata()
+        assert not any("feature_extractor" in name for name in archive.keys())  # noqa: SIM118
+    assert (header["source"], header["epochs"]) == ("last.pth", "7")
+    assert json.loads(header["settings"])["model"]["channels"] == [8, 12]
+    loaded = load_atom_net(output)
+    if full_precision:
+        assert_same(loaded, small)
+    else:
+        torch.testing.assert_close(score(loaded), score(small), rtol=0.02, atol=0.02)
+
+
+def test_export_refuses_in_one_line(tmp_path, capsys, training_checkpoint):
+    for arguments in (
+        ["nowhere.pth", str(tmp_path / "a.safetensors")],
+        [str(training_checkpoint), "no/folder.safetensors"],
+    ):
+        with pytest.raises(SystemExit) as caught:
+            export(arguments)
+        assert caught.value.code == 2
+        error = capsys.readouterr().err
+        assert (
+            error.startswith("error: ")
+            and error.count("\n") == 1
+            and arguments[-1 if "no/" in arguments[1] else 0] in error
+        )
+    with pytest.raises(SystemExit):
+        export([str(training_checkpoint), "head.pth"])
+
+
+@pytest.fixture
+def resnet() -> AtomNet:
+    torch.manual_seed(5)
+    return AtomNet(RESNET18, imagenet=False)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "as torch 1.0 wrote"])
+def test_checkpoint_of_pytracking_loads_by_name(resnet, tmp_path, monkeypatch, zipped):
+    """Its pickles name classes of a package that does not exist here: they are read, but nothing of it is made."""
+    classes = {}
+    for path in (
+        "ltr.admin.settings.Settings",
+        "ltr.admin.local.EnvironmentSettings",
+        "ltr.admin.model_constructor.NetConstructor",
+        "ltr.admin.stats.AverageMeter",
+    ):
+        module_name, _, name = path.rpartition(".")
+        module = types.ModuleType(module_name)
+        classes[name] = type(name, (), {"__module__": module_name})
+        setattr(module, name, classes[name])
+        monkeypatch.setitem(sys.modules, module_name, module)
+
+    def made(name: str, **state: object) -> object:
+        instance = classes[name]()
+        instance.__dict__.update(state)
+        return instance
+
+    settings = made("Settings", env=made("EnvironmentSettings", workspace_dir="/home/someone"), batch_size=64)
+    state = resnet.state_dict()
+    layer4 = {
+        "feature_extractor.layer4.0.conv1.weight": torch.zeros(512, 256, 3, 3)
+    }  # PyTracking keeps the whole ResNet
+    content = {
+        "epoch": 50,
+        "actor_type": "AtomActor",
+        "net_type": "ATOMnet",
+        "net": {**{k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}, **layer4},
+        "net_info": {"version": None},
+        "constructor": made("NetConstructor", fun_name="atom_resnet18", fun_module="ltr.models.bbreg.atom", kwds={}),
+        "optimizer": {"state": {}, "param_groups": [{"lr": 1e-3}]},
+        "stats": {"train": {"Loss/total": made("AverageMeter", val=0.1, history=[0.2])}},
+        "settings": settings,
+    }
+    file = tmp_path / "ATOMnet_ep0050.pth.tar"
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    monkeypatch.undo()
+    assert "ltr.admin.settings" not in sys.modules
+
+    loaded = load_atom_net(file, backbone="resnet18")
+    assert loaded.config == RESNET18
+    assert_same(loaded, resnet)
+    torch.save({k.removeprefix("net."): v for k, v in state.items()}, file)  # the bare state dict
+    assert_same(load_atom_net(file), resnet)
+
+
+# --- what is refused
+
+
+class Command:
+    """A pickle that would make a file."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.marker}",)
+
+
+def refusal(file: Path, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        load_atom_net(file, **options)
+    message = str(caught.value)
+    assert str(file) in message and "\n" not in message
+    return message
+
+
+def test_a_pickle_that_would_run_code_is_refused(small, tmp_path):
+    file = tmp_path / "evil.pth"
+    for content in ({"net": small.state_dict(), "settings": Command(tmp_path / "ran")}, Command(tmp_path / "ran")):
+        for zipped in (True, False):
+            torch.save(content, file, _use_new_zipfile_serialization=zipped)
+            assert "could run code" in refusal(file)
+    assert not (tmp_path / "ran").exists()
+    # and the stand-ins for PyTracking's classes are gone when nothing of PyTracking is read
+    assert not any("ltr.admin.settings" in str(g) for g in torch.serialization.get_safe_globals())
+
+
+def test_damaged_files_are_refused(small, training_checkpoint, tmp_path):
+    save_head(small, tmp_path / "head.safetensors")
+    for good in (training_checkpoint, tmp_path / "head.safetensors"):
+        content = good.read_bytes()
+        for number, damaged in enumerate(
+            (b"", b"not weights at all", content[: len(content) // 2], content[:-50], content[:5])
+        ):
+            file = tmp_path / f"{number}{good.suffix}"
+            file.write_bytes(damaged)
+            refusal(file)
+    flipped = bytearray(training_checkpoint.read_bytes())
+    flipped[len(flipped) // 2] ^= 0x40
+    (tmp_path / "flipped.pth").write_bytes(flipped)
+    assert "checksum" in refusal(tmp_path / "flipped.pth")
+    assert "there is no checkpoint" in refusal(tmp_path / "nowhere.pth")
+    refusal(tmp_path)
+
+
+def test_another_backbone_is_refused(training_checkpoint, tmp_path):
+    message = refusal(training_checkpoint, backbone="resnet18")
+    assert "trained on the backbone efficientnet_lite0, but resnet18 was asked for" in message
+
+
+def test_other_networks_are_refused(small, tmp_path):
+    file = tmp_path / "other.pth"
+    state = small.state_dict()
+    settings = {"model": asdict(SMALL)}
+    for content, said in (
+        ({"conv1.weight": torch.zeros(3)}, "no parameters bb_regressor"),
+        ([1, 2], "no parameters bb_regressor"),
+        ({"net": {"classifier.weight": torch.zeros(3)}}, "no parameters bb_regressor"),
+        ({"net": state}, "bb_regressor|feature_extractor"),  # efficientnet_lite0 in the place of ResNet-18
+        ({"model": state, "settings": {"batch_size": 3}}, "how the network was configured"),
+        (
+            {"model": state, "settings": {"model": {"backbone": "vgg", "channels": [8, 12], "hidden": [16, 20]}}},
+            "'vgg'",
+        ),
+        (
+            {"model": state, "settings": {"model": {"backbone": ["x"], "channels": [8, 12], "hidden": [16, 20]}}},
+            "backbone",
+        ),
+        (
+            {"model": state, "settings": {"model": {"backbone": "efficientnet_lite0", "channels": 8, "hidden": 3}}},
+            "config",
+        ),
+        ({"model": state, "settings": {"model": {**asdict(SMALL), "channels": [8, 13]}}}, "has shape"),
+        (
+            {"model": {**state, "bb_regressor.iou_predictor.bias": torch.tensor([float("nan")])}, "settings": settings},
+            "finite",
+        ),
+        ({"model": {k: v for k, v in state.items() if "iou_predictor" not in k}, "settings": settings}, "is missing"),
+    ):
+        torch.save(content, file)
+        with pytest.raises(UserError, match=said):
+            load_atom_net(file)
+        refusal(file)
+
+
+def test_other_safetensors_are_refused(small, tmp_path):
+    file = tmp_path / "other.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, file)
+    assert "how the network was configured" in refusal(file)
+    for header in ({"config": "{"}, {"config": "[1]"}, {"settings": "{}"}, {"settings": "no JSON"}, {"config": "null"}):
+        safetensors.torch.save_file({"weight": torch.zeros(3)}, file, header)
+        refusal(file)
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, file, {"config": json.dumps(asdict(SMALL))})
+    assert "is missing" in refusal(file)
+    with torch.no_grad():
+        broken = AtomNet(SMALL, imagenet=False)
+        broken.bb_regressor.iou_predictor.weight[0, 0] = float("inf")
+    save_head(broken, file)
+    assert "not finite" in refusal(file)
+
+
+def test_a_head_that_cannot_be_written(small, tmp_path):
+    with pytest.raises(UserError, match="cannot be written"):
+        save_head(small, tmp_path / "no" / "folder" / "head.safetensors")
+    (tmp_path / "taken.safetensors").mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        save_head(small, tmp_path / "taken.safetensors")
+    assert [f.name for f in tmp_path.iterdir()] == ["taken.safetensors"]
