@@ -4,7 +4,6 @@ Frame by frame, the classifier finds the target's centre in a search region arou
 it climb the box network's output; the mean of the three best is the answer, and the classifier learns from it.
 """
 
-import copy
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ebm_common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES
@@ -35,13 +35,18 @@ class Atom(BaseTracker):
         settings: which network, and every constant.
         device: 'cpu', 'cuda', ...; None for a GPU where there is one.
         seed: of everything random in a sequence; each `initialize` starts from it anew.
+
+    Raises:
+        UserError: there is no such device or network, or the network cannot be loaded.
     """
 
     def __init__(self, settings: AtomSettings, device: str | torch.device | None = None, seed: int = 0):
         self.settings = settings
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.seed = seed
-        net = _network(network_file(settings.network), settings.backbone, settings.backbone_weights, self.device)
+        file = network_file(settings.network)
+        written = file.stat().st_mtime_ns
+        net = _network(file, written, settings.backbone, settings.backbone_weights, self.device)
         self.backbone, self.head = net.feature_extractor, net.bb_regressor
         self._ready = False
 
@@ -137,9 +142,22 @@ class Atom(BaseTracker):
         return np.clip(size, 1.0, 2.0 * np.array([image.shape[1], image.shape[0]]))
 
 
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch was built without that kind of device
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the device {str(name)!r} cannot be used ({reason}); choose another, such as cpu") from None
+    return device
+
+
 @lru_cache(maxsize=4)
-def _network(file: Path, backbone: str, backbone_weights: Path | None, device: torch.device) -> AtomNet:
-    """A network ready for inference, shared by the trackers of a process (nothing changes it)."""
-    net = copy.deepcopy(load_atom_net(file, backbone_weights, backbone))
+def _network(file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device) -> AtomNet:
+    """A network ready for inference, shared by the trackers of a process (nothing changes it).
+
+    `written`, when the file was, is there to tell its contents apart.
+    """
+    net = load_atom_net(file, backbone_weights, backbone)
     fold_batch_norms(net.feature_extractor)
     return net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
