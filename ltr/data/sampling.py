@@ -57,6 +57,9 @@ class BoxPairs(Dataset):
         length: number of pairs; they need not repeat, since k seeds everything.
         max_gap: most frames between reference and test image of a video (ATOM: 50; PyTracking's EBM and ATOM*: 200).
         seed: of all pairs.
+
+    Raises:
+        ValueError: no data sets, or proportions that do not fit them.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class BoxPairs(Dataset):
     ):
         if len(datasets) != len(proportions) or not datasets:
             raise ValueError(f"{len(datasets)} data sets with {len(proportions)} proportions")
+        if not np.isfinite(proportions).all() or min(proportions) < 0 or sum(proportions) == 0:
+            raise ValueError(f"proportions must be numbers >= 0 and not all of them 0, got {tuple(proportions)}")
         self.datasets = list(datasets)
         self.proportions = np.asarray(proportions, dtype=np.float64) / np.sum(proportions)
         self.cumulative = [np.cumsum(d.weights) / np.sum(d.weights) for d in self.datasets]

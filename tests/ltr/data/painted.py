@@ -1,0 +1,55 @@
+"""A data set whose images show where the target is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ltr.dataset.base import SequenceInfo, VideoDataset
+
+WIDTH, HEIGHT = 200, 150
+INSIDE, OUTSIDE = 220, 20
+"""Red value of the target and of everything else."""
+
+
+class Painted(VideoDataset):
+    """Videos, or stills, of a red rectangle on dark ground.
+
+    Args:
+        lengths: frames of each sequence; 1 for a still image.
+        visible: for each sequence the frames in which the target is visible; all of them if None.
+    """
+
+    def __init__(self, lengths: Sequence[int], name="painted", visible=None, weights=None):
+        super().__init__(name, None if weights is None else np.asarray(weights, float))
+        self.lengths = list(lengths)
+        self.visible = visible
+        self.read: list[tuple[int, list[int]]] = []
+        """What was asked of `frames`."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        rng = np.random.default_rng([5, index])
+        n = self.lengths[index]
+        size = rng.integers(16, 40, 2) + rng.integers(0, 5, (n, 2))
+        corner = 3 + rng.random((n, 2)) * ((WIDTH, HEIGHT) - size - 6)
+        boxes = np.concatenate([corner.astype(int), size], axis=1).astype(np.float32)
+        visible = np.ones(n, bool)
+        if self.visible is not None:
+            visible = np.isin(np.arange(n), self.visible[index])
+        return SequenceInfo(boxes, visible, is_video=n > 1)
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        raise NotImplementedError
+
+    def frames(self, index: int, ids: Sequence[int]) -> list[np.ndarray]:
+        self.read.append((index, list(ids)))
+        images = []
+        for frame in ids:
+            image = np.full((HEIGHT, WIDTH, 3), (OUTSIDE, 60, 30 + 3 * frame % 200), np.uint8)
+            x, y, w, h = self.sequence(index).boxes[frame].astype(int)
+            image[y : y + h, x : x + w, 0] = INSIDE
+            images.append(image)
+        return images
