@@ -95,8 +95,8 @@ class Atom(BaseTracker):
         found = localize(scores, PATCH, self._size / crop.scale, np.zeros(2), s.localization)
 
         refined = None
-        if found.flag != "not_found":
-            self._move_to(self._center + found.offset * crop.scale, image)
+        offset = found.offset if found.flag != "not_found" else 0.0
+        self._move_to(self._center + offset * crop.scale, image)  # even a lost one, since images may become smaller
         box = np.concatenate([self._center - self._size / 2, self._size])
         encoded = self.refiner.encode(features, crop, box)
         if found.flag != "not_found":
@@ -106,12 +106,12 @@ class Atom(BaseTracker):
             self._size = self._limit_size(refined.box[2:], image)
             self._move_to(refined.box[:2] + refined.box[2:] / 2 + shift, image)
 
-        if found.flag in ("normal", "hard_negative"):
-            hard = found.flag == "hard_negative"
+        hard = found.flag == "hard_negative"
+        if hard or found.flag == "normal":
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
             self.classifier.remember(sample, center, hard)
-            if hard or (self._frame - 1) % s.classifier.update_every == 0:
-                self.classifier.update()
+        if hard or (self._frame - 1) % s.classifier.update_every == 0:
+            self.classifier.update()
 
         box = np.concatenate([self._center - self._size / 2, self._size])
         return TrackerOutput(

@@ -49,7 +49,7 @@ def localize(
     """The target's place in a score map.
 
     Args:
-        scores: (H, W), the response of the classifier; entry (i, j) is for a target centred i and j cells from the edge.
+        scores: (H, W), the response of the classifier; entry (i, j) is for a target centred i, j cells from the edge.
         output: side of the patch, in pixels.
         target_size: (w, h) of the target, in patch pixels.
         previous: (x, y) offset of the previous position from the patch's centre, in patch pixels.
