@@ -1,0 +1,253 @@
+"""The tracker as a whole. Its box head has random weights, so boxes are nonsense unless the refinement is off; what is
+tested is where the classifier puts the target, that runs repeat, and that nothing a sequence may show breaks it."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from ebm_common.errors import UserError
+from ltr.data.image_loader import read_image
+from ltr.dataset.generated import benchmark_scene
+from pytracking.tracker.atom.atom import Atom
+from pytracking.tracker.atom.settings import AtomSettings, ClassifierSettings, FirstFrameSettings, RefinementSettings
+
+QUICK = AtomSettings(
+    density_cells=6,
+    first_frame=FirstFrameSettings(rotations=(), blurs=(), shifts=(), dropout_samples=1),
+    classifier=ClassifierSettings(first_gauss_newton=2, first_conjugate_gradient=5),
+    refinement=RefinementSettings(starts=4, iterations=2),
+)
+"""Little of everything, for speed."""
+
+CLASSIFIER_ONLY = AtomSettings(refinement=RefinementSettings(starts=1, iterations=0))
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Frames and boxes of a generated sequence."""
+    scene = benchmark_scene("rotation")
+    return [scene.render(k) for k in range(16)], scene.boxes()
+
+
+@pytest.fixture
+def atom(random_head):
+    """Makes trackers of given settings on the random head."""
+    return lambda settings, seed=0: Atom(replace(settings, network=str(random_head)), "cpu", seed)
+
+
+def centers(boxes) -> np.ndarray:
+    boxes = np.asarray(boxes)
+    return boxes[:, :2] + boxes[:, 2:] / 2
+
+
+def run(tracker: Atom, frames, box, **kwargs):
+    return [tracker.initialize(frames[0], box)] + [tracker.track(frame, **kwargs) for frame in frames[1:]]
+
+
+def boxes_of(outputs) -> np.ndarray:
+    return np.stack([out.box for out in outputs])
+
+
+def test_the_classifier_follows_the_target(atom, scene):
+    frames, truth = scene
+    outputs = run(atom(CLASSIFIER_ONLY), frames, truth[0])
+    np.testing.assert_array_equal(outputs[0].box, truth[0])
+    error = np.abs(centers(boxes_of(outputs)) - centers(truth[:16])).max(1)
+    assert error.max() < 0.2 * np.sqrt(truth[0, 2:].prod())
+    assert all(out.flag == "normal" and out.box.dtype == np.float64 for out in outputs)
+    assert all(0.25 < out.score < 1.5 for out in outputs)
+    np.testing.assert_allclose(boxes_of(outputs)[:, 2:], np.tile(truth[0, 2:], (16, 1)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name, first", [("Deer", 1), ("Crossing", 1)])
+def test_the_classifier_follows_real_targets(atom, shared_data, name, first):
+    folder = shared_data / "otb" / name
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    lines = (folder / "groundtruth_rect.txt").read_text().replace(",", " ").splitlines()[:20]
+    truth = np.array([line.split() for line in lines], float) - (1, 1, 0, 0)
+    frames = [read_image(folder / "img" / f"{k:04d}.jpg") for k in range(first, first + 20)]
+    outputs = run(atom(CLASSIFIER_ONLY), frames, truth[0])
+    error = np.linalg.norm(centers(boxes_of(outputs)) - centers(truth), axis=1)
+    assert (error < 0.5 * np.sqrt(truth[:, 2:].prod(1))).all()
+
+
+def test_a_seed_fixes_every_box_and_an_instance_can_be_used_again(atom, scene):
+    frames, truth = scene[0][:5], scene[1]
+    first = boxes_of(run(atom(QUICK, seed=1), frames, truth[0]))
+    tracker = atom(QUICK, seed=1)
+    other_sequence = [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
+    run(tracker, other_sequence, (100, 80, 30, 50))
+    np.testing.assert_array_equal(boxes_of(run(tracker, frames, truth[0])), first)
+    other_seed = boxes_of(run(atom(QUICK, seed=2), frames, truth[0]))
+    assert not np.array_equal(other_seed, first)
+
+
+def test_two_trackers_at_once_do_not_disturb_each_other(atom, scene):
+    frames, truth = scene[0][:4], scene[1]
+    alone = boxes_of(run(atom(QUICK), frames, truth[0]))
+    one, other = atom(QUICK), atom(QUICK)
+    together = [one.initialize(frames[0], truth[0]).box]
+    other.initialize(frames[0][::-1], (20, 20, 40, 30))
+    for frame in frames[1:]:
+        other.track(frame[::-1])
+        together.append(one.track(frame).box)
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_the_callers_arrays_are_left_alone_and_not_held(atom, scene):
+    frames, truth = [frame.copy() for frame in scene[0][:3]], scene[1]
+    box, kept = truth[0].copy(), [frame.copy() for frame in frames]
+    tracker = atom(QUICK)
+    first = tracker.initialize(frames[0], box)
+    first.box[:] = -1
+    out = tracker.track(frames[1])
+    out.box[:] = -1
+    again = tracker.track(frames[2]).box
+    np.testing.assert_array_equal(box, truth[0])
+    assert all(np.array_equal(a, b) for a, b in zip(frames, kept, strict=True))
+    np.testing.assert_array_equal(again, run(atom(QUICK), kept, truth[0])[2].box)
+
+
+def test_grey_images_are_tracked_as_their_three_channels(atom, scene):
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in scene[0][:4]]
+    expected = boxes_of(run(atom(QUICK), [np.repeat(g[..., None], 3, 2) for g in grey], scene[1][0]))
+    np.testing.assert_array_equal(boxes_of(run(atom(QUICK), grey, scene[1][0])), expected)
+    one_channel = [g[..., None] for g in grey]
+    np.testing.assert_array_equal(boxes_of(run(atom(QUICK), one_channel, scene[1][0])), expected)
+
+
+def check_sane(outputs, frames) -> None:
+    """Finite boxes of positive size, each with some part inside its image."""
+    for out, frame in zip(outputs, frames, strict=True):
+        x, y, w, h = out.box
+        assert np.isfinite(out.box).all() and np.isfinite(out.score)
+        assert w > 0 and h > 0
+        assert x < frame.shape[1] and y < frame.shape[0] and x + w > 0 and y + h > 0
+
+
+def textured(width: int, height: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def test_images_may_change_their_size(atom, scene):
+    frames = [scene[0][0], scene[0][1][:120, :90], textured(33, 500), textured(1200, 40), scene[0][2], textured(1, 1)]
+    check_sane(run(atom(QUICK), frames, scene[1][0]), frames)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-30, -20, 60, 50),
+        (300, 220, 60, 50),
+        (150, 100, 3, 4),
+        (150.3, 100.2, 0.4, 0.3),
+        (-400, -400, 1200, 1200),
+        (10, 118, 300, 2),
+    ],
+    ids=[
+        "top left corner",
+        "bottom right corner",
+        "3 x 4 pixels",
+        "part of a pixel",
+        "larger than the image",
+        "a line",
+    ],
+)
+def test_targets_in_awkward_places_and_of_awkward_sizes(atom, scene, box):
+    frames = scene[0][:4]
+    outputs = run(atom(QUICK), frames, box)
+    check_sane(outputs, frames)
+    np.testing.assert_array_equal(outputs[0].box, box)
+
+
+def test_a_target_of_a_few_pixels_is_followed(atom):
+    background = textured(160, 120) // 2 + 20
+
+    def frame(k):
+        image = background.copy()
+        image[50:54, 60 + k : 63 + k] = (255, 240, 60)
+        return image
+
+    outputs = run(atom(CLASSIFIER_ONLY), [frame(k) for k in range(8)], (60, 50, 3, 4))
+    np.testing.assert_allclose(outputs[-1].box, (67, 50, 3, 4), atol=1.5)
+
+
+@pytest.mark.parametrize("first, later", [(0, 0), (255, 0), (None, 0), (0, None), (None, 128)])
+def test_images_of_one_colour_never_lead_to_nan(atom, scene, first, later):
+    def frame(value):
+        return scene[0][0] if value is None else np.full_like(scene[0][0], value)
+
+    frames = [frame(first)] + [frame(later)] * 5 + [frame(first)]
+    tracker = atom(replace(QUICK, classifier=replace(QUICK.classifier, update_every=2)))
+    check_sane(run(tracker, frames, (40, 30, 30, 40)), frames)
+
+
+def test_the_filter_is_updated_on_schedule_whatever_a_frame_shows(atom, scene, monkeypatch):
+    tracker = atom(replace(QUICK, classifier=replace(QUICK.classifier, update_every=2)))
+    tracker.initialize(scene[0][0], scene[1][0])
+    updates = []
+    monkeypatch.setattr(tracker.classifier, "update", lambda: updates.append(tracker.classifier.memory.used))
+    stored = tracker.classifier.memory.used
+    for _ in range(4):
+        assert tracker.track(np.zeros_like(scene[0][0])).flag == "not_found"
+    assert updates == [stored, stored]  # with nothing new to learn from: a lost target is not remembered
+
+
+def test_a_target_that_vanishes_is_reported_and_the_box_stays(atom, scene):
+    frames, truth = scene
+    tracker = atom(QUICK)
+    before = run(tracker, frames[:2], truth[0])[-1]
+    gone = tracker.track(np.full_like(frames[0], 127))
+    assert gone.flag == "not_found"
+    assert gone.score < AtomSettings().localization.not_found
+    np.testing.assert_allclose(gone.box, before.box)
+
+
+def test_the_density_comes_on_request_and_changes_nothing(atom, scene):
+    frames, truth = scene[0][:4], scene[1]
+    plain = run(atom(QUICK), frames, truth[0])
+    assert all(out.density is None for out in plain)
+    looked_at = run(atom(QUICK), frames, truth[0], density=True)
+    np.testing.assert_array_equal(boxes_of(looked_at), boxes_of(plain))
+    for out in looked_at[1:]:
+        d, (x, y, w, h) = out.density, out.box
+        assert d.log_density.shape == (6, 6)
+        cell = (d.x[1] - d.x[0]) * (d.y[1] - d.y[0])
+        assert np.exp(d.log_density).sum() * cell == pytest.approx(1, rel=1e-4)
+        assert d.anchor == pytest.approx((x, y + h))
+        assert d.x[0] < x + w < d.x[-1] and d.y[0] < y < d.y[-1]
+
+
+def test_the_density_is_there_when_the_target_is_not(atom, scene):
+    tracker = atom(QUICK)
+    tracker.initialize(scene[0][0], scene[1][0])
+    out = tracker.track(np.zeros_like(scene[0][0]), density=True)
+    assert not np.isnan(out.density.log_density).any()
+
+
+def test_bad_frames_are_refused_and_the_next_good_one_is_tracked(atom, scene):
+    frames, truth = scene[0][:3], scene[1]
+    expected = boxes_of(run(atom(QUICK), frames, truth[0]))
+    tracker = atom(QUICK)
+    with pytest.raises(RuntimeError, match="initialize"):
+        tracker.track(frames[0])
+    tracker.initialize(frames[0], truth[0])
+    tracker.track(frames[1])
+    with pytest.raises(UserError, match="uint8 RGB"):
+        tracker.track(frames[1] / 255)
+    with pytest.raises(UserError, match="no area"):
+        tracker.initialize(frames[1], (10, 10, 0, 5))
+    np.testing.assert_array_equal(tracker.track(frames[2]).box, expected[2])
+
+
+def test_the_half_pixel_shift_moves_the_box_by_half_a_patch_pixel(atom, scene):
+    frames, truth = scene[0][:2], scene[1]
+    settings = replace(QUICK, refinement=RefinementSettings(starts=1, iterations=0))
+    plain = run(atom(settings), frames, truth[0])[1].box
+    shifted = run(atom(replace(settings, half_pixel_shift=True)), frames, truth[0])[1].box
+    patch_pixel = 5 * np.sqrt(truth[0, 2:].prod()) / 288
+    np.testing.assert_allclose(shifted - plain, [patch_pixel / 2, patch_pixel / 2, 0, 0], atol=1e-6)
