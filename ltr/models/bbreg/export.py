@@ -6,6 +6,7 @@ The frozen backbone stays out of the file; what is known of the training goes in
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"the output must end in .safetensors, by which it is recognised: {arguments.output}")
 
     net = load_atom_net(arguments.checkpoint)
-    save_head(net, arguments.output, not arguments.full_precision, {"source": arguments.checkpoint.name, **net.notes})
+    notes = {"source": arguments.checkpoint.name, **net.notes}
+    if "settings" in notes:
+        # The folders of the machine that trained are of no use elsewhere.
+        settings = {k: v for k, v in json.loads(notes["settings"]).items() if k not in ("workspace", "backbone_weights")}
+        notes["settings"] = json.dumps(settings)
+    save_head(net, arguments.output, not arguments.full_precision, notes)
     print(f"{arguments.output}: {net.config.backbone}, {arguments.output.stat().st_size / 1e6:.1f} MB")
     return 0
 
