@@ -18,7 +18,7 @@ Usage: bash install.sh [--demo | --test] [further options of the demo or of pyte
   --test     install if needed, then run the tests
   --help     this text
 
-What is needed: Python 3.11 or newer with its venv module, about 6 GB of disk, and a network that reaches PyPI.
+What is needed: Python 3.11 or newer with its venv module, about 7 GB of disk, and a network that reaches PyPI.
 
   PYTHON=/path/to/python3.12 bash install.sh
              choose the Python yourself (otherwise: the first of python3.13, 3.12, 3.11 and python3 that will do)
@@ -95,7 +95,7 @@ explain_failure() {
   messages="$(grep -i -e error -e warning "$log" || true)"
   case "$messages" in
     *'o space left on device'* | *'uota exceeded'*)
-      die "the disk is full: about 6 GB are needed in $venv, and some more for downloads while pip works" \
+      die "the disk is full: about 7 GB are needed in $venv, and some more for downloads while pip works" \
         "free: $(df -Ph "$repo" "${TMPDIR:-/tmp}" 2>/dev/null | awk 'NR > 1 {print $4 " on " $6}' | sort -u | paste -sd, -)" \
         "'TMPDIR=/a/larger/disk' moves the downloads, 'pip cache purge' empties pip's cache; then run this again"
       ;;
@@ -157,7 +157,7 @@ install_opencv() {
 warn_of_small_disk() {
   local free
   free="$(df -Pk "$repo" | awk 'NR == 2 {print int($4 / 1024 / 1024)}')"
-  [ "${free:-99}" -ge 6 ] || say "note: only $free GB are free here; about 6 are needed (2 with PyTorch for the CPU alone)"
+  [ "${free:-99}" -ge 7 ] || say "note: only $free GB are free here; about 7 are needed (2 with PyTorch for the CPU alone)"
 }
 
 install() {
@@ -179,7 +179,7 @@ install() {
   trap 'die "interrupted; the next call makes .venv anew (what is downloaded stays in the cache of pip)"' INT
   touch "$unfinished"
   : >"$log"
-  say "Installing (first time: about 5 GB, some minutes; most of it is PyTorch)"
+  say "Installing (first time: some minutes; most of it is PyTorch with its libraries for GPUs)"
   # One call for all, so that torch and torchvision are chosen to fit each other.
   pip install --editable "$repo[test,demo,compare]"
   install_opencv

@@ -1,0 +1,182 @@
+"""install.sh with stubs in the places of Python and pip: nothing is installed and no network is used."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+BASH = shutil.which("bash")
+pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
+
+# A Python that makes 'virtual environments' of itself, notes what pip and pytest are asked for, and fails as told.
+STUB = """#!/bin/sh
+here="{folder}"
+case "$*" in
+  "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "venv" >>"$here/calls" ;;
+  "-m pip --version") ;;
+  "-m pip "*)
+    echo "$*" | sed 's/.*--log [^ ]* //' >>"$here/calls"
+    if [ -f "$here/interrupted" ]; then
+      kill -INT $PPID
+      exit 1
+    fi
+    if [ -f "$here/pip_fails" ]; then
+      log="$(echo "$*" | sed 's/.*--log \\([^ ]*\\) .*/\\1/')"
+      cat "$here/pip_fails" >>"$log"
+      exit 1
+    fi
+    case "$*" in *headless==*) rm -f "$here/opencv" ;; esac
+    ;;
+  "-m pytest"* | *run_demo.py*) echo "$*" >>"$here/calls" ;;
+  *ensurepip*) [ ! -f "$here/no_venv" ] ;;
+  *opencv-python*) echo 4.12.0.88 ;;
+  -) cat "$here/opencv" 2>/dev/null || true ;;
+  *) exec "{python}" "$@" ;;
+esac
+"""
+
+
+class Machine:
+    """A folder with install.sh and pyproject.toml, and a bin folder whose python3 is the stub."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.repo, self.bin = folder, folder / "repo", folder / "bin"
+        self.repo.mkdir()
+        self.bin.mkdir()
+        shutil.copy(REPO / "install.sh", self.repo)
+        (self.repo / "pyproject.toml").write_text("[project]\n")
+        # Only what the script needs, so that no other Python of this machine is found.
+        for tool in "awk cat cp cut df dirname grep mkdir paste rm sed sh sort touch".split():
+            (self.bin / tool).symlink_to(shutil.which(tool))
+        self.stub = self.bin / "python3"
+        self.stub.write_text(STUB.format(folder=folder, python=sys.executable))
+        self.stub.chmod(0o755)
+
+    def install(self, *arguments, **environment):
+        return subprocess.run(
+            [BASH, self.repo / "install.sh", *arguments],
+            cwd=self.folder,
+            env={"PATH": str(self.bin), "HOME": str(self.folder), **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    def calls(self):
+        """What was asked for since the last time."""
+        file = self.folder / "calls"
+        calls = file.read_text().splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return calls
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return Machine(tmp_path)
+
+
+def test_help_and_mistakes_change_nothing(machine):
+    help_text = machine.install("--help")
+    assert help_text.returncode == 0 and "--demo" in help_text.stdout and "download.pytorch.org" in help_text.stdout
+    mistake = machine.install("--demon")
+    assert mistake.returncode != 0 and "--demon" in mistake.stderr and "--help" in mistake.stderr
+    assert not (machine.repo / ".venv").exists()
+
+
+def test_it_installs_once_and_again_when_the_project_changed(machine):
+    first = machine.install()
+    assert first.returncode == 0, first.stderr
+    # torch and torchvision have to be resolved together, hence one call.
+    assert machine.calls() == ["venv", f"install --editable {machine.repo}[test,demo,compare]"]
+    second = machine.install()
+    assert second.returncode == 0 and "Already installed" in second.stdout and not machine.calls()
+    (machine.repo / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert machine.install().returncode == 0
+    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]"]
+
+
+def test_the_demo_and_the_tests_get_their_options(machine):
+    assert machine.install("--test", "-k", "boxes").returncode == 0
+    assert machine.calls()[-1] == "-m pytest -k boxes"
+    assert machine.install("--demo", "--out", "here").returncode == 0
+    assert machine.calls() == [f"{machine.repo}/pytracking/run_demo.py --out here"]
+
+
+def test_what_was_cut_off_is_made_anew(machine):
+    machine.install()
+    machine.calls()
+    (machine.repo / ".venv" / "unfinished").touch()
+    again = machine.install()
+    assert again.returncode == 0 and "made anew" in again.stdout and machine.calls()[0] == "venv"
+    (machine.repo / ".venv" / "bin" / "python").unlink()
+    again = machine.install()
+    assert again.returncode == 0 and "made anew" in again.stdout and machine.calls()[0] == "venv"
+
+
+def test_an_interrupted_installation_is_made_anew(machine):
+    (machine.folder / "interrupted").touch()
+    interrupted = machine.install()
+    assert interrupted.returncode != 0 and "interrupted" in interrupted.stderr
+    assert "pip could not" not in interrupted.stderr
+    (machine.folder / "interrupted").unlink()
+    again = machine.install()
+    assert again.returncode == 0 and "made anew" in again.stdout
+
+
+@pytest.mark.parametrize(
+    "message, said",
+    [
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
+        ("WARNING: Retrying after connection broken by 'NewConnectionError'", "registry cannot be reached"),
+        ("ERROR: ResolutionImpossible", "install.log"),
+    ],
+)
+def test_a_failure_of_pip_is_explained_and_tried_again(machine, message, said):
+    (machine.folder / "pip_fails").write_text(message + "\n")
+    failed = machine.install("--test")
+    assert failed.returncode == 1 and said in failed.stderr
+    assert len(machine.calls()) == 2  # and no tests
+    (machine.folder / "pip_fails").unlink()
+    again = machine.install()
+    assert again.returncode == 0 and "made anew" not in again.stdout
+    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]"]
+
+
+def test_without_a_library_for_windows_opencv_goes_headless(machine):
+    (machine.folder / "opencv").write_text("library libGL.so.1: cannot open shared object file\n")
+    result = machine.install()
+    assert result.returncode == 0, result.stderr
+    assert "libGL.so.1" in result.stdout
+    calls = machine.calls()
+    assert calls[2].startswith("uninstall") and "opencv-contrib-python" in calls[2]
+    assert calls[3].endswith("opencv-python-headless==4.12.0.88")
+    assert calls[4].endswith("opencv-contrib-python-headless==4.12.0.88")
+
+
+def test_contributed_trackers_that_were_overwritten_are_put_back(machine):
+    (machine.folder / "opencv").write_text("contrib: there is no TrackerCSRT in it\n")
+    result = machine.install()
+    assert machine.calls()[2].endswith("--no-deps opencv-contrib-python==4.12.0.88")
+    assert result.returncode == 1 and "no TrackerCSRT" in result.stderr  # the stub's OpenCV stays as it is
+
+
+def test_a_missing_python_or_venv_is_said_with_the_way_to_get_it(machine):
+    (machine.folder / "no_venv").touch()
+    no_venv = machine.install()
+    assert no_venv.returncode == 1 and "apt install python3" in no_venv.stderr and "-venv" in no_venv.stderr
+    wrong = machine.install(PYTHON="/no/such/python")
+    assert wrong.returncode == 1 and "/no/such/python" in wrong.stderr
+    machine.stub.unlink()
+    none = machine.install()
+    assert none.returncode == 1 and "no Python 3.11" in none.stderr and "apt install" in none.stderr
+    assert not (machine.repo / ".venv").exists()
+
+
+def test_continuous_integration_runs_the_tests_through_it():
+    script = REPO / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run([BASH, "-n", script]).returncode == 0
+    assert "install.sh --test" in script.read_text()
