@@ -134,11 +134,12 @@ class BBRegActor(nn.Module):
         return head.encode(head.modulation(reference, batch["reference_box"]), test, size)
 
     def _refined_iou(self, features: BoxFeatures, box: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean IoU with the label of boxes drawn as the tracker draws its starts, before and after their refinement.
+        """Mean IoU with the label of random starts, and of what the tracker would make of them.
 
-        The mean of the three best of ten refined boxes is measured, as the tracker forms its output.
+        Starts are drawn as the tracker draws its own, only with four times its noise in position, which stands for the
+        error of the classifier. The mean of the three best of ten refined boxes is measured, as the tracker's output.
         """
-        first = box[:, None] + box.new_tensor([0.0, 0.0, 0.0, 0.0])
+        first = box[:, None]
         side = box[:, 2:].prod(-1, keepdim=True).sqrt()[:, None]
         noise = torch.rand(len(box), _REFINED_STARTS, 4, device=box.device, dtype=box.dtype) - 0.5
         size = (first[..., 2:] + 0.5 * noise[..., 2:] * side).clamp(min=first[..., 2:].amin(-1, keepdim=True) / 3)

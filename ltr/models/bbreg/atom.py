@@ -63,7 +63,9 @@ class AtomNet(nn.Module):
         super().__init__()
         self.config = config
         self.notes: dict[str, str] = {}
-        self.feature_extractor = build_backbone(config.backbone, imagenet, backbone_weights).requires_grad_(False)
+        self.feature_extractor = (
+            build_backbone(config.backbone, imagenet, backbone_weights).requires_grad_(False).eval()
+        )
         out, first = self.feature_extractor.out_channels, self.feature_extractor.first_cell
         self.bb_regressor = AtomIoUNet(
             (out["stride8"], out["stride16"]), config.channels, config.hidden, (first["stride8"], first["stride16"])

@@ -103,14 +103,25 @@ def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
 
 
 def build(settings: BBRegSettings) -> Task:
-    """The task that the settings describe."""
+    """The task that the settings describe.
+
+    Raises:
+        UserError: settings that do not fit each other, data or weights that cannot be had, a cache that cannot be made.
+    """
     d = settings.data
-    net = AtomNet(settings.model, backbone_weights=settings.backbone_weights)
-    actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement)
-    length = settings.epochs * settings.samples_per_epoch
-    train_sets, val_sets = [_open(s, "train", d) for s in d.sets], [_open(s, "val", d) for s in d.val_sets]
-    train = BoxPairs(train_sets, d.proportions, length, d.max_gap, settings.crop, settings.seed)
-    val = BoxPairs(val_sets, [1.0] * len(val_sets), d.val_samples, d.max_gap, settings.crop, seed=settings.seed + 1)
+    if d.feature_cache < 0 or d.val_samples < 1:
+        raise UserError(
+            f"data.feature_cache is {d.feature_cache} and data.val_samples {d.val_samples}: at least 0 and 1 are needed"
+        )
+    try:
+        net = AtomNet(settings.model, backbone_weights=settings.backbone_weights)
+        actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement)
+        length = settings.epochs * settings.samples_per_epoch
+        train_sets, val_sets = [_open(s, "train", d) for s in d.sets], [_open(s, "val", d) for s in d.val_sets]
+        train = BoxPairs(train_sets, d.proportions, length, d.max_gap, settings.crop, settings.seed)
+        val = BoxPairs(val_sets, [1.0] * len(val_sets), d.val_samples, d.max_gap, settings.crop, settings.seed + 1)
+    except ValueError as error:
+        raise UserError(f"these settings do not fit each other: {error}") from error
     if d.feature_cache:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
