@@ -51,7 +51,7 @@ def _conv(channels: int, out: int, kernel: int = 3, padding: int = 1) -> nn.Sequ
 
 
 class AtomIoUNet(nn.Module):
-    """f(x, y) for boxes (facts of ATOM's network: parameter names are PyTracking's, so that its state dicts load).
+    """f(x, y) for boxes. Parameter names are PyTracking's, so that its state dicts load.
 
     Args:
         in_channels: channels of the backbone at strides 8 and 16.

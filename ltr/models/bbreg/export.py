@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     notes = {"source": arguments.checkpoint.name, **net.notes}
     if "settings" in notes:
         # The folders of the machine that trained are of no use elsewhere.
-        settings = {k: v for k, v in json.loads(notes["settings"]).items() if k not in ("workspace", "backbone_weights")}
+        settings = {
+            k: v for k, v in json.loads(notes["settings"]).items() if k not in ("workspace", "backbone_weights")
+        }
         notes["settings"] = json.dumps(settings)
     save_head(net, arguments.output, not arguments.full_precision, notes)
     print(f"{arguments.output}: {net.config.backbone}, {arguments.output.stat().st_size / 1e6:.1f} MB")

@@ -57,6 +57,7 @@ def training_checkpoint(small, tmp_path) -> Path:
             "position": {"epoch": 7, "step": 3},
             "settings": {
                 "seed": 0,
+                "workspace": "/home/someone",
                 "model": {"backbone": "efficientnet_lite0", "channels": [8, 12], "hidden": [16, 20]},
             },
             "versions": {"torch": "2"},
@@ -119,7 +120,8 @@ def test_export_makes_a_head_of_a_training(small, training_checkpoint, tmp_path,
         header = archive.metadata()
         assert not any("feature_extractor" in name for name in archive.keys())  # noqa: SIM118
     assert (header["source"], header["epochs"]) == ("last.pth", "7")
-    assert json.loads(header["settings"])["model"]["channels"] == [8, 12]
+    settings = json.loads(header["settings"])
+    assert settings["model"]["channels"] == [8, 12] and "workspace" not in settings
     loaded = load_atom_net(output)
     if full_precision:
         assert_same(loaded, small)
