@@ -27,7 +27,7 @@ def augmented_patches(
 ) -> list[AugmentedPatch]:
     """The plain patch first, then mirrored, rotated, blurred and shifted ones.
 
-    All but the first are moved by a random shift that they share, so that the target is not always in the middle.
+    Mirrored, rotated and blurred patches are each moved by a random shift, so that the target is not always in the middle.
 
     Args:
         image: uint8 (H, W, 3).
@@ -39,7 +39,9 @@ def augmented_patches(
     source = Crop.around(center, size * settings.expansion, wide).extract(image)
     middle = output / 2
     limit = settings.random_shift * output / 2
-    shift = rng.uniform(-limit, limit, 2)
+
+    def shift() -> np.ndarray:
+        return rng.uniform(-limit, limit, 2)
 
     def cut(
         dx: float, dy: float, degrees: float = 0.0, mirror: bool = False, blur: tuple[float, float] | None = None
@@ -66,8 +68,8 @@ def augmented_patches(
 
     patches = [cut(0.0, 0.0)]
     if settings.flip:
-        patches.append(cut(*shift, mirror=True))
-    patches += [cut(*shift, degrees=d) for d in settings.rotations]
-    patches += [cut(*shift, blur=b) for b in settings.blurs]
-    patches += [cut(shift[0] + x * middle, shift[1] + y * middle) for x, y in settings.shifts]
+        patches.append(cut(*shift(), mirror=True))
+    patches += [cut(*shift(), degrees=d) for d in settings.rotations]
+    patches += [cut(*shift(), blur=b) for b in settings.blurs]
+    patches += [cut(x * middle, y * middle) for x, y in settings.shifts]
     return patches

@@ -14,7 +14,7 @@ class FirstFrameSettings:
     expansion: float = 2.0
     """Side of the patch that transformed samples are cut from, over that of a sample."""
     random_shift: float = 1 / 3
-    """Samples are shifted by up to half of this share of their side, so that the target is not always in the middle."""
+    """Mirrored, rotated and blurred samples are shifted by up to half of this share of their side."""
     flip: bool = True
     rotations: tuple[float, ...] = (5, -5, 10, -10, 20, -20, 30, -30, 45, -45, -60, 60)
     """Degrees."""
