@@ -27,7 +27,7 @@ def augmented_patches(
 ) -> list[AugmentedPatch]:
     """The plain patch first, then mirrored, rotated, blurred and shifted ones.
 
-    Mirrored, rotated and blurred patches are each moved by a random shift, so that the target is not always in the middle.
+    Mirrored, rotated and blurred patches are each moved by a random shift: the target is not always in the middle.
 
     Args:
         image: uint8 (H, W, 3).
