@@ -1,6 +1,7 @@
 """Reading PyTorch files that a user names: data only, and every failure in one sentence."""
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,12 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        if named is None:
+            raise UserError(f"{file} is damaged or no file of PyTorch") from error
         raise UserError(
-            f"{file} was not loaded: it is no file of PyTorch, or holds objects that could run code ({_reason(error)})"
+            f"{file} was refused and nothing in it was run: it names {named[1]}, and what is not tensors and "
+            "plain values could run code"
         ) from error
     except Exception as error:  # a damaged file can fail anywhere
         raise UserError(f"{file} is damaged or no file of PyTorch ({_reason(error)})") from error
