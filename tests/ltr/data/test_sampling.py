@@ -84,9 +84,9 @@ def test_boxes_stay_on_their_target(crop):
             if found is None:
                 continue
             x, y, w, h = item[f"{which}_box"].tolist()
-            # enlarged several times, an edge is as wide as a pixel of the image; what is outside is cut
+            # what is outside is cut; the edge of a much enlarged box is known to half a pixel of the image
             expected = np.clip([x, y, x + w, y + h], 0, PATCH)
-            np.testing.assert_allclose(found, expected, atol=2)
+            np.testing.assert_allclose(found, expected, atol=max(1.5, 0.02 * max(w, h)))
             seen += 1
     assert seen > 30
 
