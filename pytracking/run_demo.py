@@ -83,9 +83,11 @@ def demo(out: Path, specs: Mapping[str, TrackerSpec], clip: Path) -> int:
         "scores/table.txt": "the table, and one by sequence; results.json has all the numbers",
     }.items():
         print(f"  {out / name}  {what}")
-    print("Next: your own sequences (a folder in OTB's layout), or OTB itself:")
-    print("  python pytracking/run_tracker.py atom ebm --dataset_name /path/to/sequences --debug 1")
-    print("  python -m pytracking.analysis --dataset_name /path/to/sequences")
+    python = Path(sys.executable)  # whoever comes from install.sh has not activated it
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    print("Next, your own sequences (a folder in OTB's layout), or OTB itself:")
+    print(f"  {python} -m pytracking.run_tracker atom ebm --dataset_name /path/to/sequences --debug 1")
+    print(f"  {python} -m pytracking.analysis --dataset_name /path/to/sequences")
     return 1 if failed else 0
 
 
