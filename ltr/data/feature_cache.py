@@ -7,7 +7,6 @@ three systems, and every later run on the same data and seed, share one cache.
 
 import contextlib
 import copy
-import fcntl
 import hashlib
 import json
 import logging
@@ -103,6 +102,11 @@ def _locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise _not_written(folder, error) from error
     with file:
+        try:
+            import fcntl
+        except ImportError:  # Windows has no such lock: two trainings that start together both compute
+            yield
+            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
