@@ -1,10 +1,11 @@
-"""ATOM* on ResNet-18, the paper's backbone; the network is one's own training or PyTracking's checkpoint, by name."""
+"""ATOM* on ResNet-18, the paper's backbone, refined as in Appendix D.2; the network is one's own training."""
 
-from dataclasses import replace
-
-from pytracking.parameter.atom import atom_star
-from pytracking.tracker.atom.settings import AtomSettings
+from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
 
 
 def parameters() -> AtomSettings:
-    return replace(atom_star.parameters(), network="atom_star_resnet18", backbone="resnet18")
+    return AtomSettings(
+        network="atom_star_resnet18",
+        backbone="resnet18",
+        refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 5e-2)),
+    )

@@ -6,5 +6,7 @@ from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
 def parameters() -> AtomSettings:
     return AtomSettings(
         network="ebm_efficientnet_lite0.safetensors",
-        refinement=RefinementSettings(space="relative", iterations=10, step=(2e-4, 1e-3)),
+        # The paper set its step-lengths, (2e-4, 1e-3), on validation data for its network, and these are set likewise:
+        # the shipped head's density is narrower, and the paper's steps overshoot its peak.
+        refinement=RefinementSettings(space="relative", iterations=10, step=(1e-4, 3e-4)),
     )

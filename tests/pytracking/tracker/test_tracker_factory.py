@@ -77,8 +77,9 @@ def test_the_papers_refinement_of_each_system():
         assert (atom.refinement.space, atom.refinement.iterations) == ("pixel", 5)
         for s in (star, ebm):
             assert (s.refinement.space, s.refinement.iterations) == ("relative", 10)
-        assert ebm.refinement.step == (2e-4, 1e-3)
-        assert star.refinement.step == (1e-2, 5e-2)
+        if backbone == "resnet18":  # the shipped heads have steps of their own
+            assert ebm.refinement.step == (2e-4, 1e-3)
+            assert star.refinement.step == (1e-2, 5e-2)
         # All else is shared: what is compared is the box network.
         same = [dataclasses.replace(s, network="", refinement=None) for s in (atom, star, ebm)]
         assert same[0] == same[1] == same[2]
