@@ -82,7 +82,7 @@ def test_training_by_command_lowers_the_validation_loss(name, miniature, tmp_pat
         assert load_atom_net(folder / file, backbone="efficientnet_lite0").config.channels == (16, 16)
 
 
-# --- the small data: what the issue asks for
+# --- the small data
 
 
 @pytest.fixture(scope="module")
