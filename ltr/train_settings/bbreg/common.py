@@ -79,7 +79,7 @@ def _open(name: str, split: Literal["train", "val"], data: DataSettings) -> data
 def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
     """The same system on `efficientnet_lite0`, with data and a budget for one machine without a GPU.
 
-    The shipped heads were trained from these settings. Stills, videos and generated sequences replace the paper's data sets.
+    The shipped heads were trained from these settings. Stills, videos and generated sequences replace the paper's sets.
     """
     settings.model = AtomNetConfig()
     settings.data = DataSettings(
