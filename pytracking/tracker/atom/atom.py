@@ -92,7 +92,7 @@ class Atom(BaseTracker):
         features = self._features(crop.extract(image)[None])
         sample = self.classifier.prepare(features["stride16"])
         scores = self.classifier.scores(sample)
-        found = localize(scores, PATCH, self._size / crop.scale, np.zeros(2), s.localization)
+        found = localize(scores, PATCH, self._size / crop.scale, s.localization)
 
         refined = None
         offset = found.offset if found.flag != "not_found" else 0.0

@@ -43,16 +43,13 @@ def upsample(scores: Tensor, output: int) -> np.ndarray:
     return _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
 
 
-def localize(
-    scores: Tensor, output: int, target_size: np.ndarray, previous: np.ndarray, settings: LocalizationSettings
-) -> Localization:
-    """The target's place in a score map.
+def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: LocalizationSettings) -> Localization:
+    """The target's place in a score map of a patch whose centre is the target's last position.
 
     Args:
         scores: (H, W), the response of the classifier; entry (i, j) is for a target centred i, j cells from the edge.
         output: side of the patch, in pixels.
         target_size: (w, h) of the target, in patch pixels.
-        previous: (x, y) offset of the previous position from the patch's centre, in patch pixels.
         settings: thresholds.
     """
     fine = upsample(scores, output)
@@ -72,7 +69,7 @@ def localize(
 
     if second > settings.distractor * score:
         limit = settings.displacement * output / 2
-        far1, far2 = np.linalg.norm(offset1 - previous) > limit, np.linalg.norm(offset2 - previous) > limit
+        far1, far2 = np.linalg.norm(offset1) > limit, np.linalg.norm(offset2) > limit
         if far2 and not far1:
             return Localization(offset1, score, "hard_negative")
         if far1 and not far2:

@@ -18,7 +18,7 @@ def peak(x: float, y: float, height: float = 1.0, sigma: float = 0.9) -> torch.T
 
 
 def find(scores: torch.Tensor, target: float = 40.0):
-    return localize(scores, OUTPUT, np.array([target, target]), np.zeros(2), SETTINGS)
+    return localize(scores, OUTPUT, np.array([target, target]), SETTINGS)
 
 
 @pytest.mark.parametrize("cells", [18, 17])
