@@ -46,7 +46,7 @@ def _title(report: Report) -> str:
     return f"{report.dataset}, {counted}" + (", invalid frames excluded" if report.exclude_invalid else "")
 
 
-def _align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """First column left, the others right, a rule below the header."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
@@ -70,7 +70,7 @@ def tracker_table(report: Report) -> str:
             row if t.std else [row[0], *(c + pad for c in row[1:-1]), row[-1]]
             for row, t in zip(rows, report.trackers, strict=True)
         ]
-    return f"{_title(report)}\n{_align(_HEADER, rows)}"
+    return f"{_title(report)}\n{align(_HEADER, rows)}"
 
 
 def sequence_table(report: Report, metric: str = "auc") -> str:
@@ -89,7 +89,7 @@ def sequence_table(report: Report, metric: str = "auc") -> str:
             ]
             for name, score in tracker.sequences.items()
         ]
-        return f"{tracker.name} on {_title(report)}\n{_align(header, rows)}"
+        return f"{tracker.name} on {_title(report)}\n{align(header, rows)}"
     rows = []
     for name in report.sequences:
         values = [_sequence_value(tracker, name, metric) for tracker in report.trackers]
@@ -97,7 +97,7 @@ def sequence_table(report: Report, metric: str = "auc") -> str:
         rows.append([name, *(_cell(metric, v) + ("*" if v is not None and v == best else " ") for v in values)])
     header = ("Sequence", *(f"{tracker.name} " for tracker in report.trackers))
     mean = ["mean", *(f"{_cell(metric, tracker.scalars()[metric])} " for tracker in report.trackers)]
-    return f"{COLUMNS[metric]} per sequence, {_title(report)}, * best\n{_align(header, [*rows, mean])}"
+    return f"{COLUMNS[metric]} per sequence, {_title(report)}, * best\n{align(header, [*rows, mean])}"
 
 
 def _sequence_value(tracker: TrackerScore, sequence: str, metric: str) -> float | None:

@@ -1,0 +1,54 @@
+"""Speed and memory of everything that is meant to be fast. One command, one report:
+
+    python tests/benchmarks                         # everything that this machine can time
+    python tests/benchmarks kernels frame           # parts of it
+    python tests/benchmarks --json bench.json --device cuda
+
+Nothing here asserts anything about time: the tests beside it say whether results are right.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ebm_common.errors import cli_main  # noqa: E402
+from ltr.admin.provenance import provenance, write_json  # noqa: E402
+
+PARTS = {
+    "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",
+    "frame": "the parts of a tracked frame, frames per second, first frame, memory",
+    "training": "training images per second: the loader and the step",
+}
+
+
+@cli_main
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python tests/benchmarks",
+        description="Time everything that is meant to be fast.",
+        epilog="parts: " + "; ".join(f"{name}: {what}" for name, what in PARTS.items()),
+    )
+    parser.add_argument("parts", nargs="*", help=f"any of {', '.join(PARTS)} (all)")
+    parser.add_argument("--json", type=Path, help="write the numbers, with machine and versions, into this file")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, ...")
+    parser.add_argument("--quick", action="store_true", help="few repeats: to see that it runs, not to quote")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    report = {"machine": provenance(device=options.device), "parts": {}}
+    for name in options.parts or PARTS:
+        report["parts"][name] = tables = []
+        for table in importlib.import_module(name).run(options.device, options.quick):
+            print(f"\n{table.text()}", flush=True)
+            tables.append({"title": table.title, "rows": table.records, "notes": table.notes})
+            if options.json:
+                write_json(options.json, report)  # what is measured stays, whatever comes after
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
