@@ -1,0 +1,232 @@
+"""Builds the compiled PrRoIPool kernels into this folder, ahead of time:
+
+    python -m ltr.ops.build
+
+The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels nvcc of PyTorch's own CUDA version as
+well ($CUDA_HOME, or nvcc on the PATH). Compilers are called directly; nothing is locked, every command has a time limit,
+and a library takes its place in one step when it is whole, so that two builds at once do no harm.
+"""
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ltr.ops import libraries
+
+LIMIT_VARIABLE = "EBM_BUILD_SECONDS"
+OLDEST_GPU = 70  # compute capability 7.0: what PyTorch itself still supports, or supported last
+
+
+class BuildError(Exception):
+    """A library could not be built; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    command: list[str]
+    seconds: float  # limit of each command
+
+    def run(self, *arguments: str | Path) -> str:
+        """Runs the compiler with its whole family of processes under the time limit, and returns what it printed.
+
+        Raises:
+            BuildError: if it cannot be started, fails or takes too long.
+        """
+        command = [*self.command, *map(str, arguments)]
+        try:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+        except OSError as error:
+            raise BuildError(f"{command[0]} cannot be started: {error}") from error
+        try:
+            output, _ = process.communicate(timeout=self.seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise BuildError(
+                f"{command[0]} had not finished after {self.seconds:g} seconds; "
+                f"{LIMIT_VARIABLE}=1800 in the environment gives it longer"
+            ) from None
+        if process.returncode:
+            raise BuildError(f"{command[0]} failed:\n{shlex.join(command)}\n{output.strip()}")
+        return output
+
+
+def _compile(compiler: Compiler, link: list[str | Path], objects: dict[str, list[str | Path]], part: str) -> Path:
+    """Compiles each object, named by its file, with its arguments, in parallel; links them; puts the library in place.
+
+    Raises:
+        BuildError: if a command fails, or the folder of the package cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="prroi_pool_") as temporary:
+        folder = Path(temporary)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [
+                pool.submit(compiler.run, *arguments, "-c", "-o", folder / name) for name, arguments in objects.items()
+            ]
+            for job in jobs:
+                job.result()
+        built = folder / "built.so"
+        compiler.run("-shared", *(folder / name for name in objects), *link, "-o", built)
+        return _install(built, part)
+
+
+def _install(built: Path, part: str) -> Path:
+    target = libraries.path(part)
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        shutil.copyfile(built, unfinished)
+        os.replace(unfinished, target)
+        for other in libraries.others(part):
+            if libraries.target() in other.name:  # of older sources; another PyTorch's may be in use
+                other.unlink(missing_ok=True)
+    except OSError as error:
+        raise BuildError(
+            f"the library cannot be written into {target.parent}: {error.strerror}. It has to lie in the package's "
+            "folder: make that writable, or install the package where you may write"
+        ) from error
+    return target
+
+
+def _flags() -> list[str | Path]:
+    """For every file that sees PyTorch's headers, and for the rest."""
+    include = Path(torch.__file__).parent / "include"
+    abi = int(torch.compiled_with_cxx11_abi())
+    flags = ["-std=c++20", "-O3", f"-D_GLIBCXX_USE_CXX11_ABI={abi}"]
+    return [*flags, "-isystem", include, "-isystem", include / "torch" / "csrc" / "api" / "include"]
+
+
+def _torch_libraries(*names: str) -> list[str]:
+    return [f"-L{Path(torch.__file__).parent / 'lib'}", *(f"-l{name}" for name in names)]
+
+
+def _seconds() -> float:
+    return float(os.environ.get(LIMIT_VARIABLE, "600"))
+
+
+def find_cxx() -> Compiler:
+    """Raises:
+    BuildError: if there is no C++ compiler.
+    """
+    named = shlex.split(os.environ.get("CXX", ""))
+    for candidate in [named] if named else [["g++"], ["clang++"], ["c++"]]:
+        if shutil.which(candidate[0]):
+            return Compiler(candidate, _seconds())
+    raise BuildError(
+        f"no C++ compiler was found ({shlex.join(named) if named else 'looked for g++, clang++ and c++'}). "
+        "Debian, Ubuntu: sudo apt install g++; or name one in CXX"
+    )
+
+
+def build_cpu() -> Path:
+    """Compiles the CPU kernels, on x86 once for each family of processors, of which one is chosen at run time."""
+    compiler = find_cxx()
+    flags = [*_flags(), "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
+    threads = [] if sys.platform == "darwin" else ["-fopenmp"]
+    sets = {"baseline": []}
+    if platform.machine() in ("x86_64", "AMD64"):
+        flags.append("-DPRROI_X86")
+        sets["avx2"] = ["-mavx2", "-mfma"]
+        sets["avx512"] = ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"]
+    objects = {f"{name}.o": [*flags, *threads, libraries.SOURCES / f"{name}.cpp"] for name in ("ops", "cpu")}
+    for name, options in sets.items():
+        loops = libraries.SOURCES / "cpu_kernels.cpp"
+        objects[f"{name}.o"] = [*flags, *options, f"-DPRROI_ISA={name}", loops]
+    undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return _compile(compiler, [*_torch_libraries("c10", "torch_cpu"), *threads, *undefined], objects, "cpu")
+
+
+def why_no_cuda() -> str | None:
+    """Why CUDA kernels cannot be built here; None if they can."""
+    if torch.version.cuda is None:
+        return "this PyTorch was built without CUDA"
+    nvcc = find_nvcc()
+    if nvcc is None:
+        return "no nvcc was found (CUDA_HOME names the toolkit's folder)"
+    version = nvcc_version(nvcc)
+    if version.split(".")[0] != torch.version.cuda.split(".")[0]:
+        return f"{nvcc} is of CUDA {version}, PyTorch of CUDA {torch.version.cuda}"
+    return None
+
+
+def find_nvcc() -> str | None:
+    home = os.environ.get("CUDA_HOME")
+    if home:
+        return shutil.which("nvcc", path=os.path.join(home, "bin"))
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def nvcc_version(nvcc: str) -> str:
+    match = re.search(r"release (\d+\.\d+)", Compiler([nvcc], _seconds()).run("--version"))
+    return match[1] if match else "unknown version"
+
+
+def gpu_targets(offered: list[int], present: list[int]) -> list[str]:
+    """nvcc's options for the GPUs to build for.
+
+    With GPUs `present` (compute capabilities, 90 for 9.0) for these alone, as far as nvcc knows them. Without, the first
+    of each generation that nvcc offers, whose code runs on all of its generation. Always with the newest as PTX as well,
+    from which the driver makes code for GPUs that are newer still.
+    """
+    offered = sorted(a for a in offered if a >= OLDEST_GPU)
+    first_of_generation = {a // 10: a for a in reversed(offered)}
+    chosen = {a for a in present if a in offered} or set(first_of_generation.values())
+    newest = max(chosen)
+    return [
+        *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in sorted(chosen)),
+        f"-gencode=arch=compute_{newest},code=compute_{newest}",
+    ]
+
+
+def build_cuda() -> Path:
+    """Compiles the CUDA kernels; `why_no_cuda` has to be None."""
+    nvcc = Compiler([find_nvcc()], _seconds())
+    offered = [int(a) for a in re.findall(r"compute_(\d+)\s", nvcc.run("--list-gpu-arch"))]
+    present = []
+    if torch.cuda.is_available():
+        capabilities = [torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())]
+        present = [10 * major + minor for major, minor in capabilities]
+    host = ["-ccbin", find_cxx().command[-1]] if os.environ.get("CXX") else []
+    targets = gpu_targets(offered, present)
+    flags = [*_flags(), *host, "-Xcompiler=-fPIC,-fvisibility=hidden"]
+    described = " ".join(t.split("code=")[1] for t in targets)
+    objects = {
+        "cuda_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "cuda_kernels.cu"],
+        "cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "cuda.cpp"],
+    }
+    link = [*host, *targets, "-cudart=shared", *_torch_libraries("c10", "torch_cpu", "c10_cuda", "torch_cuda")]
+    return _compile(nvcc, link, objects, "cuda")
+
+
+def main() -> int:
+    failed = False
+    for part, build, reason in (("CPU", build_cpu, None), ("CUDA", build_cuda, why_no_cuda)):
+        try:
+            missing = reason and reason()
+            if missing:
+                print(f"{part} kernels: not built, {missing}", flush=True)
+                continue
+            start = time.monotonic()
+            path = build()
+            print(f"{part} kernels: built in {time.monotonic() - start:.0f} s, {path.name}", flush=True)
+        except BuildError as error:
+            failed = True
+            print(f"{part} kernels: not built. {error}", file=sys.stderr, flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,254 @@
+// Layers of frozen networks on the CPU, for inference: matrix product, inverted residual block, 3 x 3 convolution. From
+// tensors to the loops of dense_kernels.cpp, shared out to threads.
+#include "dense_kernels.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <vector>
+
+namespace dense {
+namespace {
+
+using at::Tensor;
+
+constexpr float kUnbounded = std::numeric_limits<float>::infinity();
+
+int64_t panels(int64_t columns) { return (columns + kernels().panel - 1) / kernels().panel; }
+
+bool is_float(const Tensor& t, int64_t dim) { return t.dim() == dim && t.scalar_type() == at::kFloat; }
+
+// (inner, columns) -> (panels, inner, panel), the last panel filled up with zeros.
+Tensor pack(const Tensor& matrix) {
+  TORCH_CHECK_VALUE(is_float(matrix, 2), "pack: expected a float32 matrix");
+  const int64_t inner = matrix.size(0), columns = matrix.size(1), count = panels(columns), panel = kernels().panel;
+  Tensor wide = at::zeros({inner, count * panel}, matrix.options());
+  wide.narrow(1, 0, columns).copy_(matrix);
+  return wide.view({inner, count, panel}).transpose(0, 1).contiguous();
+}
+
+// Rows (n, columns) -> (n, columns filled up to whole panels with zeros).
+Tensor pad(const Tensor& rows) {
+  TORCH_CHECK_VALUE(is_float(rows, 2), "pad: expected a float32 matrix");
+  const int64_t columns = rows.size(1);
+  Tensor wide = at::zeros({rows.size(0), panels(columns) * kernels().panel}, rows.options());
+  wide.narrow(1, 0, columns).copy_(rows);
+  return wide;
+}
+
+// -- inverted residual -------------------------------------------------------------------------------------------------
+
+// The block of MobileNetV2 and EfficientNet-Lite in one pass: a 1 x 1 convolution that expands the channels, a depthwise
+// one, a 1 x 1 one that projects them back, ReLU6 after the first two, and the identity added.
+//
+// Layer by layer, the expanded map (six times the input's channels, at full resolution) goes through memory four times,
+// which is where the time of such a network goes. Here a band of its rows is made, used and overwritten in the cache.
+
+constexpr int64_t kBand = 1 << 17;  // floats of the expanded map that a thread keeps: half a megabyte
+
+// x (N, C, H, W) -> (N, out_channels, out_height, out_width), channels-last.
+//   expand: packed (C, middle) and its bias; none where the block does not expand (then middle = C).
+//   depthwise (kernel^2, middle), project: packed (middle, out_channels); biases and `depthwise` padded to whole panels.
+//   before: rows and columns of padding above and to the left; below and to the right there is as much as is needed.
+Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, const std::optional<Tensor>& expand_bias,
+                         const Tensor& depthwise, const Tensor& depthwise_bias, const Tensor& project,
+                         const Tensor& project_bias, int64_t out_channels, int64_t kernel, int64_t stride,
+                         int64_t before, int64_t out_height, int64_t out_width, bool residual) {
+  TORCH_CHECK_VALUE(is_float(x, 4), "inverted_residual: expected float32 (N, C, H, W)");
+  TORCH_CHECK_VALUE(kernel == 3 || kernel == 5, "inverted_residual: the kernel must be 3 or 5, not ", kernel);
+  TORCH_CHECK_VALUE(stride == 1 || stride == 2, "inverted_residual: the stride must be 1 or 2, not ", stride);
+  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
+  const int64_t middle = depthwise.size(1), inner = project.size(1), panel = kernels().panel;
+  TORCH_CHECK_VALUE(is_float(depthwise, 2) && depthwise.size(0) == kernel * kernel && middle == panels(inner) * panel &&
+                        depthwise_bias.numel() == middle && is_float(project, 3) &&
+                        project.size(0) == panels(out_channels) && project_bias.numel() == project.size(0) * panel &&
+                        (expand ? is_float(*expand, 3) && expand->size(1) == channels &&
+                                      expand->size(0) * panel == middle && expand_bias->numel() == middle
+                                : inner == channels),
+                    "inverted_residual: the weights fit neither each other nor an input of ", channels, " channels");
+  const int64_t padded_width = (out_width - 1) * stride + kernel, columns = std::min(width, padded_width - before);
+  TORCH_CHECK_VALUE(batch > 0 && height > 0 && out_height > 0 && out_width > 0 && before >= 0 && columns > 0 &&
+                        (out_height - 1) * stride - before < height,
+                    "inverted_residual: the output's size does not follow from the input's");
+  TORCH_CHECK_VALUE(!residual || (stride == 1 && out_channels == channels && out_height == height && out_width == width),
+                    "inverted_residual: an output of another shape than the input, which is to be added");
+
+  const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
+  Tensor output = at::empty({batch, out_channels, out_height, out_width}, x.options(), at::MemoryFormat::ChannelsLast);
+  const float* from = input.const_data_ptr<float>();
+  float* to = output.mutable_data_ptr<float>();
+  const auto& k = kernels();
+
+  // Rows of the expanded map, one above the other, with columns of zeros at both sides: row y is at slot y % slots.
+  const int64_t row_size = padded_width * middle;
+  const int64_t band = std::min(std::max<int64_t>((kBand / row_size - kernel) / stride + 1, 1), out_height);
+  const int64_t slots = (band - 1) * stride + kernel;
+  const std::vector<float> zeros(row_size, 0.f);
+
+  const auto make_row = [&](const float* source, float* target) {
+    if (expand) {
+      const Epilogue e{expand_bias->const_data_ptr<float>(), nullptr, 0, 0.f, 6.f};
+      k.gemm(source, channels, expand->const_data_ptr<float>(), channels, target, middle, columns, middle, 0,
+             panels(middle), e);
+    } else {
+      for (int64_t x = 0; x < columns; ++x) std::copy_n(source + x * channels, channels, target + x * middle);
+    }
+  };
+  // Output row y of image n. `convolved`: memory for one row.
+  const auto use_row = [&](int64_t n, int64_t y, const float* ring, float* convolved) {
+    const float* rows[5];
+    for (int64_t i = 0; i < kernel; ++i) {
+      const int64_t source = y * stride - before + i;
+      rows[i] = source < 0 || source >= height ? zeros.data() : ring + (source % slots) * row_size;
+    }
+    k.depthwise_row(rows, out_width, middle, depthwise.const_data_ptr<float>(), depthwise_bias.const_data_ptr<float>(),
+                    kernel, stride, convolved);
+    const int64_t pixel = (n * out_height + y) * out_width;
+    const Epilogue e{project_bias.const_data_ptr<float>(), residual ? from + pixel * channels : nullptr, channels,
+                     -kUnbounded, kUnbounded};
+    k.gemm(convolved, middle, project.const_data_ptr<float>(), inner, to + pixel * out_channels, out_channels,
+           out_width, out_channels, 0, panels(out_channels), e);
+  };
+
+  // A map that is kept whole is made by all threads together, then used by all. Of a larger one each thread has a strip
+  // with a ring of its own, and makes the few rows at its edges that its neighbour makes too: no thread waits. (Inside a
+  // parallel loop, inner ones run on the thread that meets them.)
+  const bool whole = band == out_height;
+  for (int64_t n = 0; n < batch; ++n) {
+    const float* image = from + n * height * width * channels;
+    at::parallel_for(0, out_height, whole ? out_height : 1, [&](int64_t strip_begin, int64_t strip_end) {
+      std::vector<float> ring(slots * row_size, 0.f);
+      int64_t made = std::max<int64_t>(strip_begin * stride - before, 0);  // the first row that is not made yet
+      for (int64_t first = strip_begin; first < strip_end; first += band) {
+        const int64_t last = std::min(first + band, strip_end);
+        const int64_t needed = std::max(std::min((last - 1) * stride - before + kernel, height), made);
+        at::parallel_for(made, needed, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t y = begin; y < end; ++y) {
+            make_row(image + y * width * channels, ring.data() + (y % slots) * row_size + before * middle);
+          }
+        });
+        made = needed;
+        at::parallel_for(first, last, 1, [&](int64_t begin, int64_t end) {
+          std::vector<float> convolved(out_width * middle);
+          for (int64_t y = begin; y < end; ++y) use_row(n, y, ring.data(), convolved.data());
+        });
+      }
+    });
+  }
+  return output;
+}
+
+// -- 3 x 3 convolution ---------------------------------------------------------------------------------------------------
+
+// Of stride 1 and padding 1, by Winograd's minimal filtering F(4 x 4, 3 x 3): a quarter of the multiplications. Lavin and
+// Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
+//
+// x (N, C, H, W), weight (36, C, K): G g G^T of each filter, bias (K,) -> (N, K, H, W), channels-last. `addend` of the
+// output's shape is added before the ReLU.
+Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bias, const std::optional<Tensor>& addend,
+                        bool relu) {
+  TORCH_CHECK_VALUE(is_float(x, 4) && is_float(weight, 3) && weight.size(0) == 36 && weight.size(1) == x.size(1) &&
+                        is_float(bias, 1) && bias.size(0) == weight.size(2),
+                    "winograd_conv3x3: weight ", weight.sizes(), " and bias ", bias.sizes(), " do not fit input ",
+                    x.sizes(), ", or not all are float32");
+  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3), out = weight.size(2);
+  TORCH_CHECK_VALUE(!addend || (is_float(*addend, 4) && addend->sizes() == at::IntArrayRef({batch, out, height, width})),
+                    "winograd_conv3x3: the addend is not float32 of the output's shape");
+  const int64_t down = (height + 3) / 4, across = (width + 3) / 4, tiles = batch * down * across;
+  const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
+  const Tensor filter_bias = bias.contiguous();
+  Tensor added;
+  if (addend) added = addend->contiguous(at::MemoryFormat::ChannelsLast);
+  Tensor output = at::empty({batch, out, height, width}, x.options(), at::MemoryFormat::ChannelsLast);
+  const auto& k = kernels();
+
+  Tensor transformed = at::empty({36, tiles, channels}, x.options());
+  const float* from = input.const_data_ptr<float>();
+  float* spectrum = transformed.mutable_data_ptr<float>();
+  const std::vector<float> zeros(channels, 0.f);
+  at::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t t = 0; t < across; ++t) {
+        const float* pixels[36];
+        for (int64_t i = 0; i < 6; ++i) {
+          for (int64_t j = 0; j < 6; ++j) {
+            const int64_t y = 4 * (r % down) - 1 + i, column = 4 * t - 1 + j;
+            const bool inside = y >= 0 && y < height && column >= 0 && column < width;
+            pixels[6 * i + j] =
+                inside ? from + (((r / down) * height + y) * width + column) * channels : zeros.data();
+          }
+        }
+        k.winograd_input(pixels, channels, spectrum + (r * across + t) * channels, tiles * channels);
+      }
+    }
+  });
+
+  const Tensor products = at::bmm(transformed, weight);
+  const float* product = products.const_data_ptr<float>();
+  float* to = output.mutable_data_ptr<float>();
+  at::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t y = 4 * (r % down);
+      for (int64_t t = 0; t < across; ++t) {
+        const int64_t at = (((r / down) * height + y) * width + 4 * t) * out;
+        const Tile tile{filter_bias.const_data_ptr<float>(),
+                        added.defined() ? added.const_data_ptr<float>() + at : nullptr,
+                        to + at,
+                        width * out,
+                        std::min<int64_t>(4, height - y),
+                        std::min<int64_t>(4, width - 4 * t),
+                        relu};
+        k.winograd_output(product + (r * across + t) * out, tiles * out, out, tile);
+      }
+    }
+  });
+  return output;
+}
+
+// -- matrix product ----------------------------------------------------------------------------------------------------
+
+// max(a b + bias, 0) or a b + bias, of few rows: a (M, inner), b packed, bias padded -> (M, columns). What is shared out
+// to threads are b's columns, since b is what takes long to read.
+Tensor linear(const Tensor& a, const Tensor& packed, const Tensor& bias, int64_t columns, bool relu) {
+  TORCH_CHECK_VALUE(is_float(a, 2) && is_float(packed, 3) && packed.size(1) == a.size(1) &&
+                        packed.size(0) == panels(columns) && bias.numel() == packed.size(0) * kernels().panel,
+                    "linear: packed ", packed.sizes(), " and bias ", bias.sizes(), " do not fit input ", a.sizes(),
+                    " and ", columns, " columns");
+  const Tensor input = a.contiguous();
+  Tensor output = at::empty({a.size(0), columns}, a.options());
+  const Epilogue e{bias.const_data_ptr<float>(), nullptr, 0, relu ? 0.f : -kUnbounded, kUnbounded};
+  const float *from = input.const_data_ptr<float>(), *weight = packed.const_data_ptr<float>();
+  float* to = output.mutable_data_ptr<float>();
+  at::parallel_for(0, packed.size(0), 1, [&](int64_t begin, int64_t end) {
+    kernels().gemm(from, a.size(1), weight, a.size(1), to, columns, a.size(0), columns, begin, end, e);
+  });
+  return output;
+}
+
+}  // namespace
+}  // namespace dense
+
+TORCH_LIBRARY_FRAGMENT(ebm_regression, m) {
+  m.def("pack(Tensor matrix) -> Tensor");
+  m.def("pad(Tensor rows) -> Tensor");
+  m.def("linear(Tensor a, Tensor packed, Tensor bias, int columns, bool relu) -> Tensor");
+  m.def(
+      "inverted_residual(Tensor x, Tensor? expand, Tensor? expand_bias, Tensor depthwise, Tensor depthwise_bias, "
+      "Tensor project, Tensor project_bias, int out_channels, int kernel, int stride, int before, int out_height, "
+      "int out_width, bool residual) -> Tensor");
+  m.def("winograd_conv3x3(Tensor x, Tensor weight, Tensor bias, Tensor? addend, bool relu) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(ebm_regression, CPU, m) {
+  m.impl("pack", dense::pack);
+  m.impl("pad", dense::pad);
+  m.impl("linear", dense::linear);
+  m.impl("inverted_residual", dense::inverted_residual);
+  m.impl("winograd_conv3x3", dense::winograd_conv3x3);
+}

@@ -1,0 +1,116 @@
+"""The compiled PrRoIPool kernels: loaded when this module is imported, chosen by device and dtype.
+
+They are operators of PyTorch, in the namespace `ebm_regression`, and can be called by themselves where a call must cost
+little (features channels-last, boxes (K, 4) float32 or float64; see `reference.prroi_pool` for the arguments):
+
+    torch.ops.ebm_regression.prroi_pool(features, boxes, rows, columns, scale, index=None) -> (K, C, rows, columns)
+    torch.ops.ebm_regression.prroi_pool_backward_features(grad, boxes, rows, columns, scale, index, B, H, W)
+    torch.ops.ebm_regression.prroi_pool_backward_boxes(grad, features, boxes, rows, columns, scale, index=None) -> (K, 4)
+
+What they return is stored channels-last, so that `pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
+
+`EBM_KERNELS=torch` in the environment leaves them out; `python -m ltr.ops.prroi_pool` says which there are.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ltr.ops import libraries, reference
+
+SWITCH = "EBM_KERNELS"
+_DTYPES = {torch.float32, torch.float64, torch.float16, torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """State of one device's kernels: what they were built with if `loaded`, else why they are not."""
+
+    loaded: bool
+    detail: str
+
+
+def _load_all() -> dict[str, Kernel]:
+    switch = os.environ.get(SWITCH, "")
+    if switch not in ("", "torch"):
+        raise ValueError(f"{SWITCH}={switch} in the environment: only 'torch', or nothing, is known")
+    if switch:
+        return {part: Kernel(False, f"switched off by {SWITCH}={switch}") for part in libraries.PARTS}
+    found = {"cpu": _load("cpu")}
+    if found["cpu"].loaded:
+        _register()
+    if torch.version.cuda is None:
+        found["cuda"] = Kernel(False, "this PyTorch was built without CUDA")
+    elif not found["cpu"].loaded:
+        found["cuda"] = Kernel(False, "needs the CPU kernels, which are absent")
+    else:
+        found["cuda"] = _load("cuda")
+    return found
+
+
+def _load(part: str) -> Kernel:
+    path = libraries.path(part)
+    if not path.exists():
+        return Kernel(False, libraries.why_missing(part))
+    try:
+        torch.ops.load_library(path)
+        return Kernel(True, getattr(torch.ops.ebm_regression, f"{part}_build")())
+    except (OSError, RuntimeError, AttributeError) as error:
+        return Kernel(False, f"{path.name} cannot be loaded: {str(error).splitlines()[0]}")
+
+
+def _register() -> None:
+    """What of the operators is written in Python: their shapes, and the gradient that has a gradient."""
+
+    @torch.library.register_fake("ebm_regression::prroi_pool")
+    def _(features, boxes, rows, columns, scale, index=None):
+        shape = (boxes.shape[0], features.shape[1], rows, columns)
+        return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)
+
+    @torch.library.register_fake("ebm_regression::prroi_pool_backward_features")
+    def _(grad, boxes, rows, columns, scale, index, batch, height, width):
+        shape = (batch, grad.shape[1], height, width)
+        return torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+
+    @torch.library.register_fake("ebm_regression::prroi_pool_backward_boxes")
+    def _(grad, features, boxes, rows, columns, scale, index=None):
+        return torch.empty(boxes.shape, dtype=boxes.dtype, device=boxes.device)
+
+    torch.library.impl("ebm_regression::prroi_pool_differentiable_backward", "CompositeImplicitAutograd")(
+        _differentiable_backward
+    )
+
+
+def _differentiable_backward(
+    grad: Tensor, features: Tensor, boxes: Tensor, rows: int, columns: int, scale: float, index: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both gradients by the torch form, for `create_graph=True`."""
+    with torch.enable_grad():
+        inputs = [t if t.requires_grad else t.detach().requires_grad_() for t in (features, boxes)]
+        pooled = reference.prroi_pool(*inputs, rows, columns, scale, index)
+        return torch.autograd.grad(pooled, inputs, grad, create_graph=True)
+
+
+FOUND = _load_all()
+_warned: set[str] = set()
+
+
+def choose(features: Tensor) -> Callable[..., Tensor]:
+    """The function that pools these features: the compiled operator or the torch form; both take the same arguments."""
+    device = features.device.type
+    kernel = FOUND.get(device)
+    if kernel is not None and features.dtype in _DTYPES:
+        if kernel.loaded:
+            return torch.ops.ebm_regression.prroi_pool.default
+        if not torch.compiler.is_compiling() and device not in _warned and SWITCH not in os.environ:
+            _warned.add(device)
+            warnings.warn(
+                f"PrRoIPool runs in its torch form on {device}, which is slower: its kernels are {kernel.detail}. "
+                f"{libraries.BUILD} builds them",
+                stacklevel=3,
+            )
+    return reference.prroi_pool

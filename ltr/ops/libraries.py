@@ -1,0 +1,52 @@
+"""The compiled kernels as files: which there are, and what a file's name says.
+
+A name holds the PyTorch and the kind of machine that a file was built for, and a digest of the sources, so that another
+PyTorch or a changed kernel finds no file rather than a wrong one. Nothing of Python is linked into them.
+"""
+
+import hashlib
+import platform
+import sys
+from functools import cache
+from pathlib import Path
+
+import torch
+
+FOLDER = Path(__file__).parent
+SOURCES = FOLDER / "csrc"
+PARTS = ("cpu", "cuda")
+BUILD = "python -m ltr.ops.build"
+
+
+def target() -> str:
+    """The PyTorch and the machine that a library has to be built for."""
+    return f"torch{torch.__version__}-{sys.platform}-{platform.machine()}"
+
+
+@cache
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+def path(part: str) -> Path:
+    """Where the library of `part` (cpu, cuda) is, once it is built."""
+    return FOLDER / f"prroi_pool_{part}-{target()}-{_digest()}.so"
+
+
+def others(part: str) -> list[Path]:
+    """Libraries of `part` that were built for another PyTorch or machine, or from other sources."""
+    return sorted(p for p in FOLDER.glob(f"prroi_pool_{part}-*.so") if p != path(part))
+
+
+def why_missing(part: str) -> str:
+    """One phrase for a library that is not there."""
+    other = others(part)
+    if not other:
+        return "not built"
+    name = other[0].name
+    if f"-{target()}-" in name:
+        return f"built from other sources ({name})"
+    return f"built for another PyTorch or machine ({name}; this is {target()})"
