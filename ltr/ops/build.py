@@ -2,9 +2,9 @@
 
     python -m ltr.ops.build
 
-The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels nvcc of PyTorch's own CUDA version as
-well ($CUDA_HOME, or nvcc on the PATH). Compilers are called directly; nothing is locked, every command has a time limit,
-and a library takes its place in one step when it is whole, so that two builds at once do no harm.
+The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels also nvcc of PyTorch's own CUDA version
+($CUDA_HOME, or nvcc on the PATH). Compilers are called directly; nothing is locked, every command has a time limit, and
+a library takes its place in one step when it is whole, so that two builds at once do no harm.
 """
 
 import os
@@ -177,9 +177,9 @@ def nvcc_version(nvcc: str) -> str:
 def gpu_targets(offered: list[int], present: list[int]) -> list[str]:
     """nvcc's options for the GPUs to build for.
 
-    With GPUs `present` (compute capabilities, 90 for 9.0) for these alone, as far as nvcc knows them. Without, the first
-    of each generation that nvcc offers, whose code runs on all of its generation. Always with the newest as PTX as well,
-    from which the driver makes code for GPUs that are newer still.
+    With GPUs `present` (compute capabilities, 90 for 9.0) for these alone, as far as nvcc knows them. Without, the
+    first of each generation that nvcc offers, whose code runs on all of its generation. The newest of them as PTX as
+    well, from which the driver makes code for GPUs that are newer still.
     """
     offered = sorted(a for a in offered if a >= OLDEST_GPU)
     first_of_generation = {a // 10: a for a in reversed(offered)}
@@ -202,7 +202,7 @@ def build_cuda() -> Path:
     host = ["-ccbin", find_cxx().command[-1]] if os.environ.get("CXX") else []
     targets = gpu_targets(offered, present)
     flags = [*_flags(), *host, "-Xcompiler=-fPIC,-fvisibility=hidden"]
-    described = " ".join(t.split("code=")[1] for t in targets)
+    described = " ".join(t.rsplit("code=")[-1] for t in targets)
     objects = {
         "cuda_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "cuda_kernels.cu"],
         "cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "cuda.cpp"],

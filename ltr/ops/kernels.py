@@ -5,9 +5,9 @@ little (features channels-last, boxes (K, 4) float32 or float64; see `reference.
 
     torch.ops.ebm_regression.prroi_pool(features, boxes, rows, columns, scale, index=None) -> (K, C, rows, columns)
     torch.ops.ebm_regression.prroi_pool_backward_features(grad, boxes, rows, columns, scale, index, B, H, W)
-    torch.ops.ebm_regression.prroi_pool_backward_boxes(grad, features, boxes, rows, columns, scale, index=None) -> (K, 4)
+    torch.ops.ebm_regression.prroi_pool_backward_boxes(grad, features, boxes, rows, columns, scale, index=None)
 
-What they return is stored channels-last, so that `pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
+The features are (B, C, H, W), gradients in boxes (K, 4). What they return is stored channels-last, so that `pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
 
 `EBM_KERNELS=torch` in the environment leaves them out; `python -m ltr.ops.prroi_pool` says which there are.
 """
@@ -114,3 +114,39 @@ def choose(features: Tensor) -> Callable[..., Tensor]:
                 stacklevel=3,
             )
     return reference.prroi_pool
+
+
+def report() -> int:
+    """Prints which kernels are present, with what they were built, and whether they agree with the torch form.
+
+    Returns:
+        1 if one does not agree, else 0.
+    """
+    print(f"for {libraries.target()}, in {libraries.FOLDER}")
+    wrong = 0
+    for device, kernel in FOUND.items():
+        if not kernel.loaded:
+            print(f"{device}: the torch form serves; kernels: {kernel.detail}")
+        elif device == "cuda" and not torch.cuda.is_available():
+            print(f"{device}: present ({kernel.detail}), but there is no GPU to check it on")
+        else:
+            error = _largest_error(device)
+            wrong += not error < 1e-4
+            print(f"{device}: present ({kernel.detail}); largest difference from the torch form {error:.1e}")
+    if not all(kernel.loaded for kernel in FOUND.values()) and SWITCH not in os.environ:
+        print(f"{libraries.BUILD} builds what can be built here, or says what is missing")
+    return int(wrong > 0)
+
+
+def _largest_error(device: str) -> float:
+    """Of float32 value and gradients against the torch form in float64, relative to the largest number of each."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 32, 18, 18, generator=generator)
+    corner, side = torch.rand(2, 20, 2, generator=generator) * 100, torch.rand(2, 20, 2, generator=generator) * 80 + 20
+    boxes = torch.cat([corner, corner + side], dim=-1).flatten(0, 1)
+    results = []
+    for pool, dtype in ((torch.ops.ebm_regression.prroi_pool, torch.float32), (reference.prroi_pool, torch.float64)):
+        inputs = [t.to(device, dtype).requires_grad_() for t in (features, boxes)]
+        pooled = pool(*inputs, 5, 5, 1 / 8)
+        results.append([pooled, *torch.autograd.grad(pooled.square().sum(), inputs)])
+    return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*results, strict=True))

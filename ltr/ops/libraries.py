@@ -1,4 +1,4 @@
-"""The compiled kernels as files: which there are, and what a file's name says.
+"""The compiled kernels as files: what each is made from, and what its name says.
 
 A name holds the PyTorch and the kind of machine that a file was built for, and a digest of the sources, so that another
 PyTorch or a changed kernel finds no file rather than a wrong one. Nothing of Python is linked into them.
@@ -14,7 +14,10 @@ import torch
 
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "csrc"
-PARTS = ("cpu", "cuda")
+PARTS = {
+    "cpu": ["checks.h", "cpu.cpp", "cpu_kernels.cpp", "cpu_kernels.h", "ops.cpp", "prroi_pool.h"],
+    "cuda": ["checks.h", "cuda.cpp", "cuda_kernels.cu", "cuda_kernels.h", "prroi_pool.h"],
+}
 BUILD = "python -m ltr.ops.build"
 
 
@@ -24,16 +27,16 @@ def target() -> str:
 
 
 @cache
-def _digest() -> str:
+def _digest(part: str) -> str:
     digest = hashlib.sha256()
-    for source in sorted(SOURCES.iterdir()):
-        digest.update(source.name.encode() + source.read_bytes())
+    for name in PARTS[part]:
+        digest.update((SOURCES / name).read_bytes())
     return digest.hexdigest()[:10]
 
 
 def path(part: str) -> Path:
     """Where the library of `part` (cpu, cuda) is, once it is built."""
-    return FOLDER / f"prroi_pool_{part}-{target()}-{_digest()}.so"
+    return FOLDER / f"prroi_pool_{part}-{target()}-{_digest(part)}.so"
 
 
 def others(part: str) -> list[Path]:

@@ -5,6 +5,7 @@ The formula, in plain PyTorch, is in `reference.py`; compiled kernels, where pre
     python -m ltr.ops.prroi_pool        # which kernels are present, what they were built with, and a check of each
 """
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -28,7 +29,8 @@ def prroi_pool(
 
     Args:
         input: (B, C, H, W) features, any floating dtype. Weights are computed in at least float32; the torch form takes
-            the products in the dtype of `input`, the kernels in at least float32. Channels-last features are not copied.
+            the products in the dtype of `input`, the kernels in at least float32. The kernels copy features that are
+            not channels-last.
         boxes: corners (x1, y1, x2, y2) in image coordinates, in one of three forms: (K, 5), whose first column is the
             index of the image in the batch; a sequence of B tensors (L_b, 4); or (B, M, 4), M boxes in each image.
         output_size: number of bins, (rows, columns) or one number for both.
@@ -94,3 +96,7 @@ class PrRoIPool(nn.Module):
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}, spatial_scale={self.spatial_scale}"
+
+
+if __name__ == "__main__":
+    sys.exit(kernels.report())

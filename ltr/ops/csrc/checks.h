@@ -34,6 +34,12 @@ inline void check_grad(const at::Tensor& grad, const at::Tensor& boxes, int64_t 
                     "prroi_pool: the gradient must be (K, C, rows, columns), got ", grad.sizes());
 }
 
+inline void check_fit(const at::Tensor& grad, const at::Tensor& features) {
+  TORCH_CHECK_VALUE(grad.size(1) == features.size(1) && grad.scalar_type() == features.scalar_type() &&
+                        grad.device() == features.device(),
+                    "prroi_pool: the gradient does not fit the features");
+}
+
 inline at::Tensor channels_last(const at::Tensor& t) { return t.contiguous(c10::MemoryFormat::ChannelsLast); }
 
 }  // namespace prroi

@@ -179,9 +179,7 @@ Tensor backward_boxes(const Tensor& grad_, const Tensor& features_, const Tensor
   check_features(features_);
   check_boxes(boxes, index, features_.size(0), rows, columns, features_.device());
   check_grad(grad_, boxes, rows, columns);
-  TORCH_CHECK_VALUE(grad_.size(1) == features_.size(1) && grad_.scalar_type() == features_.scalar_type() &&
-                        grad_.device() == features_.device(),
-                    "prroi_pool: the gradient does not fit the features");
+  check_fit(grad_, features_);
   const Tensor features = computable(features_), grad = computable(grad_);
   const Sizes s{features.size(2), features.size(3), features.size(1), rows, columns};
   const auto rois = make_rois(boxes, scale, index, features.size(0));
