@@ -4,6 +4,9 @@ Boxes are in pixel-edge coordinates: the first pixel of an image covers [0, 1]. 
 image resized to a square patch; a point p of the image lies at (p - corner) / scale of the patch, exactly and without
 rounding the crop to whole pixels. Beyond the image's border its outermost pixels repeat.
 
+An image may have been read at a reduced size, or be meant to be seen stretched: its pixels are then larger, or not
+square, in the coordinates that boxes and crops are in. Such an image is resampled once, with the crop.
+
 PyTracking rounds crops to whole pixels and places boxes in them by three formulas that differ by up to half a pixel
 (one in training, one each way in tracking). One exact mapping makes these questions disappear; what is left of them,
 for networks trained by PyTracking, is one documented setting of the tracker.
@@ -49,28 +52,29 @@ class Crop:
         """Boxes (..., 4) as x, y, w, h from patch to image pixels."""
         return np.asarray(boxes, dtype=np.float64) * self.scale + (self.x, self.y, 0, 0)
 
-    def extract(self, image: np.ndarray) -> np.ndarray:
+    def extract(self, image: np.ndarray, pixel: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
         """The patch (output, output, 3) of an image (H, W, 3), uint8, by bilinear interpolation.
 
         Where the patch is less than half as large as its region, whole blocks of pixels are averaged first, so that
         large targets do not alias. (PyTracking takes every n-th pixel there.)
+
+        Args:
+            image: what the region is cut from.
+            pixel: width and height of its pixels in the crop's units: (k, k) where it was read at 1 / k of its size.
         """
-        height, width = image.shape[:2]
-        x, y, scale = self.x, self.y, self.scale
-        block = int(scale)
-        if block > 1:
+        limits = image.shape[1], image.shape[0]
+        corner, size = [self.x / pixel[0], self.y / pixel[1]], [self.size / p for p in pixel]
+        blocks = [max(int(self.scale / p), 1) for p in pixel]
+        if max(blocks) > 1:
             # Only the part of the image that the region shows, in whole blocks.
-            x0, y0 = (int(np.clip(v, 0, limit - 1)) for v, limit in ((x, width), (y, height)))
-            columns, rows = (
-                max(min(int(np.ceil(end)), limit) - start, 1)
-                for end, limit, start in ((x + self.size, width, x0), (y + self.size, height, y0))
-            )
-            across, down = max(columns // block, 1), max(rows // block, 1)
-            part = image[y0 : y0 + down * block, x0 : x0 + across * block]
+            (x0, across), (y0, down) = map(_blocks, corner, size, limits, blocks)
+            part = image[y0 : y0 + down * blocks[1], x0 : x0 + across * blocks[0]]
             image = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
-            x, y, scale = (x - x0) / block, (y - y0) / block, scale / block
-        shift = 0.5 * scale - 0.5  # from pixel edges to the pixel centres that OpenCV counts in
-        to_source = np.array([[scale, 0, x + shift], [0, scale, y + shift]])
+            corner = [(corner[0] - x0) / blocks[0], (corner[1] - y0) / blocks[1]]
+        scale = [self.scale / (p * block) for p, block in zip(pixel, blocks, strict=True)]
+        # OpenCV counts from the centres of pixels, and this class from their edges.
+        shifted = [c + (0.5 * s - 0.5) for c, s in zip(corner, scale, strict=True)]
+        to_source = np.array([[scale[0], 0, shifted[0]], [0, scale[1], shifted[1]]])
         return cv2.warpAffine(
             image,
             to_source,
@@ -78,3 +82,10 @@ class Crop:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
+
+
+def _blocks(start: float, size: float, limit: int, block: int) -> tuple[int, int]:
+    """Along one side of an image of `limit` pixels: the first pixel of [start, start + size) and its whole blocks."""
+    first = int(np.clip(start, 0, limit - 1))
+    pixels = max(min(int(np.ceil(start + size)), limit) - first, 1)
+    return first, max(pixels // block, 1)

@@ -8,6 +8,9 @@ installed, OpenCV for everything else. What comes back does not depend on which 
 * Grey becomes RGB with three equal channels; 16-bit is scaled to 8-bit; an alpha channel is dropped.
 * A file that ends before its image does is an error. Both decoders would return such an image with its lower part
   grey, OpenCV without saying so.
+
+An image that is to be shrunk anyway can be read at a half, a quarter or an eighth of its size. JPEG is coded in blocks
+of 8 x 8 pixels, and decoders make smaller blocks of them for a fraction of the time; other formats are averaged.
 """
 
 from __future__ import annotations
@@ -24,23 +27,39 @@ _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
+REDUCTIONS = (1, 2, 4, 8)
+"""How many times smaller an image can be read."""
+
+_OPENCV_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
 
 class ImageReadError(UserError):
     """An image file is missing, empty, truncated or not an image. The message names the file."""
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
     """Read an image file.
 
     Args:
         path: an image file of any format that OpenCV reads.
+        reduction: k of :data:`REDUCTIONS`. Pixel (i, j) of the result shows the k x k pixels of the image from
+            (k i, k j) on, so that a place (x, y) of the image is at (x / k, y / k), exactly and also where k does not
+            divide the image's size. The last row and column then repeat what is missing.
 
     Returns:
-        uint8 array (H, W, 3), RGB, contiguous and writeable.
+        uint8 array (H, W, 3), RGB, contiguous and writeable; (ceil(H / k), ceil(W / k), 3) for a reduction k.
 
     Raises:
         ImageReadError: the file is missing, unreadable, empty, truncated, or not an image; the message names it.
+        ValueError: no such reduction.
     """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"an image can be read {REDUCTIONS} times smaller, not {reduction}")
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -53,12 +72,31 @@ def read_image(path: str | Path) -> np.ndarray:
     if _is_truncated(data):
         raise ImageReadError(f"image {path} is truncated ({len(data)} bytes); copy or download it again")
 
-    image = _decode_jpeg4py(data) if data.startswith(_JPEG_START) else None
-    if image is None:
+    if data.startswith(_JPEG_START):
+        image = _decode_jpeg4py(data, reduction)
+        if image is None:
+            image = _decode_opencv(data, reduction)
+    else:  # OpenCV reduces other formats by interpolation, and to other sizes
         image = _decode_opencv(data)
+        if image is not None:
+            image = shrink(image, reduction)
     if image is None:
         raise ImageReadError(f"image {path} cannot be decoded: it is damaged, or not an image")
     return image
+
+
+def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
+    """Averages of blocks: uint8 (H, W, 3) -> (ceil(H / k), ceil(W / k), 3), the geometry of :func:`read_image`.
+
+    The image itself is returned for k = 1.
+    """
+    if reduction == 1:
+        return image
+    height, width = (-(-side // reduction) for side in image.shape[:2])
+    below, right = height * reduction - image.shape[0], width * reduction - image.shape[1]
+    if below or right:
+        image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
@@ -106,10 +144,11 @@ def _start_of_scan(data: bytes) -> int | None:
     return None
 
 
-def _decode_opencv(data: bytes) -> np.ndarray | None:
+def _decode_opencv(data: bytes, reduction: int = 1) -> np.ndarray | None:
     # IMREAD_COLOR converts grey, palette, alpha and 16-bit to 8-bit BGR; it would apply EXIF orientation if not told.
+    flags = _OPENCV_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return None
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -129,12 +168,17 @@ def _jpeg4py():
     return jpeg4py
 
 
-def _decode_jpeg4py(data: bytes) -> np.ndarray | None:
+def _decode_jpeg4py(data: bytes, reduction: int) -> np.ndarray | None:
     """RGB from JPEG bytes; None when jpeg4py is not usable or refuses this file (CMYK, say), for OpenCV to try."""
     jpeg4py = _jpeg4py()
     if jpeg4py is None:
         return None
     try:
-        return jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode()
+        jpeg = jpeg4py.JPEG(np.frombuffer(data, np.uint8))
+        jpeg.parse_header()
+        height, width = (-(-side // reduction) for side in (jpeg.height, jpeg.width))
+        if reduction > 1 and max(jpeg.height, jpeg.width) < 16:
+            return None  # the library chooses by the size asked for, which fits several reductions of a tiny image
+        return jpeg.decode(np.empty((height, width, 3), np.uint8))
     except Exception:  # jpeg4py has one error class for everything, the library's warnings included
         return None

@@ -5,7 +5,7 @@ number of workers and processes sees the same pairs, and training resumes exactl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,10 +15,14 @@ from torch.utils.data import Dataset
 
 from ebm_common.errors import UserError
 from ltr.data.crops import Crop
+from ltr.data.image_loader import REDUCTIONS
 from ltr.dataset.base import VideoDataset
 
 PATCH = 288
 """Side of a crop in pixels: 18 cells of stride 16 (PyTracking: feature_sz 18)."""
+
+PIXELS_VERSION = 2
+"""Raised whenever the pixels of a pair change for the same settings and seed: features kept of others are not used."""
 
 
 @dataclass
@@ -44,6 +48,65 @@ class CropSettings:
     stretch: float = 0.0
     """Standard deviation of the log aspect ratio that the test image is stretched by. (Not in ATOM: for stills, whose
     two crops would otherwise show the same shape.)"""
+
+
+@dataclass(frozen=True)
+class _View:
+    """How one image of a pair is seen. All of it is drawn before the image is read.
+
+    Attributes:
+        crop: in the coordinates of the stretched image, which is not mirrored yet.
+        stretch: factors (x, y) by which the image is stretched.
+        box: the target, (4,) in the crop's coordinates.
+        mirrored: whether left and right change places.
+        grey: whether the colour is taken away.
+        gain, contrast, saturation: factors of the colours; 1 for none.
+        blur: standard deviation in pixels of the patch; 0 for none.
+    """
+
+    crop: Crop
+    stretch: tuple[float, float]
+    box: np.ndarray
+    mirrored: bool
+    grey: bool
+    gain: float
+    contrast: float
+    saturation: float
+    blur: float = 0.0
+
+    @property
+    def reduction(self) -> int:
+        """How many times smaller the image may be read: the patch still takes a pixel or more of it for its own."""
+        return max(k for k in REDUCTIONS if k <= max(self.crop.scale / max(self.stretch), 1))
+
+    def patch(self, image: np.ndarray, reduction: int) -> Tensor:
+        """The patch, uint8 (3, 288, 288), of an image that was read `reduction` times smaller."""
+        patch = self.crop.extract(image, (self.stretch[0] * reduction, self.stretch[1] * reduction))
+        if self.grey:
+            patch = cv2.cvtColor(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        patch = self._coloured(patch)
+        if self.blur:
+            patch = cv2.GaussianBlur(patch, (0, 0), self.blur)
+        if self.mirrored:
+            patch = cv2.flip(patch, 1)
+        planes = np.empty((3, PATCH, PATCH), np.uint8)
+        cv2.split(patch, list(planes))
+        return torch.from_numpy(planes)
+
+    def patch_box(self) -> Tensor:
+        """The target's box in the patch, float32 (4,)."""
+        x, y, w, h = self.crop.to_patch(self.box)
+        return torch.tensor([PATCH - x - w if self.mirrored else x, y, w, h], dtype=torch.float32)
+
+    def _coloured(self, patch: np.ndarray) -> np.ndarray:
+        if self.contrast == self.saturation == 1:
+            return cv2.convertScaleAbs(patch, alpha=self.gain)
+        # One linear map of colour: saturation about each pixel's grey, contrast about the patch's mean, and the gain.
+        colour = np.full((3, 3), 1 / 3) * (1 - self.saturation) + np.eye(3) * self.saturation
+        mean = np.mean(cv2.mean(patch)[:3])
+        offset = mean * (1 - self.contrast) * self.gain
+        matrix = np.concatenate([colour * self.contrast * self.gain, np.full((3, 1), offset)], axis=1)
+        return cv2.transform(patch, matrix)
 
 
 class BoxPairs(Dataset):
@@ -88,87 +151,66 @@ class BoxPairs(Dataset):
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self.seed, k])
-        (reference, reference_box), (test, test_box) = self._draw_pair(rng)
-        c = self.crop
+        data, index, ids, boxes = self._draw_pair(rng)
+        views = self._draw_views(rng, boxes)
 
-        if rng.random() < c.grayscale:
-            reference, test = _gray(reference), _gray(test)
-        if rng.random() < c.flip:
-            (reference, reference_box), (test, test_box) = _flip(reference, reference_box), _flip(test, test_box)
-        if c.stretch:
-            test, test_box = _stretch(test, test_box, float(np.exp(0.5 * c.stretch * rng.standard_normal())))
-
-        patches, boxes = [], []
-        for image, box, jitter, scale in (
-            (reference, reference_box, 0.0, 0.0),
-            (test, test_box, c.test_center_jitter, c.test_scale_jitter),
-        ):
-            size = box[2:] * np.exp(scale * rng.standard_normal(2))
-            side = float(np.sqrt(size.prod()))
-            center = box[:2] + box[2:] / 2 + side * jitter * rng.uniform(-0.5, 0.5, 2)
-            region = Crop.around(tuple(center), side * c.search_area_factor, PATCH)
-            patches.append(_photometric(region.extract(image), rng, c))
-            boxes.append(region.to_patch(box).astype(np.float32))
-        if rng.random() < c.blur:
-            patches[1] = cv2.GaussianBlur(patches[1], (0, 0), rng.uniform(0.5, 2.0))
-        images = [torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1))) for p in patches]
+        wanted = [view.reduction for view in views]
+        if ids[0] == ids[1]:  # a still is read once, as large as either view needs it
+            wanted = [min(wanted)] * 2
+            images = data.frames(index, ids[:1], wanted[:1]) * 2
+        else:
+            images = data.frames(index, ids, wanted)
+        patches = [view.patch(image, k) for view, image, k in zip(views, images, wanted, strict=True)]
         return {
-            "reference_image": images[0],
-            "reference_box": torch.from_numpy(boxes[0]),
-            "test_image": images[1],
-            "test_box": torch.from_numpy(boxes[1]),
+            "reference_image": patches[0],
+            "reference_box": views[0].patch_box(),
+            "test_image": patches[1],
+            "test_box": views[1].patch_box(),
         }
 
-    def _draw_pair(self, rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    def _draw_pair(self, rng: np.random.Generator) -> tuple[VideoDataset, int, list[int], np.ndarray]:
+        """A data set, a sequence of it, two frames (the same one of a still) and their boxes, float64 (2, 4)."""
         for _ in range(1000):
             which = int(rng.choice(len(self.datasets), p=self.proportions))
             data = self.datasets[which]
             index = min(int(np.searchsorted(self.cumulative[which], rng.random(), side="right")), len(data) - 1)
             info = data.sequence(index)
             visible = np.flatnonzero(info.visible)
-            if not info.is_video:
-                if not len(visible):
-                    continue
-                image = data.frames(index, [0])[0]
-                return (image, info.boxes[0].astype(np.float64)), (image, info.boxes[0].astype(np.float64))
-            if len(visible) < 2:
+            if len(visible) < 1 + info.is_video:
                 continue
-            first = int(rng.choice(visible))
-            gap = self.max_gap
-            near = visible[:0]
-            while not len(near):  # some other visible frame exists, so this ends
-                near = visible[(np.abs(visible - first) <= gap) & (visible != first)]
-                gap += 5
-            second = int(rng.choice(near))
-            images = data.frames(index, [first, second])
-            return (images[0], info.boxes[first].astype(np.float64)), (images[1], info.boxes[second].astype(np.float64))
+            ids = [0, 0]
+            if info.is_video:
+                ids[0] = int(rng.choice(visible))
+                gap = self.max_gap
+                near = visible[:0]
+                while not len(near):  # some other visible frame exists, so this ends
+                    near = visible[(np.abs(visible - ids[0]) <= gap) & (visible != ids[0])]
+                    gap += 5
+                ids[1] = int(rng.choice(near))
+            return data, index, ids, info.boxes[ids].astype(np.float64)
         names = ", ".join(d.name for d in self.datasets)
         raise UserError(f"no visible target was found in 1000 sequences drawn from {names}; are its annotations empty?")
 
-
-def _gray(image: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-
-
-def _flip(image: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return np.ascontiguousarray(image[:, ::-1]), np.array([image.shape[1] - box[0] - box[2], *box[1:]])
-
-
-def _stretch(image: np.ndarray, box: np.ndarray, ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    """The image `ratio` times wider and as many times lower, with its box."""
-    height, width = image.shape[:2]
-    new = max(round(width * ratio), 8), max(round(height / ratio), 8)
-    factor = np.array([new[0] / width, new[1] / height])
-    return cv2.resize(image, new, interpolation=cv2.INTER_LINEAR), box * np.tile(factor, 2)
-
-
-def _photometric(patch: np.ndarray, rng: np.random.Generator, c: CropSettings) -> np.ndarray:
-    gain = rng.uniform(1 - c.brightness, 1 + c.brightness)
-    if not c.contrast:
-        return cv2.convertScaleAbs(patch, alpha=gain)
-    contrast, saturation = rng.uniform(1 - c.contrast, 1 + c.contrast, 2)
-    # One linear map of colour: saturation about each pixel's grey, contrast about the patch's mean, and the gain.
-    grey = np.full((3, 3), 1 / 3) * (1 - saturation) + np.eye(3) * saturation
-    offset = patch.mean() * (1 - contrast) * gain
-    matrix = np.concatenate([grey * contrast * gain, np.full((3, 1), offset)], axis=1)
-    return cv2.transform(patch, matrix)
+    def _draw_views(self, rng: np.random.Generator, boxes: np.ndarray) -> list[_View]:
+        """The views of reference and test image. What is drawn, and in which order, decides what pair k is."""
+        c = self.crop
+        grey, mirrored = rng.random() < c.grayscale, rng.random() < c.flip
+        ratio = float(np.exp(0.5 * c.stretch * rng.standard_normal())) if c.stretch else 1.0
+        views = []
+        for box, stretch, jitter, scale in (
+            (boxes[0], (1.0, 1.0), 0.0, 0.0),
+            (boxes[1], (ratio, 1 / ratio), c.test_center_jitter, c.test_scale_jitter),
+        ):
+            box = box * np.tile(stretch, 2)
+            size = box[2:] * np.exp(scale * rng.standard_normal(2))
+            side = float(np.sqrt(size.prod()))
+            offset = side * jitter * rng.uniform(-0.5, 0.5, 2)
+            if mirrored:  # the offset is one in the mirrored image
+                offset[0] = -offset[0]
+            crop = Crop.around(tuple(box[:2] + box[2:] / 2 + offset), side * c.search_area_factor, PATCH)
+            gain = rng.uniform(1 - c.brightness, 1 + c.brightness)
+            contrast, saturation = rng.uniform(1 - c.contrast, 1 + c.contrast, 2) if c.contrast else (1.0, 1.0)
+            views.append(_View(crop, stretch, box, mirrored, grey, gain, contrast, saturation))
+        if rng.random() < c.blur:
+            views[1] = replace(views[1], blur=rng.uniform(0.5, 2.0))
+        return views

@@ -96,12 +96,14 @@ class VideoDataset(ABC):
         self._cache.move_to_end(index)
         return self._cache[index]
 
-    def frames(self, index: int, ids: Sequence[int]) -> list[np.ndarray]:
+    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
         """Images of a sequence, each uint8 RGB (H, W, 3), in the order of `ids`.
 
         Args:
             index: sequence, 0 <= index < len(self).
             ids: frame numbers in the sequence, counted from 0.
+            reductions: how many times smaller each is wanted, see :func:`ltr.data.image_loader.read_image`; None for
+                full size.
 
         Raises:
             IndexError: no such sequence or frame.
@@ -111,7 +113,8 @@ class VideoDataset(ABC):
         for frame in ids:
             if not 0 <= frame < length:
                 raise IndexError(f"sequence {index} of {self.name} has {length} frames, there is no frame {frame}")
-        return [read_image(self._frame_path(index, frame)) for frame in ids]
+        reductions = reductions or [1] * len(ids)
+        return [read_image(self._frame_path(index, frame), k) for frame, k in zip(ids, reductions, strict=True)]
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_cache": OrderedDict()}  # workers read what they need themselves

@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ebm_common.errors import UserError
+from ltr.data.image_loader import shrink
 from ltr.dataset.base import SequenceInfo, VideoDataset, video_info
 from ltr.dataset.photographs import TRAINING_PHOTOGRAPHS, find_photographs, load_photograph
 from ltr.dataset.scenes import Light, Scene, Sprite, Texture, Wave
@@ -497,13 +498,14 @@ class Generated(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError("generated frames lie in no file")
 
-    def frames(self, index: int, ids: Sequence[int]) -> list[np.ndarray]:
+    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
         """Images of a sequence, rendered now, each uint8 RGB (H, W, 3), in the order of `ids`; see VideoDataset."""
         scene = self.scene(index)
         for frame in ids:
             if not 0 <= frame < scene.length:
                 raise IndexError(f"sequence {index} of {self.name} has {scene.length} frames, no frame {frame}")
-        return [scene.render(frame) for frame in ids]
+        reductions = reductions or [1] * len(ids)
+        return [shrink(scene.render(frame), k) for frame, k in zip(ids, reductions, strict=True)]
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), "_scenes": OrderedDict()}

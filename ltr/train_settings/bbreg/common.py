@@ -10,7 +10,7 @@ from ltr import dataset
 from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings
 from ltr.admin.environment import get_path
 from ltr.data.feature_cache import CachedFeatures
-from ltr.data.sampling import BoxPairs, CropSettings
+from ltr.data.sampling import PIXELS_VERSION, BoxPairs, CropSettings
 from ltr.dataset.generated import Generated
 from ltr.models.bbreg import RESNET18, AtomNet, AtomNetConfig
 from ltr.train_settings.base import ScheduleSettings, TrainSettings, free, to_plain
@@ -126,8 +126,9 @@ def build(settings: BBRegSettings) -> Task:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
         def cached(pairs: BoxPairs, number: int, sets: tuple[str, ...]) -> CachedFeatures:
+            crop = to_plain(settings.crop)
             key = json.dumps(
-                [sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, to_plain(settings.crop), pairs.seed]
+                [PIXELS_VERSION, sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, crop, pairs.seed]
             )
             return CachedFeatures(pairs, number, net.feature_extractor, folder, key, len(pairs), settings.workers)
 

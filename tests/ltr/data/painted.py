@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ltr.data.image_loader import shrink
 from ltr.dataset.base import SequenceInfo, VideoDataset
 
 WIDTH, HEIGHT = 200, 150
@@ -18,14 +19,17 @@ class Painted(VideoDataset):
     Args:
         lengths: frames of each sequence; 1 for a still image.
         visible: for each sequence the frames in which the target is visible; all of them if None.
+        scale: of the images and all in them.
     """
 
-    def __init__(self, lengths: Sequence[int], name="painted", visible=None, weights=None):
+    def __init__(self, lengths: Sequence[int], name="painted", visible=None, weights=None, scale=1):
         super().__init__(name, None if weights is None else np.asarray(weights, float))
         self.lengths = list(lengths)
-        self.visible = visible
+        self.visible, self.scale = visible, scale
         self.read: list[tuple[int, list[int]]] = []
         """What was asked of `frames`."""
+        self.reductions: list[int] = []
+        """How much smaller each frame was asked for."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -35,7 +39,7 @@ class Painted(VideoDataset):
         n = self.lengths[index]
         size = rng.integers(16, 40, 2) + rng.integers(0, 5, (n, 2))
         corner = 3 + rng.random((n, 2)) * ((WIDTH, HEIGHT) - size - 6)
-        boxes = np.concatenate([corner.astype(int), size], axis=1).astype(np.float32)
+        boxes = self.scale * np.concatenate([corner.astype(int), size], axis=1).astype(np.float32)
         visible = np.ones(n, bool)
         if self.visible is not None:
             visible = np.isin(np.arange(n), self.visible[index])
@@ -44,12 +48,13 @@ class Painted(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError
 
-    def frames(self, index: int, ids: Sequence[int]) -> list[np.ndarray]:
+    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
         self.read.append((index, list(ids)))
         images = []
-        for frame in ids:
-            image = np.full((HEIGHT, WIDTH, 3), (OUTSIDE, 60, 30 + 3 * frame % 200), np.uint8)
+        for frame, reduction in zip(ids, reductions or [1] * len(ids), strict=True):
+            self.reductions.append(reduction)
+            image = np.full((self.scale * HEIGHT, self.scale * WIDTH, 3), (OUTSIDE, 60, 30 + 3 * frame % 200), np.uint8)
             x, y, w, h = self.sequence(index).boxes[frame].astype(int)
             image[y : y + h, x : x + w, 0] = INSIDE
-            images.append(image)
+            images.append(shrink(image, reduction))
         return images

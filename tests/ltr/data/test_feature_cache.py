@@ -169,10 +169,10 @@ def test_a_full_disk(tmp_path, backbone, monkeypatch):
 class OneUnreadable(Painted):
     """The image of one sequence cannot be read."""
 
-    def frames(self, index, ids):
+    def frames(self, index, ids, reductions=None):
         if index == 1:
             raise UserError("painted/1.jpg is not an image")
-        return super().frames(index, ids)
+        return super().frames(index, ids, reductions)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

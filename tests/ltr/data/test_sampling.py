@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from ebm_common.errors import UserError
+from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH, BoxPairs, CropSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,8 +20,8 @@ PLAIN = CropSettings(grayscale=0.0, brightness=0.0)
 EVERYTHING = CropSettings(grayscale=0.3, flip=0.5, contrast=0.3, blur=0.5, stretch=0.3)
 
 
-def pairs(crop=PLAIN, lengths=(10, 10, 1), length=10**6, seed=0, **options) -> BoxPairs:
-    return BoxPairs([Painted(lengths)], [1.0], length, crop=crop, seed=seed, **options)
+def pairs(crop=PLAIN, lengths=(10, 10, 1), length=10**6, seed=0, scale=1, **options) -> BoxPairs:
+    return BoxPairs([Painted(lengths, scale=scale)], [1.0], length, crop=crop, seed=seed, **options)
 
 
 def same(a: dict, b: dict) -> bool:
@@ -75,8 +77,9 @@ def painted_box(image: torch.Tensor) -> tuple[float, float, float, float] | None
     ],
     ids=["plain", "colours", "flip", "stretch", "all"],
 )
-def test_boxes_stay_on_their_target(crop):
-    data, seen = pairs(crop), 0
+@pytest.mark.parametrize("scale", [1, 7])
+def test_boxes_stay_on_their_target(crop, scale):
+    data, seen = pairs(crop, scale=scale), 0
     for k in range(25):
         item = data[k]
         for which in ("reference", "test"):
@@ -89,6 +92,75 @@ def test_boxes_stay_on_their_target(crop):
             np.testing.assert_allclose(found, expected, atol=max(1.5, 0.02 * max(w, h)))
             seen += 1
     assert seen > 30
+    assert (max(data.datasets[0].reductions) > 1) == (scale > 1)
+
+
+def as_whole_images(data: BoxPairs, k: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Patches and boxes of pair k, step by step: images read in full, each step done to the whole of them in turn."""
+    rng, c = np.random.default_rng([data.seed, k]), data.crop
+    source, index, ids, boxes = data._draw_pair(rng)
+    images, boxes = source.frames(index, ids), list(boxes)
+    if rng.random() < c.grayscale:
+        images = [cv2.cvtColor(cv2.cvtColor(i, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) for i in images]
+    if rng.random() < c.flip:
+        boxes = [np.array([i.shape[1] - b[0] - b[2], *b[1:]]) for i, b in zip(images, boxes, strict=True)]
+        images = [np.ascontiguousarray(i[:, ::-1]) for i in images]
+    if c.stretch:
+        ratio = np.exp(0.5 * c.stretch * rng.standard_normal())
+        height, width = images[1].shape[:2]
+        new = round(width * ratio), round(height / ratio)
+        images[1] = cv2.resize(images[1], new, interpolation=cv2.INTER_LINEAR)
+        boxes[1] = boxes[1] * np.tile(np.array(new) / (width, height), 2)
+    patches, patch_boxes = [], []
+    for image, box, jitter, scale in zip(
+        images, boxes, (0.0, c.test_center_jitter), (0.0, c.test_scale_jitter), strict=True
+    ):
+        size = box[2:] * np.exp(scale * rng.standard_normal(2))
+        side = np.sqrt(size.prod())
+        center = box[:2] + box[2:] / 2 + side * jitter * rng.uniform(-0.5, 0.5, 2)
+        region = Crop.around(tuple(center), side * c.search_area_factor, PATCH)
+        patch, gain = region.extract(image).astype(float), rng.uniform(1 - c.brightness, 1 + c.brightness)
+        if c.contrast:
+            contrast, saturation = rng.uniform(1 - c.contrast, 1 + c.contrast, 2)
+            grey = patch.mean(-1, keepdims=True)
+            mean = patch.mean()
+            patch = mean + contrast * (grey + saturation * (patch - grey) - mean)
+        patches.append(np.clip(np.round(patch * gain), 0, 255))
+        patch_boxes.append(region.to_patch(box))
+    if rng.random() < c.blur:
+        patches[1] = cv2.GaussianBlur(patches[1], (0, 0), rng.uniform(0.5, 2.0))
+    return patches, patch_boxes
+
+
+@pytest.mark.parametrize("scale", [1, 7])
+@pytest.mark.parametrize("crop", [PLAIN, EVERYTHING], ids=["plain", "everything"])
+def test_one_pass_over_a_patch_does_what_many_over_images_do(crop, scale):
+    """Boxes agree to rounding (stretched images had whole pixels), and pixels but for the targets' very edges."""
+    data = pairs(crop, scale=scale)
+    differences = []
+    for k in range(30):
+        item = data[k]
+        patches, boxes = as_whole_images(data, k)
+        for which, patch, box in zip(("reference", "test"), patches, boxes, strict=True):
+            np.testing.assert_allclose(item[f"{which}_box"], box, atol=0.5 if crop.stretch else 1e-3)
+            difference = np.abs(item[f"{which}_image"].permute(1, 2, 0).numpy() - patch)
+            assert np.percentile(difference, 90) <= 2
+            differences.append(difference.mean())
+    assert np.median(differences) < 0.5
+
+
+def test_images_are_read_as_small_as_the_patch_allows():
+    """Crops of side 5 sqrt(w h) of 288 pixels: the patch never takes less than a pixel of what is read."""
+    for scale, allowed in ((1, {1}), (7, {2, 4}), (20, {8})):
+        data = Painted([4, 4], scale=scale)
+        sampler = BoxPairs([data], [1.0], 100, crop=CropSettings(test_scale_jitter=0.0))
+        for k in range(4):
+            sampler[k]
+        assert set(data.reductions) <= allowed
+        boxes = [data.sequence(index).boxes[frame] for index, ids in data.read for frame in ids]
+        for box, reduction in zip(boxes, data.reductions, strict=True):
+            pixels = 5 * np.sqrt(box[2] * box[3]) / PATCH
+            assert reduction <= max(pixels, 1) and (reduction == 8 or pixels < 2 * reduction)
 
 
 def test_reference_is_centred_and_a_fifth():
@@ -204,3 +276,12 @@ def test_a_still_gives_two_views_of_one_image():
     item = BoxPairs([data], [1.0], 10, crop=PLAIN)[0]
     assert data.read == [(0, [0])]
     assert not torch.equal(item["reference_image"], item["test_image"])
+
+
+def test_a_still_is_read_for_its_larger_view():
+    data = Painted([1], scale=7)
+    sampler = BoxPairs([data], [1.0], 100, crop=CropSettings(test_scale_jitter=1.5))
+    for k in range(20):
+        sampler[k]
+    pixels = 5 * np.sqrt(data.sequence(0).boxes[0, 2:].prod()) / PATCH
+    assert max(data.reductions) <= pixels and min(data.reductions) == 1
