@@ -234,31 +234,34 @@ class Scene:
         It is the smallest box around the part of the target that lies in the image, whatever covers it. Under motion
         blur it is the box at the middle of the exposure.
         """
-        return np.stack([clipped_box(vertices, self.size) for vertices in self.vertices(np.arange(self.length))])
+        outlines = self.vertices(np.arange(self.length))
+        low, high = outlines.min(1), outlines.max(1)
+        boxes = np.concatenate([low, high - low], axis=1)
+        for frame in np.flatnonzero(((low < 0) | (high > self.size)).any(1)):
+            boxes[frame] = clipped_box(outlines[frame], self.size)
+        return boxes
 
     def visible(self) -> np.ndarray:
         """bool (length,): whether more than VISIBLE_SHARE of the target's area is in the image and not covered."""
-        outlines = self.vertices(np.arange(self.length))
+        frames = np.arange(self.length)
+        outlines = self.vertices(frames)
         following = np.roll(outlines, -1, axis=1)
         crosses = outlines[..., 0] * following[..., 1] - outlines[..., 1] * following[..., 0]
         areas = np.abs(crosses.sum(1)) / 2
         inside = ((outlines >= 0) & (outlines <= self.size)).all((1, 2))
         visible = np.ones(self.length, bool)
-        covered = self.target + 1 < len(self.sprites)
-        for frame in range(self.length) if covered else np.flatnonzero(~inside):
-            mask = self._hard_mask(self.target, frame)
-            for index in range(self.target + 1, len(self.sprites)):
-                mask &= ~self._hard_mask(index, frame)
-            visible[frame] = mask.sum() > VISIBLE_SHARE * areas[frame]
+        covers = [self.vertices(frames, index) for index in range(self.target + 1, len(self.sprites))]
+        for frame in frames if covers else frames[~inside]:
+            mask = _fill(self.size, [outlines[frame]])
+            for cover in covers:
+                cv2.fillPoly(mask, [_fixed_point(cover[frame])], 0, shift=_FIXED_POINT)
+            visible[frame] = cv2.countNonZero(mask) > VISIBLE_SHARE * areas[frame]
         return visible
 
     def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:
         """(..., V, 2) outline of a sprite, the target's if None, in image coordinates at `time` (...,)."""
         sprite = self.target if sprite is None else sprite
         return self.sprites[sprite].vertices(time) + self._shake(time)[..., None, :]
-
-    def _hard_mask(self, sprite: int, frame: int) -> np.ndarray:
-        return _fill(self.size, [self.vertices(frame, sprite)]) > 0
 
     # -- pixels --------------------------------------------------------------------------------------------------
 
@@ -318,10 +321,11 @@ class Scene:
         # the tile wraps around, for images larger than it
         rows = (random.randint(_NOISE_TILE) + np.arange(height)) % _NOISE_TILE
         columns = (random.randint(_NOISE_TILE) + np.arange(width)) % _NOISE_TILE
-        noise = tile[rows[:, None], columns]
+        noise = np.take(tile[rows], columns, axis=1)
         if self.grey:
             noise = np.repeat(noise[..., :1], 3, axis=-1)
-        return cv2.scaleAdd(noise, self.noise, image.astype(np.float32)).round().clip(0, 255).astype(np.uint8)
+        noisy = cv2.scaleAdd(noise, self.noise, image.astype(np.float32))
+        return cv2.add(noisy, (0, 0, 0, 0), dtype=cv2.CV_8U)  # rounds and clips in one pass
 
 
 def clipped_box(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -392,9 +396,13 @@ def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) ->
 def _fill(size: tuple[int, int], polygons: list[np.ndarray], magnification: int = 1) -> np.ndarray:
     """uint8 (height, width) * magnification: 255 inside an odd number of the polygons and on their edges, else 0."""
     mask = np.zeros((size[1] * magnification, size[0] * magnification), np.uint8)
-    points = [np.round((p * magnification - 0.5) * 2**_FIXED_POINT).astype(np.int32) for p in polygons]
-    cv2.fillPoly(mask, points, 255, shift=_FIXED_POINT)
+    cv2.fillPoly(mask, [_fixed_point(p * magnification) for p in polygons], 255, shift=_FIXED_POINT)
     return mask
+
+
+def _fixed_point(polygon: np.ndarray) -> np.ndarray:
+    """A polygon (V, 2) as cv2.fillPoly wants it: counted from the centres of pixels, in fractions of them."""
+    return np.round((polygon - 0.5) * 2**_FIXED_POINT).astype(np.int32)
 
 
 def _rotation(degrees: float | np.ndarray) -> np.ndarray:
