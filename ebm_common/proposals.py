@@ -44,6 +44,7 @@ class GaussianMixtureProposal:
         if bad.numel():
             raise ValueError(f"sigmas must be positive and finite, got {bad[0].item()}")
         self.sigmas = sigmas if sigmas.ndim == 2 else sigmas[:, None]
+        self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}  # a copy to a GPU would wait for it each time
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sigmas={self.sigmas.tolist()})"
@@ -99,4 +100,7 @@ class GaussianMixtureProposal:
         if center.ndim != 2 or (dim != 1 and center.shape[1] != dim):
             raise ValueError(f"center must have shape (B, D) for sigmas (L, D) = {tuple(self.sigmas.shape)}, "
                              f"got {tuple(center.shape)}")  # fmt: skip
-        return self.sigmas.to(center.device, center.dtype).expand(num_components, center.shape[1])
+        key = (center.device, center.dtype)
+        if key not in self._placed:
+            self._placed[key] = self.sigmas.to(*key)
+        return self._placed[key].expand(num_components, center.shape[1])

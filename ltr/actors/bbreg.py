@@ -28,10 +28,13 @@ from ebm_common import (
     rect_to_rel,
     rel_to_rect,
 )
+from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
 
 _REFINED_STARTS = 10
 _REFINED_ITERATIONS = 10
+_GPU_ROUNDS = 8
+"""Rounds of candidates between two questions to a GPU whether any is missing, each of which waits for it."""
 
 
 @dataclass
@@ -79,6 +82,7 @@ class BBRegActor(nn.Module):
         self.loss = loss
         self.refinement = refinement
         self.mixture = GaussianMixtureProposal([(p, p, s, s) for p, s in proposals.sigmas])
+        self._backbone = FrozenBackbone(net.feature_extractor)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         return list(self.net.bb_regressor.parameters())
@@ -88,8 +92,8 @@ class BBRegActor(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss (scalar) and statistics of a batch of :class:`ltr.data.sampling.BoxPairs`, or of cached features."""
+        # Candidates first: what they ask of a GPU, and wait for, comes before the long queue of the networks' work.
         box = batch["test_box"]
-        features = self._encode(batch, size=box[:, 2:])
         label = rect_to_rel(box, box[:, 2:])[:, None]
 
         if self.proposals.kind == "mixture":
@@ -99,12 +103,13 @@ class BBRegActor(nn.Module):
                 box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou
             )
             y = rect_to_rel(candidates, box[:, None, 2:])
+        log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss == "nll" else None
 
+        features = self._encode(batch, size=box[:, 2:])
         stats = {}
         head = self.net.bb_regressor
         if self.loss == "nll":
             f = head.energy(features, torch.cat([label, y], dim=1)).float()
-            log_q = self.mixture.log_prob(y, label[:, 0])
             loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
             with torch.no_grad():
                 stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
@@ -121,10 +126,9 @@ class BBRegActor(nn.Module):
 
     def _encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         if "reference_image" in batch:
-            with torch.no_grad():
-                reference, test = (
-                    self.net.feature_extractor(_to_float(batch[f"{k}_image"])) for k in ("reference", "test")
-                )
+            both = self._backbone(torch.cat([batch["reference_image"], batch["test_image"]]))
+            halves = {level: f.chunk(2) for level, f in both.items()}
+            reference, test = ({level: half[i] for level, half in halves.items()} for i in (0, 1))
         else:
             reference, test = (
                 {level: batch[f"{k}_{level}"].float() for level in self.net.feature_extractor.out_channels}
@@ -164,6 +168,9 @@ def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou
     height; a side of at most one pixel becomes a random 0.15 to 0.5 of the label's; corners are rounded to whole
     pixels. Where the overlap with the label is not above `min_iou`, the noise shrinks by a tenth and is drawn again, at
     most 100 times.
+
+    On a GPU the question whether all candidates are found is asked every few rounds only: a candidate that is found is
+    not changed by further ones.
     """
     b = boxes.shape[0]
     side = boxes[:, 2:].prod(-1).sqrt()[:, None]
@@ -172,7 +179,8 @@ def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou
     label = boxes[:, None].expand(b, number, 4)
     result = label.clone()
     open_ = torch.ones(b, number, dtype=torch.bool, device=boxes.device)
-    for _ in range(100):
+    rounds = 1 if boxes.device.type == "cpu" else _GPU_ROUNDS
+    for k in range(1, 101):
         noise = torch.randn(b, number, 4, device=boxes.device, dtype=boxes.dtype) * scale[..., None]
         size = label[..., 2:] + noise[..., 2:]
         spare = label[..., 2:] * (0.15 + 0.35 * torch.rand(b, number, 2, device=boxes.device, dtype=boxes.dtype))
@@ -181,12 +189,8 @@ def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou
         candidate = torch.cat([(center - size / 2).round(), size.round()], dim=-1)
         result = torch.where(open_[..., None], candidate, result)
         open_ &= box_iou(candidate, label) <= min_iou
-        if not open_.any():
+        if k % rounds == 0 and not open_.any():
             break
         scale = torch.where(open_, scale * 0.9, scale)
     # A label below a pixel can round to an empty candidate, which has no logarithm.
     return torch.cat([result[..., :2], result[..., 2:].clamp(min=1)], dim=-1)
-
-
-def _to_float(images: Tensor) -> Tensor:
-    return images.float().div_(255).contiguous(memory_format=torch.channels_last)

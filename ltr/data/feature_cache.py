@@ -6,7 +6,6 @@ three systems, and every later run on the same data and seed, share one cache.
 """
 
 import contextlib
-import copy
 import hashlib
 import json
 import logging
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from ebm_common.errors import UserError
 from ltr.models.backbone import Backbone
-from ltr.models.backbone.fold import fold_batch_norms
+from ltr.models.backbone.frozen import FrozenBackbone
 
 logger = logging.getLogger(__name__)
 
@@ -140,18 +139,17 @@ def _compute(folder: Path, pairs: Dataset, number: int, backbone: Backbone, work
     loader = DataLoader(Subset(pairs, range(number)), _BATCH, num_workers=workers)
     arrays: dict[str, np.memmap] = {}
     device = next(backbone.parameters()).device
-    backbone = fold_batch_norms(copy.deepcopy(backbone).eval()).to(memory_format=torch.channels_last)
+    frozen = FrozenBackbone(backbone)
     seconds = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
     bar = tqdm(total=number, desc="backbone features", unit="pair", mininterval=seconds, dynamic_ncols=True)
     with bar:
         for start, batch in zip(range(0, number, _BATCH), _clean_errors(loader, pairs), strict=True):
             out = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
             for which in ("reference", "test"):
-                images = batch[f"{which}_image"].to(device).float().div_(255)
                 # Halves the time where the processor has it. Features are then off by about 5% of their norm, mostly
                 # at random, from the float32 ones that the tracker computes.
-                with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
-                    features = backbone(images.contiguous(memory_format=torch.channels_last))
+                with torch.autocast(device.type, torch.bfloat16):
+                    features = frozen(batch[f"{which}_image"].to(device))
                 out |= {f"{which}_{level}": f.half().cpu().contiguous().numpy() for level, f in features.items()}
             if not arrays:
                 arrays = {k: _new_array(folder / f"{k}.npy", (number, *v.shape[1:]), v.dtype) for k, v in out.items()}
