@@ -2,9 +2,9 @@
 
     python -m ltr.ops.build
 
-The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels also nvcc of PyTorch's own CUDA version
-($CUDA_HOME, or nvcc on the PATH). Compilers are called directly; nothing is locked, every command has a time limit, and
-a library takes its place in one step when it is whole, so that two builds at once do no harm.
+The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels also nvcc of the CUDA version that
+PyTorch has ($CUDA_HOME, or nvcc on the PATH). Compilers are called directly, each with a time limit; nothing is locked,
+and a library takes its place in one step when it is whole, so that two builds at once do no harm.
 """
 
 import os

@@ -7,7 +7,8 @@ little (features channels-last, boxes (K, 4) float32 or float64; see `reference.
     torch.ops.ebm_regression.prroi_pool_backward_features(grad, boxes, rows, columns, scale, index, B, H, W)
     torch.ops.ebm_regression.prroi_pool_backward_boxes(grad, features, boxes, rows, columns, scale, index=None)
 
-The features are (B, C, H, W), gradients in boxes (K, 4). What they return is stored channels-last, so that `pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
+The features are (B, C, H, W), gradients in boxes (K, 4). Pooled values are stored channels-last, so that
+`pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
 
 `EBM_KERNELS=torch` in the environment leaves them out; `python -m ltr.ops.prroi_pool` says which there are.
 """
@@ -148,5 +149,5 @@ def _largest_error(device: str) -> float:
     for pool, dtype in ((torch.ops.ebm_regression.prroi_pool, torch.float32), (reference.prroi_pool, torch.float64)):
         inputs = [t.to(device, dtype).requires_grad_() for t in (features, boxes)]
         pooled = pool(*inputs, 5, 5, 1 / 8)
-        results.append([pooled, *torch.autograd.grad(pooled.square().sum(), inputs)])
+        results.append([pooled.detach(), *torch.autograd.grad(pooled.square().sum(), inputs)])
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*results, strict=True))

@@ -1,4 +1,5 @@
-"""PrRoIPool against an integration that knows nothing of its formula, and its gradients."""
+"""PrRoIPool against an integration that knows nothing of its formula, and its gradients: in the torch form, and in each
+compiled form that is present."""
 
 import inspect
 import math
@@ -9,7 +10,24 @@ import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltr.ops import PrRoIPool, prroi_pool
+from ltr.ops import PrRoIPool, kernels, prroi_pool, reference
+
+
+@pytest.fixture(scope="module", params=["torch", "cpu", "cuda"], autouse=True)
+def form(request):
+    """The form that all tests of this module run with."""
+    if request.param == "torch":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels, "choose", lambda features: reference.prroi_pool)
+            yield
+        return
+    if not kernels.FOUND[request.param].loaded:
+        pytest.skip(f"{request.param} kernels: {kernels.FOUND[request.param].detail}")
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    with torch.device(request.param):
+        yield
+
 
 INF, NAN = float("inf"), float("nan")
 
