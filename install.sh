@@ -8,6 +8,7 @@ python="$venv/bin/python"
 stamp="$venv/installed-from"    # what the finished installation was made from
 unfinished="$venv/unfinished"   # there while pip is at work
 log="$venv/install.log"
+kernels_log="$venv/kernels.log"
 
 usage() {
   cat <<'END'
@@ -19,6 +20,7 @@ Usage: bash install.sh [--demo | --test] [further options of the demo or of pyte
   --help     this text
 
 What is needed: Python 3.11 or newer with its venv module, about 7 GB of disk, and a network that reaches PyPI.
+With a C++ compiler (and nvcc), PrRoIPool's kernels are compiled as well.
 
   PYTHON=/path/to/python3.12 bash install.sh
              choose the Python yourself (otherwise: the first of python3.13, 3.12, 3.11 and python3 that will do)
@@ -75,7 +77,8 @@ import hashlib, sys
 digest = hashlib.sha256(sys.version.encode())
 for name in sys.argv[1:]:
     digest.update(name.encode() + open(name, "rb").read())
-print(digest.hexdigest())' "$repo/pyproject.toml" "$repo/install.sh" 2>/dev/null
+print(digest.hexdigest())' "$repo/pyproject.toml" "$repo/install.sh" \
+    "$repo"/ltr/ops/{build,libraries}.py "$repo"/ltr/ops/csrc/* 2>/dev/null
 }
 
 installed() {
@@ -154,6 +157,13 @@ install_opencv() {
   [ -z "$problem" ] || die "OpenCV was installed but does not work: $problem"
 }
 
+# Compiled here and not by pip, which builds in a place of its own where there is no PyTorch. They are not needed.
+build_kernels() {
+  say "Compiling PrRoIPool's kernels (about a minute)"
+  (cd "$repo" && "$python" -m ltr.ops.build) >"$kernels_log" 2>&1 && return
+  say "warning: not all of PrRoIPool's kernels could be compiled, which costs speed only; $kernels_log says why"
+}
+
 warn_of_small_disk() {
   local free
   free="$(df -Pk "$repo" | awk 'NR == 2 {print int($4 / 1024 / 1024)}')"
@@ -183,6 +193,7 @@ install() {
   # One call for all, so that torch and torchvision are chosen to fit each other.
   pip install --editable "$repo[test,demo,compare]"
   install_opencv
+  build_kernels
   fingerprint >"$stamp"
   rm -f "$unfinished"
   trap - INT

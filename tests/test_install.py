@@ -32,6 +32,13 @@ case "$*" in
     fi
     case "$*" in *headless==*) rm -f "$here/opencv" ;; esac
     ;;
+  "-m ltr.ops.build")
+    echo "$*" >>"$here/calls"
+    if [ -f "$here/no_compiler" ]; then
+      echo "no C++ compiler was found"
+      exit 1
+    fi
+    ;;
   "-m pytest"* | *run_demo.py*) echo "$*" >>"$here/calls" ;;
   *ensurepip*) [ ! -f "$here/no_venv" ] ;;
   *opencv-python*) echo 4.12.0.88 ;;
@@ -39,6 +46,7 @@ case "$*" in
   *) exec "{python}" "$@" ;;
 esac
 """
+BUILD = "-m ltr.ops.build"
 
 
 class Machine:
@@ -50,6 +58,10 @@ class Machine:
         self.bin.mkdir()
         shutil.copy(REPO / "install.sh", self.repo)
         (self.repo / "pyproject.toml").write_text("[project]\n")
+        self.kernel = self.repo / "ltr" / "ops" / "csrc" / "cpu.cpp"
+        self.kernel.parent.mkdir(parents=True)
+        for source in (self.kernel, *(self.kernel.parents[1] / f"{name}.py" for name in ("build", "libraries"))):
+            source.touch()
         # Only what the script needs, so that no other Python of this machine is found.
         for tool in "awk cat cp cut df dirname grep mkdir paste rm sed sh sort touch".split():
             (self.bin / tool).symlink_to(shutil.which(tool))
@@ -93,12 +105,23 @@ def test_it_installs_once_and_again_when_the_project_changed(machine):
     first = machine.install()
     assert first.returncode == 0, first.stderr
     # torch and torchvision have to be resolved together, hence one call.
-    assert machine.calls() == ["venv", f"install --editable {machine.repo}[test,demo,compare]"]
+    assert machine.calls() == ["venv", f"install --editable {machine.repo}[test,demo,compare]", BUILD]
     second = machine.install()
     assert second.returncode == 0 and "Already installed" in second.stdout and not machine.calls()
-    (machine.repo / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    assert machine.install().returncode == 0
-    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]"]
+    for changed in (machine.repo / "pyproject.toml", machine.kernel):
+        changed.write_text("[project]\nname = 'x'\n")
+        assert machine.install().returncode == 0
+        assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]", BUILD]
+
+
+def test_without_compiled_kernels_it_is_installed_all_the_same(machine):
+    (machine.folder / "no_compiler").touch()
+    first = machine.install()
+    assert first.returncode == 0
+    warnings = [line for line in (first.stdout + first.stderr).splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "kernels.log" in warnings[0]
+    assert "no C++ compiler" in (machine.repo / ".venv" / "kernels.log").read_text()
+    assert "Already installed" in machine.install().stdout  # and it is not tried at every start
 
 
 def test_the_demo_and_the_tests_get_their_options(machine):
@@ -145,7 +168,7 @@ def test_a_failure_of_pip_is_explained_and_tried_again(machine, message, said):
     (machine.folder / "pip_fails").unlink()
     again = machine.install()
     assert again.returncode == 0 and "made anew" not in again.stdout
-    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]"]
+    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]", BUILD]
 
 
 def test_without_a_library_for_windows_opencv_goes_headless(machine):

@@ -91,9 +91,11 @@ def _install(built: Path, part: str) -> Path:
         shutil.copyfile(built, unfinished)
         os.replace(unfinished, target)
         for other in libraries.others(part):
-            if libraries.target() in other.name:  # of older sources; another PyTorch's may be in use
+            if f"-{libraries.target()}-" in other.name:  # of older sources; another PyTorch's may be in use
                 other.unlink(missing_ok=True)
     except OSError as error:
+        if unfinished.exists():
+            unfinished.unlink()
         raise BuildError(
             f"the library cannot be written into {target.parent}: {error.strerror}. It has to lie in the package's "
             "folder: make that writable, or install the package where you may write"
@@ -222,7 +224,7 @@ def main() -> int:
             start = time.monotonic()
             path = build()
             print(f"{part} kernels: built in {time.monotonic() - start:.0f} s, {path.name}", flush=True)
-        except BuildError as error:
+        except (BuildError, OSError) as error:
             failed = True
             print(f"{part} kernels: not built. {error}", file=sys.stderr, flush=True)
     return int(failed)

@@ -47,9 +47,9 @@ def others(part: str) -> list[Path]:
 def why_missing(part: str) -> str:
     """One phrase for a library that is not there."""
     other = others(part)
-    if not other:
-        return "not built"
-    name = other[0].name
-    if f"-{target()}-" in name:
-        return f"built from other sources ({name})"
-    return f"built for another PyTorch or machine ({name}; this is {target()})"
+    for library in other:
+        if f"-{target()}-" in library.name:
+            return f"built from other sources ({library.name})"
+    if other:
+        return f"built for another PyTorch or machine ({other[0].name}; this is {target()})"
+    return "not built"
