@@ -1,5 +1,6 @@
 // PrRoIPool on the CPU: from tensors to the loops of cpu_kernels.cpp, shared out to threads.
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -21,46 +22,34 @@ using Index = std::optional<Tensor>;
 
 enum class Isa { baseline, avx2, avx512 };
 
+// What PyTorch itself would use, so that ATEN_CPU_CAPABILITY=avx2 (or default) in the environment holds here as well.
 Isa find_isa() {
-#ifdef PRROI_X86  // set by the build where the other two are compiled in
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    return Isa::avx512;
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
-#endif
+  const std::string capability = at::get_cpu_capability();
+  if (capability.starts_with("AVX512")) return Isa::avx512;
+  if (capability.starts_with("AVX2")) return Isa::avx2;
   return Isa::baseline;
 }
 
 const Isa isa = find_isa();
 
 template <typename T>
-const CpuKernels<T>& choose(const CpuKernels<T>& baseline, const CpuKernels<T>& avx2, const CpuKernels<T>& avx512) {
-  return isa == Isa::avx512 ? avx512 : isa == Isa::avx2 ? avx2 : baseline;
-}
-
-template <typename T>
 const CpuKernels<T>& kernels();
 
-#ifdef PRROI_X86
-template <>
-const CpuKernels<float>& kernels<float>() {
-  return choose(baseline::f32, avx2::f32, avx512::f32);
-}
-template <>
-const CpuKernels<double>& kernels<double>() {
-  return choose(baseline::f64, avx2::f64, avx512::f64);
-}
+#ifdef PRROI_X86  // set by the build where all three are compiled in
+#define PRROI_CHOOSE(type) (isa == Isa::avx512 ? avx512::type : isa == Isa::avx2 ? avx2::type : baseline::type)
 #else
+#define PRROI_CHOOSE(type) baseline::type
+#endif
+
 template <>
 const CpuKernels<float>& kernels<float>() {
-  return baseline::f32;
+  return PRROI_CHOOSE(f32);
 }
+
 template <>
 const CpuKernels<double>& kernels<double>() {
-  return baseline::f64;
+  return PRROI_CHOOSE(f64);
 }
-#endif
 
 std::string cpu_build() {
   const char* name = isa == Isa::avx512 ? "AVX-512" : isa == Isa::avx2 ? "AVX2" : "baseline";
@@ -111,10 +100,12 @@ class Memory {
   std::unique_ptr<char[]> bytes_;
 };
 
-// How many RoIs are worth a thread of their own: some ten microseconds of work.
-int64_t grain(const Sizes& s) {
-  const int64_t guess = s.rows * s.columns * 12 * s.channels;  // multiplications, with a dozen cells to a bin
-  return std::max<int64_t>(1, (int64_t(1) << 18) / std::max<int64_t>(1, guess));
+// How many of `count` parts of the work on `rois` boxes are worth a thread of their own. Waking one up and waiting for it
+// costs ten microseconds, and far more where other programs want the processors, too.
+int64_t grain(const Sizes& s, int64_t rois, int64_t count) {
+  const double multiplications = double(rois) * s.rows * s.columns * 12 * s.channels;  // with a dozen cells to a bin
+  constexpr double enough = 1 << 20;
+  return multiplications <= enough ? count : std::max<int64_t>(1, int64_t(count * (enough / multiplications)));
 }
 
 template <typename Body>
@@ -137,7 +128,7 @@ Tensor forward(const Tensor& features_, const Tensor& boxes, int64_t rows, int64
     const auto& kernel = kernels<T>();
     const T* from = features.const_data_ptr<T>();
     T* to = pooled.mutable_data_ptr<T>();
-    at::parallel_for(0, count, grain(s), [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.forward(from, rois.data(), begin, end, s, memory.start(), to);
     });
@@ -166,7 +157,7 @@ Tensor backward_features(const Tensor& grad_, const Tensor& boxes, int64_t rows,
     const T* from = grad.const_data_ptr<T>();
     T* to = grad_features.mutable_data_ptr<T>();
     // A row of cells belongs to one thread, which adds up its RoIs in their order: the same sum with any threads.
-    at::parallel_for(0, batch * height, 1, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, batch * height, grain(s, rois.size(), batch * height), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.backward_features(from, rois.data(), order.data(), start.data(), begin, end, s, memory.start(), to);
     });
@@ -188,7 +179,7 @@ Tensor backward_boxes(const Tensor& grad_, const Tensor& features_, const Tensor
   with_type(features, [&]<typename T>() {
     const auto& kernel = kernels<T>();
     const T *gradient = grad.const_data_ptr<T>(), *map = features.const_data_ptr<T>();
-    at::parallel_for(0, count, grain(s), [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.backward_boxes(gradient, map, rois.data(), begin, end, s, memory.start(), in_cells.data());
     });

@@ -213,15 +213,6 @@ void backward_features(const T* grad, const Roi<double>* rois, const int64_t* or
   }
 }
 
-template <typename T, typename V>
-inline double total(V v) {
-  T lanes[sizeof(V) / sizeof(T)];
-  memcpy(lanes, &v, sizeof(V));
-  double sum = 0;
-  for (T lane : lanes) sum += lane;
-  return sum;
-}
-
 template <typename T>
 void backward_boxes(const T* grad, const T* features, const Roi<double>* rois, int64_t begin, int64_t end,
                     const Sizes& s, void* memory, double* grad_boxes) {
@@ -232,6 +223,7 @@ void backward_boxes(const T* grad, const T* features, const Roi<double>* rois, i
     double* of_box = grad_boxes + 4 * k;
     of_box[0] = of_box[1] = of_box[2] = of_box[3] = 0;
     if (!rois[k].usable) continue;
+    T sums[4][PRROI_VECTOR_BYTES / sizeof(T)] = {};  // one for each lane of a vector, added up at the end
     const T* image = features + rois[k].image * s.height * row_size;
     y.template fill<true>(rois[k].y);
     x.template fill<true>(rois[k].x);
@@ -258,12 +250,15 @@ void backward_boxes(const T* grad, const T* features, const Roi<double>* rois, i
             y1 += y.low[r][i] * value;
             y2 += y.high[r][i] * value;
           }
-          of_box[0] += total<T>(x1);
-          of_box[1] += total<T>(y1);
-          of_box[2] += total<T>(x2);
-          of_box[3] += total<T>(y2);
+          store(sums[0], load<V>(sums[0]) + x1);
+          store(sums[1], load<V>(sums[1]) + y1);
+          store(sums[2], load<V>(sums[2]) + x2);
+          store(sums[3], load<V>(sums[3]) + y2);
         });
       }
+    }
+    for (int side = 0; side < 4; ++side) {
+      for (T sum : sums[side]) of_box[side] += sum;
     }
   }
 }

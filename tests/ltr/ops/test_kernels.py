@@ -1,5 +1,8 @@
 """The compiled kernels against the torch form in float64, and as operators of PyTorch."""
 
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -288,6 +291,20 @@ def test_the_same_in_every_run_and_with_any_threads(device):
         torch.set_num_threads(threads)
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
+
+
+@pytest.mark.skipif(not kernels.FOUND["cpu"].loaded, reason="no CPU kernels")
+@pytest.mark.parametrize("capability, name", [("default", "baseline"), ("avx2", "AVX2"), (None, "")])
+def test_code_for_each_kind_of_processor(capability, name):
+    """The report checks the code that it runs against the torch form."""
+    if capability == "avx2" and not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        pytest.skip("this processor has no AVX2")
+    environment = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
+    report = subprocess.run(
+        [sys.executable, "-m", "ltr.ops.prroi_pool"], env=os.environ | environment, capture_output=True, text=True
+    )
+    assert report.returncode == 0, report.stdout + report.stderr
+    assert "cpu: present (compiler" in report.stdout and f"runs {name}" in report.stdout
 
 
 def test_a_missing_kernel_is_told_once(monkeypatch):
