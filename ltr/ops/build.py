@@ -134,19 +134,22 @@ def find_cxx() -> Compiler:
 
 
 def build_cpu() -> Path:
-    """Compiles the CPU kernels, on x86 once for each family of processors, of which one is chosen at run time."""
+    """Compiles the CPU kernels; on x86 the loops once for each kind of processor, of which one is chosen at run time."""
     compiler = find_cxx()
     flags = [*_flags(), "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
     threads = [] if sys.platform == "darwin" else ["-fopenmp"]
     sets = {"baseline": []}
     if platform.machine() in ("x86_64", "AMD64"):
-        flags.append("-DPRROI_X86")
+        flags.append("-DEBM_X86")
         sets["avx2"] = ["-mavx2", "-mfma"]
         sets["avx512"] = ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"]
-    objects = {f"{name}.o": [*flags, *threads, libraries.SOURCES / f"{name}.cpp"] for name in ("ops", "cpu")}
-    for name, options in sets.items():
-        loops = libraries.SOURCES / "cpu_kernels.cpp"
-        objects[f"{name}.o"] = [*flags, *options, f"-DPRROI_ISA={name}", loops]
+    objects = {}
+    for source in (libraries.SOURCES / name for name in libraries.PARTS["cpu"] if name.endswith(".cpp")):
+        if source.stem.endswith("_kernels"):
+            for name, options in sets.items():
+                objects[f"{source.stem}_{name}.o"] = [*flags, *options, f"-DEBM_ISA={name}", source]
+        else:
+            objects[f"{source.stem}.o"] = [*flags, *threads, source]
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     return _compile(compiler, [*_torch_libraries("c10", "torch_cpu"), *threads, *undefined], objects, "cpu")
 

@@ -35,7 +35,7 @@ const Isa isa = find_isa();
 template <typename T>
 const CpuKernels<T>& kernels();
 
-#ifdef PRROI_X86  // set by the build where all three are compiled in
+#ifdef EBM_X86  // set by the build where all three are compiled in
 #define PRROI_CHOOSE(type) (isa == Isa::avx512 ? avx512::type : isa == Isa::avx2 ? avx2::type : baseline::type)
 #else
 #define PRROI_CHOOSE(type) baseline::type

@@ -1,6 +1,6 @@
 // The loops of the CPU kernels: vectors run over channels, which lie side by side in memory.
 //
-// This file is compiled several times with different instruction sets (PRROI_ISA names the namespace). So that no
+// This file is compiled several times with different instruction sets (EBM_ISA names the namespace). So that no
 // function of one set can take the place of another's when they are linked, it uses nothing of the standard library
 // that is not inlined, and all that it defines is local but the two tables at the end.
 #include "cpu_kernels.h"
@@ -18,7 +18,7 @@
 #define PRROI_UNROLL 4
 #endif
 
-namespace prroi::PRROI_ISA {
+namespace prroi::EBM_ISA {
 namespace {
 
 template <typename T, int bytes>
@@ -269,4 +269,4 @@ const CpuKernels<float> f32 = {scratch_bytes<float>, forward<float>, backward_fe
 const CpuKernels<double> f64 = {scratch_bytes<double>, forward<double>, backward_features<double>,
                                 backward_boxes<double>};
 
-}  // namespace prroi::PRROI_ISA
+}  // namespace prroi::EBM_ISA
