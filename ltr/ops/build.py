@@ -134,7 +134,7 @@ def find_cxx() -> Compiler:
 
 
 def build_cpu() -> Path:
-    """Compiles the CPU kernels; on x86 the loops once for each kind of processor, of which one is chosen at run time."""
+    """Compiles the CPU kernels; on x86 the loops once for each kind of processor: one is chosen at run time."""
     compiler = find_cxx()
     flags = [*_flags(), "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
     threads = [] if sys.platform == "darwin" else ["-fopenmp"]
