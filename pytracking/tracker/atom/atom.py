@@ -6,6 +6,7 @@ it climb the box network's output; the mean of the three best is the answer, and
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from torch import Tensor
 from ebm_common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
-from ltr.models.backbone import STRIDES
-from ltr.models.backbone.fold import fold_batch_norms
-from ltr.models.bbreg import AtomNet, load_atom_net
+from ltr.models.backbone import STRIDES, Backbone
+from ltr.models.bbreg import FrozenBoxNet, load_atom_net
+from ltr.models.inference import optimize_for_inference
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
 from pytracking.tracker.atom.localization import localize
@@ -26,6 +27,7 @@ from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box,
 from pytracking.tracker.networks import network_file
 
 _CELL = STRIDES["stride16"]
+_CPU_IMAGES = 4
 
 
 class Atom(BaseTracker):
@@ -46,8 +48,8 @@ class Atom(BaseTracker):
         self.seed = seed
         file = network_file(settings.network)
         written = file.stat().st_mtime_ns
-        net = _network(file, written, settings.backbone, settings.backbone_weights, self.device)
-        self.backbone, self.head = net.feature_extractor, net.bb_regressor
+        self.dtype = _dtype(settings.precision, self.device)
+        self.network = _network(file, written, settings.backbone, settings.backbone_weights, self.device, self.dtype)
         self._ready = False
 
     @torch.no_grad()
@@ -66,8 +68,9 @@ class Atom(BaseTracker):
         features = self._features(np.stack([p.patch for p in patches]))
         crop = Crop.around(tuple(self._center), self._region_size(), PATCH)
         first = {level: f[:1] for level, f in features.items()}
-        reference = first["stride8"].new_tensor(crop.to_patch(box)[None])
-        self.refiner = BoxRefiner(self.head, self.head.modulation(first, reference), s.refinement, generator)
+        reference = torch.tensor(crop.to_patch(box)[None], dtype=torch.float32, device=self.device)
+        head = self.network.head
+        self.refiner = BoxRefiner(head, head.modulation(first, reference), s.refinement, generator)
         self.classifier = TargetClassifier(
             features["stride16"],
             np.array([p.center for p in patches]) / _CELL,
@@ -128,8 +131,14 @@ class Atom(BaseTracker):
 
     def _features(self, patches: np.ndarray) -> dict[str, Tensor]:
         """uint8 (N, S, S, 3) -> the backbone's features."""
-        images = torch.from_numpy(patches).to(self.device).permute(0, 3, 1, 2).float().div_(255)
-        return self.backbone(images.contiguous(memory_format=torch.channels_last))
+        n = self.network
+        pixels = torch.from_numpy(patches).to(self.device)
+        colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
+        images = torch.addcmul(n.shift, colours, n.scale).view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
+        # On a CPU a few at a time: what passes between the layers has to stay in the cache.
+        parts = images.split(_CPU_IMAGES) if self.device.type == "cpu" else [images]
+        features = [n.backbone.extract(part) for part in parts]
+        return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in STRIDES}
 
     def _move_to(self, center: np.ndarray, image: np.ndarray) -> None:
         """Set the centre, keeping a share of the target inside the image."""
@@ -152,12 +161,28 @@ def _device(name: str | torch.device) -> torch.device:
     return device
 
 
-@lru_cache(maxsize=4)
-def _network(file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device) -> AtomNet:
-    """A network ready for inference, shared by the trackers of a process (nothing changes it).
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "float16" and device.type == "cpu":
+        raise UserError("--precision float16 needs a GPU; processors have bfloat16")
+    return getattr(torch, precision)
 
-    `written`, when the file was, is there to tell its contents apart.
-    """
-    net = load_atom_net(file, backbone_weights, backbone)
-    fold_batch_norms(net.feature_extractor)
-    return net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+class _Network(NamedTuple):
+    """A network ready for inference. `scale` and `shift` (3 S,) take a row of S pixels, from 0 to 255, to its input."""
+
+    backbone: Backbone
+    head: FrozenBoxNet
+    scale: Tensor
+    shift: Tensor
+
+
+@lru_cache(maxsize=4)
+def _network(
+    file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device, dtype: torch.dtype
+) -> _Network:
+    """Shared by the trackers of a process: nothing changes it. `written`, when the file was, tells contents apart."""
+    net = load_atom_net(file, backbone_weights, backbone).to(device)
+    extractor = net.feature_extractor
+    scale = (1 / (255 * extractor.std)).flatten().repeat(PATCH)
+    shift = -(extractor.mean / extractor.std).flatten().repeat(PATCH)
+    return _Network(optimize_for_inference(extractor.to(dtype)), FrozenBoxNet(net.bb_regressor, dtype), scale, shift)

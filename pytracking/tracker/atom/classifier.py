@@ -64,7 +64,7 @@ class TargetClassifier:
 
     def project(self, normalised: Tensor) -> Tensor:
         """(N, K, H, W) normalised features -> (N, channels, H, W)."""
-        return torch.einsum("ck,nkhw->nchw", self.projection, normalised)
+        return (normalised.permute(0, 2, 3, 1) @ self.projection.T).permute(0, 3, 1, 2)
 
     def prepare(self, features: Tensor) -> Tensor:
         """Backbone features (1, K, H, W) of a frame -> a projected sample (1, channels, H, W)."""
@@ -99,5 +99,7 @@ class TargetClassifier:
 
 
 def normalise(features: Tensor) -> Tensor:
-    """Each sample's features to unit mean square over channels and cells."""
-    return features / (features.square().mean(dim=(1, 2, 3), keepdim=True) + 1e-10).sqrt()
+    """Each sample's features, in float32, to unit mean square over channels and cells."""
+    features = features.float()
+    power = features.square().mean(dim=(1, 2, 3), keepdim=True)
+    return features * (power + 1e-10).rsqrt()

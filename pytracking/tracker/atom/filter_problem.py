@@ -5,43 +5,54 @@ of the channels followed by a small filter f. The convolution is one matrix prod
 maps, and so is its adjoint; products with the Jacobian need no automatic differentiation.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 
 class Samples:
-    """Feature maps of N samples, padded for a 'same' convolution whose even kernel drops the last row and column.
+    """Feature maps of N samples, for a 'same' convolution whose even kernel drops the last row and column.
 
     Args:
-        features: (N, K, H, W).
+        features: (N, K, H, W); channels-last ones are not copied.
         kernel: side of the filter.
     """
 
     def __init__(self, features: Tensor, kernel: int):
-        before = kernel // 2
-        padded = torch.nn.functional.pad(features, (before, kernel - 1 - before) * 2)
-        self.number, channels, self.padded_height, self.padded_width = padded.shape
-        self.height, self.width = features.shape[2:]
+        self.number, channels, self.height, self.width = features.shape
         self.kernel = kernel
-        self.rows = padded.permute(0, 2, 3, 1).reshape(-1, channels)
+        self.rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
 
     def correlate(self, weight: Tensor) -> Tensor:
         """Responses (N, H, W) to a filter (K, kernel^2)."""
-        taps = (self.rows @ weight).view(self.number, self.padded_height, self.padded_width, self.kernel**2)
+        taps = (weight.T @ self.rows.T).view(-1, self.number, self.height, self.width)
         out = taps.new_zeros(self.number, self.height, self.width)
-        for tap, (dy, dx) in enumerate(self._offsets()):
-            out += taps[:, dy : dy + self.height, dx : dx + self.width, tap]
+        for tap, (to, source) in zip(taps, self._windows(), strict=True):
+            out[to] += tap[source]
         return out
 
     def adjoint(self, response: Tensor) -> Tensor:
         """Adjoint of :meth:`correlate`: responses (N, H, W) -> (K, kernel^2)."""
-        spread = response.new_zeros(self.number, self.padded_height, self.padded_width, self.kernel**2)
-        for tap, (dy, dx) in enumerate(self._offsets()):
-            spread[:, dy : dy + self.height, dx : dx + self.width, tap] = response
-        return self.rows.T @ spread.view(-1, self.kernel**2)
+        spread = response.new_zeros(self.kernel**2, *response.shape)
+        for tap, (to, source) in zip(spread, self._windows(), strict=True):
+            tap[source] = response[to]
+        return (spread.flatten(1) @ self.rows).T
 
-    def _offsets(self) -> list[tuple[int, int]]:
-        return [(dy, dx) for dy in range(self.kernel) for dx in range(self.kernel)]
+    def _windows(self) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """For each tap of the filter, where in the response it counts and where in the features it then looks."""
+        shifts = range(-(self.kernel // 2), self.kernel - self.kernel // 2)
+        return [
+            tuple(zip((slice(None),) * 2, _overlap(dy, self.height), _overlap(dx, self.width), strict=True))
+            for dy in shifts
+            for dx in shifts
+        ]
+
+
+def _overlap(shift: int, size: int) -> tuple[slice, slice]:
+    """Places 0 <= i < size with 0 <= i + shift < size, and these places shifted."""
+    first, last = max(0, -shift), max(0, -shift, min(size, size - shift))
+    return slice(first, last), slice(first + shift, last + shift)
 
 
 def bend(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -134,25 +145,30 @@ def solve_filter(
 
 
 def conjugate_gradients(
-    normal, right: Tensor, iterations: int, preconditioner: Tensor | None, polak_ribiere: bool
+    normal: Callable[[Tensor], Tensor],
+    right: Tensor,
+    iterations: int,
+    preconditioner: Tensor | None,
+    polak_ribiere: bool,
 ) -> Tensor:
     """Approximate solution of `normal(x) = right` from x = 0.
+
+    It stays where it is once the residual vanishes or something is not finite. That is decided on the device: a GPU is
+    not waited for.
 
     Args:
         normal: the positive definite operator on flat vectors.
         right: (D,).
-        iterations: at most this many; fewer where the residual vanishes.
         preconditioner: diagonal (D,) that residuals are divided by, or None.
         polak_ribiere: else Fletcher-Reeves. Negative factors restart the direction.
     """
     x = torch.zeros_like(right)
     residual = right
     direction, previous, rho = None, None, None
+    going = torch.ones((), dtype=torch.bool, device=right.device)
     for _ in range(iterations):
         scaled = residual if preconditioner is None else residual / preconditioner
         new_rho = residual @ scaled
-        if not torch.isfinite(new_rho) or new_rho <= 0:
-            break
         if direction is None:
             direction = scaled
         else:
@@ -160,9 +176,8 @@ def conjugate_gradients(
             direction = scaled + (change / rho).clamp(min=0) * direction
         step = normal(direction)
         alpha = new_rho / (direction @ step)
-        if not torch.isfinite(alpha):
-            break
-        x = x + alpha * direction
+        going = going & (new_rho > 0) & torch.isfinite(alpha)
+        x = torch.where(going, x + alpha * direction, x)
         previous, rho = residual, new_rho
         residual = residual - alpha * step
     return x

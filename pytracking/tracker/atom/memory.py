@@ -21,9 +21,10 @@ class SampleMemory:
     def __init__(self, features: Tensor, labels: Tensor, size: int, learning_rate: float, first_weight: float):
         self.first = len(features)
         size = max(size, self.first + 1)
-        self.features = features.new_zeros(size, *features.shape[1:])
+        # Channels-last, as the least-squares problem reads it.
+        self.features = torch.zeros_like(features[:1].expand(size, -1, -1, -1), memory_format=torch.channels_last)
         self.labels = labels.new_zeros(size, *labels.shape[1:])
-        self.weights = features.new_zeros(size)
+        self.weights = torch.zeros(size)  # on the CPU, where it is decided what to replace
         self.features[: self.first], self.labels[: self.first] = features, labels
         self.weights[: self.first] = 1 / self.first
         self.learning_rate = learning_rate
@@ -52,4 +53,5 @@ class SampleMemory:
 
     def contents(self) -> tuple[Tensor, Tensor, Tensor]:
         """Features, labels and weights of what is stored."""
-        return self.features[: self.used], self.labels[: self.used], self.weights[: self.used]
+        weights = self.weights[: self.used].to(self.features.device)
+        return self.features[: self.used], self.labels[: self.used], weights

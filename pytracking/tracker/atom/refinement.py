@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ebm_common import Density2D, ascend, density_slice_2d, rect_to_rel, rel_to_rect
 from ltr.data.crops import Crop
-from ltr.models.bbreg import AtomIoUNet, BoxFeatures, Modulation
+from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, Modulation
 from pytracking.tracker.atom.settings import RefinementSettings
 
 
@@ -43,14 +43,14 @@ class BoxRefiner:
     """Refines boxes with a box network conditioned on the first frame.
 
     Args:
-        head: the network, in evaluation mode.
+        head: the network.
         modulation: of the first frame and its box.
         settings: how to climb.
         generator: source of the random starts, on the CPU.
     """
 
     def __init__(
-        self, head: AtomIoUNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator
+        self, head: FrozenBoxNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator
     ):
         self.head = head
         self.modulation = modulation
@@ -60,7 +60,7 @@ class BoxRefiner:
     @torch.no_grad()
     def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
         """Features (1, C, H, W) of a frame, ready for :meth:`refine`; relative boxes count in the size of `box`."""
-        size = features["stride8"].new_tensor(crop.to_patch(box)[None, 2:])
+        size = torch.tensor(crop.to_patch(box)[None, 2:], dtype=torch.float32, device=features["stride8"].device)
         return self.head.encode(self.modulation, features, size)
 
     def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray) -> RefinedBox | None:
@@ -70,7 +70,7 @@ class BoxRefiner:
         if s.space == "relative":
             p, q = s.step
             result = ascend(
-                lambda y: self.head.energy(features, y),
+                self.head.relative_energy(features),
                 rect_to_rel(starts, features.size)[None],
                 starts.new_tensor([p, p, q, q]),
                 s.iterations,
@@ -80,27 +80,27 @@ class BoxRefiner:
         else:
             step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
             result = ascend(
-                lambda b: self.head.score(features, b),
+                self.head.pixel_energy(features),
                 starts[None],
                 lambda b: step * b[..., [2, 3, 2, 3]],
                 s.iterations,
                 score_final=False,
             )
             ends = result.y[0]
-        ends = torch.cat([ends[:, :2], ends[:, 2:].clamp(min=1)], dim=1)
+        # Ten boxes: all that follows is done on the CPU, with one transfer.
+        ends, scores = torch.cat([ends, result.f[0][:, None]], dim=1).double().cpu().split([4, 1], dim=1)
+        ends, scores = np.concatenate([ends[:, :2], ends[:, 2:].clamp(min=1)], axis=1), scores[:, 0].numpy()
 
         ratio = ends[:, 2] / ends[:, 3]
-        fair = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & ends.isfinite().all(1)
+        fair = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & np.isfinite(ends).all(1)
         if not fair.any():
             return None
-        scores = result.f[0][fair]
-        top = scores.topk(min(s.best, len(scores))).indices
-        patch_box = ends[fair][top].double().mean(0).cpu().numpy()
+        top = np.flatnonzero(fair)[np.argsort(-scores[fair], kind="stable")[: s.best]]
         return RefinedBox(
-            crop.to_image(patch_box),
+            crop.to_image(ends[top].mean(0)),
             float(scores[top].mean()),
             crop.to_image(starts.double().cpu().numpy()),
-            crop.to_image(ends.double().cpu().numpy()),
+            crop.to_image(ends),
         )
 
     def _starts(self, box: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class BoxRefiner:
 
         right = x + w
         window: Density2D = density_slice_2d(
-            lambda v: self.head.energy(features, v),
+            self.head.relative_energy(features),
             embed,
             (right - 0.75 * w, right + 0.75 * w),
             (y - 0.75 * h, y + 0.75 * h),
