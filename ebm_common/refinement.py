@@ -7,6 +7,8 @@ The three ways share one contract.
 - ``step`` is the step-length lambda: a number, a tensor broadcast against y (so (D,) has one value for each dimension,
   as position and size of a box), or a function of the current y that returns one. ATOM's own refinement, in pixels,
   scales with the size of the box: ``step=lambda y: y[..., [2, 3, 2, 3]]``.
+- An ``energy`` that knows its gradient in closed form offers it as a method, ``energy.value_and_grad(y) -> (f, grad)``
+  with grad (B, M, D). It is then asked for it, and automatic differentiation is not used.
 - A candidate whose step is not finite (f not differentiable there, an overflow) stays where it is; the others go on.
 - It works under `torch.no_grad` and `torch.inference_mode`. (Features that `energy` holds must not be inference
   tensors themselves: PyTorch cannot differentiate through those.) No gradient reaches the parameters, and the result
@@ -178,6 +180,12 @@ def _value(energy: Energy, y: Tensor) -> Tensor:
 
 
 def _value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
+    closed_form = getattr(energy, "value_and_grad", None)
+    if closed_form is not None:
+        f, grad = closed_form(y)
+        if grad.shape != y.shape:
+            raise ValueError(f"the gradient of energy at y {tuple(y.shape)} has another shape, {tuple(grad.shape)}")
+        return _checked(f, y), grad
     with torch.enable_grad():
         y = y.detach().requires_grad_()
         f = _checked(energy(y), y)

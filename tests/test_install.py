@@ -58,7 +58,7 @@ class Machine:
         self.bin.mkdir()
         shutil.copy(REPO / "install.sh", self.repo)
         (self.repo / "pyproject.toml").write_text("[project]\n")
-        self.kernel = self.repo / "ltr" / "ops" / "csrc" / "cpu.cpp"
+        self.kernel = self.repo / "ltr" / "ops" / "csrc" / "prroi_pool_cpu.cpp"
         self.kernel.parent.mkdir(parents=True)
         for source in (self.kernel, *(self.kernel.parents[1] / f"{name}.py" for name in ("build", "libraries"))):
             source.touch()

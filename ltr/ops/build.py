@@ -1,4 +1,4 @@
-"""Builds the compiled PrRoIPool kernels into this folder, ahead of time:
+"""Builds the compiled kernels into this folder, ahead of time:
 
     python -m ltr.ops.build
 
@@ -71,7 +71,7 @@ def _compile(compiler: Compiler, link: list[str | Path], objects: dict[str, list
     Raises:
         BuildError: if a command fails, or the folder of the package cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="prroi_pool_") as temporary:
+    with tempfile.TemporaryDirectory(prefix="kernels_") as temporary:
         folder = Path(temporary)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             jobs = [
@@ -209,8 +209,8 @@ def build_cuda() -> Path:
     flags = [*_flags(), *host, "-Xcompiler=-fPIC,-fvisibility=hidden"]
     described = " ".join(t.rsplit("code=")[-1] for t in targets)
     objects = {
-        "cuda_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "cuda_kernels.cu"],
-        "cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "cuda.cpp"],
+        "prroi_pool_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "prroi_pool_kernels.cu"],
+        "prroi_pool_cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "prroi_pool_cuda.cpp"],
     }
     link = [*host, *targets, "-cudart=shared", *_torch_libraries("c10", "torch_cpu", "c10_cuda", "torch_cuda")]
     return _compile(nvcc, link, objects, "cuda")

@@ -1,4 +1,4 @@
-"""The compiled PrRoIPool kernels: loaded when this module is imported, chosen by device and dtype.
+"""The compiled kernels: loaded when this module is imported; those of PrRoIPool are chosen by device and dtype.
 
 They are operators of PyTorch, in the namespace `ebm_regression`, and can be called by themselves where a call must cost
 little (features channels-last, boxes (K, 4) float32 or float64; see `reference.prroi_pool` for the arguments):

@@ -15,8 +15,19 @@ import torch
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "csrc"
 PARTS = {
-    "cpu": ["checks.h", "cpu.cpp", "cpu_kernels.cpp", "cpu_kernels.h", "ops.cpp", "prroi_pool.h"],
-    "cuda": ["checks.h", "cuda.cpp", "cuda_kernels.cu", "cuda_kernels.h", "prroi_pool.h"],
+    "cpu": [
+        "checks.h",
+        "dense.cpp",
+        "dense_kernels.cpp",
+        "dense_kernels.h",
+        "isa.h",
+        "prroi_pool.h",
+        "prroi_pool_cpu.cpp",
+        "prroi_pool_kernels.cpp",
+        "prroi_pool_kernels.h",
+        "prroi_pool_ops.cpp",
+    ],
+    "cuda": ["checks.h", "prroi_pool.h", "prroi_pool_cuda.cpp", "prroi_pool_cuda.h", "prroi_pool_kernels.cu"],
 }
 BUILD = "python -m ltr.ops.build"
 
@@ -36,12 +47,12 @@ def _digest(part: str) -> str:
 
 def path(part: str) -> Path:
     """Where the library of `part` (cpu, cuda) is, once it is built."""
-    return FOLDER / f"prroi_pool_{part}-{target()}-{_digest(part)}.so"
+    return FOLDER / f"kernels_{part}-{target()}-{_digest(part)}.so"
 
 
 def others(part: str) -> list[Path]:
     """Libraries of `part` that were built for another PyTorch or machine, or from other sources."""
-    return sorted(p for p in FOLDER.glob(f"prroi_pool_{part}-*.so") if p != path(part))
+    return sorted(p for p in FOLDER.glob(f"kernels_{part}-*.so") if p != path(part))
 
 
 def why_missing(part: str) -> str:

@@ -2,6 +2,7 @@
 
 from ltr.models.bbreg.atom import RESNET18, AtomNet, AtomNetConfig, load_atom_net, save_head
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet, BoxFeatures, Modulation
+from ltr.models.bbreg.inference import FrozenBoxNet
 
 __all__ = [
     "RESNET18",
@@ -9,6 +10,7 @@ __all__ = [
     "AtomNet",
     "AtomNetConfig",
     "BoxFeatures",
+    "FrozenBoxNet",
     "Modulation",
     "load_atom_net",
     "save_head",

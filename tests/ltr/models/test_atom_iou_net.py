@@ -1,10 +1,16 @@
 """The box network: PyTracking's parameters, an energy that is differentiable in the box, images that do not mix."""
 
+import sys
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from ebm_common import rect_to_rel
 from ltr.models.bbreg import RESNET18, AtomIoUNet, AtomNet, AtomNetConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from box_nets import levels, small_net  # noqa: E402
 
 # AtomIoUNet on ResNet-18, layer by layer as PyTracking has it: inputs, outputs, kernel
 CONVOLUTIONS = {
@@ -35,25 +41,6 @@ def pytracking_shapes() -> dict[str, tuple[int, ...]]:
         shapes[f"{name}.linear.weight"], shapes[f"{name}.linear.bias"] = (outputs, inputs), (outputs,)
         norm(f"{name}.bn", outputs)
     return shapes
-
-
-def small_net(seed: int = 0) -> AtomIoUNet:
-    """A narrow network with its batch norms moved off their initial state, in evaluation mode."""
-    torch.manual_seed(seed)
-    net = AtomIoUNet((6, 10), (8, 12), (16, 14), (4.0, 10.0))
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.normal_(module.bias, std=0.2)
-    return net.eval()
-
-
-def levels(batch: int, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    return {
-        "stride8": torch.randn(batch, 6, 18, 18, dtype=dtype),
-        "stride16": torch.randn(batch, 10, 9, 9, dtype=dtype),
-    }
 
 
 def encoded(net: AtomIoUNet, batch: int = 3, dtype: torch.dtype = torch.float32):

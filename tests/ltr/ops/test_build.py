@@ -121,7 +121,7 @@ def test_a_library_that_cannot_be_loaded_or_is_of_another_build(package):
     assert pooled.returncode == 0 and pooled.stdout.count("tensor([[[[1.") == 2
     assert pooled.stderr.count("cannot be loaded") == 1 and libraries.BUILD in pooled.stderr
 
-    (package.ops / libraries.path("cpu").name).rename(package.ops / "prroi_pool_cpu-torch1.0-linux-x86_64-0.so")
+    (package.ops / libraries.path("cpu").name).rename(package.ops / "kernels_cpu-torch1.0-linux-x86_64-0.so")
     assert "built for another PyTorch" in package.python("-m", "ltr.ops.prroi_pool").stdout
     package.python("-m", "ltr.ops.build")
     assert len(package.libraries()) == 2  # another PyTorch's stays

@@ -21,15 +21,15 @@ def cuda(tmp_path_factory):
     if not shutil.which("g++"):
         pytest.skip("no g++")
     folder = tmp_path_factory.mktemp("cuda_on_threads")
-    source = (libraries.SOURCES / "cuda_kernels.cu").read_text()
+    source = (libraries.SOURCES / "prroi_pool_kernels.cu").read_text()
     source = re.sub(r"#include <cuda_\w+\.h>\n", "", source)
     source, launches = re.subn(
         r"(\w+_kernel<T, N>)<<<(.*?)>>>\(", r"launch_on_threads(\1, \2, ", source, flags=re.DOTALL
     )
     assert launches == 3
     (folder / "kernels.inc").write_text(source)
-    header = (libraries.SOURCES / "cuda_kernels.h").read_text()
-    (folder / "cuda_kernels.h").write_text(header.replace("#include <cuda_runtime_api.h>\n", ""))
+    header = (libraries.SOURCES / "prroi_pool_cuda.h").read_text()
+    (folder / "prroi_pool_cuda.h").write_text(header.replace("#include <cuda_runtime_api.h>\n", ""))
     shutil.copy(libraries.SOURCES / "prroi_pool.h", folder)
     # -O1: compiling takes longer than running
     command = ["g++", "-std=c++20", "-O1", "-w", "-fPIC", "-shared", "-pthread", "-I", folder, HERE / "entry.cpp"]

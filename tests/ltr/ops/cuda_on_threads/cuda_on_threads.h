@@ -1,4 +1,4 @@
-// As much of CUDA as cuda_kernels.cu uses, run on threads of the CPU, one block after another: a thread for each CUDA
+// As much of CUDA as prroi_pool_kernels.cu uses, run on threads of the CPU, one block after another: a thread for each CUDA
 // thread, and barriers where a warp or a block meets. It is slow and proves nothing about a GPU, but it runs the very
 // same arithmetic, indices and exchanges between lanes.
 #pragma once

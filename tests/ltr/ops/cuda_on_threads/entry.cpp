@@ -1,4 +1,4 @@
-// The launches of cuda_kernels.cu as functions that ctypes can call. kernels.inc is that file, its launches rewritten.
+// The launches of prroi_pool_kernels.cu as functions that ctypes can call. kernels.inc is that file, its launches rewritten.
 #include "cuda_on_threads.h"
 #include "kernels.inc"
 

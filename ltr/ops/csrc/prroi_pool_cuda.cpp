@@ -1,4 +1,4 @@
-// PrRoIPool on the GPU: from tensors to the kernels of cuda_kernels.cu.
+// PrRoIPool on the GPU: from tensors to the kernels of prroi_pool_kernels.cu.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/searchsorted.h>
@@ -12,7 +12,7 @@
 #include <string>
 
 #include "checks.h"
-#include "cuda_kernels.h"
+#include "prroi_pool_cuda.h"
 
 namespace prroi::cuda {
 namespace {

@@ -1,4 +1,4 @@
-// The CUDA kernels behind plain pointers: cuda.cpp, which knows tensors, calls cuda_kernels.cu, which knows none, so that
+// The CUDA kernels behind plain pointers: prroi_pool_cuda.cpp, which knows tensors, calls prroi_pool_kernels.cu, which knows none, so that
 // the many passes of nvcc read no header of PyTorch.
 #pragma once
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "cuda_kernels.h"
+#include "prroi_pool_cuda.h"
 #include "prroi_pool.h"
 
 namespace prroi::cuda {

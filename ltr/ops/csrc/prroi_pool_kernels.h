@@ -28,7 +28,7 @@ struct CpuKernels {
                          const Sizes&, void* scratch, double* grad_boxes);
 };
 
-// Each is made by cpu_kernels.cpp, compiled with EBM_ISA set to its name.
+// Each is made by prroi_pool_kernels.cpp, compiled with EBM_ISA set to its name.
 #define PRROI_DECLARE(isa)                  \
   namespace isa {                           \
   extern const CpuKernels<float> f32;       \

@@ -1,6 +1,5 @@
-// PrRoIPool on the CPU: from tensors to the loops of cpu_kernels.cpp, shared out to threads.
+// PrRoIPool on the CPU: from tensors to the loops of prroi_pool_kernels.cpp, shared out to threads.
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -10,7 +9,8 @@
 #include <vector>
 
 #include "checks.h"
-#include "cpu_kernels.h"
+#include "prroi_pool_kernels.h"
+#include "isa.h"
 
 namespace prroi {
 namespace {
@@ -18,41 +18,21 @@ namespace {
 using at::Tensor;
 using Index = std::optional<Tensor>;
 
-// -- the processor at hand -------------------------------------------------------------------------------------------
-
-enum class Isa { baseline, avx2, avx512 };
-
-// What PyTorch itself would use, so that ATEN_CPU_CAPABILITY=avx2 (or default) in the environment holds here as well.
-Isa find_isa() {
-  const std::string capability = at::get_cpu_capability();
-  if (capability.starts_with("AVX512")) return Isa::avx512;
-  if (capability.starts_with("AVX2")) return Isa::avx2;
-  return Isa::baseline;
-}
-
-const Isa isa = find_isa();
-
 template <typename T>
 const CpuKernels<T>& kernels();
 
-#ifdef EBM_X86  // set by the build where all three are compiled in
-#define PRROI_CHOOSE(type) (isa == Isa::avx512 ? avx512::type : isa == Isa::avx2 ? avx2::type : baseline::type)
-#else
-#define PRROI_CHOOSE(type) baseline::type
-#endif
-
 template <>
 const CpuKernels<float>& kernels<float>() {
-  return PRROI_CHOOSE(f32);
+  return EBM_CHOOSE(f32);
 }
 
 template <>
 const CpuKernels<double>& kernels<double>() {
-  return PRROI_CHOOSE(f64);
+  return EBM_CHOOSE(f64);
 }
 
 std::string cpu_build() {
-  const char* name = isa == Isa::avx512 ? "AVX-512" : isa == Isa::avx2 ? "AVX2" : "baseline";
+  const char* name = ebm::isa() == ebm::Isa::avx512 ? "AVX-512" : ebm::isa() == ebm::Isa::avx2 ? "AVX2" : "baseline";
 #ifdef _OPENMP
   const char* threads = "";
 #else

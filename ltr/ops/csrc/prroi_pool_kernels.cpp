@@ -3,7 +3,7 @@
 // This file is compiled several times with different instruction sets (EBM_ISA names the namespace). So that no
 // function of one set can take the place of another's when they are linked, it uses nothing of the standard library
 // that is not inlined, and all that it defines is local but the two tables at the end.
-#include "cpu_kernels.h"
+#include "prroi_pool_kernels.h"
 
 #include <string.h>
 

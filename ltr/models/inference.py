@@ -1,0 +1,73 @@
+"""A frozen network made fast for inference: the same function, up to rounding, in fewer passes over memory."""
+
+import torch
+from timm.layers import Conv2dSame
+from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedResidual
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+from ltr.models.backbone.fold import fold_batch_norms
+from ltr.ops import dense
+
+
+def optimize_for_inference(module: nn.Module) -> nn.Module:
+    """Fold batch norms and, on a CPU in float32 with the compiled kernels, put faster layers in the place of those that
+    they can stand for; in place, returns the module that takes `module`'s place. It can no longer be trained, nor moved
+    to another device or dtype.
+    """
+    fold_batch_norms(module)
+    module.to(memory_format=torch.channels_last)
+    parameter = next(module.parameters())
+    if dense.available() and parameter.device.type == "cpu" and parameter.dtype == torch.float32:
+        module = _fuse(module)
+    return module.eval().requires_grad_(False)
+
+
+def _fuse(module: nn.Module) -> nn.Module:
+    if isinstance(module, InvertedResidual | DepthwiseSeparableConv) and _fits(module):
+        expands = isinstance(module, InvertedResidual)
+        return dense.InvertedResidual(
+            module.conv_pw if expands else None,
+            module.conv_dw,
+            module.conv_pwl if expands else module.conv_pw,
+            same=isinstance(module.conv_dw, Conv2dSame),
+            residual=module.has_skip,
+        )
+    if isinstance(module, BasicBlock):
+        return _BasicBlock(module)
+    if isinstance(module, nn.Sequential) and [*map(type, module[1:])] == [nn.Identity, nn.ReLU]:
+        if dense.WinogradConv2d.fits(module[0]):
+            return dense.WinogradConv2d(module[0], relu=True)
+    for name, child in module.named_children():
+        module._modules[name] = _fuse(child)
+    return module
+
+
+def _fits(block: InvertedResidual | DepthwiseSeparableConv) -> bool:
+    """Whether a folded block is one of EfficientNet-Lite's: ReLU6, no squeeze-and-excitation, nothing else between."""
+    activations = [block.bn1, block.bn2] if isinstance(block, InvertedResidual) else [block.bn1]
+    between = [block.se] + [block.aa] if hasattr(block, "aa") else [block.se]
+    return (
+        all(isinstance(a, nn.ReLU6) for a in activations)
+        and all(isinstance(m, nn.Identity) for m in between)
+        and block.conv_dw.kernel_size in ((3, 3), (5, 5))
+        and block.conv_dw.stride in ((1, 1), (2, 2))
+        and block.conv_dw.dilation == (1, 1)
+    )
+
+
+class _BasicBlock(nn.Module):
+    """torchvision's block of ResNet-18, folded: the identity is added, and ReLU applied, as its convolution writes."""
+
+    def __init__(self, block: BasicBlock):
+        super().__init__()
+        self.first = (
+            dense.WinogradConv2d(block.conv1, relu=True)
+            if dense.WinogradConv2d.fits(block.conv1)
+            else nn.Sequential(block.conv1, nn.ReLU(inplace=True))
+        )
+        self.second = dense.WinogradConv2d(block.conv2, relu=True)
+        self.downsample = block.downsample or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.first(x), self.downsample(x))

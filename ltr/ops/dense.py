@@ -1,0 +1,125 @@
+"""Layers of frozen networks in fewer passes over memory and fewer multiplications, for inference on a CPU in float32.
+
+They are made of a PyTorch layer in evaluation mode and compute the same function up to rounding. What they need is the
+compiled CPU library (:func:`available`); nothing here can be differentiated or moved to another device or dtype.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ltr.ops import kernels
+
+_ops = torch.ops.ebm_regression
+
+
+def available() -> bool:
+    """Whether the compiled library is there."""
+    return kernels.FOUND["cpu"].loaded
+
+
+def pack(matrix: Tensor) -> Tensor:
+    """(inner, columns) float32 -> in the order in which the kernels of this processor read it."""
+    return _ops.pack(matrix.detach().contiguous())
+
+
+def pad(rows: Tensor) -> Tensor:
+    """(..., columns) float32 -> filled up with zeros to the number of columns that a packed matrix has."""
+    rows = rows.detach().contiguous()
+    return _ops.pad(rows.view(-1, rows.shape[-1])).view(*rows.shape[:-1], -1)
+
+
+class WinogradConv2d(nn.Module):
+    """A 3 x 3 convolution of stride 1 and padding 1 by Winograd's F(4 x 4, 3 x 3) (Lavin and Gray, CVPR 2016).
+
+    A quarter of the multiplications; rounding errors are some five times those of the direct form.
+
+    Args:
+        conv: with a bias; see :meth:`fits`.
+        relu: apply ReLU to the result.
+    """
+
+    # G of the filter's transform G g G^T, for the points 0, 1, -1, 2, -2 and infinity.
+    _G = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6),
+          (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))  # fmt: skip
+
+    def __init__(self, conv: nn.Conv2d, relu: bool = False):
+        super().__init__()
+        if not self.fits(conv):
+            raise ValueError(f"no 3 x 3 convolution of stride 1 and padding 1 with a bias: {conv}")
+        g = torch.tensor(self._G, dtype=torch.float64)
+        weight = torch.einsum("ia,kcab,jb->ijck", g, conv.weight.detach().double(), g)
+        self.register_buffer("weight", weight.flatten(0, 1).float().contiguous())
+        self.register_buffer("bias", conv.bias.detach().float())
+        self.relu = relu
+
+    @staticmethod
+    def fits(conv: nn.Module) -> bool:
+        """Whether a layer is of the kind that this one can stand for."""
+        return (
+            isinstance(conv, nn.Conv2d)
+            and conv.kernel_size == (3, 3)
+            and conv.stride == (1, 1)
+            and conv.padding == (1, 1)
+            and conv.dilation == (1, 1)
+            and conv.groups == 1
+            and conv.padding_mode == "zeros"
+            and conv.bias is not None
+        )
+
+    def forward(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, K, H, W), channels-last; `addend` of that shape is added before the ReLU."""
+        return _ops.winograd_conv3x3(x, self.weight, self.bias, addend, self.relu)
+
+
+class InvertedResidual(nn.Module):
+    """The block of MobileNetV2 and EfficientNet-Lite in one pass: expand, depthwise, project, with ReLU6 between.
+
+    Args:
+        expand: 1 x 1 convolution, or None where the block does not expand.
+        depthwise: 3 x 3 or 5 x 5, of stride 1 or 2.
+        project: 1 x 1 convolution.
+        same: TensorFlow's padding, which is uneven at stride 2; else the padding of `depthwise`.
+        residual: add the input to the output.
+    """
+
+    def __init__(self, expand: nn.Conv2d | None, depthwise: nn.Conv2d, project: nn.Conv2d, same: bool, residual: bool):
+        super().__init__()
+        self.kernel, self.stride = depthwise.kernel_size[0], depthwise.stride[0]
+        self.padding = None if same else depthwise.padding[0]
+        self.out_channels, self.residual = project.out_channels, residual
+        self.register_buffer("expand", None if expand is None else pack(expand.weight[:, :, 0, 0].t()))
+        self.register_buffer("expand_bias", None if expand is None else pad(expand.bias))
+        self.register_buffer("depthwise", pad(depthwise.weight.flatten(1).t()))
+        self.register_buffer("depthwise_bias", pad(depthwise.bias))
+        self.register_buffer("project", pack(project.weight[:, :, 0, 0].t()))
+        self.register_buffer("project_bias", pad(project.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H', W'), channels-last."""
+        sides = []
+        for size in x.shape[2:]:
+            if self.padding is None:  # as much as is needed, what is uneven at the end
+                out = -(-size // self.stride)
+                before = max((out - 1) * self.stride + self.kernel - size, 0) // 2
+            else:
+                out = (size + 2 * self.padding - self.kernel) // self.stride + 1
+                before = self.padding
+            sides.append((before, out))
+        (top, out_height), (left, out_width) = sides
+        return _ops.inverted_residual(
+            x,
+            self.expand,
+            self.expand_bias,
+            self.depthwise,
+            self.depthwise_bias,
+            self.project,
+            self.project_bias,
+            self.out_channels,
+            self.kernel,
+            self.stride,
+            top,
+            left,
+            out_height,
+            out_width,
+            self.residual,
+        )

@@ -1,0 +1,142 @@
+"""Networks made fast for inference against the networks as they were trained."""
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ltr.models.backbone import build_backbone
+from ltr.models.bbreg import FrozenBoxNet
+from ltr.models.inference import optimize_for_inference
+from ltr.ops import dense, kernels
+
+sys.path.insert(0, str(Path(__file__).parent))
+from box_nets import levels, small_net  # noqa: E402
+
+compiled_only = pytest.mark.skipif(
+    not dense.available(), reason=f"the compiled CPU library is {kernels.FOUND['cpu'].detail}"
+)
+
+
+def with_lively_norms(module: nn.Module) -> nn.Module:
+    """Batch norms off their initial state, so that folding them wrongly shows."""
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.running_mean, std=0.2)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+            nn.init.normal_(norm.bias, std=0.2)
+    return module.eval()
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
+@pytest.mark.parametrize("batch, height, width", [(1, 288, 288), (3, 96, 160), (2, 101, 75)])
+def test_a_backbone_computes_the_same_features(name, batch, height, width):
+    plain = with_lively_norms(build_backbone(name, imagenet=False))
+    fast = optimize_for_inference(copy.deepcopy(plain))
+    images = torch.rand(batch, 3, height, width)
+    with torch.no_grad():
+        expected, found = plain(images), fast(images)
+    for level in expected:
+        scale = float(expected[level].abs().max())
+        torch.testing.assert_close(found[level], expected[level], rtol=0, atol=3e-5 * scale)
+
+
+@compiled_only
+@pytest.mark.parametrize(
+    "name, kind, count", [("efficientnet_lite0", dense.InvertedResidual, 11), ("resnet18", dense.WinogradConv2d, 10)]
+)
+def test_every_layer_that_can_be_replaced_is(name, kind, count):
+    """All blocks of EfficientNet-Lite0 up to stride 16; all of ResNet-18's 3 x 3 convolutions of stride 1."""
+    fast = optimize_for_inference(build_backbone(name, imagenet=False))
+    assert sum(isinstance(m, kind) for m in fast.modules()) == count
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.modules())
+
+
+def test_bfloat16_and_absent_kernels_keep_pytorchs_layers(monkeypatch):
+    half = optimize_for_inference(build_backbone("resnet18", imagenet=False).to(torch.bfloat16))
+    monkeypatch.setattr(dense, "available", lambda: False)
+    bare = optimize_for_inference(build_backbone("resnet18", imagenet=False))
+    for net in (half, bare):
+        assert not any(isinstance(m, dense.WinogradConv2d) for m in net.modules())
+    with torch.no_grad():
+        assert half.extract(torch.rand(1, 3, 64, 64).to(torch.bfloat16))["stride16"].dtype == torch.bfloat16
+        assert bare(torch.rand(1, 3, 64, 64))["stride16"].shape == (1, 256, 4, 4)
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def pair(request, monkeypatch):
+    """A box network, its fast form by the operator or by PyTorch, and features of one image for both."""
+    if request.param == "torch":
+        monkeypatch.setattr(dense, "available", lambda: False)
+    elif not dense.available():
+        pytest.skip(f"the compiled CPU library is {kernels.FOUND['cpu'].detail}")
+    net = small_net()
+    fast = FrozenBoxNet(net)
+    with torch.no_grad():
+        reference, test, box = levels(1), levels(1), torch.tensor([[40.0, 50.0, 48.0, 36.0]])
+        features = [n.encode(n.modulation(reference, box), test, torch.tensor([[50.0, 30.0]])) for n in (net, fast)]
+    return net, fast, *features
+
+
+def test_features_and_modulation_are_the_networks_own(pair):
+    _, _, expected, found = pair
+    for a, b in zip(expected, found, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("space", ["relative", "pixel"])
+def test_energy_and_gradient_are_those_of_autograd(pair, space):
+    net, fast, plain_features, features = pair
+    if space == "relative":
+        y = torch.tensor([[1.2, 2.1, 3.7, 3.4]]) + 0.2 * torch.randn(1, 9, 4)
+        energy, plain = fast.relative_energy(features), lambda v: net.energy(plain_features, v)
+    else:
+        y = torch.tensor([[35.0, 45.0, 40.0, 30.0]]) + 5 * torch.randn(1, 9, 4)
+        y[0, 0] = torch.tensor([-20.0, -10.0, 30.0, 30.0])  # over the edge
+        y[0, 1] = torch.tensor([400.0, 400.0, 30.0, 30.0])  # outside
+        energy, plain = fast.pixel_energy(features), lambda v: net.score(plain_features, v)
+    y.requires_grad_()
+    expected = plain(y)
+    (slope,) = torch.autograd.grad(expected.sum(), y)
+    f, gradient = energy.value_and_grad(y.detach())
+    assert f.shape == (1, 9) and not f.requires_grad and not gradient.requires_grad
+    torch.testing.assert_close(f, expected.detach(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(energy(y.detach()), f)
+    torch.testing.assert_close(gradient, slope, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
+
+
+def test_no_box_and_boxes_without_area(pair):
+    _, fast, _, features = pair
+    energy = fast.pixel_energy(features)
+    f, gradient = energy.value_and_grad(torch.zeros(1, 0, 4))
+    assert f.shape == (1, 0) and gradient.shape == (1, 0, 4)
+    bad = torch.tensor([[[5.0, 5, 0, 10], [5, 5, -3, 10], [torch.nan, 5, 10, 10], [5, 5, 10, 10]]])
+    f, gradient = energy.value_and_grad(bad)
+    assert f.isfinite().all() and (gradient[0, :3] == 0).all() and (gradient[0, 3] != 0).any()
+
+
+def test_the_network_itself_is_left_alone():
+    net = small_net()
+    before = copy.deepcopy(net.state_dict())
+    FrozenBoxNet(net)
+    assert net.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_bfloat16_convolutions_are_near(pair):
+    net, _, plain_features, _ = pair
+    fast = FrozenBoxNet(net, torch.bfloat16)
+    reference, box = levels(1), torch.tensor([[40.0, 50.0, 48.0, 36.0]])
+    torch.manual_seed(3)
+    test = levels(1)
+    with torch.no_grad():
+        size = torch.tensor([[50.0, 30.0]])
+        expected = net.encode(net.modulation(reference, box), test, size)
+        low = {level: f.to(torch.bfloat16) for level, f in test.items()}
+        found = fast.encode(fast.modulation({k: f.to(torch.bfloat16) for k, f in reference.items()}, box), low, size)
+    for a, b in zip(expected[:2], found[:2], strict=True):
+        assert b.dtype == torch.float32
+        assert float((a - b).norm() / a.norm()) < 0.03
