@@ -14,12 +14,14 @@ from pytracking.tracker.atom.settings import RefinementSettings
 
 @dataclass(frozen=True)
 class RefinedBox:
-    """The refined box, float64 (4,) in image pixels, and its mean score; `starts` and `ends` (M, 4) for a view."""
+    """The refined box, float64 (4,) in image pixels, and its mean score; of all that were refined, `starts` and `ends`
+    (M, 4) in image pixels and `scores` (M,) before the last step."""
 
     box: np.ndarray
     score: float
     starts: np.ndarray
     ends: np.ndarray
+    scores: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class BoxRefiner:
             float(scores[top].mean()),
             crop.to_image(starts.double().cpu().numpy()),
             crop.to_image(ends),
+            scores,
         )
 
     def _starts(self, box: Tensor) -> Tensor:

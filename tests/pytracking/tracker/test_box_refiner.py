@@ -27,6 +27,12 @@ class QuadraticHead:
     def encode(self, modulation, features, size):
         return SimpleNamespace(size=size)
 
+    def relative_energy(self, features):
+        return lambda y: self.energy(features, y)
+
+    def pixel_energy(self, features):
+        return lambda boxes: self.score(features, boxes)
+
     def energy(self, features, y):
         best = rect_to_rel(self.target, features.size[0])
         return -self.sharpness / 2 * (y - best).square().sum(-1)

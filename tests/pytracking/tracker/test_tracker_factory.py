@@ -136,7 +136,7 @@ def test_a_network_that_changed_on_disk_is_read_again(tmp_path):
         torch.manual_seed(seed)
         save_head(AtomNet(AtomNetConfig()), tmp_path / "head.safetensors")
         tracker = Tracker("atom", "ebm", "cpu", overrides=["--network", str(tmp_path / "head.safetensors")])
-        return tracker.head.iou_predictor.weight
+        return tracker.network.head.head.iou_predictor.weight
 
     assert not torch.equal(head(1), head(2))
 
