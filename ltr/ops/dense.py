@@ -1,7 +1,8 @@
-"""Layers of frozen networks in fewer passes over memory and fewer multiplications, for inference on a CPU in float32.
+"""Layers in fewer passes over memory and fewer multiplications, for inference on a CPU in float32.
 
-They are made of a PyTorch layer in evaluation mode and compute the same function up to rounding. What they need is the
-compiled CPU library (:func:`available`); nothing here can be differentiated or moved to another device or dtype.
+Those of frozen networks are made of PyTorch's, in evaluation mode, and compute the same function up to rounding. What
+they need is the compiled CPU library (:func:`available`); nothing here can be differentiated or moved to another device
+or dtype.
 """
 
 import torch
@@ -18,7 +19,7 @@ def available() -> bool:
 
 
 def pack(matrix: Tensor) -> Tensor:
-    """(inner, columns) float32 -> in the order in which the kernels of this processor read it."""
+    """(..., inner, columns) float32 -> in the order in which the kernels of this processor read them."""
     return _ops.pack(matrix.detach().contiguous())
 
 
@@ -26,6 +27,24 @@ def pad(rows: Tensor) -> Tensor:
     """(..., columns) float32 -> filled up with zeros to the number of columns that a packed matrix has."""
     rows = rows.detach().contiguous()
     return _ops.pad(rows.view(-1, rows.shape[-1])).view(*rows.shape[:-1], -1)
+
+
+def filter_correlate(features: Tensor, weight: Tensor, kernel: int) -> Tensor:
+    """A 'same' convolution of N maps with one filter whose even kernel drops the last row and column.
+
+    Args:
+        features: (N, C, H, W), channels-last ones are not copied.
+        weight: (C, kernel^2).
+
+    Returns:
+        (N, H, W)
+    """
+    return _ops.filter_correlate(features, weight, kernel)
+
+
+def filter_adjoint(features: Tensor, response: Tensor, kernel: int) -> Tensor:
+    """Adjoint of :func:`filter_correlate` in its weight: (N, C, H, W) and (N, H, W) -> (C, kernel^2)."""
+    return _ops.filter_adjoint(features, response, kernel)
 
 
 class WinogradConv2d(nn.Module):
@@ -48,7 +67,7 @@ class WinogradConv2d(nn.Module):
             raise ValueError(f"no 3 x 3 convolution of stride 1 and padding 1 with a bias: {conv}")
         g = torch.tensor(self._G, dtype=torch.float64)
         weight = torch.einsum("ia,kcab,jb->ijck", g, conv.weight.detach().double(), g)
-        self.register_buffer("weight", weight.flatten(0, 1).float().contiguous())
+        self.register_buffer("weight", pack(weight.flatten(0, 1).float()))
         self.register_buffer("bias", conv.bias.detach().float())
         self.relu = relu
 

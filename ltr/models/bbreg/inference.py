@@ -77,21 +77,16 @@ class BoxEnergy:
 
     def __call__(self, y: Tensor) -> Tensor:
         """(1, M, 4) -> f (1, M), without a graph."""
-        return self.net.evaluate(self.features[:2], self._rects(y), gradient=False)[0][None]
+        return self._evaluate(y, gradient=False)[0][None]
 
     def value_and_grad(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """(1, M, 4) -> f (1, M) and its gradient (1, M, 4)."""
-        rects = self._rects(y)
-        f, gradient = self.net.evaluate(self.features[:2], rects, gradient=True)
-        if self.relative:
-            # x = c_x w_0 - w / 2 and w = exp(log w), so that log w moves both x and w
-            of_position, of_size = gradient.split(2, dim=1)
-            of_log_size = (of_size - 0.5 * of_position) * rects[:, 2:]
-            gradient = torch.cat([of_position * self.features.size, of_log_size], dim=1)
+        f, gradient = self._evaluate(y, gradient=True)
         return f[None], gradient[None]
 
-    def _rects(self, y: Tensor) -> Tensor:
-        return rel_to_rect(y[0], self.features.size) if self.relative else y[0]
+    def _evaluate(self, y: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
+        size = self.features.size if self.relative else None
+        return self.net.evaluate(y[0], size, self.features[:2], gradient)
 
 
 class _Level:
@@ -115,8 +110,12 @@ class _Level:
         self.scale, self.first_cell, self.bins = scale, first_cell, bins
 
 
+# Both take boxes y (M, 4), x, y, w, h in pixels or, with a size (1, 2), relative to it, to f (M,) and, where asked for,
+# its gradient (M, 4) in y.
+
+
 class _Compiled:
-    """f of boxes (M, 4), x, y, w, h in pixels, (M,), and its gradient (M, 4) or None: by one compiled operator."""
+    """By one compiled operator."""
 
     def __init__(self, levels: list[_Level], bias: float):
         self.weights = (
@@ -130,30 +129,31 @@ class _Compiled:
             bias,
         )
 
-    def __call__(self, maps: Sequence[Tensor], boxes: Tensor, gradient: bool) -> tuple[Tensor, Tensor | None]:
-        f, slope = torch.ops.ebm_regression.box_energy(boxes, maps, *self.weights, gradient)
-        return f, slope if gradient else None
+    def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
+        return torch.ops.ebm_regression.box_energy(y, size, maps, *self.weights, gradient)
 
 
 class _Torch:
-    """The same in PyTorch, on any device."""
+    """In PyTorch, on any device. Autograd leads from what is pooled to the boxes."""
 
     def __init__(self, levels: list[_Level], bias: float):
         self.levels, self.bias = levels, bias
 
-    def __call__(self, maps: Sequence[Tensor], boxes: Tensor, gradient: bool) -> tuple[Tensor, Tensor | None]:
-        f, slope = self.bias, 0
-        for level, features in zip(self.levels, maps, strict=True):
-            corners = xywh_to_xyxy(boxes) - level.first_cell
-            with torch.set_grad_enabled(gradient):
-                corners.requires_grad_(gradient)
-                pooled = prroi_pool(features, corners[None], level.bins, level.scale)
-            flat = pooled.detach().permute(0, 2, 3, 1).flatten(1)
-            hidden = torch.addmm(level.bias, flat, level.weight.t()).relu_()
+    def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
+        with torch.set_grad_enabled(gradient):
+            y = y.detach().requires_grad_(gradient)
+            corners = xywh_to_xyxy(y if size is None else rel_to_rect(y, size))
+            pooled = [
+                prroi_pool(features, (corners - level.first_cell)[None], level.bins, level.scale)
+                for level, features in zip(self.levels, maps, strict=True)
+            ]
+        f, of_pooled = self.bias, []
+        for level, values in zip(self.levels, pooled, strict=True):
+            hidden = torch.addmm(level.bias, values.detach().permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
             f = f + hidden @ level.out
             if gradient:
                 of_flat = ((hidden > 0) * level.out) @ level.weight
-                of_pooled = of_flat.view(-1, level.bins, level.bins, features.shape[1]).permute(0, 3, 1, 2)
-                slope = slope + torch.autograd.grad(pooled, corners, of_pooled)[0]
-        # x moves both corners, w the right one
-        return f, torch.cat([slope[:, :2] + slope[:, 2:], slope[:, 2:]], dim=1) if gradient else None
+                of_pooled.append(of_flat.unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))
+        if not gradient:
+            return f, y.new_zeros(0, 4)
+        return f, torch.autograd.grad(pooled, y, of_pooled)[0]

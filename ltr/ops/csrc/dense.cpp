@@ -1,19 +1,21 @@
-// Layers of frozen networks on the CPU, for inference: inverted residual block, 3 x 3 convolution, box network. From
+// What a tracker computes on the CPU: inverted residual block, 3 x 3 convolution, box network, classifier's filter. From
 // tensors to the loops of dense_kernels.cpp, shared out to threads.
 #include "dense_kernels.h"
 
 #include "isa.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -52,15 +54,24 @@ constexpr float kUnbounded = std::numeric_limits<float>::infinity();
 
 int64_t panels(int64_t columns) { return (columns + kernels().panel - 1) / kernels().panel; }
 
+Factor packed(const float* data, int64_t inner) { return {data, inner * kernels().panel, kernels().panel}; }
+
+// Not filled: zeros would cost a pass.
+std::unique_ptr<float[]> memory(int64_t floats) { return std::unique_ptr<float[]>(new float[floats]); }
+
 bool is_float(const Tensor& t, int64_t dim) { return t.dim() == dim && t.scalar_type() == at::kFloat; }
 
-// (inner, columns) -> (panels, inner, panel), the last panel filled up with zeros.
+// (..., inner, columns) -> (..., panels, inner, panel), the last panel filled up with zeros.
 Tensor pack(const Tensor& matrix) {
-  TORCH_CHECK_VALUE(is_float(matrix, 2), "pack: expected a float32 matrix");
-  const int64_t inner = matrix.size(0), columns = matrix.size(1), count = panels(columns), panel = kernels().panel;
-  Tensor wide = at::zeros({inner, count * panel}, matrix.options());
-  wide.narrow(1, 0, columns).copy_(matrix);
-  return wide.view({inner, count, panel}).transpose(0, 1).contiguous();
+  TORCH_CHECK_VALUE(matrix.dim() >= 2 && matrix.scalar_type() == at::kFloat, "pack: expected float32 matrices");
+  const int64_t columns = matrix.size(-1), count = panels(columns), panel = kernels().panel;
+  std::vector<int64_t> shape = matrix.sizes().vec();
+  shape.back() = count * panel;
+  Tensor wide = at::zeros(shape, matrix.options());
+  wide.narrow(-1, 0, columns).copy_(matrix);
+  shape.back() = count;
+  shape.push_back(panel);
+  return wide.view(shape).transpose(-3, -2).contiguous();
 }
 
 // Rows (n, columns) -> (n, columns filled up to whole panels with zeros).
@@ -121,13 +132,18 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
   const int64_t slots = (band - 1) * stride + kernel;
   const std::vector<float> zeros(row_size, 0.f);
 
-  const auto make_row = [&](const float* source, float* target) {
+  const auto make_row = [&](const float* source, float* row) {
+    float* target = row + left * middle;
+    std::fill(row, target, 0.f);
+    std::fill(target + columns * middle, row + row_size, 0.f);
     if (expand) {
       const Epilogue e{expand_bias->const_data_ptr<float>(), nullptr, 0, 0.f, 6.f};
-      k.gemm(source, channels, expand->const_data_ptr<float>(), channels, target, middle, columns, middle, 0,
-             panels(middle), e);
+      k.gemm(source, channels, packed(expand->const_data_ptr<float>(), channels), channels, target, middle, columns,
+             middle, 0, panels(middle), e);
     } else {
-      for (int64_t x = 0; x < columns; ++x) std::copy_n(source + x * channels, channels, target + x * middle);
+      for (int64_t x = 0; x < columns; ++x) {
+        std::fill(std::copy_n(source + x * channels, channels, target + x * middle), target + (x + 1) * middle, 0.f);
+      }
     }
   };
   // Output row y of image n. `convolved`: memory for one row.
@@ -142,8 +158,8 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
     const int64_t pixel = (n * out_height + y) * out_width;
     const Epilogue e{project_bias.const_data_ptr<float>(), residual ? from + pixel * channels : nullptr, channels,
                      -kUnbounded, kUnbounded};
-    k.gemm(convolved, middle, project.const_data_ptr<float>(), inner, to + pixel * out_channels, out_channels,
-           out_width, out_channels, 0, panels(out_channels), e);
+    k.gemm(convolved, middle, packed(project.const_data_ptr<float>(), inner), inner, to + pixel * out_channels,
+           out_channels, out_width, out_channels, 0, panels(out_channels), e);
   };
 
   // A map that is kept whole is made by all threads together, then used by all. Of a larger one each thread has a strip
@@ -153,20 +169,20 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
   for (int64_t n = 0; n < batch; ++n) {
     const float* image = from + n * height * width * channels;
     at::parallel_for(0, out_height, whole ? out_height : 1, [&](int64_t strip_begin, int64_t strip_end) {
-      std::vector<float> ring(slots * row_size, 0.f);
+      const auto ring = memory(slots * row_size);
       int64_t made = std::max<int64_t>(strip_begin * stride - top, 0);  // the first row that is not made yet
       for (int64_t first = strip_begin; first < strip_end; first += band) {
         const int64_t last = std::min(first + band, strip_end);
         const int64_t needed = std::max(std::min((last - 1) * stride - top + kernel, height), made);
         at::parallel_for(made, needed, 1, [&](int64_t begin, int64_t end) {
           for (int64_t y = begin; y < end; ++y) {
-            make_row(image + y * width * channels, ring.data() + (y % slots) * row_size + left * middle);
+            make_row(image + y * width * channels, ring.get() + (y % slots) * row_size);
           }
         });
         made = needed;
         at::parallel_for(first, last, 1, [&](int64_t begin, int64_t end) {
-          std::vector<float> convolved(out_width * middle);
-          for (int64_t y = begin; y < end; ++y) use_row(n, y, ring.data(), convolved.data());
+          const auto convolved = memory(out_width * middle);
+          for (int64_t y = begin; y < end; ++y) use_row(n, y, ring.get(), convolved.get());
         });
       }
     });
@@ -179,15 +195,15 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
 // Of stride 1 and padding 1, by Winograd's minimal filtering F(4 x 4, 3 x 3): a quarter of the multiplications. Lavin and
 // Gray, "Fast algorithms for convolutional neural networks", CVPR 2016.
 //
-// x (N, C, H, W), weight (36, C, K): G g G^T of each filter, bias (K,) -> (N, K, H, W), channels-last. `addend` of the
-// output's shape is added before the ReLU.
+// x (N, C, H, W), weight: packed (36, C, K), G g G^T of each filter; bias (K,) -> (N, K, H, W), channels-last. `addend`
+// of the output's shape is added before the ReLU.
 Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bias, const std::optional<Tensor>& addend,
                         bool relu) {
-  TORCH_CHECK_VALUE(is_float(x, 4) && is_float(weight, 3) && weight.size(0) == 36 && weight.size(1) == x.size(1) &&
-                        is_float(bias, 1) && bias.size(0) == weight.size(2),
+  TORCH_CHECK_VALUE(is_float(x, 4) && is_float(weight, 4) && weight.size(0) == 36 && weight.size(2) == x.size(1) &&
+                        is_float(bias, 1) && weight.size(1) == panels(bias.size(0)),
                     "winograd_conv3x3: weight ", weight.sizes(), " and bias ", bias.sizes(), " do not fit input ",
                     x.sizes(), ", or not all are float32");
-  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3), out = weight.size(2);
+  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3), out = bias.size(0);
   TORCH_CHECK_VALUE(!addend || (is_float(*addend, 4) && addend->sizes() == at::IntArrayRef({batch, out, height, width})),
                     "winograd_conv3x3: the addend is not float32 of the output's shape");
   const int64_t down = (height + 3) / 4, across = (width + 3) / 4, tiles = batch * down * across;
@@ -219,8 +235,20 @@ Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bia
     }
   });
 
-  const Tensor products = at::bmm(transformed, weight);
-  const float* product = products.const_data_ptr<float>();
+  // 36 matrix products, one for each frequency; panels of all of them are shared out to threads.
+  Tensor products = at::empty({36, tiles, out}, x.options());
+  float* product = products.mutable_data_ptr<float>();
+  const int64_t each = weight.size(1);
+  const std::vector<float> no_bias(each * k.panel, 0.f);
+  const Epilogue plain{no_bias.data(), nullptr, 0, -kUnbounded, kUnbounded};
+  const float* filters = weight.const_data_ptr<float>();
+  at::parallel_for(0, 36 * each, each, [&](int64_t begin, int64_t end) {
+    for (int64_t f = begin / each; f * each < end; ++f) {
+      k.gemm(spectrum + f * tiles * channels, channels, packed(filters + f * each * channels * k.panel, channels),
+             channels, product + f * tiles * out, out, tiles, out, std::max<int64_t>(begin - f * each, 0),
+             std::min<int64_t>(end - f * each, each), plain);
+    }
+  });
   float* to = output.mutable_data_ptr<float>();
   at::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -257,14 +285,15 @@ struct Level {
 
 // a (M, inner) b + bias (null: none), b packed. What is shared out to threads are b's columns: b is what takes long to
 // read.
-Tensor product(const Tensor& a, const Tensor& packed, const float* bias, int64_t columns, bool relu) {
+Tensor product(const Tensor& a, const Tensor& b, const float* bias, int64_t columns, bool relu) {
   Tensor output = at::empty({a.size(0), columns}, a.options());
   const int64_t rows = a.size(0), inner = a.size(1);
-  const std::vector<float> zeros(bias ? 0 : packed.size(0) * kernels().panel, 0.f);
+  const std::vector<float> zeros(bias ? 0 : b.size(0) * kernels().panel, 0.f);
   const Epilogue e{bias ? bias : zeros.data(), nullptr, 0, relu ? 0.f : -kUnbounded, kUnbounded};
-  const float *from = a.const_data_ptr<float>(), *weight = packed.const_data_ptr<float>();
+  const float* from = a.const_data_ptr<float>();
+  const Factor weight = packed(b.const_data_ptr<float>(), inner);
   float* to = output.mutable_data_ptr<float>();
-  at::parallel_for(0, packed.size(0), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, b.size(0), 1, [&](int64_t begin, int64_t end) {
     kernels().gemm(from, inner, weight, inner, to, columns, rows, columns, begin, end, e);
   });
   return output;
@@ -311,21 +340,36 @@ void add_level(const Level& level, const Tensor& boxes, float* f, float* gradien
   }
 }
 
-// boxes (M, 4), x, y, w, h in pixels -> f (M,) and its gradient (M, 4), or (0, 4) where it is not asked for. The lists
-// hold one entry a level.
-std::tuple<Tensor, Tensor> box_energy(const Tensor& boxes_, at::TensorList maps, at::TensorList weight,
+// y (M, 4) -> f (M,) and its gradient (M, 4), or (0, 4) where it is not asked for. y is x, y, w, h in pixels or, where
+// there is a `size` (w_0, h_0), c_x / w_0, c_y / h_0, log w, log h. The lists hold one entry a level.
+std::tuple<Tensor, Tensor> box_energy(const Tensor& y, const std::optional<Tensor>& size, at::TensorList maps, at::TensorList weight,
                                       at::TensorList bias, at::TensorList transposed, at::TensorList out,
                                       at::IntArrayRef bins, at::ArrayRef<double> scale, at::ArrayRef<double> first_cell,
                                       double constant, bool gradient) {
-  TORCH_CHECK_VALUE(is_float(boxes_, 2) && boxes_.size(1) == 4, "box_energy: boxes must be (M, 4) float32, got ",
-                    boxes_.sizes());
+  TORCH_CHECK_VALUE(is_float(y, 2) && y.size(1) == 4, "box_energy: boxes must be (M, 4) float32, got ", y.sizes());
+  TORCH_CHECK_VALUE(!size || (size->scalar_type() == at::kFloat && size->numel() == 2),
+                    "box_energy: the size must be two float32 numbers");
   const size_t levels = maps.size();
   TORCH_CHECK_VALUE(weight.size() == levels && bias.size() == levels && transposed.size() == levels &&
                         out.size() == levels && bins.size() == levels && scale.size() == levels &&
                         first_cell.size() == levels,
                     "box_energy: the lists must have one entry for each level");
-  const Tensor boxes = boxes_.contiguous();
-  const int64_t count = boxes.size(0), panel = kernels().panel;
+  const int64_t count = y.size(0), panel = kernels().panel;
+  Tensor boxes = y.contiguous();
+  float width = 0, height = 0;
+  if (size) {
+    const Tensor numbers = size->contiguous();
+    width = numbers.const_data_ptr<float>()[0];
+    height = numbers.const_data_ptr<float>()[1];
+    boxes = boxes.clone();
+    float* box = boxes.mutable_data_ptr<float>();
+    for (int64_t m = 0; m < count; ++m, box += 4) {
+      box[2] = std::exp(box[2]);
+      box[3] = std::exp(box[3]);
+      box[0] = box[0] * width - 0.5f * box[2];
+      box[1] = box[1] * height - 0.5f * box[3];
+    }
+  }
   Tensor value = at::full({count}, constant, boxes.options());
   Tensor slope = at::zeros({gradient ? count : 0, 4}, boxes.options());
   for (size_t l = 0; l < levels; ++l) {
@@ -340,7 +384,130 @@ std::tuple<Tensor, Tensor> box_energy(const Tensor& boxes_, at::TensorList maps,
     add_level({maps[l], weight[l], bias[l], transposed[l], out[l], bins[l], scale[l], first_cell[l]}, boxes,
               value.mutable_data_ptr<float>(), gradient ? slope.mutable_data_ptr<float>() : nullptr);
   }
+  if (size && gradient) {  // x = c_x w_0 - w / 2 and w = exp(log w), so that log w moves both x and w
+    const float* box = boxes.const_data_ptr<float>();
+    float* g = slope.mutable_data_ptr<float>();
+    for (int64_t m = 0; m < count; ++m, box += 4, g += 4) {
+      g[2] = (g[2] - 0.5f * g[0]) * box[2];
+      g[3] = (g[3] - 0.5f * g[1]) * box[3];
+      g[0] *= width;
+      g[1] *= height;
+    }
+  }
   return {value, slope};
+}
+
+// -- the classifier's filter ---------------------------------------------------------------------------------------------
+
+// A 'same' convolution of N maps with one filter of `kernel` x `kernel` taps, of which an even one drops the last row and
+// column, and its adjoint. One map after the other, so that what passes between the products and the sums of shifted
+// values stays in the cache.
+
+// What is read of a map for a tap that looks `shift` further: places [first, last) of `size`.
+struct Overlap {
+  Overlap(int64_t shift, int64_t size) : first(std::max<int64_t>(0, -shift)), last(std::min(size, size - shift)) {}
+  int64_t first, last;
+};
+
+struct Maps {
+  Maps(const Tensor& features, int64_t kernel_)
+      : rows(features.contiguous(at::MemoryFormat::ChannelsLast)),
+        count(features.size(0)),
+        channels(features.size(1)),
+        height(features.size(2)),
+        width(features.size(3)),
+        pixels(height * width),
+        kernel(kernel_),
+        taps(kernel * kernel) {}
+
+  const float* of(int64_t n) const { return rows.const_data_ptr<float>() + n * pixels * channels; }
+
+  // Calls body(tap, dy, dx) for every tap.
+  template <typename Body>
+  void each_tap(const Body& body) const {
+    for (int64_t tap = 0; tap < taps; ++tap) body(tap, tap / kernel - kernel / 2, tap % kernel - kernel / 2);
+  }
+
+  Tensor rows;
+  int64_t count, channels, height, width, pixels, kernel, taps;
+};
+
+// features (N, C, H, W), weight (C, kernel^2) -> (N, H, W).
+Tensor filter_correlate(const Tensor& features, const Tensor& weight, int64_t kernel) {
+  TORCH_CHECK_VALUE(is_float(features, 4) && is_float(weight, 2) && kernel > 0 && weight.size(0) == features.size(1) &&
+                        weight.size(1) == kernel * kernel,
+                    "filter_correlate: a filter ", weight.sizes(), " does not fit features ", features.sizes(),
+                    ", or not both are float32");
+  const Maps maps(features, kernel);
+  const Tensor filter = pack(weight);
+  Tensor response = at::zeros({maps.count, maps.height, maps.width}, features.options());
+  float* to = response.mutable_data_ptr<float>();
+  const std::vector<float> no_bias(filter.size(0) * kernels().panel, 0.f);
+  const Epilogue plain{no_bias.data(), nullptr, 0, -kUnbounded, kUnbounded};
+  at::parallel_for(0, maps.count, 1, [&](int64_t begin, int64_t end) {
+    const auto products = memory(maps.pixels * maps.taps);  // (H W, taps)
+    for (int64_t n = begin; n < end; ++n) {
+      kernels().gemm(maps.of(n), maps.channels, packed(filter.const_data_ptr<float>(), maps.channels), maps.channels,
+                     products.get(), maps.taps, maps.pixels, maps.taps, 0, filter.size(0), plain);
+      float* out = to + n * maps.pixels;
+      maps.each_tap([&](int64_t tap, int64_t dy, int64_t dx) {
+        const Overlap down(dy, maps.height), across(dx, maps.width);
+        for (int64_t y = down.first; y < down.last; ++y) {
+          const float* from = products.get() + ((y + dy) * maps.width + dx) * maps.taps + tap;
+          for (int64_t x = across.first; x < across.last; ++x) out[y * maps.width + x] += from[x * maps.taps];
+        }
+      });
+    }
+  });
+  return response;
+}
+
+// features (N, C, H, W), response (N, H, W) -> (C, kernel^2). Each thread adds up its maps, and these sums are added in
+// their order.
+Tensor filter_adjoint(const Tensor& features, const Tensor& response_, int64_t kernel) {
+  TORCH_CHECK_VALUE(is_float(features, 4) && is_float(response_, 3) && kernel > 0 &&
+                        response_.size(0) == features.size(0) && response_.size(1) == features.size(2) &&
+                        response_.size(2) == features.size(3),
+                    "filter_adjoint: responses ", response_.sizes(), " do not fit features ", features.sizes(),
+                    ", or not both are float32");
+  const Maps maps(features, kernel);
+  const Tensor response = response_.contiguous();
+  const float* from = response.const_data_ptr<float>();
+  const int64_t parts = std::max<int64_t>(std::min<int64_t>(maps.count, at::get_num_threads()), 1);
+  const int64_t wide = panels(maps.channels) * kernels().panel;
+  Tensor sums = at::zeros({parts, maps.taps, maps.channels}, features.options());
+  float* to = sums.mutable_data_ptr<float>();
+  const std::vector<float> no_bias(wide, 0.f);
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    const auto spread = memory(maps.taps * maps.pixels);
+    const auto filled = memory(wide == maps.channels ? 0 : maps.pixels * wide);  // a map with whole panels of channels
+    for (int64_t part = begin; part < end; ++part) {
+      float* sum = to + part * maps.taps * maps.channels;
+      const Epilogue add{no_bias.data(), sum, maps.channels, -kUnbounded, kUnbounded};
+      for (int64_t n = part * maps.count / parts; n < (part + 1) * maps.count / parts; ++n) {
+        std::fill_n(spread.get(), maps.taps * maps.pixels, 0.f);
+        maps.each_tap([&](int64_t tap, int64_t dy, int64_t dx) {
+          const Overlap down(dy, maps.height), across(dx, maps.width);
+          for (int64_t y = down.first; y < down.last; ++y) {
+            const float* row = from + n * maps.pixels + y * maps.width;
+            float* out = spread.get() + tap * maps.pixels + (y + dy) * maps.width + dx;
+            for (int64_t x = across.first; x < across.last; ++x) out[x] = row[x];
+          }
+        });
+        Factor map{maps.of(n), kernels().panel, maps.channels};
+        if (wide != maps.channels) {
+          for (int64_t i = 0; i < maps.pixels; ++i) {
+            float* row = filled.get() + i * wide;
+            std::fill(std::copy_n(map.data + i * maps.channels, maps.channels, row), row + wide, 0.f);
+          }
+          map = {filled.get(), kernels().panel, wide};
+        }
+        kernels().gemm(spread.get(), maps.pixels, map, maps.pixels, sum, maps.channels, maps.taps, maps.channels, 0,
+                       panels(maps.channels), add);
+      }
+    }
+  });
+  return sums.sum(0).t();
 }
 
 }  // namespace
@@ -354,8 +521,10 @@ TORCH_LIBRARY_FRAGMENT(ebm_regression, m) {
       "Tensor project, Tensor project_bias, int out_channels, int kernel, int stride, int top, int left, "
       "int out_height, int out_width, bool residual) -> Tensor");
   m.def(
-      "box_energy(Tensor boxes, Tensor[] maps, Tensor[] weight, Tensor[] bias, Tensor[] transposed, Tensor[] out, "
-      "int[] bins, float[] scale, float[] first_cell, float constant, bool gradient) -> (Tensor, Tensor)");
+      "box_energy(Tensor y, Tensor? size, Tensor[] maps, Tensor[] weight, Tensor[] bias, Tensor[] transposed, "
+      "Tensor[] out, int[] bins, float[] scale, float[] first_cell, float constant, bool gradient) -> (Tensor, Tensor)");
+  m.def("filter_correlate(Tensor features, Tensor weight, int kernel) -> Tensor");
+  m.def("filter_adjoint(Tensor features, Tensor response, int kernel) -> Tensor");
   m.def("winograd_conv3x3(Tensor x, Tensor weight, Tensor bias, Tensor? addend, bool relu) -> Tensor");
 }
 
@@ -363,12 +532,15 @@ TORCH_LIBRARY_IMPL(ebm_regression, CPU, m) {
   m.impl("pack", dense::pack);
   m.impl("pad", dense::pad);
   m.impl("box_energy", dense::box_energy);
+  m.impl("filter_correlate", dense::filter_correlate);
+  m.impl("filter_adjoint", dense::filter_adjoint);
   m.impl("inverted_residual", dense::inverted_residual);
   m.impl("winograd_conv3x3", dense::winograd_conv3x3);
 }
 
 TORCH_LIBRARY_IMPL(ebm_regression, Autograd, m) {
-  for (const char* name : {"box_energy", "inverted_residual", "winograd_conv3x3"}) {
+  for (const char* name :
+       {"box_energy", "filter_adjoint", "filter_correlate", "inverted_residual", "winograd_conv3x3"}) {
     m.impl(name, torch::autograd::autogradNotImplementedFallback());
   }
 }

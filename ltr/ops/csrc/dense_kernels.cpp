@@ -48,14 +48,14 @@ inline Vec clamp(Vec v, float low, float high) {
 // -- matrix products -------------------------------------------------------------------------------------------------
 
 template <int R>
-void gemm_block(const float* a, int64_t a_stride, const float* panel, int64_t inner, float* c, int64_t c_stride,
-                int64_t columns, const float* bias, const float* addend, const Epilogue& e) {
+void gemm_block(const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t inner, float* c,
+                int64_t c_stride, int64_t columns, const float* bias, const float* addend, const Epilogue& e) {
   Vec sum[R][2];
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < 2; ++v) sum[r][v] = load(bias + v * kLanes);
   }
   for (int64_t k = 0; k < inner; ++k) {
-    const Vec w0 = load(panel + k * kPanel), w1 = load(panel + k * kPanel + kLanes);
+    const Vec w0 = load(b + k * b_stride), w1 = load(b + k * b_stride + kLanes);
     for (int r = 0; r < R; ++r) {
       const float x = a[r * a_stride + k];
       sum[r][0] += x * w0;
@@ -81,23 +81,25 @@ void gemm_block(const float* a, int64_t a_stride, const float* panel, int64_t in
 }
 
 template <int R>
-void gemm_blocks(int64_t rows, const float* a, int64_t a_stride, const float* panel, int64_t inner, float* c,
-                 int64_t c_stride, int64_t columns, const float* bias, const float* addend, const Epilogue& e) {
+void gemm_blocks(int64_t rows, const float* a, int64_t a_stride, const float* b, int64_t b_stride, int64_t inner,
+                 float* c, int64_t c_stride, int64_t columns, const float* bias, const float* addend, const Epilogue& e) {
   if (rows == R) {
-    gemm_block<R>(a, a_stride, panel, inner, c, c_stride, columns, bias, addend, e);
+    gemm_block<R>(a, a_stride, b, b_stride, inner, c, c_stride, columns, bias, addend, e);
   } else if constexpr (R > 1) {
-    gemm_blocks<R - 1>(rows, a, a_stride, panel, inner, c, c_stride, columns, bias, addend, e);
+    gemm_blocks<R - 1>(rows, a, a_stride, b, b_stride, inner, c, c_stride, columns, bias, addend, e);
   }
 }
 
-void gemm(const float* a, int64_t a_stride, const float* packed, int64_t inner, float* c, int64_t c_stride,
+void gemm(const float* a, int64_t a_stride, const Factor& b, int64_t inner, float* c, int64_t c_stride,
           int64_t rows, int64_t columns, int64_t first, int64_t last, const Epilogue& e) {
+  const int64_t blocks = (rows + kRows - 1) / kRows;
   for (int64_t p = first; p < last; ++p) {  // a panel stays in the cache while all rows pass it
     const int64_t column = p * kPanel;
-    for (int64_t r = 0; r < rows; r += kRows) {
+    for (int64_t block = 0; block < blocks; ++block) {  // of about equal size: a few rows left over would be slow
+      const int64_t r = block * rows / blocks, count = (block + 1) * rows / blocks - r;
       const float* addend = e.addend ? e.addend + r * e.addend_stride + column : nullptr;
-      gemm_blocks<kRows>(rows - r < kRows ? rows - r : kRows, a + r * a_stride, a_stride, packed + column * inner,
-                         inner, c + r * c_stride + column, c_stride, columns - column, e.bias + column, addend, e);
+      gemm_blocks<kRows>(count, a + r * a_stride, a_stride, b.data + p * b.panel_stride, b.row_stride, inner,
+                         c + r * c_stride + column, c_stride, columns - column, e.bias + column, addend, e);
     }
   }
 }

@@ -24,11 +24,17 @@ struct Tile {
   bool relu;
 };
 
+// The right factor B (inner, columns) of a product, read in panels of `Kernels::panel` columns; all of them have to be
+// readable. Packed as (panels, inner, panel) it is {data, inner * panel, panel}, as it is {data, panel, columns}.
+struct Factor {
+  const float* data;
+  int64_t panel_stride, row_stride;
+};
+
 struct Kernels {
-  // Columns of a packed matrix that lie together: a matrix (inner, n) is packed as (n / panel, inner, panel).
   int64_t panel;
   // Columns of panels [first, last) of C (rows, columns) = epilogue(A (rows, inner) B).
-  void (*gemm)(const float* a, int64_t a_stride, const float* packed, int64_t inner, float* c, int64_t c_stride,
+  void (*gemm)(const float* a, int64_t a_stride, const Factor& b, int64_t inner, float* c, int64_t c_stride,
                int64_t rows, int64_t columns, int64_t first, int64_t last, const Epilogue&);
   // One row of a depthwise convolution and ReLU6. `rows`: `kernel` of them, at the left tap of the first column;
   // `weight` (kernel^2, channels); `channels` a multiple of `panel`.

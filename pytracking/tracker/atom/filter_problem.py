@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ltr.ops import dense
+
 
 class Samples:
     """Feature maps of N samples, for a 'same' convolution whose even kernel drops the last row and column.
@@ -23,9 +25,14 @@ class Samples:
         self.number, channels, self.height, self.width = features.shape
         self.kernel = kernel
         self.rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
+        self.compiled = None
+        if dense.available() and features.device.type == "cpu" and features.dtype == torch.float32:
+            self.compiled = features.contiguous(memory_format=torch.channels_last)
 
     def correlate(self, weight: Tensor) -> Tensor:
         """Responses (N, H, W) to a filter (K, kernel^2)."""
+        if self.compiled is not None:
+            return dense.filter_correlate(self.compiled, weight, self.kernel)
         taps = (weight.T @ self.rows.T).view(-1, self.number, self.height, self.width)
         out = taps.new_zeros(self.number, self.height, self.width)
         for tap, (to, source) in zip(taps, self._windows(), strict=True):
@@ -34,6 +41,8 @@ class Samples:
 
     def adjoint(self, response: Tensor) -> Tensor:
         """Adjoint of :meth:`correlate`: responses (N, H, W) -> (K, kernel^2)."""
+        if self.compiled is not None:
+            return dense.filter_adjoint(self.compiled, response, self.kernel)
         spread = response.new_zeros(self.kernel**2, *response.shape)
         for tap, (to, source) in zip(spread, self._windows(), strict=True):
             tap[source] = response[to]

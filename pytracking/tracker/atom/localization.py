@@ -26,7 +26,7 @@ class Localization:
 
 
 @lru_cache(maxsize=8)
-def _fourier_matrix(cells: int, output: int) -> np.ndarray:
+def _fourier_matrix(cells: int, output: int) -> Tensor:
     """(output, cells) trigonometric interpolation: row j samples at cell coordinate j * cells / output."""
     frequencies = np.fft.fftfreq(cells, 1 / cells)
     position = np.arange(output) * cells / output
@@ -34,13 +34,15 @@ def _fourier_matrix(cells: int, output: int) -> np.ndarray:
     basis = np.exp(phase)
     if cells % 2 == 0:  # the Nyquist frequency has no sign: its real part interpolates real values
         basis[:, cells // 2] = np.cos(np.pi * position)
-    return np.real(basis @ np.fft.fft(np.eye(cells))) / cells
+    return torch.from_numpy(np.real(basis @ np.fft.fft(np.eye(cells))) / cells)
 
 
 def upsample(scores: Tensor, output: int) -> np.ndarray:
     """Scores (H, W) resampled by their Fourier series to (output, output); row i lies at cell i H / output."""
-    scores = scores.detach().float().cpu().numpy()
-    return _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
+    scores = scores.detach().cpu().double()
+    # By PyTorch: the threads of numpy's BLAS go on spinning after their work, and take the cores from PyTorch's own.
+    fine = _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
+    return fine.numpy()
 
 
 def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: LocalizationSettings) -> Localization:

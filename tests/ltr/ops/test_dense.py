@@ -126,6 +126,42 @@ def test_large_maps_go_through_the_cache_in_bands(kernel, channels, height, widt
         torch.testing.assert_close(found.double(), plain_block(*strided, False, False, x), rtol=1e-5, atol=3e-5)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 70), st.integers(1, 5), st.integers(1, 9), st.integers(1, 9))
+def test_filter_is_a_same_convolution_and_its_adjoint(count, channels, kernel, height, width):
+    torch.manual_seed(0)
+    features, weight = torch.randn(count, channels, height, width), torch.randn(channels, kernel**2)
+    response = torch.randn(count, height, width)
+    exact = weight.double().requires_grad_()
+    convolution = nn.functional.conv2d(features.double(), exact.view(1, -1, kernel, kernel), padding=kernel // 2)
+    expected = convolution[:, 0, :height, :width]
+    found = dense.filter_correlate(features, weight, kernel)
+    torch.testing.assert_close(found.double(), expected.detach(), rtol=1e-5, atol=1e-4)
+    (adjoint,) = torch.autograd.grad(expected, exact, response.double())
+    found = dense.filter_adjoint(features, response, kernel)
+    torch.testing.assert_close(found.double(), adjoint, rtol=1e-5, atol=1e-4)
+
+
+def test_filters_of_views_and_of_nothing():
+    features, weight = torch.randn(6, 18, 18, 64).permute(0, 3, 1, 2), torch.randn(64, 16)
+    response = torch.randn(18, 18, 6).permute(2, 0, 1)
+    torch.testing.assert_close(
+        dense.filter_correlate(features[1:4], weight, 4), dense.filter_correlate(features, weight, 4)[1:4]
+    )
+    torch.testing.assert_close(
+        dense.filter_adjoint(features, response, 4),
+        dense.filter_adjoint(features[:2], response[:2], 4) + dense.filter_adjoint(features[2:], response[2:], 4),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    assert dense.filter_correlate(features[:0], weight, 4).shape == (0, 18, 18)
+    assert torch.equal(dense.filter_adjoint(features[:0], response[:0], 4), torch.zeros(64, 16))
+    with pytest.raises(ValueError, match="filter_correlate"):
+        dense.filter_correlate(features, weight[:, :15], 4)
+    with pytest.raises(ValueError, match="filter_adjoint"):
+        dense.filter_adjoint(features, response[:5], 4)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_nothing(threads):
     layers = block(16, 96, 16, 5, 1, True, padding=2)
