@@ -146,8 +146,8 @@ def _compute(folder: Path, pairs: Dataset, number: int, backbone: Backbone, work
         for start, batch in zip(range(0, number, _BATCH), _clean_errors(loader, pairs), strict=True):
             out = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
             for which in ("reference", "test"):
-                # Halves the time where the processor has it. Features are then off by about 5% of their norm, mostly
-                # at random, from the float32 ones that the tracker computes.
+                # Where the processor has it and there are no fused layers (which keep to float32), this halves the
+                # time, and features are off by about 5% of their norm, mostly at random.
                 with torch.autocast(device.type, torch.bfloat16):
                     features = frozen(batch[f"{which}_image"].to(device))
                 out |= {f"{which}_{level}": f.half().cpu().contiguous().numpy() for level, f in features.items()}

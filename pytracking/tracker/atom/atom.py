@@ -27,7 +27,6 @@ from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box,
 from pytracking.tracker.networks import network_file
 
 _CELL = STRIDES["stride16"]
-_CPU_IMAGES = 4
 
 
 class Atom(BaseTracker):
@@ -135,8 +134,8 @@ class Atom(BaseTracker):
         pixels = torch.from_numpy(patches).to(self.device)
         colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
         images = torch.addcmul(n.shift, colours, n.scale).view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
-        # On a CPU a few at a time: what passes between the layers has to stay in the cache.
-        parts = images.split(_CPU_IMAGES) if self.device.type == "cpu" else [images]
+        # On a CPU one after the other: what passes between the layers has to stay in the cache.
+        parts = images.split(1) if self.device.type == "cpu" else [images]
         features = [n.backbone.extract(part) for part in parts]
         return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in STRIDES}
 

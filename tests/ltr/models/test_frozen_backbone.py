@@ -6,6 +6,7 @@ from torch import nn
 
 from ltr.models.backbone import build_backbone
 from ltr.models.backbone.frozen import FrozenBackbone
+from ltr.ops import dense
 
 
 @pytest.fixture(params=["efficientnet_lite0", "resnet18"])
@@ -37,6 +38,14 @@ def test_features_are_the_backbones_own(backbone, number):
     assert_same(FrozenBackbone(backbone)(x), backbone(x.float() / 255))
 
 
+@pytest.mark.skipif(not dense.available(), reason="without the fused layers, autocast holds")
+def test_autocast_does_not_round_the_features_of_fused_layers(backbone):
+    x = images(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = FrozenBackbone(backbone)(x)
+    assert_same(found, backbone(x.float() / 255))
+
+
 def test_features_can_be_part_of_a_graph(backbone):
     features = FrozenBackbone(backbone)(images(2))["stride16"]
     weight = torch.ones(features.shape[1], requires_grad=True)
@@ -48,9 +57,9 @@ def test_features_can_be_part_of_a_graph(backbone):
 def test_present_weights_are_used(backbone):
     frozen, x = FrozenBackbone(backbone), images(2)
     before = frozen(x)
-    copied = frozen._folded
+    copied = frozen._fast
     frozen(x)
-    assert frozen._folded is copied  # made once
+    assert frozen._fast is copied  # made once
 
     changed = {
         name: value * 1.01 if value.is_floating_point() else value for name, value in backbone.state_dict().items()
