@@ -10,15 +10,16 @@ from ltr.models.backbone.fold import fold_batch_norms
 from ltr.ops import dense
 
 
-def optimize_for_inference(module: nn.Module) -> nn.Module:
-    """Fold batch norms and, on a CPU in float32 with the compiled kernels, put faster layers in the place of those that
-    they can stand for; in place, returns the module that takes `module`'s place. It can no longer be trained, nor moved
-    to another device or dtype.
+def optimize_for_inference(module: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Fold batch norms, go to `dtype` and, on a CPU in float32 with the compiled kernels, put faster layers in place of
+    those that they can stand for.
+
+    In place; returns the module that takes `module`'s place. It can no longer be trained, nor moved to another device
+    or dtype.
     """
-    fold_batch_norms(module)
-    module.to(memory_format=torch.channels_last)
-    parameter = next(module.parameters())
-    if dense.available() and parameter.device.type == "cpu" and parameter.dtype == torch.float32:
+    fold_batch_norms(module)  # before anything is rounded
+    module.to(dtype=dtype, memory_format=torch.channels_last)
+    if dense.serves(next(module.parameters())):
         module = _fuse(module)
     return module.eval().requires_grad_(False)
 

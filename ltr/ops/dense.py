@@ -18,6 +18,11 @@ def available() -> bool:
     return kernels.FOUND["cpu"].loaded
 
 
+def serves(tensor: Tensor) -> bool:
+    """Whether the layers here can work on what has the device and dtype of `tensor`."""
+    return available() and tensor.device.type == "cpu" and tensor.dtype == torch.float32
+
+
 def pack(matrix: Tensor) -> Tensor:
     """(..., inner, columns) float32 -> in the order in which the kernels of this processor read them."""
     return _ops.pack(matrix.detach().contiguous())

@@ -179,10 +179,12 @@ def _parts(tracker: Atom, title: str, frames: list[np.ndarray], box: np.ndarray,
 
 
 _MEASURE = """
-import resource, sys, numpy as np, torch
+import re, sys, numpy as np, torch
+from pathlib import Path
 from pytracking.tracker import tracker_settings
 from pytracking.tracker.atom.atom import Atom
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not getrusage, whose maximum begins with that of the process that started this one
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before, device = peak(), sys.argv[1]
 tracker = Atom(tracker_settings("atom", sys.argv[2], sys.argv[3:]), device)
 image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
@@ -197,6 +199,9 @@ print(before, peak(), gpu)
 def _memory(folder: Path, device: str) -> Table:
     """Each tracker in a process of its own."""
     table = Table("Peak memory, MiB", ["tracker", "with libraries loaded", "tracking", "on the GPU"])
+    if not Path("/proc/self/status").exists():
+        table.notes.append("not measured: this system has no /proc")
+        return table
     for name, overrides in {"ebm": [], "ebm_resnet18": ["--network", str(_random_resnet(folder))]}.items():
         run = subprocess.run(
             [sys.executable, "-c", _MEASURE, device, name, *overrides], capture_output=True, text=True, check=True

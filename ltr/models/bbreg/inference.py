@@ -30,7 +30,7 @@ class FrozenBoxNet:
     def __init__(self, head: AtomIoUNet, dtype: torch.dtype = torch.float32):
         self.head = copy.deepcopy(head).eval().requires_grad_(False)
         self.branches = [
-            optimize_for_inference(copy.deepcopy(nn.Sequential(*convolutions)).to(dtype))
+            optimize_for_inference(copy.deepcopy(nn.Sequential(*convolutions)), dtype)
             for convolutions in ((head.conv3_1t, head.conv3_2t), (head.conv4_1t, head.conv4_2t))
         ]
         blocks = (self.head.fc3_rt, self.head.fc4_rt)
@@ -42,8 +42,7 @@ class FrozenBoxNet:
             )
         ]
         bias = float(self.head.iou_predictor.bias)
-        compiled = dense.available() and outs[0].device.type == "cpu"
-        self.evaluate = _Compiled(levels, bias) if compiled else _Torch(levels, bias)
+        self.evaluate = (_Compiled if dense.serves(outs[0]) else _Torch)(levels, bias)
 
     def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
         """As :meth:`AtomIoUNet.modulation`, whatever the dtype of the features."""

@@ -462,8 +462,8 @@ Tensor filter_correlate(const Tensor& features, const Tensor& weight, int64_t ke
   return response;
 }
 
-// features (N, C, H, W), response (N, H, W) -> (C, kernel^2). Each thread adds up its maps, and these sums are added in
-// their order.
+// features (N, C, H, W), response (N, H, W) -> (C, kernel^2). The maps are added up in parts, and these sums in their
+// order: the same sum with any number of threads.
 Tensor filter_adjoint(const Tensor& features, const Tensor& response_, int64_t kernel) {
   TORCH_CHECK_VALUE(is_float(features, 4) && is_float(response_, 3) && kernel > 0 &&
                         response_.size(0) == features.size(0) && response_.size(1) == features.size(2) &&
@@ -473,7 +473,7 @@ Tensor filter_adjoint(const Tensor& features, const Tensor& response_, int64_t k
   const Maps maps(features, kernel);
   const Tensor response = response_.contiguous();
   const float* from = response.const_data_ptr<float>();
-  const int64_t parts = std::max<int64_t>(std::min<int64_t>(maps.count, at::get_num_threads()), 1);
+  const int64_t parts = std::max<int64_t>(std::min<int64_t>(maps.count, 16), 1);
   const int64_t wide = panels(maps.channels) * kernels().panel;
   Tensor sums = at::zeros({parts, maps.taps, maps.channels}, features.options());
   float* to = sums.mutable_data_ptr<float>();

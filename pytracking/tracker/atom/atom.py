@@ -184,4 +184,4 @@ def _network(
     extractor = net.feature_extractor
     scale = (1 / (255 * extractor.std)).flatten().repeat(PATCH)
     shift = -(extractor.mean / extractor.std).flatten().repeat(PATCH)
-    return _Network(optimize_for_inference(extractor.to(dtype)), FrozenBoxNet(net.bb_regressor, dtype), scale, shift)
+    return _Network(optimize_for_inference(extractor, dtype), FrozenBoxNet(net.bb_regressor, dtype), scale, shift)

@@ -25,9 +25,7 @@ class Samples:
         self.number, channels, self.height, self.width = features.shape
         self.kernel = kernel
         self.rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
-        self.compiled = None
-        if dense.available() and features.device.type == "cpu" and features.dtype == torch.float32:
-            self.compiled = features.contiguous(memory_format=torch.channels_last)
+        self.compiled = features.contiguous(memory_format=torch.channels_last) if dense.serves(features) else None
 
     def correlate(self, weight: Tensor) -> Tensor:
         """Responses (N, H, W) to a filter (K, kernel^2)."""

@@ -56,7 +56,7 @@ def test_every_layer_that_can_be_replaced_is(name, kind, count):
 
 
 def test_bfloat16_and_absent_kernels_keep_pytorchs_layers(monkeypatch):
-    half = optimize_for_inference(build_backbone("resnet18", imagenet=False).to(torch.bfloat16))
+    half = optimize_for_inference(build_backbone("resnet18", imagenet=False), torch.bfloat16)
     monkeypatch.setattr(dense, "available", lambda: False)
     bare = optimize_for_inference(build_backbone("resnet18", imagenet=False))
     for net in (half, bare):
