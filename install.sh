@@ -20,7 +20,7 @@ Usage: bash install.sh [--demo | --test] [further options of the demo or of pyte
   --help     this text
 
 What is needed: Python 3.11 or newer with its venv module, about 7 GB of disk, and a network that reaches PyPI.
-With a C++ compiler (and nvcc), PrRoIPool's kernels are compiled as well.
+With a C++ compiler (and nvcc), compiled kernels: several times the speed on a CPU.
 
   PYTHON=/path/to/python3.12 bash install.sh
              choose the Python yourself (otherwise: the first of python3.13, 3.12, 3.11 and python3 that will do)
@@ -159,9 +159,9 @@ install_opencv() {
 
 # Compiled here and not by pip, which builds in a place of its own where there is no PyTorch. They are not needed.
 build_kernels() {
-  say "Compiling PrRoIPool's kernels (about a minute)"
+  say "Compiling the kernels (about a minute)"
   (cd "$repo" && "$python" -m ltr.ops.build) >"$kernels_log" 2>&1 && return
-  say "warning: not all of PrRoIPool's kernels could be compiled, which costs speed only; $kernels_log says why"
+  say "warning: not all of the kernels could be compiled, which costs speed only; $kernels_log says why"
 }
 
 warn_of_small_disk() {
