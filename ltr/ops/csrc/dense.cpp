@@ -91,7 +91,8 @@ Tensor pad(const Tensor& rows) {
 // Layer by layer, the expanded map (six times the input's channels, at full resolution) goes through memory four times,
 // which is where the time of such a network goes. Here a band of its rows is made, used and overwritten in the cache.
 
-constexpr int64_t kBand = 1 << 17;  // floats of the expanded map that a thread keeps: half a megabyte
+constexpr int64_t kWhole = 1 << 19;  // floats of an expanded map that is kept whole: two megabytes, for all threads
+constexpr int64_t kBand = 1 << 17;   // floats of a larger one that each thread keeps
 
 // x (N, C, H, W) -> (N, out_channels, out_height, out_width), channels-last.
 //   expand: packed (C, middle) and its bias; none where the block does not expand (then middle = C).
@@ -128,7 +129,9 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
 
   // Rows of the expanded map, one above the other, with columns of zeros at both sides: row y is at slot y % slots.
   const int64_t row_size = padded_width * middle;
-  const int64_t band = std::min(std::max<int64_t>((kBand / row_size - kernel) / stride + 1, 1), out_height);
+  const bool whole = ((out_height - 1) * stride + kernel) * row_size <= kWhole;
+  const int64_t band =
+      whole ? out_height : std::min(std::max<int64_t>((kBand / row_size - kernel) / stride + 1, 1), out_height);
   const int64_t slots = (band - 1) * stride + kernel;
   const std::vector<float> zeros(row_size, 0.f);
 
@@ -165,7 +168,6 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
   // A map that is kept whole is made by all threads together, then used by all. Of a larger one each thread has a strip
   // with a ring of its own, and makes the few rows at its edges that its neighbour makes too: no thread waits. (Inside a
   // parallel loop, inner ones run on the thread that meets them.)
-  const bool whole = band == out_height;
   for (int64_t n = 0; n < batch; ++n) {
     const float* image = from + n * height * width * channels;
     at::parallel_for(0, out_height, whole ? out_height : 1, [&](int64_t strip_begin, int64_t strip_end) {
