@@ -14,21 +14,11 @@ from ltr.models.inference import optimize_for_inference
 from ltr.ops import dense, kernels
 
 sys.path.insert(0, str(Path(__file__).parent))
-from box_nets import levels, small_net  # noqa: E402
+from box_nets import levels, small_net, with_lively_norms  # noqa: E402
 
 compiled_only = pytest.mark.skipif(
     not dense.available(), reason=f"the compiled CPU library is {kernels.FOUND['cpu'].detail}"
 )
-
-
-def with_lively_norms(module: nn.Module) -> nn.Module:
-    """Batch norms off their initial state, so that folding them wrongly shows."""
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.normal_(norm.running_mean, std=0.2)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-            nn.init.normal_(norm.bias, std=0.2)
-    return module.eval()
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
