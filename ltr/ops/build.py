@@ -164,6 +164,10 @@ def why_no_cuda() -> str | None:
     version = nvcc_version(nvcc)
     if version.split(".")[0] != torch.version.cuda.split(".")[0]:
         return f"{nvcc} is of CUDA {version}, PyTorch of CUDA {torch.version.cuda}"
+    try:
+        find_cxx()
+    except BuildError as error:
+        return f"nvcc needs a C++ compiler too: {error}"
     return None
 
 

@@ -73,10 +73,23 @@ def test_what_can_be_built_here_is_built():
     """So that continuous integration compiles the kernels, those for GPUs too."""
     if kernels.SWITCH in os.environ:
         pytest.skip("switched off")
-    if build.why_no_cuda():
-        pytest.skip(f"CUDA kernels: {build.why_no_cuda()}")
-    missing = {device: kernel.detail for device, kernel in kernels.FOUND.items() if not kernel.loaded}
+    try:
+        build.find_cxx()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    parts = ["cpu"] if build.why_no_cuda() else ["cpu", "cuda"]
+    missing = {part: kernels.FOUND[part].detail for part in parts if not kernels.FOUND[part].loaded}
     assert not missing, f"run {libraries.BUILD}"
+
+
+def test_nvcc_without_a_cpp_compiler_is_no_failure(package):
+    """nvcc may lie where it is found without the PATH, and there be nothing that it could call."""
+    version = build.torch.version.cuda
+    if version is None:
+        pytest.skip("this PyTorch was built without CUDA")
+    package.compiler("nvcc", f"#!/bin/sh\necho 'Cuda compilation tools, release {version}, V{version}.0'\n")
+    result = package.python("-c", "from ltr.ops.build import why_no_cuda; print(why_no_cuda())")
+    assert result.returncode == 0 and "nvcc needs a C++ compiler" in result.stdout, result.stdout + result.stderr
 
 
 def test_no_compiler(package):
