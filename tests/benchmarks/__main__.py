@@ -14,7 +14,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ebm_common.errors import cli_main  # noqa: E402
+import torch  # noqa: E402
+
+from ebm_common.errors import UserError, cli_main  # noqa: E402
 from ltr.admin.provenance import provenance, write_json  # noqa: E402
 
 PARTS = {
@@ -39,6 +41,13 @@ def main() -> int:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch was built without that kind of device
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the device {options.device!r} cannot be used ({reason}); choose another by --device"
+        ) from None
     report = {"machine": provenance(device=options.device), "parts": {}}
     for name in options.parts or PARTS:
         report["parts"][name] = tables = []
