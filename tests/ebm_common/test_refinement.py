@@ -266,3 +266,34 @@ def test_misuse_is_refused(refine):
 def test_a_decay_that_does_not_shorten_is_refused(decay):
     with pytest.raises(ValueError, match="decay"):
         ascend_backtracking(bump, torch.zeros(1, 1, 4), 0.1, 2, decay)
+
+
+class ClosedForm:
+    """-|y|^2 / 2 with its gradient, and no graph: autograd would find nothing to differentiate."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, y):
+        return -0.5 * y.detach().square().sum(-1)
+
+    def value_and_grad(self, y):
+        self.asked += 1
+        return self(y), -y
+
+
+@pytest.mark.parametrize("climb", [ascend, partial(ascend_backtracking, decay=0.5), ascend_early_stop])
+def test_a_gradient_in_closed_form_takes_the_place_of_autograd(climb):
+    y, energy = torch.randn(2, 3, 4), ClosedForm()
+    found = climb(energy, y, step=0.5, num_iter=4)
+    expected = climb(lambda v: -0.5 * v.square().sum(-1), y, step=0.5, num_iter=4)
+    torch.testing.assert_close(found.y, expected.y)
+    torch.testing.assert_close(found.f, expected.f)
+    assert energy.asked >= 2
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    energy = ClosedForm()
+    energy.value_and_grad = lambda y: (energy(y), y[..., :1])
+    with pytest.raises(ValueError, match="gradient"):
+        ascend(energy, torch.randn(1, 2, 4), 0.1, 1)
