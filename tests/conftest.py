@@ -2,6 +2,8 @@
 
 import os
 import random
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,3 +27,26 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path}; set EBM_SHARED_DATA to its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """A selenium WebDriver of a headless Chromium, one for all tests: open about:blank first, to have a fresh page.
+
+    `browser.get_log("browser")` has the console's lines since it was last read, `get_log("performance")` the requests.
+    Skips where selenium, a Chromium or its chromedriver is missing.
+    """
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no Chromium with its chromedriver is installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    # The sandbox needs rights, and /dev/shm a size, that containers often do not give.
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield session
+    session.quit()
