@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ebm_common.errors import UserError
+from pytracking.evaluation.datasets import otb_attributes
 
 _RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
 _NOT_BOXES = ("_time", "_object_presence_scores")
@@ -80,14 +81,22 @@ class Annotation:
 
     name: str
     ground_truth: np.ndarray  # (N, 4)
+    attributes: tuple[str, ...] = ()
 
 
 def read_annotations(folder: Path) -> list[Annotation]:
-    """All {sequence}.txt of a folder as ground truths, sorted by name. NaN rows mean that the target is absent."""
+    """All {sequence}.txt of a folder as ground truths, sorted by name. NaN rows mean that the target is absent.
+
+    Those of OTB-100 have its attributes.
+    """
     files = _box_files(folder)
     if not files:
         raise UserError(f"{folder} holds no annotation file (*.txt)")
-    return [Annotation(path.stem, _read_numbers(path, 4, allow_nan=True)) for path in files]
+    annotations = []
+    for path in files:
+        boxes = _read_numbers(path, 4, allow_nan=True)
+        annotations.append(Annotation(path.stem, boxes, otb_attributes(path.stem, len(boxes))))
+    return annotations
 
 
 def _box_files(folder: Path) -> list[Path]:

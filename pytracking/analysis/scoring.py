@@ -24,6 +24,7 @@ from pytracking.analysis.metrics import (
     score_sequence,
 )
 from pytracking.analysis.results import TrackerResults, read_boxes
+from pytracking.evaluation.otb_attributes import ATTRIBUTE_NAMES
 
 SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", "fps", "name")
 
@@ -33,6 +34,7 @@ class GroundTruth(Protocol):
 
     name: str
     ground_truth: np.ndarray  # (N, 4), coordinates as annotated
+    attributes: tuple[str, ...]  # what is hard about it, such as OCC
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ class TrackerScore:
 
 @dataclass(frozen=True)
 class Report:
-    """Trackers compared on the same sequences."""
+    """Trackers compared on the same sequences.
+
+    `attributes` has, by attribute, the scored sequences that carry it: OTB's eleven in the benchmark's order, others
+    after them by the alphabet. It is empty where the sequences have none.
+    """
 
     dataset: str
     sequences: tuple[str, ...]
@@ -72,11 +78,21 @@ class Report:
     exclude_invalid: bool
     trackers: tuple[TrackerScore, ...]
     notes: tuple[str, ...]  # what a reader of the numbers has to know, a sentence each
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def skipped(self) -> tuple[str, ...]:
         """The sequences that some tracker lacks."""
         return tuple(sorted({name for lacking in self.missing.values() for name in lacking}))
+
+    def by_attribute(self, tracker: TrackerScore) -> dict[str, Curves]:
+        """A tracker's curves by attribute: the mean over the scored sequences that carry it, all with the same weight,
+        whatever else they carry.
+        """
+        return {
+            attribute: mean_curves([tracker.sequences[name].curves for name in names])
+            for attribute, names in self.attributes.items()
+        }
 
     def sorted(self, key: str = "auc") -> Report:
         """The same report, best tracker first by `key` (one of SORT_KEYS); 'name' sorts alphabetically. Ties:
@@ -108,7 +124,12 @@ class Report:
                 "norm_precision": NORM_CENTER_THRESHOLDS.tolist(),
             },
             "notes": list(self.notes),
-            "trackers": {tracker.name: _tracker_to_json(tracker) for tracker in self.trackers},
+            "attributes": {attribute: list(names) for attribute, names in self.attributes.items()},
+            "trackers": {
+                tracker.name: _tracker_to_json(tracker)
+                | {"attributes": {a: curves.scalars() for a, curves in self.by_attribute(tracker).items()}}
+                for tracker in self.trackers
+            },
         }
 
 
@@ -207,7 +228,17 @@ def score_results(
         exclude_invalid=exclude_invalid,
         trackers=tuple(trackers),
         notes=tuple(notes),
+        attributes=_by_attribute(scored),
     ).sorted()
+
+
+def _by_attribute(sequences: Sequence[GroundTruth]) -> dict[str, tuple[str, ...]]:
+    carried = {attribute for sequence in sequences for attribute in sequence.attributes}
+    order = [attribute for attribute in ATTRIBUTE_NAMES if attribute in carried]
+    return {
+        attribute: tuple(sequence.name for sequence in sequences if attribute in sequence.attributes)
+        for attribute in (*order, *sorted(carried.difference(order)))
+    }
 
 
 def _some(names: Sequence[str], limit: int = 12) -> str:

@@ -9,6 +9,8 @@ OTB's layout, a folder for each sequence::
     David/img/0300.jpg ...          .jpg, .jpeg, .png or .bmp; any number of digits
     David/groundtruth_rect.txt      x, y, w, h on a line, separated by commas, tabs or blanks
     Jogging/groundtruth_rect.1.txt  a sequence with several targets has a numbered file for each: Jogging-1, Jogging-2
+    David/attributes.txt            optional: what is hard about it, in words separated by commas or blanks (IV, OCC);
+                                    OTB-100's own sequences need none, their eleven attributes are known
 
 NFS, either as published (annotated at 240 frames per second, every eighth line used)::
 
@@ -30,6 +32,7 @@ import numpy as np
 
 from ebm_common.errors import UserError
 from ltr.admin.environment import get_path
+from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 
@@ -74,6 +77,7 @@ class Sequence:
     ``ground_truth`` is (N, 4) float64, x, y, w, h as annotated, for N ``frames``; lines without a target may be NaN or
     zero, except the first. ``origin`` is the coordinate of the first pixel in the annotation: 1.0 for OTB, which was
     annotated in MATLAB, else 0.0. A tracker works from 0, see :attr:`first_box`; results are written as annotated.
+    ``attributes`` says what is hard about the sequence (OCC, ...), where that is known.
     """
 
     name: str
@@ -278,7 +282,26 @@ def _otb_sequence(name: str, folder: Path, annotation: Path | None, dataset: str
             f"sequence {name}: {annotation} has {len(boxes)} lines, but {folder / 'img'} has {len(images)} images"
             f"{benchmark}; copy the sequence again"
         )
-    return Sequence(name, frames, boxes, dataset, OTB_ORIGIN)
+    attributes = _read_attributes(folder / "attributes.txt") or otb_attributes(name, len(boxes))
+    return Sequence(name, frames, boxes, dataset, OTB_ORIGIN, attributes)
+
+
+def otb_attributes(name: str, length: int) -> tuple[str, ...]:
+    """The attributes of a target of OTB-100, which has the name (in any toolkit's spelling) and the number of frames of
+    one; none of anything else, since a user's own 'Man' is another one."""
+    name = _plain_name(name)
+    return tuple(OTB_ATTRIBUTES[name].split()) if OTB_LENGTHS.get(name) == length else ()
+
+
+def _read_attributes(file: Path) -> tuple[str, ...]:
+    """The words of a sequence's attributes.txt, each once; none where there is no such file."""
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise DatasetError(f"the attributes {file} cannot be read: {error.strerror}") from error
+    return tuple(dict.fromkeys(re.findall(r"[^,;\s]+", text)))
 
 
 def _pair_plainly(images: dict[int, Path], boxes: np.ndarray) -> list[Path] | None:

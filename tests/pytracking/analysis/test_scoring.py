@@ -153,3 +153,24 @@ def test_output_folder_that_cannot_be_made(results, sequences, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be made.*--out"):
         write_tables(report, tmp_path / "file" / "out")
+
+
+def test_scores_by_attribute_are_means_over_the_scored_sequences_that_carry_it(results):
+    marked = [
+        Annotation("Bolt", TRUTH, ("rain", "LR", "IV")),
+        Annotation("Deer", TRUTH, ("IV",)),
+        Annotation("Lost", TRUTH, ("OV",)),  # nobody has a result of it
+    ]
+    report = score_results("otb", marked, find_results(results, ["Bolt", "Deer", "Lost"]))
+    assert list(report.attributes.items()) == [("IV", ("Bolt", "Deer")), ("LR", ("Bolt",)), ("rain", ("Bolt",))]
+    worst = report.trackers[-1]  # 6 of Bolt's 10 frames are right, 4 of Deer's
+    assert {a: round(curves.op50, 6) for a, curves in report.by_attribute(worst).items()} == {
+        "IV": 0.5,
+        "LR": 0.6,
+        "rain": 0.6,
+    }
+    merged = score_results("otb", marked, find_results(results, ["Bolt", "Deer", "Lost"]), merge_runs=True)
+    assert merged.by_attribute(merged.trackers[0])["IV"].op50 == pytest.approx((0.9 + 0.8) / 2)
+    document = merged.to_json()
+    assert document["attributes"]["LR"] == ["Bolt"]
+    assert document["trackers"]["atom/default"]["attributes"]["LR"]["op50"] == pytest.approx(0.6)

@@ -1,11 +1,14 @@
 """Benchmarks as they lie on disk."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from evaluation_fakes import write_images, write_sequence
 
 from ebm_common.errors import UserError
 from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, read_boxes
+from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
 
 
 def boxes_text(count: int, start: int = 0, separator: str = ",") -> str:
@@ -217,3 +220,30 @@ def test_generated_benchmark_is_made_in_the_workspace(tmp_path, monkeypatch):
     dataset = get_dataset("generated")
     assert dataset.root == tmp_path / "generated_benchmark"
     assert [(sequence.name, len(sequence), sequence.origin) for sequence in dataset] == [("turn", 3, 1.0)]
+
+
+def test_attributes_of_otb_are_counted_as_in_the_literature(shared_data):
+    assert set(OTB_ATTRIBUTES) == set(OTB_LENGTHS)
+    carried = Counter(attribute for text in OTB_ATTRIBUTES.values() for attribute in text.split())
+    assert carried == {
+        "IV": 38, "SV": 64, "OCC": 49, "DEF": 44, "MB": 29, "FM": 39, "IPR": 51, "OPR": 63, "OV": 14, "BC": 31, "LR": 9
+    }  # fmt: skip
+    # A target of low resolution has, by definition, fewer than 400 pixels in some frame.
+    for name, text in OTB_ATTRIBUTES.items():
+        if "LR" in text.split():
+            assert read_boxes(shared_data / "otb_annotations" / f"{name}.txt")[:, 2:].prod(1).min() < 400
+    dataset = get_dataset("otb", shared_data / "otb")
+    assert dataset["Deer"].attributes == ("MB", "FM", "IPR", "BC")
+    assert dataset["Jogging_2"].attributes == ("OCC", "DEF", "OPR")
+
+
+def test_attributes_are_those_of_the_sequence_and_not_of_its_name(tmp_path):
+    write_sequence(tmp_path, "Man", 3)  # OTB's has 134 frames
+    write_sequence(tmp_path, "mine", 3)
+    (tmp_path / "mine" / "attributes.txt").write_text("rain, OCC\nnight rain\n")
+    dataset = get_dataset(str(tmp_path))
+    assert dataset["Man"].attributes == ()
+    assert dataset["mine"].attributes == ("rain", "OCC", "night")
+    (tmp_path / "mine" / "attributes.txt").unlink()
+    (tmp_path / "mine" / "attributes.txt").mkdir()
+    assert "attributes.txt cannot be read" in str(get_dataset(str(tmp_path)).problems["mine"])
