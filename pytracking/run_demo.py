@@ -226,10 +226,10 @@ def _clip_frame(image: np.ndarray, output: TrackerOutput, index: int, scale: int
     """A frame, enlarged, with the box and, where asked for, the density of its top-right corner."""
     canvas = enlarge(image, scale)
     if density and output.density is not None:
-        draw_density(canvas, output.density, scale)
+        draw_density(canvas, output.density.corner, scale)
     draw_box(canvas, output.box, BOX, 3, scale)
     if density and output.density is not None:
-        draw_dot(canvas, output.density.anchor, BOX, 5, scale)
+        draw_dot(canvas, output.density.corner.anchor, BOX, 5, scale)
     draw_label(canvas, f"frame {index + 1}", (10, 10), size=4 * scale + 2)
     return canvas
 

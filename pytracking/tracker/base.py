@@ -1,12 +1,15 @@
 """What a tracker is: it is given a first box, then frame after frame, and answers with a box."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ebm_common.errors import UserError
+from pytracking.tracker.density import BoxDensity
+from pytracking.tracker.events import Event
 
 
 @dataclass
@@ -17,19 +20,25 @@ class TrackerOutput:
         box: float64 (4,), x, y, w, h in pixels; the first pixel of the image covers [0, 1].
         score: the tracker's confidence; what it means is the tracker's own.
         flag: 'normal', or what the tracker found wrong ('not_found', 'uncertain', 'hard_negative').
-        density: the density around the box, if it was asked for and the tracker has one.
+        density: p(y | x) around the box, if it was asked for and the tracker has one.
         extra: anything else worth showing, by name.
     """
 
     box: np.ndarray
     score: float
     flag: str = "normal"
-    density: Any = None
+    density: BoxDensity | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
 class BaseTracker(ABC):
-    """Tracks one target. An instance may be initialised again, for another sequence, at any time."""
+    """Tracks one target. An instance may be initialised again, for another sequence, at any time.
+
+    Attributes:
+        observer: called with what the tracker has to tell of a frame, while it works on it; None for no one.
+    """
+
+    observer: Callable[[Event], None] | None = None
 
     @abstractmethod
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
@@ -41,7 +50,14 @@ class BaseTracker(ABC):
 
     @abstractmethod
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
-        """The target's box in the next frame; with `density`, the density around it where the tracker has one."""
+        """The target's box in the next frame; with `density`, what :meth:`density` returns is in the output."""
+
+    def density(self) -> BoxDensity | None:
+        """p(y | x) in the frame that was tracked last, around its box. Changes nothing of the tracker's state.
+
+        None before a frame was tracked, and for a tracker that has no density.
+        """
+        return None
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ _FAR = 30_000.0  # OpenCV draws in 32 bits of which it keeps some for itself
 
 
 class CornerDensity(Protocol):
-    """What is shown of a density: see :class:`pytracking.tracker.atom.refinement.CornerDensity`."""
+    """What is shown of a density: see :class:`pytracking.tracker.density.CornerDensity`."""
 
     x: np.ndarray
     y: np.ndarray

@@ -40,8 +40,8 @@ class Follower(BaseTracker):
         x, y, w, h = self.box
         around = np.linspace(-4, 4, 9)
         log_density = -(around[None] ** 2 + around[:, None] ** 2)
-        shown = SimpleNamespace(x=x + w + around, y=y + around, log_density=log_density, anchor=(x, y + h))
-        return TrackerOutput(self.box, 0.5, density=shown if density else None)
+        corner = SimpleNamespace(x=x + w + around, y=y + around, log_density=log_density, anchor=(x, y + h))
+        return TrackerOutput(self.box, 0.5, density=SimpleNamespace(corner=corner) if density else None)
 
 
 @dataclass(frozen=True)

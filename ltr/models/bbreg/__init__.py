@@ -2,13 +2,14 @@
 
 from ltr.models.bbreg.atom import RESNET18, AtomNet, AtomNetConfig, load_atom_net, save_head
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet, BoxFeatures, Modulation
-from ltr.models.bbreg.inference import FrozenBoxNet
+from ltr.models.bbreg.inference import BoxEnergy, FrozenBoxNet
 
 __all__ = [
     "RESNET18",
     "AtomIoUNet",
     "AtomNet",
     "AtomNetConfig",
+    "BoxEnergy",
     "BoxFeatures",
     "FrozenBoxNet",
     "Modulation",

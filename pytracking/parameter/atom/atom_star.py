@@ -6,6 +6,7 @@ from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
 def parameters() -> AtomSettings:
     return AtomSettings(
         network="atom_star_efficientnet_lite0.safetensors",
+        predicts="iou",
         # Set on validation data for the shipped head, as the paper set (1e-2, 5e-2) for its own.
         refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 2e-2)),
     )

@@ -7,5 +7,6 @@ def parameters() -> AtomSettings:
     return AtomSettings(
         network="atom_star_resnet18",
         backbone="resnet18",
+        predicts="iou",
         refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 5e-2)),
     )

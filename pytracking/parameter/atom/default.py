@@ -6,5 +6,6 @@ from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
 def parameters() -> AtomSettings:
     return AtomSettings(
         network="atom_efficientnet_lite0.safetensors",
+        predicts="iou",
         refinement=RefinementSettings(space="pixel", iterations=5, step=(1.0, 1.0)),
     )

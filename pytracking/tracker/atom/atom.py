@@ -16,7 +16,7 @@ from ebm_common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES, Backbone
-from ltr.models.bbreg import FrozenBoxNet, load_atom_net
+from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, load_atom_net
 from ltr.models.inference import optimize_for_inference
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
@@ -24,6 +24,8 @@ from pytracking.tracker.atom.localization import localize
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
+from pytracking.tracker.density import BoxDensity
+from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.tracker.networks import network_file
 
 _CELL = STRIDES["stride16"]
@@ -50,6 +52,7 @@ class Atom(BaseTracker):
         self.dtype = _dtype(settings.precision, self.device)
         self.network = _network(file, written, settings.backbone, settings.backbone_weights, self.device, self.dtype)
         self._ready = False
+        self._seen: tuple[BoxFeatures, Crop, np.ndarray] | None = None
 
     @torch.no_grad()
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
@@ -60,6 +63,7 @@ class Atom(BaseTracker):
         self._size = box[2:].copy()
         self._center = box[:2] + box[2:] / 2
         self._frame = 1
+        self._seen = None
 
         patches = augmented_patches(
             image, tuple(self._center), self._region_size(), PATCH, s.first_frame, np.random.default_rng(self.seed)
@@ -70,6 +74,7 @@ class Atom(BaseTracker):
         reference = torch.tensor(crop.to_patch(box)[None], dtype=torch.float32, device=self.device)
         head = self.network.head
         self.refiner = BoxRefiner(head, head.modulation(first, reference), s.refinement, generator)
+        losses: list[Tensor] = []
         self.classifier = TargetClassifier(
             features["stride16"],
             np.array([p.center for p in patches]) / _CELL,
@@ -78,8 +83,10 @@ class Atom(BaseTracker):
             generator,
             s.first_frame.dropout_samples,
             s.first_frame.dropout,
+            losses.append if self.observer else None,
         )
         self._ready = True
+        self._tell_losses(losses, "first frame")
         return TrackerOutput(box.copy(), 1.0)
 
     @torch.no_grad()
@@ -95,6 +102,9 @@ class Atom(BaseTracker):
         sample = self.classifier.prepare(features["stride16"])
         scores = self.classifier.scores(sample)
         found = localize(scores, PATCH, self._size / crop.scale, s.localization)
+        if self.observer:
+            region = (crop.x, crop.y, crop.size, crop.size)
+            self.observer(ScoreMap(scores.double().cpu().numpy(), region, s.localization.not_found))
 
         refined = None
         offset = found.offset if found.flag != "not_found" else 0.0
@@ -102,27 +112,44 @@ class Atom(BaseTracker):
         box = np.concatenate([self._center - self._size / 2, self._size])
         encoded = self.refiner.encode(features, crop, box)
         if found.flag != "not_found":
-            refined = self.refiner.refine(encoded, crop, box)
+            refined = self.refiner.refine(encoded, crop, box, path=self.observer is not None)
         if refined is not None:
             shift = 0.5 * crop.scale if s.half_pixel_shift else 0.0
             self._size = self._limit_size(refined.box[2:], image)
             self._move_to(refined.box[:2] + refined.box[2:] / 2 + shift, image)
+            if self.observer:
+                name = "energy" if s.predicts == "energy" else "predicted IoU"
+                self.observer(RefinementPaths(refined.path, refined.path_scores, refined.best, name))
 
         hard = found.flag == "hard_negative"
         if hard or found.flag == "normal":
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
             self.classifier.remember(sample, center, hard)
         if hard or (self._frame - 1) % s.classifier.update_every == 0:
-            self.classifier.update()
+            losses: list[Tensor] = []
+            self.classifier.update(losses.append if self.observer else None)
+            self._tell_losses(losses, "update")
 
         box = np.concatenate([self._center - self._size / 2, self._size])
+        self._seen = encoded, crop, box
         return TrackerOutput(
             box,
             found.score,
             found.flag,
-            self.refiner.density(encoded, crop, box, s.density_cells) if density else None,
+            self.density() if density else None,
             {"energy": refined.score if refined else None},
         )
+
+    @torch.no_grad()
+    def density(self) -> BoxDensity | None:
+        """See the base class; None too for a network that predicts an IoU, whose exponential is no density."""
+        if self._seen is None or self.settings.predicts == "iou":
+            return None
+        return self.refiner.density(*self._seen, self.settings.density)
+
+    def _tell_losses(self, losses: list[Tensor], stage: str) -> None:
+        if self.observer:
+            self.observer(OptimizerLoss(torch.stack(losses).double().cpu().numpy(), stage))
 
     def _region_size(self) -> float:
         """Side of the search region, in image pixels."""

@@ -1,10 +1,12 @@
 """ATOM's target classifier: a projection and a small filter, learnt on the first frame and updated as it goes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from pytracking.tracker.atom.filter_problem import Samples, solve_filter, solve_joint
+from pytracking.tracker.atom.filter_problem import Samples, filter_objective, solve_filter, solve_joint
 from pytracking.tracker.atom.localization import gaussian_label
 from pytracking.tracker.atom.memory import SampleMemory
 from pytracking.tracker.atom.settings import ClassifierSettings
@@ -20,6 +22,7 @@ class TargetClassifier:
         settings: see there.
         generator: source of the initial values and of the dropped channels, on the CPU.
         dropout_samples, dropout: copies of the first sample with channels dropped.
+        watch: called with the objective, a scalar, before the first step of learning and after each.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class TargetClassifier:
         generator: torch.Generator,
         dropout_samples: int,
         dropout: float,
+        watch: Callable[[Tensor], None] | None = None,
     ):
         self.settings = settings
         self.cells = features.shape[-1]
@@ -59,6 +63,7 @@ class TargetClassifier:
             s.response_floor,
             s.first_gauss_newton,
             s.first_conjugate_gradient,
+            watch,
         )
         self.memory = SampleMemory(self.project(features), labels, s.memory, s.learning_rate, s.first_frame_weight)
 
@@ -83,19 +88,18 @@ class TargetClassifier:
         rate = self.settings.hard_negative_learning_rate if hard_negative else None
         self.memory.add(sample[0], self.label(center, sample.device), rate)
 
-    def update(self) -> None:
-        """Improve the filter on the memory."""
+    def update(self, watch: Callable[[Tensor], None] | None = None) -> None:
+        """Improve the filter on the memory; `watch` is called with the objective, a scalar, before and after."""
         s = self.settings
         features, labels, weights = self.memory.contents()
+        samples = Samples(features, s.kernel)
+        if watch is not None:
+            watch(filter_objective(samples, labels, weights, self.filter, s.filter_reg, s.response_floor))
         self.filter = solve_filter(
-            Samples(features, s.kernel),
-            labels,
-            weights,
-            self.filter,
-            s.filter_reg,
-            s.response_floor,
-            s.update_iterations,
+            samples, labels, weights, self.filter, s.filter_reg, s.response_floor, s.update_iterations
         )
+        if watch is not None:
+            watch(filter_objective(samples, labels, weights, self.filter, s.filter_reg, s.response_floor))
 
 
 def normalise(features: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ def solve_joint(
     floor: float,
     gauss_newton: int,
     conjugate_gradient: int,
+    watch: Callable[[Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gauss-Newton over projection and filter together, on the first frame.
 
@@ -94,10 +95,19 @@ def solve_joint(
         weights: (N,).
         projection: P, (C, K).
         filter: f, (C, kernel^2).
+        watch: called with what is minimised, a scalar, before the first step and after each.
 
     Returns:
         The new (P, f).
     """
+
+    def tell() -> None:
+        if watch is not None:
+            error = bend(samples.correlate(projection.T @ filter), floor)[0] - labels
+            penalty = filter_reg * filter.square().sum() + projection_reg * projection.square().sum()
+            watch((weights[:, None, None] * error.square()).sum() + penalty)
+
+    tell()
     root = weights.sqrt()[:, None, None]
     diagonal = torch.cat([torch.full((projection.numel(),), projection_reg), torch.full((filter.numel(),), filter_reg)])
     diagonal = diagonal.to(projection)
@@ -122,7 +132,16 @@ def solve_joint(
         right = -gather(samples.adjoint(slope * residual)) - diagonal * here
         dp, df = split(conjugate_gradients(normal, right, conjugate_gradient, diagonal, polak_ribiere=False))
         projection, filter = p + dp, f + df
+        tell()
     return projection, filter
+
+
+def filter_objective(
+    samples: Samples, labels: Tensor, weights: Tensor, filter: Tensor, filter_reg: float, floor: float
+) -> Tensor:
+    """What :func:`solve_filter` makes smaller, a scalar: sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2."""
+    error = bend(samples.correlate(filter), floor)[0] - labels
+    return (weights[:, None, None] * error.square()).sum() + filter_reg * filter.square().sum()
 
 
 def solve_filter(

@@ -6,39 +6,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_common import Density2D, ascend, density_slice_2d, rect_to_rel, rel_to_rect
+from ebm_common import (
+    Density2D,
+    GaussianMixtureProposal,
+    ImportanceSample,
+    ascend,
+    density_slice_2d,
+    importance_sample,
+    rect_to_rel,
+    rel_to_rect,
+)
 from ltr.data.crops import Crop
-from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, Modulation
-from pytracking.tracker.atom.settings import RefinementSettings
+from ltr.models.bbreg import BoxEnergy, BoxFeatures, FrozenBoxNet, Modulation
+from pytracking.tracker.atom.settings import DensitySettings, RefinementSettings
+from pytracking.tracker.density import BoxDensity, CornerDensity
 
 
 @dataclass(frozen=True)
 class RefinedBox:
     """The refined box, float64 (4,) in image pixels, and its mean score; of all that were refined, `starts` and `ends`
-    (M, 4) in image pixels and `scores` (M,) before the last step."""
+    (M, 4) in image pixels, `scores` (M,) before the last step, and the indices of the `best`, whose mean is the box.
+    If it was asked for, the `path` (T + 1, M, 4) from starts to ends in image pixels, and f (T, M) along it."""
 
     box: np.ndarray
     score: float
     starts: np.ndarray
     ends: np.ndarray
     scores: np.ndarray
-
-
-@dataclass(frozen=True)
-class CornerDensity:
-    """p(y | x) while the box's top-right corner moves and its bottom-left corner stays (Figure S2).
-
-    Attributes:
-        x, y: (n,) places of the corner, in image pixels.
-        log_density: (n, n), rows along y, of the normalised density over the corner's places, in pixels^-2; -inf where
-            the box would be inside out.
-        anchor: (x, y) of the fixed bottom-left corner.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    log_density: np.ndarray
-    anchor: tuple[float, float]
+    best: np.ndarray
+    path: np.ndarray | None = None
+    path_scores: np.ndarray | None = None
 
 
 class BoxRefiner:
@@ -65,30 +62,24 @@ class BoxRefiner:
         size = torch.tensor(crop.to_patch(box)[None, 2:], dtype=torch.float32, device=features["stride8"].device)
         return self.head.encode(self.modulation, features, size)
 
-    def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray) -> RefinedBox | None:
+    def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> RefinedBox | None:
         """Climb from `box` (image pixels) and random boxes around it; None if none of reasonable shape is left."""
         s = self.settings
         starts = self._starts(torch.from_numpy(crop.to_patch(box)).to(features.size))
         if s.space == "relative":
-            p, q = s.step
-            result = ascend(
-                self.head.relative_energy(features),
-                rect_to_rel(starts, features.size)[None],
-                starts.new_tensor([p, p, q, q]),
-                s.iterations,
-                score_final=False,
-            )
-            ends = rel_to_rect(result.y[0], features.size)
-        else:
+            energy, first = self.head.relative_energy(features), rect_to_rel(starts, features.size)[None]
             step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
-            result = ascend(
-                self.head.pixel_energy(features),
-                starts[None],
-                lambda b: step * b[..., [2, 3, 2, 3]],
-                s.iterations,
-                score_final=False,
-            )
-            ends = result.y[0]
+        else:
+            energy, first = self.head.pixel_energy(features), starts[None]
+            step = self._pixel_step
+        places: list[Tensor] = []
+
+        def recorded(y: Tensor) -> Tensor:
+            places.append(y.clone())
+            return step(y) if callable(step) else step
+
+        result = ascend(energy, first, recorded if path else step, s.iterations, score_final=False)
+        ends = self._rect(result.y[0], features)
         # Ten boxes: all that follows is done on the CPU, with one transfer.
         ends, scores = torch.cat([ends, result.f[0][:, None]], dim=1).double().cpu().split([4, 1], dim=1)
         ends, scores = np.concatenate([ends[:, :2], ends[:, 2:].clamp(min=1)], axis=1), scores[:, 0].numpy()
@@ -104,7 +95,26 @@ class BoxRefiner:
             crop.to_image(starts.double().cpu().numpy()),
             crop.to_image(ends),
             scores,
+            top,
+            *(self._path(energy, [*places, result.y], features, crop) if path else ()),
         )
+
+    def _rect(self, y: Tensor, features: BoxFeatures) -> Tensor:
+        """(..., 4) as climbed -> x, y, w, h in patch pixels."""
+        return rel_to_rect(y, features.size) if self.settings.space == "relative" else y
+
+    def _pixel_step(self, boxes: Tensor) -> Tensor:
+        """ATOM's own step-lengths, (..., 4), which grow with the box."""
+        return boxes.new_tensor([self.settings.step[0]] * 2 + [self.settings.step[1]] * 2) * boxes[..., [2, 3, 2, 3]]
+
+    def _path(
+        self, energy: BoxEnergy, places: list[Tensor], features: BoxFeatures, crop: Crop
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes (T + 1, M, 4) in image pixels of `places`, each (1, M, 4) as climbed, and f (T, M) of all but the
+        last."""
+        y = torch.cat(places)
+        f = energy(y[:-1].flatten(0, 1)[None]).view(y[:-1].shape[:2]) if len(y) > 1 else y.new_empty(0, y.shape[1])
+        return crop.to_image(self._rect(y, features).double().cpu().numpy()), f.double().cpu().numpy()
 
     def _starts(self, box: Tensor) -> Tensor:
         """`box` (4,) and random ones around it: (M, 4)."""
@@ -115,8 +125,30 @@ class BoxRefiner:
         center = box[:2] + box[2:] / 2 + s.position_noise * side * noise[:, :2]
         return torch.cat([box[None], torch.cat([center - size / 2, size], dim=1)])
 
-    def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
-        """The density around `box` (image pixels), `cells` a side, over a window of 1.5 boxes about its corner."""
+    def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, settings: DensitySettings) -> BoxDensity:
+        """p(y | x) around `box` (4,), image pixels."""
+        relative = self.head.relative_energy(features)
+
+        def to_rel(boxes: np.ndarray) -> Tensor:
+            return rect_to_rel(torch.from_numpy(crop.to_patch(boxes)).to(features.size), features.size)
+
+        center = to_rel(box[None])
+        # A generator of its own: whether the density is looked at changes nothing of what follows.
+        generator = torch.Generator(center.device).manual_seed(self.generator.initial_seed())
+        sample = importance_sample(
+            relative, center, GaussianMixtureProposal(settings.sigmas), settings.candidates, generator, chunk=512
+        )
+        boxes = crop.to_image(rel_to_rect(sample.y[0], features.size).double().cpu().numpy())
+        return BoxDensity(
+            box,
+            self._corner(features, crop, box, settings.cells),
+            ImportanceSample(*(t.double().cpu() for t in (sample.y, sample.f, sample.log_weight, sample.log_z))),
+            boxes,
+            lambda others: relative(to_rel(others)[None])[0].double().cpu().numpy(),
+        )
+
+    def _corner(self, features: BoxFeatures, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
+        """The density of the top-right corner over a window of 1.5 boxes, `cells` a side."""
         x, y, w, h = crop.to_patch(box)
         bottom = y + h
 

@@ -94,6 +94,18 @@ class RefinementSettings:
 
 
 @dataclass
+class DensitySettings:
+    """How p(y | x) is looked at, where it is asked for. It does not change the boxes."""
+
+    cells: int = 48
+    """Cells a side of the density over one corner's places (Figure S2)."""
+    candidates: int = 1536
+    """Boxes that all else is estimated from, by importance sampling."""
+    sigmas: tuple[float, ...] = (0.05, 0.2)
+    """Widths of the proposal around the box, in its size (position) and in factors of e (size)."""
+
+
+@dataclass
 class AtomSettings:
     """The whole tracker."""
 
@@ -114,12 +126,13 @@ class AtomSettings:
     """Adds half a patch pixel to every refined position. PyTracking trains its networks with boxes half a pixel up and
     left of where its tracker puts them and undoes it so; turn it on with PyTracking's own checkpoints. Networks trained
     here see one exact geometry, and there it only harms."""
-    density_cells: int = 48
-    """Cells a side of the density that `track(..., density=True)` returns."""
+    predicts: Literal["energy", "iou"] = "energy"
+    """What the network's output is. Of an IoU there is no density."""
     first_frame: FirstFrameSettings = field(default_factory=FirstFrameSettings)
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     localization: LocalizationSettings = field(default_factory=LocalizationSettings)
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    density: DensitySettings = field(default_factory=DensitySettings)
 
     def weight_files(self) -> list[Path]:
         """The files that the tracker's weights come from, for the record beside its results."""

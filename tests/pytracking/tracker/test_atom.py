@@ -11,10 +11,16 @@ from ebm_common.errors import UserError
 from ltr.data.image_loader import read_image
 from ltr.dataset.generated import benchmark_scene
 from pytracking.tracker.atom.atom import Atom
-from pytracking.tracker.atom.settings import AtomSettings, ClassifierSettings, FirstFrameSettings, RefinementSettings
+from pytracking.tracker.atom.settings import (
+    AtomSettings,
+    ClassifierSettings,
+    DensitySettings,
+    FirstFrameSettings,
+    RefinementSettings,
+)
 
 QUICK = AtomSettings(
-    density_cells=6,
+    density=DensitySettings(cells=6, candidates=64),
     first_frame=FirstFrameSettings(rotations=(), blurs=(), shifts=(), dropout_samples=1),
     classifier=ClassifierSettings(first_gauss_newton=2, first_conjugate_gradient=5),
     refinement=RefinementSettings(starts=4, iterations=2),
@@ -190,7 +196,7 @@ def test_the_filter_is_updated_on_schedule_whatever_a_frame_shows(atom, scene, m
     tracker = atom(replace(QUICK, classifier=replace(QUICK.classifier, update_every=2)))
     tracker.initialize(scene[0][0], scene[1][0])
     updates = []
-    monkeypatch.setattr(tracker.classifier, "update", lambda: updates.append(tracker.classifier.memory.used))
+    monkeypatch.setattr(tracker.classifier, "update", lambda watch=None: updates.append(tracker.classifier.memory.used))
     stored = tracker.classifier.memory.used
     for _ in range(4):
         assert tracker.track(np.zeros_like(scene[0][0])).flag == "not_found"
@@ -214,7 +220,7 @@ def test_the_density_comes_on_request_and_changes_nothing(atom, scene):
     looked_at = run(atom(QUICK), frames, truth[0], density=True)
     np.testing.assert_array_equal(boxes_of(looked_at), boxes_of(plain))
     for out in looked_at[1:]:
-        d, (x, y, w, h) = out.density, out.box
+        d, (x, y, w, h) = out.density.corner, out.box
         assert d.log_density.shape == (6, 6)
         cell = (d.x[1] - d.x[0]) * (d.y[1] - d.y[0])
         assert np.exp(d.log_density).sum() * cell == pytest.approx(1, rel=1e-4)
@@ -226,7 +232,7 @@ def test_the_density_is_there_when_the_target_is_not(atom, scene):
     tracker = atom(QUICK)
     tracker.initialize(scene[0][0], scene[1][0])
     out = tracker.track(np.zeros_like(scene[0][0]), density=True)
-    assert not np.isnan(out.density.log_density).any()
+    assert not np.isnan(out.density.corner.log_density).any()
 
 
 def test_bad_frames_are_refused_and_the_next_good_one_is_tracked(atom, scene):

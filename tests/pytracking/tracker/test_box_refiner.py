@@ -10,7 +10,7 @@ import torch
 from ebm_common import rect_to_rel, rel_to_rect
 from ltr.data.crops import Crop
 from pytracking.tracker.atom.refinement import BoxRefiner
-from pytracking.tracker.atom.settings import RefinementSettings
+from pytracking.tracker.atom.settings import DensitySettings, RefinementSettings
 
 CROP = Crop(x=30.0, y=-20.0, size=576.0, output=288)  # two image pixels a patch pixel
 START = np.array([200.0, 150.0, 100.0, 120.0])
@@ -134,7 +134,7 @@ def test_an_energy_that_breaks_down_leaves_the_boxes_where_they_were():
 
 def density(target: np.ndarray, cells: int = 60, sharpness: float = 200.0):
     r = refiner(QuadraticHead(target, sharpness))
-    return r.density(encoded(r), CROP, START, cells)
+    return r.density(encoded(r), CROP, START, DensitySettings(cells, 64)).corner
 
 
 def test_the_density_is_normalised_over_its_window():
@@ -178,5 +178,5 @@ def test_boxes_that_are_inside_out_have_no_density():
 
     r = refiner(Narrow())
     box = np.array([200.0, 150.0, 100.0, 120.0])
-    d = r.density(encoded(r), CROP, box, 20)
+    d = r.density(encoded(r), CROP, box, DensitySettings(20, 64)).corner
     assert np.array_equal(np.isfinite(d.log_density), (d.x[None] > 200) & (d.y[:, None] < 270))

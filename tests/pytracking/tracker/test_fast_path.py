@@ -35,7 +35,9 @@ def assert_same_boxes(fast: Atom, plain: Atom, frames, box) -> None:
     for tracker in (fast, plain):
         tracker.initialize(frames[0], box)
         refine = tracker.refiner.refine
-        tracker.refiner.refine = lambda *a, refine=refine, kept=refined[tracker]: kept.append(refine(*a)) or kept[-1]
+        tracker.refiner.refine = lambda *a, refine=refine, kept=refined[tracker], **k: (
+            kept.append(refine(*a, **k)) or kept[-1]
+        )
     moved, tied = 0, 0
     for frame in frames[1:]:
         fast._center, fast._size = plain._center.copy(), plain._size.copy()

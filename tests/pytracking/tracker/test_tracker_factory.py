@@ -26,14 +26,14 @@ def frames(count: int = 3) -> list[np.ndarray]:
 
 def test_the_library_example(random_head):
     first, *others = frames(4)
-    tracker = Tracker("atom", "ebm", overrides=["--network", str(random_head), "--density-cells", "8"])
+    tracker = Tracker("atom", "ebm", overrides=["--network", str(random_head), "--density.cells", "8"])
     assert isinstance(tracker, BaseTracker)
     tracker.initialize(first, [40, 30, 20, 24])
     for frame in others:
         out = tracker.track(frame)
         assert out.box.shape == (4,) and np.isfinite(out.box).all() and np.isfinite(out.score)
     assert out.density is None
-    assert tracker.track(others[-1], density=True).density.log_density.ndim == 2
+    assert tracker.track(others[-1], density=True).density.corner.log_density.ndim == 2
 
 
 @pytest.mark.parametrize("param", ["csrt", "kcf"])
@@ -81,8 +81,9 @@ def test_the_papers_refinement_of_each_system():
             assert ebm.refinement.step == (2e-4, 1e-3)
             assert star.refinement.step == (1e-2, 5e-2)
         # All else is shared: what is compared is the box network.
-        same = [dataclasses.replace(s, network="", refinement=None) for s in (atom, star, ebm)]
+        same = [dataclasses.replace(s, network="", refinement=None, predicts="") for s in (atom, star, ebm)]
         assert same[0] == same[1] == same[2]
+        assert [s.predicts for s in (atom, star, ebm)] == ["iou", "iou", "energy"]
 
 
 def test_settings_can_be_overridden_without_a_trace():
