@@ -1,12 +1,14 @@
-"""Success, precision and normalised precision plots of a report, for a paper's column: PNG and PDF.
+"""The plots of a report, for a paper's column: success, precision and normalised precision, and a radar of the AUC by
+attribute where the sequences have attributes; as PNG, PDF and TikZ, and as SVG for a page.
 
-matplotlib is used without pyplot and without lasting changes of its settings, so that drawing here leaves a host
-program's figures alone.
+matplotlib is used without lasting changes of its settings, so that drawing here leaves a host program's figures alone.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import matplotlib
@@ -16,15 +18,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ebm_common.errors import UserError
+from ltr.admin.provenance import write_text
+from pytracking.analysis.lines import label_text, line_styles
 from pytracking.analysis.metrics import CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS, OVERLAP_THRESHOLDS
+from pytracking.analysis.radar import draw_radar, has_radar
 from pytracking.analysis.scoring import Report
 from pytracking.analysis.tables import make_folder
+from pytracking.analysis.tikz import tikz
 
-# Okabe and Ito's palette, distinct under every common colour blindness, less its yellow, which is too faint for a line
-# on white. Neighbours differ in line style as well, and so does every round through the colours (28 distinct lines), so
-# that grey print stays readable.
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", (0, (1.2, 1.2)), (0, (5, 1.6)), (0, (5, 1.4, 1.2, 1.4)))
 _WIDTH, _HEIGHT = 3.5, 2.7  # inches: a column
 _SETTINGS = {
     "pdf.fonttype": 42,
@@ -33,6 +34,7 @@ _SETTINGS = {
     "font.size": 8.0,
     "axes.linewidth": 0.6,
 }
+_LEGEND = dict(fontsize=7, handlelength=2.4, labelspacing=0.3, borderpad=0.4, framealpha=0.9, edgecolor="none")
 
 
 @dataclass(frozen=True)
@@ -74,34 +76,35 @@ PLOTS = (
 )
 
 
+def _figure() -> Figure:
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def draw(report: Report, plot: _Plot) -> Figure:
     """One plot as a figure of a column's width. The legend has the best first, its score in brackets.
 
     The legend lies inside the axes where it covers no curve, else below them.
     """
     order = report.sorted(plot.score).trackers
-    # A tracker keeps its line in all three plots, whatever its rank there.
-    lines = {tracker.name: i for i, tracker in enumerate(report.sorted("auc").trackers)}
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    FigureCanvasAgg(figure)
+    styles = line_styles(report)
+    figure = _figure()
     axes = figure.add_subplot()
     for rank, tracker in enumerate(order):
-        turn, colour = divmod(lines[tracker.name], len(_COLOURS))
         axes.plot(
             plot.thresholds,
             100 * getattr(tracker.overall, plot.curve),
-            color=_COLOURS[colour],
-            linestyle=_STYLES[(turn + 2 * (colour % 2)) % len(_STYLES)],
+            **styles[tracker.name],
             linewidth=1.5 if rank == 0 else 1.2,
             zorder=3 + (len(order) - rank) / len(order),  # the best on top
-            label=f"{tracker.name} [{100 * tracker.scalars()[plot.score]:.1f}]",
-            solid_capstyle="round",
+            label=f"{label_text(tracker.name)} [{100 * tracker.scalars()[plot.score]:.1f}]",
             clip_on=False,  # a curve along 100% keeps its full width
         )
     if plot.mark is not None:
         axes.axvline(plot.mark, color="0.55", linewidth=0.7, linestyle=(0, (2, 2)), zorder=2)
     axes.set(xlim=(0, plot.thresholds[-1]), ylim=(0, 100), xlabel=plot.x_label, ylabel=plot.y_label)
-    axes.set_title(f"{plot.title}, {report.dataset} ({len(report.sequences)} sequences)", fontsize=8.5)
+    axes.set_title(f"{plot.title}, {label_text(report.dataset)} ({len(report.sequences)} sequences)", fontsize=8.5)
     axes.set_yticks(range(0, 101, 20))
     axes.grid(color="0.88", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -112,8 +115,7 @@ def draw(report: Report, plot: _Plot) -> Figure:
 
 
 def _add_legend(figure: Figure, axes: Axes, plot: _Plot) -> None:
-    look = dict(fontsize=7, handlelength=2.4, labelspacing=0.3, borderpad=0.4, framealpha=0.9, edgecolor="none")
-    legend = axes.legend(loc=plot.legend_at, **look)
+    legend = axes.legend(loc=plot.legend_at, **_LEGEND)
     legend.set_in_layout(False)  # it must not squeeze the axes it is tried in
     figure.draw_without_rendering()
     box = legend.get_window_extent()
@@ -123,30 +125,78 @@ def _add_legend(figure: Figure, axes: Axes, plot: _Plot) -> None:
         if len(line.get_xdata()) == len(plot.thresholds)
         for x in [np.linspace(0, plot.thresholds[-1], 200)]
     ]
-    if not box.count_contains(np.concatenate(points)):
-        return
-    legend.remove()
+    if box.count_contains(np.concatenate(points)):
+        width = box.width
+        legend.remove()
+        _legend_below(figure, axes, width)
+
+
+def _legend_below(figure: Figure, axes: Axes, width: float) -> None:
+    """The legend below the axes, in two columns where two of its `width` (in the figure's pixels) fit."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = 2 if len(labels) > 1 and 2 * box.width < figure.bbox.width else 1
+    columns = 2 if len(labels) > 1 and 2 * width < figure.bbox.width else 1
     rows = -(-len(labels) // columns)
-    figure.set_figheight(_HEIGHT + (rows + 1) * 1.35 * look["fontsize"] / 72)
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **look)
+    figure.set_figheight(figure.get_figheight() + (rows + 1) * 1.35 * _LEGEND["fontsize"] / 72)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **_LEGEND)
+
+
+def _radar(report: Report) -> Figure:
+    figure = _figure()
+    axes = draw_radar(report, figure)
+    legend = axes.legend(**_LEGEND)
+    figure.draw_without_rendering()
+    width = legend.get_window_extent().width
+    legend.remove()
+    _legend_below(figure, axes, width)
+    return figure
+
+
+def draw_all(report: Report) -> dict[str, Figure]:
+    """Every plot of a report as a new figure: success, precision and norm_precision, and radar where the sequences have
+    attributes.
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        figures = {plot.curve: draw(report, plot) for plot in PLOTS}
+        if has_radar(report):
+            figures["radar"] = _radar(report)
+    return figures
 
 
 def write_plots(report: Report, folder: Path) -> list[Path]:
-    """Write success, precision and norm_precision as .png (300 dpi) and .pdf (fonts embedded); returns their paths."""
+    """Write every plot as .png (300 dpi), .pdf (fonts embedded) and .tex; returns their paths."""
     make_folder(folder)
     paths = []
     with matplotlib.rc_context(_SETTINGS):
-        for plot in PLOTS:
-            figure = draw(report, plot)
-            # No creation date: the same results give the same bytes.
-            for suffix, options in ((".png", {"dpi": 300}), (".pdf", {"metadata": {"CreationDate": None}})):
-                paths.append(folder / f"{plot.curve}{suffix}")
+        for name, figure in draw_all(report).items():
+            for suffix in (".png", ".pdf", ".tex"):  # .tex last: it changes the figure
+                paths.append(folder / f"{name}{suffix}")
                 try:
-                    figure.savefig(paths[-1], **options)
+                    _save(figure, paths[-1])
                 except OSError as error:
                     raise UserError(
                         f"{paths[-1]} cannot be written: {error.strerror}; name another folder by --out"
                     ) from error
     return paths
+
+
+def _save(figure: Figure, path: Path) -> None:
+    if path.suffix == ".tex":
+        write_text(path, tikz(figure, path))
+    elif path.suffix == ".pdf":
+        figure.savefig(path, metadata={"CreationDate": None})  # the same results give the same bytes
+    else:
+        figure.savefig(path, dpi=300)
+
+
+def svg(figure: Figure, prefix: str) -> str:
+    """A figure as an <svg> element to stand inside a page: it refers to nothing outside, and its ids begin with
+    `prefix`, which no other figure of the page may have.
+    """
+    out = StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": prefix}):
+        figure.savefig(out, format="svg", metadata=nothing)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*| xmlns(:xlink)?=\"[^\"]*\"", "", text, flags=re.DOTALL)
+    return re.sub(r'( id="|href="#|url\(#)', rf"\1{prefix}-", text)
