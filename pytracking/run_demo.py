@@ -50,7 +50,8 @@ from pytracking.utils.drawing import (  # noqa: E402
     draw_label,
     enlarge,
 )
-from pytracking.utils.video import Video, VideoWriter  # noqa: E402
+from pytracking.utils.video import Video  # noqa: E402
+from pytracking.utils.video_writer import VideoWriter  # noqa: E402
 
 SYSTEMS = {"ATOM": "default", "ATOM*": "atom_star", "EBM": "ebm"}
 """The paper's three systems, as they are called, and their parameter files."""

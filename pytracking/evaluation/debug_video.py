@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pytracking.utils.drawing import BOX, GROUND_TRUTH, draw_box, draw_label, enlarge
-from pytracking.utils.video import VideoWriter
+from pytracking.utils.video_writer import VideoWriter
 
 HEIGHT = 480  # pixels: smaller frames are enlarged to about this
 
@@ -25,7 +25,7 @@ class DebugVideo:
         return self
 
     def __exit__(self, *exception) -> None:
-        self._video.__exit__(None, None, None)
+        self._video.close()
 
     def add(self, image: np.ndarray, box: np.ndarray, truth: np.ndarray | None, caption: str) -> None:
         """Adds a frame: ``image`` uint8 (H, W, 3) RGB, ``box`` and ``truth`` (x, y, w, h) with pixels from 0."""

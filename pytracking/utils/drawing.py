@@ -125,16 +125,33 @@ def draw_label(
 ) -> None:
     """Write `text` in `colour` on a dark plate, its top-left corner at `at`."""
     font = _font(size)
-    left, top, right, bottom = font.getbbox(text)
-    ascent, descent = font.getmetrics()
-    pad = round(size * 0.35)
-    canvas = Image.fromarray(image)
-    draw = ImageDraw.Draw(canvas, "RGBA")
+    width, height = label_size(text, size)
+    pad = _padding(size)
     x, y = at
-    plate = (x, y, x + right - left + 2 * pad, y + ascent + descent + pad)
-    draw.rounded_rectangle(plate, radius=pad, fill=(*_INK, 190))
-    draw.text((x + pad - left, y + pad / 2), text, font=font, fill=(*colour, 255))
-    image[:] = np.asarray(canvas)
+    # Only what is under the plate is touched: copying the whole of a large picture would take longer than all else.
+    left, top = max(0, math.floor(x)), max(0, math.floor(y))
+    part = image[top : math.ceil(y + height) + 1, left : math.ceil(x + width) + 1]
+    if not part.size:
+        return
+    canvas = Image.fromarray(part)
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    x, y = x - left, y - top
+    draw.rounded_rectangle((x, y, x + width, y + height), radius=pad, fill=(*_INK, 190))
+    draw.text((x + pad - font.getbbox(text)[0], y + pad / 2), text, font=font, fill=(*colour, 255))
+    part[:] = np.asarray(canvas)
+
+
+def label_size(text: str, size: int = 13) -> tuple[float, float]:
+    """Width and height in pixels of what :func:`draw_label` draws."""
+    font = _font(size)
+    left, _, right, _ = font.getbbox(text)
+    ascent, descent = font.getmetrics()
+    pad = _padding(size)
+    return right - left + 2 * pad, ascent + descent + pad
+
+
+def _padding(size: int) -> int:
+    return round(size * 0.35)
 
 
 @lru_cache(maxsize=16)

@@ -45,6 +45,7 @@ class Scene:
         total: number of frames; None where it is not known.
         image: uint8 (H, W, 3) RGB. Views must not change it.
         targets: at least one.
+        time: seconds at which a video shows the frame; None where there is no clock, as for a folder of images.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Scene:
     total: int | None
     image: np.ndarray
     targets: tuple[Target, ...]
+    time: float | None = None
 
 
 class Wish(NamedTuple):

@@ -15,7 +15,8 @@ import pytracking.run_demo as run_demo
 from ebm_common.errors import UserError
 from pytracking.evaluation import TrackerSpec
 from pytracking.tracker.base import BaseTracker, TrackerOutput
-from pytracking.utils.video import Video, VideoWriter
+from pytracking.utils.video import Video
+from pytracking.utils.video_writer import VideoWriter
 
 CLIP_LENGTH = 20
 

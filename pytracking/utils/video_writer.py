@@ -1,0 +1,220 @@
+"""Frames into a video file, by PyAV: the usual wheels of OpenCV cannot write H.264, which is what browsers, phones and
+office programs all play."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from pytracking.utils.video import DEFAULT_FPS, VideoError
+
+_TICKS = 90_000  # a second has at least so many
+_BT709 = 1  # the number of BT.709 in the tables of ITU-T H.273
+
+
+class VideoWriter:
+    """Writes frames to an .mp4 file (H.264).
+
+        with VideoWriter("out.mp4", fps=25) as video:
+            video.add(image)
+
+    The file appears under its name when it is closed. Until then it is `{stem}.partial.mp4`, written in fragments, so
+    that even a killed process or a full disk leaves a file that plays. Leaving the ``with`` statement by an exception
+    removes it, and leaves a file of an earlier run as it was; who wants to keep what was written calls :meth:`close`.
+
+    The video has the size of its first frame exactly. Even sizes are written as yuv420p, which every player knows. An
+    odd width or height cannot be: H.264 crops 4:2:0 pictures by two pixels at a time. Such videos are yuv444p, which
+    VLC, mpv, ffmpeg, OpenCV and Chromium play, but not every phone. Colours are BT.709, and marked as such.
+
+    Args:
+        path: the file, ending in .mp4; its folder is made where it does not exist.
+        fps: frames per second of frames that are added without a time.
+
+    Attributes:
+        frames: number of frames in the file, once it is closed.
+
+    Raises:
+        VideoError: the file cannot be written; said at once where it can be known, before the first frame.
+    """
+
+    def __init__(self, path: str | os.PathLike, fps: float = DEFAULT_FPS):
+        self.path = Path(path)
+        self.frames = 0
+        self._partial = self.path.with_name(f"{self.path.stem}.partial.mp4")
+        self._rate = Fraction(fps).limit_denominator(1001)
+        # Whole ticks for a frame, so that a constant rate stays exactly that.
+        self._time_base = Fraction(1, self._rate.numerator * math.ceil(_TICKS / self._rate.numerator))
+        self._step = round(1 / self._rate / self._time_base)
+        self._container: av.container.OutputContainer | None = None
+        self._stream: av.video.stream.VideoStream | None = None
+        self._start_time: float | None = None
+        self._pts = -self._step
+        self._failed = False
+        self._check()
+
+    def _check(self) -> None:
+        if self.path.suffix.lower() != ".mp4":
+            raise VideoError(f"the video {self.path} cannot be written: give it a name that ends in .mp4")
+        if self.path.is_dir():
+            raise VideoError(f"the video {self.path} cannot be written: it is a folder")
+        made = [folder for folder in self.path.parents if not folder.exists()]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._partial.write_bytes(b"")
+            self._partial.unlink()
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                for folder in made:  # they are made again for the first frame
+                    folder.rmdir()
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def add(self, image: np.ndarray, time: float | None = None) -> None:
+        """Adds a frame, uint8 (H, W, 3) RGB. All are brought to the size of the first.
+
+        Args:
+            time: seconds at which it is shown, on any clock that all frames share; without, one step of `fps` after
+                the frame before.
+        """
+        try:
+            if self._container is None:
+                self._start(image.shape[1], image.shape[0])
+            width, height = self._stream.width, self._stream.height
+            if image.shape[:2] != (height, width):  # a video has one size, a folder of images need not
+                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame = frame.reformat(
+                format=self._stream.pix_fmt,
+                src_colorspace=Colorspace.ITU709,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+            )
+            frame.pts, frame.time_base = self._next_pts(time), self._time_base
+            self._mux(self._stream.encode(frame))
+        except (OSError, av.FFmpegError) as error:
+            self._failed = True
+            raise self._failure(error) from error
+
+    def _next_pts(self, time: float | None) -> int:
+        pts = self._pts + self._step
+        if time is not None:
+            if self._start_time is None:
+                self._start_time = time - float(pts * self._time_base)
+            # Two frames cannot have one time: what a damaged file says of its times must not end the run.
+            pts = max(self._pts + 1, round((time - self._start_time) / self._time_base))
+        self._pts = pts
+        return pts
+
+    def _start(self, width: int, height: int) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+        self._container = av.open(str(self._partial), "w", format="mp4", options=options)
+        h264 = "libx264" in av.codecs_available
+        self._stream = self._container.add_stream("libx264" if h264 else "mpeg4", rate=self._rate)
+        self._stream.width, self._stream.height = width, height
+        self._stream.pix_fmt = "yuv444p" if h264 and (width % 2 or height % 2) else "yuv420p"
+        context = self._stream.codec_context
+        context.time_base = self._time_base
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = ColorRange.MPEG
+        # A key frame every two seconds at most: fragments begin there, and a player can jump there. Without frames
+        # that refer to later ones the first one's time is zero in every player.
+        context.gop_size, context.max_b_frames = max(1, round(2 * self._rate)), 0
+        self._stream.options = {"crf": "18", "preset": "veryfast"} if h264 else {"qscale": "3"}
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            packet.duration = packet.duration or round(self._step * self._time_base / packet.time_base)
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Ends the file with what was added so far, also after a frame that could not be written."""
+        if self._container is None:
+            return
+        failure = None
+        try:
+            if not self._failed:
+                self._mux(self._stream.encode())
+        except (OSError, av.FFmpegError) as error:
+            failure = error
+        try:
+            self._container.close()
+        except (OSError, av.FFmpegError) as error:
+            failure = failure or (None if self._failed else error)
+        self._container = None
+        try:
+            self._publish()
+        except (OSError, av.FFmpegError) as error:
+            failure = failure or error
+        if failure:
+            raise self._failure(failure) from failure
+
+    def _publish(self) -> None:
+        """The partial file under its own name, with its index in front, so that a browser can start before it has it
+        all. Where the disk has no room for that, as the fragments it consists of, which play as well."""
+        whole = self.path.with_name(f".{self.path.stem}.{os.getpid()}.mp4")
+        try:
+            self.frames = _copy(self._partial, whole)
+            os.replace(whole, self.path)
+            self._partial.unlink()
+        except (OSError, av.FFmpegError):
+            whole.unlink(missing_ok=True)
+            self.frames = _cut(self._partial)
+            if not self.frames:  # not one frame got to the disk
+                self._partial.unlink()
+            else:
+                os.replace(self._partial, self.path)
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.close()
+        elif self._container is not None:
+            with contextlib.suppress(OSError, av.FFmpegError):
+                self._container.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _failure(self, error: Exception) -> VideoError:
+        return VideoError(f"the video {self.path} cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def _copy(source: Path, target: Path) -> int:
+    """The pictures of one video file into another, not encoded anew; their number."""
+    count = 0
+    with (
+        av.open(str(source)) as old,
+        av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as new,
+    ):
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size and not packet.is_corrupt:
+                packet.stream = stream
+                new.mux(packet)
+                count += 1
+    if not count:
+        raise OSError("no frame was written")
+    return count
+
+
+def _cut(path: Path) -> int:
+    """Cut a broken last picture off a file of fragments; the number of those that are whole."""
+    count, end = 0, None
+    with contextlib.suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.is_corrupt:
+                end = packet.pos
+            elif packet.size and end is None:
+                count += 1
+    if end is not None:
+        os.truncate(path, end)
+    return count
