@@ -5,7 +5,10 @@ python -m pytracking.analysis --dataset_name otb
 python -m pytracking.analysis table --dataset_name otb --trackers atom/ebm opencv/csrt --per_sequence
     the table alone, here of two trackers, and one by sequence; files only with --out
 python -m pytracking.analysis plot --dataset_name otb --out figures
-    success, precision and normalised precision as PNG and PDF, and the numbers behind them
+    success, precision and normalised precision and, where sequences have attributes, a radar of the AUC by attribute,
+    as PNG, PDF and TikZ; and the numbers behind them
+python -m pytracking.analysis report --dataset_name otb
+    one HTML page with all of it, and with frames of the sequences that differ most
 python -m pytracking.analysis table --annotations otb_annotations --external ECO=otb_results/ECO
     raw boxes of others, against ground truth that comes without images
 """
@@ -20,15 +23,18 @@ from pathlib import Path
 
 from ebm_common.errors import UserError, cli_main
 from ltr.admin.environment import get_path
+from pytracking.analysis.html_report import write_html
 from pytracking.analysis.plots import write_plots
 from pytracking.analysis.results import external_results, find_results, read_annotations
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
 from pytracking.analysis.tables import COLUMNS, sequence_table, tracker_table, write_tables
+from pytracking.evaluation.datasets import get_dataset
 
 _COMMANDS = {
     "all": "table on the terminal; tables, JSON and plots in a folder (the default)",
     "table": "the table on the terminal; with --out also as text, Markdown, CSV and JSON",
-    "plot": "success and precision plots as PNG and PDF, and the JSON behind them",
+    "plot": "success and precision plots and the radar by attribute as PNG, PDF and TikZ, and the JSON behind them",
+    "report": "one HTML page that needs nothing else: tables, plots, frames with boxes, and how the results were made",
 }
 
 
@@ -43,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytracking.analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{all,table,plot}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{','.join(_COMMANDS)}}}")
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         ground_truth = command.add_argument_group("ground truth")
@@ -98,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
         output = command.add_argument_group("output")
         output.add_argument("--title", help="name of the ground truth in tables and plots (default: its own)")
         output.add_argument("--sort", choices=SORT_KEYS, default="auc", help="order of the trackers (default: auc)")
-        if name != "plot":
+        if name in ("all", "table"):
             output.add_argument(
                 "--per_sequence",
                 action="store_true",
@@ -115,9 +121,6 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
         if arguments.dataset_root is not None:
             raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
         return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
-    # Imported here, since annotation files need no reader of data sets.
-    from pytracking.evaluation.datasets import get_dataset
-
     dataset = get_dataset(arguments.dataset_name, root=arguments.dataset_root)
     notes = [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
     if dataset.expected and len(dataset) < dataset.expected:
@@ -125,8 +128,8 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
     return dataset.title, list(dataset), notes
 
 
-def make_report(arguments: argparse.Namespace) -> tuple[Report, Path]:
-    """The report asked for on the command line, and where its files go by default."""
+def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundTruth], Path]:
+    """The report asked for on the command line, the ground truth, and where files go by default."""
     title, sequences, notes = read_ground_truth(arguments)
     names = [sequence.name for sequence in sequences]
     results = get_path("results", arguments.results)
@@ -150,7 +153,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Path]:
     )
     report = replace(report, notes=(*notes, *report.notes))
     name = title if arguments.annotations is not None else Path(arguments.dataset_name).name
-    return report.sorted(arguments.sort), results / "analysis" / name
+    return report.sorted(arguments.sort), sequences, results / "analysis" / name
 
 
 @cli_main
@@ -159,9 +162,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, "all")
     arguments = build_parser().parse_args(argv)
-    report, default_out = make_report(arguments)
+    report, sequences, default_out = make_report(arguments)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
+    if arguments.command == "report":
+        print(f"written: {write_html(report, sequences, arguments.out or default_out)}")
+        return
     if arguments.command != "plot":
         print(tracker_table(report))
         if arguments.per_sequence:

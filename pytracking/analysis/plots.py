@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from ebm_common.errors import UserError
 from ltr.admin.provenance import write_text
@@ -82,10 +83,10 @@ def _figure() -> Figure:
     return figure
 
 
-def draw(report: Report, plot: _Plot) -> Figure:
+def draw(report: Report, plot: _Plot, legend_below: bool = False) -> Figure:
     """One plot as a figure of a column's width. The legend has the best first, its score in brackets.
 
-    The legend lies inside the axes where it covers no curve, else below them.
+    The legend lies inside the axes where it covers no curve, else below them; with `legend_below` always there.
     """
     order = report.sorted(plot.score).trackers
     styles = line_styles(report)
@@ -110,29 +111,28 @@ def draw(report: Report, plot: _Plot) -> Figure:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2.5, width=0.6)
-    _add_legend(figure, axes, plot)
-    return figure
-
-
-def _add_legend(figure: Figure, axes: Axes, plot: _Plot) -> None:
     legend = axes.legend(loc=plot.legend_at, **_LEGEND)
     legend.set_in_layout(False)  # it must not squeeze the axes it is tried in
     figure.draw_without_rendering()
-    box = legend.get_window_extent()
+    if legend_below or _covers_a_curve(legend, axes):
+        _move_below(legend, figure, axes)
+    return figure
+
+
+def _covers_a_curve(legend: Legend, axes: Axes) -> bool:
+    x = np.linspace(*axes.get_xlim(), 200)
     points = [
         axes.transData.transform(np.column_stack([x, np.interp(x, *line.get_data())]))
         for line in axes.get_lines()
-        if len(line.get_xdata()) == len(plot.thresholds)
-        for x in [np.linspace(0, plot.thresholds[-1], 200)]
+        if not line.get_label().startswith("_")  # else it is no tracker's
     ]
-    if box.count_contains(np.concatenate(points)):
-        width = box.width
-        legend.remove()
-        _legend_below(figure, axes, width)
+    return legend.get_window_extent().count_contains(np.concatenate(points)) > 0
 
 
-def _legend_below(figure: Figure, axes: Axes, width: float) -> None:
-    """The legend below the axes, in two columns where two of its `width` (in the figure's pixels) fit."""
+def _move_below(legend: Legend, figure: Figure, axes: Axes) -> None:
+    """Put the legend below the axes, in two columns where two of its width fit."""
+    width = legend.get_window_extent().width
+    legend.remove()
     handles, labels = axes.get_legend_handles_labels()
     columns = 2 if len(labels) > 1 and 2 * width < figure.bbox.width else 1
     rows = -(-len(labels) // columns)
@@ -145,18 +145,16 @@ def _radar(report: Report) -> Figure:
     axes = draw_radar(report, figure)
     legend = axes.legend(**_LEGEND)
     figure.draw_without_rendering()
-    width = legend.get_window_extent().width
-    legend.remove()
-    _legend_below(figure, axes, width)
+    _move_below(legend, figure, axes)
     return figure
 
 
-def draw_all(report: Report) -> dict[str, Figure]:
+def draw_all(report: Report, legend_below: bool = False) -> dict[str, Figure]:
     """Every plot of a report as a new figure: success, precision and norm_precision, and radar where the sequences have
-    attributes.
+    attributes. `legend_below` as in :func:`draw`.
     """
     with matplotlib.rc_context(_SETTINGS):
-        figures = {plot.curve: draw(report, plot) for plot in PLOTS}
+        figures = {plot.curve: draw(report, plot, legend_below) for plot in PLOTS}
         if has_radar(report):
             figures["radar"] = _radar(report)
     return figures

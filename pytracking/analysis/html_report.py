@@ -1,0 +1,224 @@
+"""A report as one HTML page that needs nothing but itself: tables, plots, frames, and how the results were made."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ebm_common.errors import UserError
+from ltr.admin.provenance import git_commit, package_version, write_text
+from pytracking.analysis.lines import line_styles
+from pytracking.analysis.plots import draw_all, svg
+from pytracking.analysis.scoring import GroundTruth, Report, TrackerScore
+from pytracking.analysis.strips import Pick, draw_strip, pick_sequences
+from pytracking.analysis.tables import make_folder
+from pytracking.evaluation.otb_attributes import ATTRIBUTE_NAMES
+
+PAGE = "report.html"
+
+_COLUMNS = {
+    "auc": "AUC",
+    "op50": "OP50",
+    "op75": "OP75",
+    "precision": "Precision",
+    "norm_precision": "Norm. precision",
+    "fps": "Frames/s",
+}
+
+# What is said of each tracker, and its key in run.json.
+_FACTS = {
+    "seed": "seed",
+    "version": "version",
+    "commit": "commit",
+    "hardware": "device",
+    "PyTorch": "torch",
+    "Python": "python",
+    "system": "platform",
+    "made (UTC)": "time",
+}
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A number of a table: as shown, as it is for sorting, and whether it is the best of its kind."""
+
+    text: str
+    value: float | None
+    best: bool = False
+
+
+def _cells(values: Sequence[float | None], spreads: Sequence[float | None] = (), percent: bool = True) -> list[_Cell]:
+    """Numbers that compete with each other, the best marked where there are several to choose from."""
+    known = [value for value in values if value is not None]
+    best = max(known) if len(known) > 1 else None
+    cells = []
+    for value, spread in zip(values, spreads or [None] * len(values), strict=True):
+        if value is None:
+            cells.append(_Cell("–", None))
+            continue
+        factor = 100 if percent else 1
+        text = f"{factor * value:.1f}" + ("" if spread is None else f" ± {factor * spread:.1f}")
+        cells.append(_Cell(text, value, value == best))
+    return cells
+
+
+def _overall(report: Report) -> list[list[_Cell]]:
+    """A row of cells for each tracker, a column for each of _COLUMNS."""
+    columns = [
+        _cells(
+            [tracker.scalars()[key] for tracker in report.trackers],
+            [(tracker.std or {}).get(key) for tracker in report.trackers],
+            percent=key != "fps",
+        )
+        for key in _COLUMNS
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _by_sequence(report: Report) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "frames": report.trackers[0].sequences[name].frames,
+            "cells": _cells([tracker.sequences[name].curves.auc for tracker in report.trackers]),
+        }
+        for name in report.sequences
+    ]
+
+
+def _by_attribute(report: Report) -> list[dict[str, Any]]:
+    by_tracker = [report.by_attribute(tracker) for tracker in report.trackers]
+    return [
+        {
+            "name": attribute,
+            "long_name": ATTRIBUTE_NAMES.get(attribute, ""),
+            "count": len(names),
+            "cells": _cells([curves[attribute].auc for curves in by_tracker]),
+        }
+        for attribute, names in report.attributes.items()
+    ]
+
+
+def _calls(tracker: TrackerScore) -> list[dict[str, Any]]:
+    """What run.json records of each call that made a tracker's results; a record of another form counts for none."""
+    calls = []
+    for record in tracker.records:
+        if isinstance(record, dict) and isinstance(record.get("runs"), list):
+            made_with = record.get("made_with")
+            seed = made_with.get("seed") if isinstance(made_with, dict) else None
+            calls += [call | {"seed": seed} for call in record["runs"] if isinstance(call, dict)]
+    return calls
+
+
+def _distinct(calls: Sequence[dict[str, Any]], key: str) -> str:
+    values = [call[key] for call in calls if call.get(key) is not None]
+    return ", ".join(dict.fromkeys(str(value) for value in values)) or "not recorded"
+
+
+def _speeds(report: Report) -> list[dict[str, Any]]:
+    fastest = max((tracker.fps for tracker in report.trackers if tracker.fps is not None), default=None)
+    rows = []
+    for tracker in report.trackers:
+        if tracker.fps is None:
+            continue
+        calls = _calls(tracker)
+        rows.append(
+            {
+                "name": tracker.name,
+                "fps": _Cell(f"{tracker.fps:.1f}", tracker.fps, tracker.fps == fastest),
+                "share": f"{100 * tracker.fps / fastest:.2f}",
+                "hardware": _distinct(calls, "device"),
+                "threads": _distinct(calls, "threads"),
+            }
+        )
+    return rows
+
+
+def _made(report: Report) -> list[dict[str, Any]]:
+    made = []
+    for tracker in report.trackers:
+        calls = _calls(tracker)
+        facts = {
+            "folder": ", ".join(str(folder) for folder in tracker.folders),
+            **{label: _distinct(calls, key) for label, key in _FACTS.items() if calls},
+        }
+        records = [json.dumps(record, indent=1) for record in tracker.records if record is not None]
+        made.append({"name": tracker.name, "facts": facts, "records": records})
+    return made
+
+
+def _strips(report: Report, sequences: Sequence[GroundTruth]) -> list[dict[str, Any]]:
+    """The two groups of chosen sequences, each with its frames as data URIs, or why there are none."""
+    by_name = {sequence.name: sequence for sequence in sequences}
+
+    def strip(pick: Pick) -> dict[str, Any]:
+        try:
+            frames = [
+                (number, f"data:image/jpeg;base64,{base64.b64encode(data).decode()}")
+                for number, data in draw_strip(report, by_name[pick.sequence])
+            ]
+            return {"pick": pick, "frames": frames, "problem": None}
+        except UserError as problem:
+            return {"pick": pick, "frames": [], "problem": str(problem)}
+
+    best, worst = pick_sequences(report)
+    return [{"kind": kind, "strips": list(map(strip, picks))} for kind, picks in (("best", best), ("worst", worst))]
+
+
+def _line(style: dict[str, Any]) -> tuple[str, str]:
+    """Colour and dash pattern of a tracker's line, as SVG has them."""
+    dashes = style["linestyle"]
+    return style["color"], "none" if dashes == "-" else " ".join(f"{1.6 * dash:.1f}" for dash in dashes[1])
+
+
+def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
+    """The page. `sequences` are those the report was scored on, with images where there are any."""
+    environment = Environment(
+        loader=PackageLoader("pytracking.analysis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    leader = report.sorted("auc").trackers[0]
+    styles = line_styles(report)
+    return environment.get_template(f"{PAGE}.jinja").render(
+        report=report,
+        leader=leader.name,
+        lines={tracker.name: _line(styles[tracker.name]) for tracker in report.trackers},
+        total=len(report.sequences) + len(report.skipped),
+        frame_count=sum(score.frames for score in leader.sequences.values()),
+        columns=_COLUMNS,
+        overall=_overall(report),
+        plots={name: Markup(svg(figure, name)) for name, figure in draw_all(report, legend_below=True).items()},
+        attributes=_by_attribute(report),
+        sequences=_by_sequence(report),
+        speeds=_speeds(report),
+        groups=_strips(report, sequences),
+        made=_made(report),
+        version=package_version(),
+        commit=git_commit(),
+        time=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def write_html(report: Report, sequences: Sequence[GroundTruth], folder: Path) -> Path:
+    """Write the page as report.html into `folder`, whole or not at all; returns its path.
+
+    Raises UserError where it cannot be written.
+    """
+    make_folder(folder)
+    path = folder / PAGE
+    try:
+        write_text(path, make_html(report, sequences))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; name another folder by --out") from error
+    return path
