@@ -8,6 +8,7 @@ higher for better; densities are logarithms.
 """
 
 from ebm_common.boxes import box_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ebm_common.calibration import TemperatureCurve, temperature_curve
 from ebm_common.density import (
     Density2D,
     GridDensity,
@@ -28,6 +29,7 @@ __all__ = [
     "GridDensity",
     "ImportanceSample",
     "RefinementResult",
+    "TemperatureCurve",
     "UserError",
     "ascend",
     "ascend_backtracking",
@@ -44,6 +46,7 @@ __all__ = [
     "nll_importance_sampling",
     "rect_to_rel",
     "rel_to_rect",
+    "temperature_curve",
     "xywh_to_xyxy",
     "xyxy_to_xywh",
 ]

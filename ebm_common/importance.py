@@ -55,6 +55,21 @@ class ImportanceSample:
         """log p(y_m | x) of the candidates, (B, M)."""
         return self.f - self.log_z[:, None]
 
+    def tempered(self, temperature: float | Tensor) -> ImportanceSample:
+        """The same candidates, weighted for a density proportional to exp(f(x, y) / temperature).
+
+        Above 1 the density is flatter: that is how an overconfident one is mended, with a temperature fitted on
+        held-out data (Guo et al., ICML 2017). The further it is from 1, the smaller the effective sample size.
+
+        Args:
+            temperature: positive, a number or (B,).
+        """
+        f = self.f / torch.as_tensor(temperature, dtype=self.f.dtype, device=self.f.device).reshape(-1, 1)
+        # What was f - log q was made log_weight by subtracting its logarithm of the sum, log_z + log M.
+        log_q = self.f - self.log_weight - (self.log_z + math.log(self.f.shape[1]))[:, None]
+        # Candidates with f = -inf have no weight at any temperature.
+        return _weigh(self.y, f, log_q.nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf))
+
     def mean(self, values: Tensor | None = None) -> Tensor:
         """Expectation, (B, K)."""
         return (self.log_weight.exp()[..., None] * self._values(values)).sum(dim=1)

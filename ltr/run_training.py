@@ -44,7 +44,7 @@ def available_settings() -> dict[str, list[str]]:
     return found
 
 
-def _load(module: str, name: str) -> ModuleType:
+def load_settings(module: str, name: str) -> ModuleType:
     """The settings module ltr/train_settings/<module>/<name>.py."""
     known = available_settings()
     if name not in known.get(module, ()):
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--restart", action="store_true")
     own, rest = parser.parse_known_args(argv[2:])
     module, name = argv[:2]
-    definition = _load(module, name)
+    definition = load_settings(module, name)
     default = definition.settings()
     program = f"run_training.py {module} {name} [--run_name NAME] [--restart]"
     settings = tyro.cli(type(default), default=default, args=rest, prog=program)

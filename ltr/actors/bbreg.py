@@ -105,7 +105,7 @@ class BBRegActor(nn.Module):
             y = rect_to_rel(candidates, box[:, None, 2:])
         log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss == "nll" else None
 
-        features = self._encode(batch, size=box[:, 2:])
+        features = self.encode(batch, size=box[:, 2:])
         stats = {}
         head = self.net.bb_regressor
         if self.loss == "nll":
@@ -124,7 +124,8 @@ class BBRegActor(nn.Module):
             stats["start_iou"], stats["refined_iou"] = self._refined_iou(features, box)
         return loss, {"loss": loss.detach(), **stats}
 
-    def _encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
+    def encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
+        """The features of a batch's test images, for relative boxes that count in `size` (B, 2)."""
         if "reference_image" in batch:
             both = self._backbone(torch.cat([batch["reference_image"], batch["test_image"]]))
             halves = {level: f.chunk(2) for level, f in both.items()}

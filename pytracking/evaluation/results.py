@@ -4,10 +4,11 @@
 
 - ``{sequence}.txt``: x, y, w, h on a line for each frame, tab-separated with four decimals, in the coordinates of the
   annotation; the first line is the annotated first box. (With ``integer``, truncated as PyTracking writes them.)
-- ``{sequence}_time.txt``: the tracker's seconds for each frame, initialisation first; reading images is not counted.
+- ``{sequence}_time.txt``: the tracker's seconds for each frame, initialisation first; reading images is not counted;
 
-and ``run.json``: what the results were made with, and a record of each call that added to them. A sequence's files
-appear only when it is complete. Until then, and after a failure, its boxes are in ``{sequence}.partial.txt``.
+and, if densities were asked for, ``{sequence}_density.jsonl`` (:mod:`pytracking.evaluation.density_log`). ``run.json``
+says what the results were made with, and keeps a record of each call that added to them. A sequence's files appear only
+when it is complete. Until then, and after a failure, its boxes are in ``{sequence}.partial.txt``.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ import numpy as np
 from ebm_common.errors import UserError
 from ltr.admin.provenance import to_plain, write_json, write_text
 from pytracking.evaluation.datasets import DatasetError, Sequence, read_boxes
+from pytracking.evaluation.density_log import density_file
 
 RECORD = "run.json"
 
@@ -112,8 +114,9 @@ class ResultFolder:
     def partial_file(self, sequence: str) -> Path:
         return self.path / f"{sequence}.partial.txt"
 
-    def is_finished(self, sequence: Sequence) -> tuple[bool, str]:
-        """Whether a whole result of this very sequence is here and, if one is here that is not, the reason."""
+    def is_finished(self, sequence: Sequence, density: bool = False) -> tuple[bool, str]:
+        """Whether a whole result of this very sequence is here, with its densities if those are wanted, and, if one is
+        here that is not, the reason."""
         file = self.boxes_file(sequence.name)
         if not file.exists():
             return False, ""
@@ -127,6 +130,8 @@ class ResultFolder:
         first = np.array(format_box(sequence.ground_truth[0], self.integer).split(), np.float64)
         if not np.allclose(boxes[0], first, atol=1e-3):
             return False, f"{file} starts from another box than the sequence does now"
+        if density and not density_file(file).exists():
+            return False, f"{file} has no densities beside it"
         return True, ""
 
     def save(self, sequence: str, boxes: np.ndarray, times: np.ndarray) -> None:

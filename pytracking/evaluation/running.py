@@ -2,8 +2,8 @@
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ from pytracking.evaluation.results import ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
 from pytracking.evaluation.workers import run_on_workers
 from pytracking.tracker import BaseTracker, Tracker, tracker_settings
+from pytracking.view.film import FilmView
+from pytracking.view.scene import View, Views
+
+FILM_HEIGHT = 480
+"""Pixels: frames of a debug video that are smaller are enlarged to about this."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ def run_dataset(
     debug: int = 0,
     integer: bool = False,
     overwrite: bool = False,
+    density: bool = False,
+    view: View | None = None,
 ) -> RunReport:
     """Runs a tracker over sequences and writes its results, see :mod:`pytracking.evaluation.results`.
 
@@ -90,6 +97,9 @@ def run_dataset(
             failure.
         integer: write truncated integers, as PyTracking does.
         overwrite: run finished sequences again; results made with other settings are moved aside.
+        density: write p(y | x) of every frame too, see :mod:`pytracking.evaluation.density_log`; a finished sequence
+            without that file is run again.
+        view: is shown every frame, and closed at the end. With one, sequences run in this process.
 
     Raises UserError where the results folder cannot be used or the tracker cannot be made. KeyboardInterrupt passes,
     after a line that says what stays.
@@ -99,7 +109,7 @@ def run_dataset(
     report = RunReport(folder.path, failed={name: str(problem) for name, problem in (problems or {}).items()})
     waiting = []
     for sequence in sequences:
-        finished, reason = (False, "") if overwrite else folder.is_finished(sequence)
+        finished, reason = (False, "") if overwrite else folder.is_finished(sequence, density)
         if reason:
             print(f"{sequence.name} is run again: {reason}")
         report.skipped.append(sequence.name) if finished else waiting.append(sequence)
@@ -112,10 +122,10 @@ def run_dataset(
     progress = Progress(waiting, report)
     with closing(progress):
         try:
-            if threads > 1 and not debug:
-                run_on_workers(waiting, spec, folder, min(threads, len(waiting)), progress, on_ready)
+            if threads > 1 and not debug and view is None:
+                run_on_workers(waiting, spec, folder, min(threads, len(waiting)), progress, on_ready, density)
             else:
-                _run_here(waiting, spec, folder, progress, on_ready, debug)
+                _run_here(waiting, spec, folder, progress, on_ready, debug, density, view)
         except KeyboardInterrupt:
             progress.write(
                 f"{len(report.finished)} of {len(waiting)} sequences were finished and stay in {folder.path}; "
@@ -132,6 +142,8 @@ def _run_here(
     progress: Progress,
     on_ready: Callable[[str], None],
     debug: int,
+    density: bool,
+    view: View | None,
 ) -> None:
     tracker = spec.make()
     on_ready(tracker_device(tracker))
@@ -144,7 +156,8 @@ def _run_here(
             progress.advance(frames)
 
         try:
-            seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, video=bool(debug))
+            with _views(folder.path / f"{sequence.name}.mp4" if debug else None, view) as views:
+                seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, density, views)
         except FrameError as error:
             if debug:
                 traceback.print_exc()
@@ -156,3 +169,16 @@ def _run_here(
             progress.fail(sequence.name, str(error), len(sequence) - done)
         else:
             progress.finish(sequence.name, len(sequence), seconds)
+
+
+@contextmanager
+def _views(film: Path | None, view: View | None) -> Iterator[View]:
+    """The view of all sequences and, where `film` names its file, a video of this one."""
+    own = [FilmView(film, least_height=FILM_HEIGHT)] if film else []
+    complete = False
+    try:
+        yield Views([*own, view] if view else own)
+        complete = True
+    finally:
+        for each in own:
+            each.close(complete)

@@ -1,12 +1,10 @@
 """Running a tracker over one sequence."""
 
 import random
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +13,11 @@ import torch
 from ebm_common.errors import UserError
 from ltr.data.image_loader import read_image
 from pytracking.evaluation.datasets import Sequence
-from pytracking.evaluation.debug_video import DebugVideo
+from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder
-from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a run. ``box`` is (4,) in annotation coordinates; ``seconds`` is the tracker's time alone."""
-
-    index: int
-    image: np.ndarray
-    box: np.ndarray
-    seconds: float
-    output: TrackerOutput
+from pytracking.tracker.base import BaseTracker, check_first_box
+from pytracking.view.following import Follower
+from pytracking.view.scene import NOTHING, Scene, View, Views, Wish
 
 
 class FrameError(Exception):
@@ -39,30 +28,32 @@ class FrameError(Exception):
         self.index = index
 
 
-def run_sequence(sequence: Sequence, tracker: BaseTracker) -> Iterator[Frame]:
-    """Tracks through a sequence and yields frame after frame, the first with the annotated box.
+def run_sequence(
+    sequence: Sequence, tracker: BaseTracker, wish: Callable[[], Wish] = lambda: NOTHING
+) -> Iterator[Scene]:
+    """Tracks through a sequence and yields frame after frame, boxes in the tracker's coordinates.
 
-    The next image is read while the tracker works on this one, and reading is not counted in ``seconds``. On a machine
-    whose cores are all busy tracking, the reader still takes its share of them.
+    The next image is read while the tracker works on this one, and reading is not counted in a target's ``seconds``. On
+    a machine whose cores are all busy tracking, the reader still takes its share of them. Before each frame, ``wish``
+    is asked what else is wanted of it.
 
     Raises :class:`FrameError` caused by whatever failed: an image that cannot be read (ImageReadError), a first box
     that cannot be tracked (UserError), a tracker that fails or returns a box that is not finite.
     """
+    follower = Follower(tracker)
     with closing(_read_ahead(sequence.frames)) as images:
         for index in range(len(sequence)):
+            truth = sequence.to_tracker(sequence.ground_truth[index])
+            truth = truth if np.isfinite(truth).all() and (truth[2:] > 0).all() else None
             try:
                 image = next(images)
                 if index == 0:
-                    first_box = check_first_box(sequence.first_box, image)
-                start = time.perf_counter()
-                output = tracker.initialize(image, first_box) if index == 0 else tracker.track(image)
-                seconds = time.perf_counter() - start
-                if not np.isfinite(output.box).all():
-                    raise ArithmeticError(f"the tracker returned the box {np.asarray(output.box).tolist()}")
+                    target = follower.start(image, check_first_box(sequence.first_box, image), wish(), truth)
+                else:
+                    target = follower.follow(image, wish(), truth)
             except Exception as error:
                 raise FrameError(index) from error
-            box = sequence.ground_truth[0] if index == 0 else sequence.to_annotation(output.box)
-            yield Frame(index, image, box, seconds, output)
+            yield Scene(sequence.name, index, len(sequence), image, (target,))
 
 
 def _read_ahead(paths: list[Path]) -> Iterator[np.ndarray]:
@@ -81,27 +72,41 @@ def run_and_save(
     seed: int,
     folder: ResultFolder,
     advance: Callable[[int], None],
-    video: bool = False,
+    density: bool = False,
+    view: View | None = None,
 ) -> float:
     """Runs one sequence, writes its result, and returns the tracker's seconds.
 
-    ``advance(1)`` is called after each frame. Raises FrameError as :func:`run_sequence`, ResultsError where the result
-    cannot be written.
+    ``advance(1)`` is called after each frame. With ``density``, p(y | x) of each frame is written too. ``view`` is
+    shown each frame, and left open. Raises FrameError as :func:`run_sequence`, ResultsError where the result cannot be
+    written, KeyboardInterrupt where the view's user wants to stop.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+    view = view or Views()
     boxes, times = [], []
-    film = DebugVideo(folder.path / f"{sequence.name}.mp4") if video else nullcontext()
-    with PartialResult(folder, sequence.name) as partial, film, closing(run_sequence(sequence, tracker)) as frames:
-        for frame in frames:
-            boxes.append(frame.box)
-            times.append(frame.seconds)
-            partial.add(frame.box)
-            if video:
-                truth = sequence.to_tracker(sequence.ground_truth[frame.index])
-                caption = f"{sequence.name} {frame.index}  {frame.output.score:.3f} {frame.output.flag}"
-                film.add(frame.image, sequence.to_tracker(frame.box), truth, caption)
+
+    def wish() -> Wish:
+        wanted = view.wish()
+        return wanted._replace(density=wanted.density or density)
+
+    log = DensityLog(density_file(folder.boxes_file(sequence.name))) if density else None
+    with (
+        PartialResult(folder, sequence.name) as partial,
+        log or nullcontext(),
+        closing(run_sequence(sequence, tracker, wish)) as scenes,
+    ):
+        for scene in scenes:
+            (target,) = scene.targets
+            first = scene.index == 0
+            boxes.append(sequence.ground_truth[0] if first else sequence.to_annotation(target.output.box))
+            times.append(target.seconds)
+            partial.add(boxes[-1])
+            if log:
+                log.add(scene.index, target)
+            if not view.show(scene):
+                raise KeyboardInterrupt
             advance(1)
     folder.save(sequence.name, np.array(boxes), np.array(times))
     return float(np.sum(times))

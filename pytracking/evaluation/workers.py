@@ -56,8 +56,10 @@ def run_on_workers(
     count: int,
     progress: Progress,
     on_ready: Callable[[str], None],
+    density: bool = False,
 ) -> None:
     """Runs ``sequences`` on ``count`` processes; results are written by them, success and failure go to ``progress``.
+    With ``density``, p(y | x) of each frame is written too.
 
     Raises WorkerError where a worker cannot make its tracker, or dies before it has one.
     """
@@ -66,7 +68,7 @@ def run_on_workers(
     started = False
     try:
         for _ in range(count):
-            workers.append(_start(spec, folder, count))
+            workers.append(_start(spec, folder, count, density))
         while workers:
             for pipe in wait([worker.pipe for worker in workers]):
                 worker = next(worker for worker in workers if worker.pipe is pipe)
@@ -76,7 +78,7 @@ def run_on_workers(
                     workers.remove(worker)
                     _bury(worker, progress)
                     if waiting:
-                        workers.append(_start(spec, folder, count))
+                        workers.append(_start(spec, folder, count, density))
                     continue
                 if kind == "refused":
                     raise WorkerError(content[0])
@@ -110,10 +112,10 @@ def run_on_workers(
             _stop(worker)
 
 
-def _start(spec: TrackerMaker, folder: ResultFolder, count: int) -> _Worker:
+def _start(spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) -> _Worker:
     context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, spec, folder, count), daemon=True)
+    process = context.Process(target=_work, args=(theirs, spec, folder, count, density), daemon=True)
     with _ignoring_interrupt():
         process.start()
     theirs.close()  # so that its death closes the pipe
@@ -157,7 +159,7 @@ def _stop(worker: _Worker) -> None:
         worker.process.join()
 
 
-def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int) -> None:
+def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) -> None:
     """What a worker process does: makes the tracker, then runs what it is sent until the pipe is closed."""
     _share_cores(count)
     try:
@@ -174,7 +176,7 @@ def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int
             sequence = pipe.recv()
             reporter = _Reporter(pipe)
             try:
-                seconds = run_and_save(sequence, tracker, spec.seed, folder, reporter.advance)
+                seconds = run_and_save(sequence, tracker, spec.seed, folder, reporter.advance, density)
             except FrameError as error:
                 reporter.flush()
                 pipe.send(("failed", failure(sequence, error)))

@@ -56,6 +56,20 @@ def test_intervals_and_regions(sample, level):
     torch.testing.assert_close(sample.level(sample.region_threshold(level)), inside, atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("temperature", [0.7, 2.0])
+def test_a_normal_density_at_another_temperature_has_its_covariance_scaled(sample, temperature):
+    warm = sample.tempered(temperature)
+    torch.testing.assert_close(warm.log_weight.exp().sum(1), torch.ones(2, dtype=torch.float64))
+    deviation = (temperature * COVARIANCE.diag()).sqrt()
+    assert ((warm.mean() - MEAN).abs() / deviation).max() < 0.06
+    ratio = warm.covariance().diagonal(dim1=1, dim2=2) / deviation.square()
+    torch.testing.assert_close(ratio, torch.ones(2, 4, dtype=torch.float64), atol=0.1, rtol=0)
+    log_z = 3.0 / temperature + 0.5 * torch.logdet(2 * math.pi * temperature * COVARIANCE)
+    torch.testing.assert_close(warm.log_z, log_z.expand(2), atol=0.06, rtol=0)
+    back = warm.tempered(1 / temperature)
+    torch.testing.assert_close((back.log_weight, back.log_z, back.f), (sample.log_weight, sample.log_z, sample.f))
+
+
 def test_intervals_of_functions_of_y(sample):
     total = sample.y.sum(-1, keepdim=True)
     deviation = COVARIANCE.sum().sqrt()
@@ -126,6 +140,7 @@ def test_candidates_outside_the_target_space_have_no_weight():
     assert float(sample.mean()) == pytest.approx(0.3 * math.sqrt(2 / math.pi), abs=0.01)
     assert float(sample.credible_interval(0.9)[0, 0, 0]) > 0
     assert (sample.y[0, :, 0][sample.f[0] >= sample.region_threshold(0.9)] > 0).all()
+    assert float(sample.tempered(2.0).mean()) == pytest.approx(0.3 * math.sqrt(4 / math.pi), abs=0.015)
 
 
 def test_the_same_generator_gives_the_same_sample():

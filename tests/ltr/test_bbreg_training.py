@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ltr.models.bbreg import AtomNetConfig, load_atom_net
-from ltr.run_training import _load, main
+from ltr.run_training import load_settings, main
 from ltr.trainers.trainer import Trainer, seed_everything, seed_for_build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +104,7 @@ def validate(actor, data) -> dict[str, float]:
 def test_200_steps_on_the_small_data(name, shared_data, workspace, monkeypatch):
     """Validation loss falls and refined boxes improve."""
     monkeypatch.setenv("EBM_IMAGE_FOLDER", str(shared_data / "train"))
-    definition = _load("bbreg", name)
+    definition = load_settings("bbreg", name)
     s = definition.settings()
     s.device, s.workers, s.workspace, s.precision = "cpu", 0, workspace, "32-true"
     s.epochs, s.samples_per_epoch, s.batch_size, s.val_every = 1, 1600, 8, 1

@@ -102,6 +102,19 @@ def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
     return settings
 
 
+def validation_pairs(settings: BBRegSettings) -> dict[str, BoxPairs]:
+    """`data.val_samples` pairs of each validation set by itself, as training holds them out.
+
+    Raises:
+        UserError: data that cannot be had.
+    """
+    d = settings.data
+    return {
+        name: BoxPairs([_open(name, "val", d)], [1.0], d.val_samples, d.max_gap, settings.crop, settings.seed + 1)
+        for name in d.val_sets
+    }
+
+
 def build(settings: BBRegSettings) -> Task:
     """The task that the settings describe.
 

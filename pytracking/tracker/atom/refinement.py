@@ -1,5 +1,6 @@
 """From the classifier's position to the box: gradient ascent on the box network (Section 4.2, Appendix D.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,7 +128,10 @@ class BoxRefiner:
 
     def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, settings: DensitySettings) -> BoxDensity:
         """p(y | x) around `box` (4,), image pixels."""
-        relative = self.head.relative_energy(features)
+        head_energy = self.head.relative_energy(features)
+
+        def energy(y: Tensor) -> Tensor:
+            return head_energy(y) / settings.temperature
 
         def to_rel(boxes: np.ndarray) -> Tensor:
             return rect_to_rel(torch.from_numpy(crop.to_patch(boxes)).to(features.size), features.size)
@@ -136,19 +140,22 @@ class BoxRefiner:
         # A generator of its own: whether the density is looked at changes nothing of what follows.
         generator = torch.Generator(center.device).manual_seed(self.generator.initial_seed())
         sample = importance_sample(
-            relative, center, GaussianMixtureProposal(settings.sigmas), settings.candidates, generator, chunk=512
+            energy, center, GaussianMixtureProposal(settings.sigmas), settings.candidates, generator, chunk=512
         )
         boxes = crop.to_image(rel_to_rect(sample.y[0], features.size).double().cpu().numpy())
         return BoxDensity(
             box,
-            self._corner(features, crop, box, settings.cells),
+            self._corner(energy, features.size, crop, box, settings.cells),
             ImportanceSample(*(t.double().cpu() for t in (sample.y, sample.f, sample.log_weight, sample.log_z))),
             boxes,
-            lambda others: relative(to_rel(others)[None])[0].double().cpu().numpy(),
+            lambda others: energy(to_rel(others)[None])[0].double().cpu().numpy(),
         )
 
-    def _corner(self, features: BoxFeatures, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
-        """The density of the top-right corner over a window of 1.5 boxes, `cells` a side."""
+    def _corner(
+        self, energy: Callable[[Tensor], Tensor], size: Tensor, crop: Crop, box: np.ndarray, cells: int
+    ) -> CornerDensity:
+        """The density of the top-right corner over a window of 1.5 boxes, `cells` a side; `size` is that of `energy`'s
+        relative boxes."""
         x, y, w, h = crop.to_patch(box)
         bottom = y + h
 
@@ -156,18 +163,18 @@ class BoxRefiner:
             width, height = corner[:, 0] - x, bottom - corner[:, 1]
             inside = (width > 0) & (height > 0)
             rect = torch.stack([torch.full_like(width, x), corner[:, 1], width, height], dim=1)
-            rel = rect_to_rel(torch.where(inside[:, None], rect, torch.ones_like(rect)), features.size)
+            rel = rect_to_rel(torch.where(inside[:, None], rect, torch.ones_like(rect)), size)
             return torch.where(inside[:, None], rel, torch.full_like(rel, torch.nan))
 
         right = x + w
         window: Density2D = density_slice_2d(
-            self.head.relative_energy(features),
+            energy,
             embed,
             (right - 0.75 * w, right + 0.75 * w),
             (y - 0.75 * h, y + 0.75 * h),
             cells,
             chunk=512,
-            like=features.size,
+            like=size,
         )
         scale = crop.scale
         return CornerDensity(

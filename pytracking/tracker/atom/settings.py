@@ -103,6 +103,9 @@ class DensitySettings:
     """Boxes that all else is estimated from, by importance sampling."""
     sigmas: tuple[float, ...] = (0.05, 0.2)
     """Widths of the proposal around the box, in its size (position) and in factors of e (size)."""
+    temperature: float = 1.0
+    """p(y | x) is taken proportional to exp(f / temperature); 1 is the paper's. Fitted on held-out pairs by
+    ltr/run_calibration.py, it mends a network that is too sure of itself."""
 
 
 @dataclass

@@ -28,7 +28,7 @@ def tiny(monkeypatch, tmp_path):
         return Task(TinyActor(), Line(10**9), Line(21, stream=1))
 
     monkeypatch.setattr(
-        run_training, "_load", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
+        run_training, "load_settings", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
     )
     monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
     return built

@@ -1,0 +1,86 @@
+"""p(y | x) of every frame of a run, as one JSON object a line.
+
+    {"frame": 7, "box": [x, y, w, h], "score": 0.71, "flag": "normal",
+     "mean": [x, y, w, h], "covariance": [[...], ...],
+     "intervals": {"0.5": [[low, high], ...], "0.8": ..., "0.95": ...},
+     "effective_sample_size": 371.2,
+     "truth": {"box": [x, y, w, h], "level": 0.62, "cdf": [...]}}
+
+Frames count from 0 and pixels as the tracker counts them: the image's first covers [0, 1]. Intervals are those of left,
+top, right and bottom, central, in pixels. ``truth`` is there where the frame is annotated: ``level`` is the least level
+whose credible region holds the annotated box, ``cdf`` the probability that each side lies below the annotated one; from
+these two `python -m pytracking.analysis coverage` makes its table. A frame without a density, the first one always,
+has only the first line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from ebm_common.errors import UserError
+from pytracking.view.scene import Target
+
+LEVELS = (0.5, 0.8, 0.95)
+
+
+def density_file(boxes_file: Path) -> Path:
+    """The file that lies beside a result file of boxes: {sequence}_density.jsonl."""
+    return boxes_file.with_name(f"{boxes_file.stem}_density.jsonl")
+
+
+class DensityLog:
+    """Writes the file, line by line. To be used in a ``with`` statement.
+
+    While it is written, and for good where something fails, its name ends in .partial.jsonl.
+
+    Raises UserError where the file cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        self._partial = self.path.with_suffix(".partial.jsonl")
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> DensityLog:
+        return self
+
+    def add(self, index: int, target: Target) -> None:
+        """Adds frame `index`, counted from 0."""
+        output, density = target.output, target.output.density
+        line = {"frame": index, "box": _plain(output.box), "score": float(output.score), "flag": output.flag}
+        if density is not None:
+            line |= density.to_json(LEVELS)
+            if target.truth is not None:
+                level, cdf = density.level(target.truth), density.cdf(target.truth)
+                line["truth"] = {"box": _plain(target.truth), "level": round(level, 5), "cdf": _plain(cdf)}
+        with self._explained():
+            if self._file is None:
+                self._partial.parent.mkdir(parents=True, exist_ok=True)
+                self._file = open(self._partial, "w", buffering=1, encoding="utf-8")
+            self._file.write(json.dumps(line) + "\n")
+
+    def __exit__(self, kind, error, trace) -> None:
+        if self._file is None:
+            return
+        # What failed before is what is to be told, not that its file cannot be closed.
+        with self._explained() if kind is None else contextlib.suppress(OSError):
+            self._file.close()
+            if kind is None:
+                os.replace(self._partial, self.path)
+
+    @contextlib.contextmanager
+    def _explained(self):
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"the densities {self._partial} cannot be written: {error.strerror}") from error
+
+
+def _plain(array: np.ndarray) -> list[float]:
+    return np.round(np.asarray(array, np.float64), 4).tolist()
