@@ -94,18 +94,26 @@ class BoxDensity:
         f = float(self.energy(np.asarray(box, np.float64)[None])[0])
         return min(float(self.weights[self.sample.f[0].numpy() > f].sum()), 1.0)
 
+    def interval(self, coordinate: str, level: float) -> np.ndarray:
+        """(2,) the central credible interval of one of COORDINATES, or of SIDES, in pixels; see :meth:`intervals`."""
+        return self.sample.credible_interval(level, self._values(coordinate)[..., None])[0, 0].numpy()
+
     def marginal(self, coordinate: str, num: int = 128) -> tuple[np.ndarray, np.ndarray]:
         """The density of one of COORDINATES, or of SIDES, by itself.
 
         Returns:
             places (num,) in pixels and the density (num,) there, in pixels^-1.
         """
+        grid, density = self.sample.marginal(self._values(coordinate), num)
+        return grid[0].numpy(), density[0].numpy()
+
+    def _values(self, coordinate: str) -> torch.Tensor:
+        """(1, M) that coordinate of the candidates."""
         left, top, width, height = self.boxes.T
         values = {
             "left": left, "top": top, "width": width, "height": height, "right": left + width, "bottom": top + height
         }[coordinate]  # fmt: skip
-        grid, density = self.sample.marginal(torch.from_numpy(values)[None], num)
-        return grid[0].numpy(), density[0].numpy()
+        return torch.from_numpy(values)[None]
 
     def to_json(self, levels: tuple[float, ...] = (0.5, 0.8, 0.95)) -> dict[str, Any]:
         """The numbers of it, rounded to 1e-4 pixels, as JSON types."""

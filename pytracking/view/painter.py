@@ -1,0 +1,193 @@
+"""Draws scenes into the windows of the live view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pytracking.tracker.events import RefinementPaths, ScoreMap
+from pytracking.view import figures, texts
+from pytracking.view.backdrop import jpeg_uri, tracking_picture
+from pytracking.view.blocks import (
+    BLOCKS,
+    DENSITY,
+    HELP,
+    LOSS,
+    MARGINALS,
+    REFINEMENT,
+    SCORES,
+    STATUS,
+    SWITCHED,
+    TIME,
+    TRACKING,
+    needs,
+)
+from pytracking.view.history import History
+from pytracking.view.scene import NOTHING, Scene, Wish
+from pytracking.view.visdom_client import Window
+
+
+class Screen(Protocol):
+    """Where windows are shown: :class:`~pytracking.view.visdom_client.VisdomClient`."""
+
+    def show(self, window: Window) -> None: ...
+
+    def hide(self, title: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A scene as it is drawn.
+
+    Attributes:
+        whole: draw all blocks of it, not only the picture.
+        asked: what the tracker was asked for in it.
+    """
+
+    scene: Scene
+    history: History
+    whole: bool = True
+    asked: Wish = NOTHING
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the run goes.
+
+    Attributes:
+        state: see :func:`texts.status`.
+        seconds: of the tracker, a frame.
+        left_out: frames that the view did not draw.
+    """
+
+    state: str
+    seconds: float
+    left_out: int
+
+
+class Painter:
+    """Not thread-safe. All methods raise what `screen` raises."""
+
+    def __init__(self, screen: Screen):
+        self._screen = screen
+        self._shown: dict[str, object] = {}  # windows, and what those depend on that are drawn only when it changes
+        self._newest: Moment | None = None
+        self._newest_whole: Moment | None = None
+
+    def forget(self) -> None:
+        """The windows are gone: all are made again."""
+        self._shown.clear()
+
+    def forget_window(self, title: str) -> None:
+        self._shown.pop(title, None)
+
+    def paint(self, moment: Moment | None, run: Run, blocks: dict[str, bool]) -> None:
+        """Draw `moment`; without one, only what has to change with the state of the run and the blocks.
+
+        Args:
+            blocks: whether each is on; windows of those that are not are closed.
+        """
+        if moment is not None:
+            self._newest = moment
+            if moment.whole:
+                self._newest_whole = moment
+                self._measure(moment)
+        if self._newest is None:
+            return
+        if moment is not None or TRACKING not in self._shown:
+            picture = {"type": "image", "content": {"src": jpeg_uri(tracking_picture(self._newest.scene))}}
+            self._show(Window(TRACKING, [picture]))
+        for block in SWITCHED:
+            self._paint_block(block, blocks[block], moment is not None and moment.whole, run)
+        if self._shown.get(BLOCKS) != blocks:
+            boxes = [{"type": "checkbox", "name": name, "value": on} for name, on in blocks.items()]
+            self._show(Window(BLOCKS, [{"type": "properties", "content": boxes}]), dict(blocks))
+        self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.scene, run, self._ess())}]))
+
+    def _paint_block(self, block: str, on: bool, new: bool, run: Run) -> None:
+        if not on:
+            if block in self._shown:
+                del self._shown[block]
+                self._screen.hide(block)
+        elif block == HELP:
+            if HELP not in self._shown:
+                self._show(Window(HELP, [{"type": "text", "content": texts.HELP}]))
+        elif self._newest_whole is not None and (new or block not in self._shown):
+            if was_asked(block, self._newest_whole) or run.state != "running":
+                self._show(Window(block, *figure(block, self._newest_whole)))
+
+    def _show(self, window: Window, depends_on: object = None) -> None:
+        self._screen.show(window)
+        self._shown[window.title] = depends_on
+
+    def _measure(self, moment: Moment) -> None:
+        density = moment.scene.targets[0].output.density
+        if density is not None:
+            moment.history.add_width(moment.scene.index + 1, 100 * figures.relative_width(density))
+
+    def _ess(self) -> float | None:
+        density = self._newest_whole.scene.targets[0].output.density if self._newest_whole else None
+        return None if density is None else density.effective_sample_size
+
+
+def was_asked(block: str, moment: Moment) -> bool:
+    """Whether the tracker was asked for what the block shows; the first frame has no density to be asked for."""
+    need = needs(block)
+    return (moment.asked.density or not need.density) and (moment.asked.events or not need.events)
+
+
+def figure(block: str, moment: Moment) -> figures.Figure:
+    """What a block shows of a whole frame; words where there is nothing to show."""
+    scene = moment.scene
+    target = scene.targets[0]
+    if block == TIME:
+        values, widths = moment.history.values, moment.history.widths
+        if not len(values):
+            return figures.message("from the second frame on, if the tracker<br>predicts an energy or an IoU")
+        return figures.over_time(*values.T, *widths.T, moment.history.value_name)
+    if block == LOSS:
+        losses = moment.history.losses
+        return figures.optimizer_loss(losses) if losses else figures.message("no loss was told of so far")
+    if not was_asked(block, moment):
+        return figures.message("the block was off when this frame was tracked:<br>the next frame shows it")
+    if block in (DENSITY, MARGINALS):
+        density = target.output.density
+        if density is None:
+            return figures.message(_no_density(moment))
+        return (figures.density if block == DENSITY else figures.marginals)(scene, density)
+    kind, draw, name = {
+        REFINEMENT: (RefinementPaths, figures.refinement, "refinement"),
+        SCORES: (ScoreMap, figures.score_map, "score map"),
+    }[block]
+    event = next((event for event in target.events if isinstance(event, kind)), None)
+    if event is not None:
+        return draw(scene, event)
+    if scene.index == 0:
+        return figures.message("from the second frame on")
+    return figures.message(f"no {name} in this frame: the target was not found,<br>or the tracker has none")
+
+
+def _no_density(moment: Moment) -> str:
+    if moment.scene.index == 0:
+        return "from the second frame on"
+    if moment.history.value_name != "energy":
+        return "no density: this network predicts an IoU,<br>which is no energy, so that there is no p(y|x)"
+    return "no density: this tracker has no p(y|x)"
+
+
+def status_text(scene: Scene, run: Run, effective_sample_size: float | None) -> str:
+    """The content of the status window, as HTML."""
+    output = scene.targets[0].output
+    frame = f"{scene.index + 1}" if scene.total is None else f"{scene.index + 1} of {scene.total}"
+    rows = {
+        "sequence": scene.title if len(scene.targets) == 1 else f"{scene.title}, {len(scene.targets)} targets",
+        "frame": frame,
+        "score": f"{output.score:.2f}, {output.flag.replace('_', ' ')}",
+        "box": "x {:.1f}  y {:.1f}  w {:.1f}  h {:.1f} px".format(*output.box),
+        "tracker": f"{1 / run.seconds:.0f} frames/s" if run.seconds > 0 else "",
+        "left out": f"{run.left_out} frames were tracked, but not drawn here",
+    }
+    if effective_sample_size is not None:
+        trust = "" if effective_sample_size >= 30 else ": trust no interval"
+        rows["density"] = f"worth {effective_sample_size:.0f} independent samples{trust}"
+    return texts.status(run.state, rows)

@@ -1,0 +1,208 @@
+"""A connection to visdom's server: windows go out by HTTP, the page's events come in by a WebSocket.
+
+visdom's own client is not used: it waits without a limit for a server that hangs, prints tracebacks when one goes
+away, and its thread cannot be ended.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+CONNECT_TIMEOUT = 3.0  # seconds
+TIMEOUT = 10.0
+_PING = 15.0  # seconds after which a silent connection is tried
+_ENV = "main"
+
+
+class ServerError(Exception):
+    """The server cannot be reached, or does not answer as one of visdom's. The message is the reason."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a window is at first: columns of the page's 100, rows of 15 pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of the page; its title is its name as well.
+
+    Attributes:
+        data: visdom's content: plotly's traces, or one dict with `type` and `content`.
+        layout: plotly's, for plots.
+    """
+
+    title: str
+    data: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any] | None = None
+
+
+class VisdomClient:
+    """See the module.
+
+    Args:
+        server: host name, or an address such as 'https://example.org'.
+        port: the server's.
+        places: of the windows, by title.
+        on_event: called with each event of the page, from a thread of this client.
+        on_lost: called when the connection ends that :meth:`connect` made, but for :meth:`close`; from any thread.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        port: int,
+        places: Mapping[str, Place],
+        on_event: Callable[[Mapping[str, Any]], None],
+        on_lost: Callable[[], None],
+    ):
+        parts = urlsplit(server if "//" in server else f"http://{server}")
+        secure = parts.scheme == "https"
+        self.address = f"{parts.scheme}://{parts.hostname}:{port}"
+        self._socket_address = f"{'wss' if secure else 'ws'}://{parts.hostname}:{port}"
+        self._places = places
+        self._on_event, self._on_lost = on_event, on_lost
+        self._made: set[str] = set()
+        self._lock = threading.Lock()
+        self._connected = False
+        self._http: Any = None
+        self._socket: Any = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connected
+
+    def connect(self) -> None:
+        """Raises ServerError."""
+        try:
+            import requests
+            import websocket
+        except ImportError as error:
+            raise ServerError(f"the package {error.name} is not installed") from None
+        self.close()
+        self._made.clear()
+        self._http = requests.Session()
+        self._http.trust_env = False  # no proxy between here and a server that is nearly always on this machine
+        self._post(f"env/{_ENV}", {"eid": _ENV})
+        try:
+            self._arrange(websocket)
+            self._socket = websocket.create_connection(
+                f"{self._socket_address}/vis_socket", timeout=CONNECT_TIMEOUT, http_no_proxy=["*"]
+            )
+        except (OSError, websocket.WebSocketException) as error:
+            raise ServerError(f"it takes no WebSocket: {_first_line(error)}") from None
+        self._connected = True
+        threading.Thread(target=self._listen, args=(self._socket,), name="visdom events", daemon=True).start()
+
+    def show(self, window: Window) -> None:
+        """Make a window, or change what it shows. Raises ServerError."""
+        message = {"win": window.title, "eid": _ENV, "data": window.data, "layout": window.layout or {}}
+        options: dict[str, Any] = {"title": window.title}
+        if window.title not in self._made and window.title in self._places:
+            place = self._places[window.title]  # only once, so that a size that the user chose later stays
+            options |= {"width": _pixels_wide(place.width), "height": _pixels_high(place.height)}
+        self._post("events", {**message, "opts": options})
+        self._made.add(window.title)
+
+    def hide(self, title: str) -> None:
+        """Close a window. Raises ServerError."""
+        self._made.discard(title)
+        self._post("close", {"win": title, "eid": _ENV})
+
+    def forget(self, title: str) -> None:
+        """The user closed that window: it is made again when it is shown next."""
+        self._made.discard(title)
+
+    def close(self) -> None:
+        """Close the connection. What the page shows stays."""
+        with self._lock:
+            self._connected = False
+            socket, self._socket = self._socket, None
+        if socket is not None:
+            socket.shutdown()
+        if self._http is not None:
+            self._http.close()
+
+    def _post(self, path: str, message: Mapping[str, Any]) -> None:
+        import requests
+
+        try:
+            answer = self._http.post(
+                f"{self.address}/{path}", data=json.dumps(message, allow_nan=False), timeout=(CONNECT_TIMEOUT, TIMEOUT)
+            )
+        except requests.Timeout:
+            reason = "it does not answer"
+        except requests.RequestException:
+            reason = "there is no connection"
+        else:
+            if answer.ok:
+                return
+            reason = f"it answers {answer.status_code} {answer.reason}"
+        self._lost()
+        raise ServerError(reason)
+
+    def _arrange(self, websocket: Any) -> None:
+        """Tell the server where windows go in pages opened from now on, as a page does when a user moves them."""
+        page = websocket.create_connection(
+            f"{self._socket_address}/socket", timeout=CONNECT_TIMEOUT, http_no_proxy=["*"]
+        )
+        for title, place in self._places.items():
+            size = {"w": place.width, "h": place.height, "width": place.width, "height": place.height}
+            item = {"i": title, "x": place.x, "y": place.y, **size, "moved": False, "static": False}
+            page.send(json.dumps({"cmd": "layout_item_update", "eid": _ENV, "win": title, "data": item}))
+        page.close()
+
+    def _listen(self, socket: Any) -> None:
+        import websocket
+
+        socket.settimeout(_PING)
+        silent = False
+        while True:
+            try:
+                opcode, content = socket.recv_data(control_frame=True)
+                silent = False
+            except websocket.WebSocketTimeoutException:
+                if silent:
+                    break
+                silent = True
+                socket.ping()
+                continue
+            except (OSError, websocket.WebSocketException):
+                break
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                break
+            event = json.loads(content) if opcode == websocket.ABNF.OPCODE_TEXT else {}
+            if "event_type" in event and event.get("eid", _ENV) == _ENV:
+                self._on_event(event)
+        if socket is self._socket:
+            self._lost()
+
+    def _lost(self) -> None:
+        with self._lock:
+            was, self._connected = self._connected, False
+        if was:
+            self._on_lost()
+
+
+def _pixels_wide(columns: int) -> int:
+    """Of so many columns, in a page 1600 pixels wide."""
+    return int(columns * 15.9) - 10
+
+
+def _pixels_high(rows: int) -> int:
+    """Of so many rows, without the window's bar."""
+    return rows * 15 - 10 - 14
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
