@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=_natural, default=0, help="seed of all that is random (0)")
     parser.add_argument("--overwrite", action="store_true", help="run finished sequences again")
+    parser.add_argument(
+        "--density", action="store_true", help="also write p(y|x) of each frame to {sequence}_density.jsonl"
+    )
     parser.add_argument("--integer", action="store_true", help="write truncated integers, as PyTracking does")
     parser.add_argument(
         "--debug",
@@ -89,6 +92,7 @@ def main(arguments: SequenceType[str] | None = None) -> int:
         debug=options.debug,
         integer=options.integer,
         overwrite=options.overwrite,
+        density=options.density,
     )
     print(report.summary())
     return 1 if report.failed else 0

@@ -9,6 +9,8 @@ python -m pytracking.analysis plot --dataset_name otb --out figures
     as PNG, PDF and TikZ; and the numbers behind them
 python -m pytracking.analysis report --dataset_name otb
     one HTML page with all of it, and with frames of the sequences that differ most
+python -m pytracking.analysis coverage --dataset_name generated --trackers atom/ebm
+    how often the truth lies inside the credible regions that run_tracker.py --density wrote
 python -m pytracking.analysis table --annotations otb_annotations --external ECO=otb_results/ECO
     raw boxes of others, against ground truth that comes without images
 """
@@ -23,11 +25,13 @@ from pathlib import Path
 
 from ebm_common.errors import UserError, cli_main
 from ltr.admin.environment import get_path
+from ltr.admin.provenance import write_json
+from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.html_report import write_html
 from pytracking.analysis.plots import write_plots
-from pytracking.analysis.results import external_results, find_results, read_annotations
+from pytracking.analysis.results import TrackerResults, external_results, find_results, read_annotations
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
-from pytracking.analysis.tables import COLUMNS, sequence_table, tracker_table, write_tables
+from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
 from pytracking.evaluation.datasets import get_dataset
 
 _COMMANDS = {
@@ -45,53 +49,61 @@ def _external(text: str) -> tuple[str, Path]:
     return name, Path(folder).expanduser()
 
 
+def _add_ground_truth(command: argparse.ArgumentParser) -> None:
+    ground_truth = command.add_argument_group("ground truth")
+    truth = ground_truth.add_mutually_exclusive_group()
+    truth.add_argument(
+        "--dataset_name",
+        default="otb",
+        metavar="NAME",
+        help="otb, nfs, generated, or a folder in OTB's layout (default: otb)",
+    )
+    truth.add_argument(
+        "--annotations",
+        type=Path,
+        metavar="FOLDER",
+        help="ground truth alone: a folder of {sequence}.txt, no images needed",
+    )
+    ground_truth.add_argument(
+        "--dataset_root", type=Path, metavar="FOLDER", help="where the data set lies (default: as configured)"
+    )
+
+
+def _add_results(command: argparse.ArgumentParser) -> None:
+    results = command.add_argument_group("results")
+    results.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="folder of own results (default: as configured)"
+    )
+    results.add_argument(
+        "--trackers",
+        nargs="*",
+        metavar="NAME",
+        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all found; no name: none)",
+    )
+    results.add_argument(
+        "--external",
+        nargs="+",
+        action="extend",
+        type=_external,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tracker's raw boxes: a folder of {sequence}.txt",
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytracking.analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{','.join(_COMMANDS)}}}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{','.join([*_COMMANDS, 'coverage'])}}}")
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
-        ground_truth = command.add_argument_group("ground truth")
-        truth = ground_truth.add_mutually_exclusive_group()
-        truth.add_argument(
-            "--dataset_name",
-            default="otb",
-            metavar="NAME",
-            help="otb, nfs, generated, or a folder in OTB's layout (default: otb)",
-        )
-        truth.add_argument(
-            "--annotations",
-            type=Path,
-            metavar="FOLDER",
-            help="ground truth alone: a folder of {sequence}.txt, no images needed",
-        )
-        ground_truth.add_argument(
-            "--dataset_root", type=Path, metavar="FOLDER", help="where the data set lies (default: as configured)"
-        )
-        results = command.add_argument_group("results")
-        results.add_argument(
-            "--results", type=Path, metavar="FOLDER", help="folder of own results (default: as configured)"
-        )
-        results.add_argument(
-            "--trackers",
-            nargs="*",
-            metavar="NAME",
-            help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all found; no name: none)",
-        )
-        results.add_argument(
-            "--external",
-            nargs="+",
-            action="extend",
-            type=_external,
-            default=[],
-            metavar="NAME=FOLDER",
-            help="another tracker's raw boxes: a folder of {sequence}.txt",
-        )
-        results.add_argument(
+        _add_ground_truth(command)
+        _add_results(command)
+        scoring = command.add_argument_group("scoring")
+        scoring.add_argument(
             "--merge_runs", action="store_true", help="average the numbered runs of a parameter, with their spread"
         )
-        scoring = command.add_argument_group("scoring")
         scoring.add_argument(
             "--missing",
             choices=("skip", "error"),
@@ -112,6 +124,11 @@ def build_parser() -> argparse.ArgumentParser:
             )
         where = "none" if name == "table" else "{results}/analysis/{dataset}"
         output.add_argument("--out", type=Path, metavar="FOLDER", help=f"where files are written (default: {where})")
+    text = "how often the truth lies inside the credible regions that run_tracker.py --density wrote"
+    command = commands.add_parser("coverage", help=text, description=text)
+    _add_ground_truth(command)
+    _add_results(command)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="write coverage.json there too")
     return parser
 
 
@@ -128,17 +145,45 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
     return dataset.title, list(dataset), notes
 
 
-def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundTruth], Path]:
-    """The report asked for on the command line, the ground truth, and where files go by default."""
-    title, sequences, notes = read_ground_truth(arguments)
-    names = [sequence.name for sequence in sequences]
+def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[TrackerResults]:
+    """The results asked for on the command line that have any of the sequences; maybe none."""
     results = get_path("results", arguments.results)
     if arguments.results is not None and not results.is_dir():
         raise UserError(f"the results folder {results} does not exist")
     # `--trackers` without a name asks for none of one's own; without the flag, for all there are.
     found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
-    external = [external_results(name, path, names) for name, path in arguments.external]
-    if not found and not external:
+    return [*found, *(external_results(name, path, names) for name, path in arguments.external)]
+
+
+def print_coverage(arguments: argparse.Namespace) -> None:
+    """The tables of the command `coverage`, and its file."""
+    _, sequences, notes = read_ground_truth(arguments)
+    names = [sequence.name for sequence in sequences]
+    results = read_results(arguments, names)
+    if not arguments.trackers:  # of all there are, those that have densities
+        results = [result for result in results if has_densities(result)]
+    if not results:
+        raise UserError("no result has densities: run a tracker by pytracking/run_tracker.py with --density")
+    found = [coverage(result, names) for result in results]
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    for each in found:
+        if each.missing:
+            print(f"note: {each.tracker} has no densities of {', '.join(each.missing)}", file=sys.stderr)
+    print("\n\n".join(each.table() for each in found))
+    if arguments.out is not None:
+        make_folder(arguments.out)
+        write_json(arguments.out / "coverage.json", [each.to_json() for each in found])
+        print(f"\nwritten: {arguments.out / 'coverage.json'}")
+
+
+def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundTruth], Path]:
+    """The report asked for on the command line, the ground truth, and where files go by default."""
+    title, sequences, notes = read_ground_truth(arguments)
+    names = [sequence.name for sequence in sequences]
+    found = read_results(arguments, names)
+    results = get_path("results", arguments.results)
+    if not found:
         raise UserError(
             f"no result on {title} lies in {results}; run a tracker by pytracking/run_tracker.py, "
             "or name a folder by --results or --external NAME=FOLDER"
@@ -146,7 +191,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
     report = score_results(
         arguments.title or title,
         sequences,
-        [*found, *external],
+        found,
         exclude_invalid=arguments.exclude_invalid,
         merge_runs=arguments.merge_runs,
         missing=arguments.missing,
@@ -162,6 +207,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
         argv.insert(0, "all")
     arguments = build_parser().parse_args(argv)
+    if arguments.command == "coverage":
+        print_coverage(arguments)
+        return
     report, sequences, default_out = make_report(arguments)
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)

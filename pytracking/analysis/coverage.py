@@ -176,6 +176,11 @@ def _finite(errors: dict[str, float]) -> dict[str, float] | None:
     return None if any(np.isnan(value) for value in errors.values()) else errors
 
 
+def has_densities(result: TrackerResults) -> bool:
+    """Whether there is a density beside any of the boxes."""
+    return any(density_file(boxes).is_file() for boxes in result.files.values())
+
+
 def coverage(result: TrackerResults, sequences: Sequence[str]) -> Coverage:
     """The coverage of one tracker's densities on those of the sequences that have them.
 
