@@ -198,7 +198,7 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         frame_count=sum(score.frames for score in leader.sequences.values()),
         columns=_COLUMNS,
         overall=_overall(report),
-        plots={name: Markup(svg(figure, name)) for name, figure in draw_all(report, legend_below=True).items()},
+        plots={name: Markup(svg(figure, name)) for name, figure in draw_all(report, for_page=True).items()},
         attributes=_by_attribute(report),
         sequences=_by_sequence(report),
         speeds=_speeds(report),

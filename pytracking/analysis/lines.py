@@ -12,6 +12,8 @@ from pytracking.analysis.scoring import Report
 _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", (0, (1.2, 1.2)), (0, (5, 1.6)), (0, (5, 1.4, 1.2, 1.4)))
 
+_LONGEST = 40  # characters
+
 
 def line_styles(report: Report) -> dict[str, dict[str, Any]]:
     """By tracker: `color`, `linestyle` and `solid_capstyle` for matplotlib, whatever the order of the report."""
@@ -27,11 +29,15 @@ def line_styles(report: Report) -> dict[str, dict[str, Any]]:
 
 
 def label_text(text: str) -> str:
-    """`text` so that matplotlib shows it as it is: no $formula$, and a leading underscore does not hide it."""
+    """`text` so that matplotlib shows it as it is: no $formula$, and a leading underscore does not hide it. A long one
+    loses its middle, since a figure has only so much room.
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 13]}…{text[-12:]}"
     text = text.replace("$", r"\$")
     return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text
 
 
 def shown_text(label: str) -> str:
-    """The text that :func:`label_text` made `label` of."""
+    """What :func:`label_text` makes matplotlib show."""
     return label.replace(r"\$", "$").replace("\N{ZERO WIDTH SPACE}", "")

@@ -27,7 +27,8 @@ from pytracking.analysis.scoring import Report
 from pytracking.analysis.tables import make_folder
 from pytracking.analysis.tikz import tikz
 
-_WIDTH, _HEIGHT = 3.5, 2.7  # inches: a column
+_COLUMN = (3.5, 2.7)  # inches
+_PAGE = (3.0, 2.5)  # letters are larger on a smaller figure, which a page shows in the same place
 _SETTINGS = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
@@ -77,20 +78,21 @@ PLOTS = (
 )
 
 
-def _figure() -> Figure:
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+def _figure(size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def draw(report: Report, plot: _Plot, legend_below: bool = False) -> Figure:
+def draw(report: Report, plot: _Plot, for_page: bool = False) -> Figure:
     """One plot as a figure of a column's width. The legend has the best first, its score in brackets.
 
-    The legend lies inside the axes where it covers no curve, else below them; with `legend_below` always there.
+    The legend lies inside the axes where it covers no curve, else below them. `for_page`, it is always there, so that
+    plots side by side look alike, and the title does not repeat what the page is about.
     """
     order = report.sorted(plot.score).trackers
     styles = line_styles(report)
-    figure = _figure()
+    figure = _figure(_PAGE if for_page else _COLUMN)
     axes = figure.add_subplot()
     for rank, tracker in enumerate(order):
         axes.plot(
@@ -105,7 +107,7 @@ def draw(report: Report, plot: _Plot, legend_below: bool = False) -> Figure:
     if plot.mark is not None:
         axes.axvline(plot.mark, color="0.55", linewidth=0.7, linestyle=(0, (2, 2)), zorder=2)
     axes.set(xlim=(0, plot.thresholds[-1]), ylim=(0, 100), xlabel=plot.x_label, ylabel=plot.y_label)
-    axes.set_title(f"{plot.title}, {label_text(report.dataset)} ({len(report.sequences)} sequences)", fontsize=8.5)
+    axes.set_title(plot.title if for_page else f"{plot.title}, {_scope(report)}", fontsize=8.5)
     axes.set_yticks(range(0, 101, 20))
     axes.grid(color="0.88", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -114,7 +116,7 @@ def draw(report: Report, plot: _Plot, legend_below: bool = False) -> Figure:
     legend = axes.legend(loc=plot.legend_at, **_LEGEND)
     legend.set_in_layout(False)  # it must not squeeze the axes it is tried in
     figure.draw_without_rendering()
-    if legend_below or _covers_a_curve(legend, axes):
+    if for_page or _covers_a_curve(legend, axes):
         _move_below(legend, figure, axes)
     return figure
 
@@ -140,23 +142,28 @@ def _move_below(legend: Legend, figure: Figure, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, **_LEGEND)
 
 
-def _radar(report: Report) -> Figure:
-    figure = _figure()
+def _scope(report: Report) -> str:
+    return f"{label_text(report.dataset)} ({len(report.sequences)} sequences)"
+
+
+def _radar(report: Report, for_page: bool) -> Figure:
+    figure = _figure(_PAGE if for_page else _COLUMN)
     axes = draw_radar(report, figure)
+    axes.set_title("AUC (%) by attribute" + ("" if for_page else f", {_scope(report)}"), fontsize=8.5)
     legend = axes.legend(**_LEGEND)
     figure.draw_without_rendering()
     _move_below(legend, figure, axes)
     return figure
 
 
-def draw_all(report: Report, legend_below: bool = False) -> dict[str, Figure]:
+def draw_all(report: Report, for_page: bool = False) -> dict[str, Figure]:
     """Every plot of a report as a new figure: success, precision and norm_precision, and radar where the sequences have
-    attributes. `legend_below` as in :func:`draw`.
+    attributes. `for_page` as in :func:`draw`.
     """
     with matplotlib.rc_context(_SETTINGS):
-        figures = {plot.curve: draw(report, plot, legend_below) for plot in PLOTS}
+        figures = {plot.curve: draw(report, plot, for_page) for plot in PLOTS}
         if has_radar(report):
-            figures["radar"] = _radar(report)
+            figures["radar"] = _radar(report, for_page)
     return figures
 
 

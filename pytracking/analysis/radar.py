@@ -63,9 +63,6 @@ def draw_radar(report: Report, figure: Figure) -> Axes:
         )
     reach = 1.12 * rim
     axes.set(xlim=(-1.25 * reach, 1.25 * reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_title(
-        f"AUC (%) by attribute, {label_text(report.dataset)} ({len(report.sequences)} sequences)", fontsize=8.5
-    )
     axes.set_axis_off()
     return axes
 

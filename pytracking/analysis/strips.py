@@ -75,7 +75,7 @@ def draw_strip(report: Report, sequence: GroundTruth) -> list[tuple[int, bytes]]
         image = read_image(paths[index])
         scale = _WIDTH / image.shape[1]
         image = enlarge(image, scale)
-        shown = [(sequence.ground_truth[index], GROUND_TRUTH, 4)]
+        shown = [(sequence.ground_truth[index], GROUND_TRUTH, 6)]  # wider than a box that hides it
         shown += [(of[index], colours[name], 2) for name, of in boxes.items() if index < len(of)]
         for box, colour, width in shown:
             if (box[2:] > 0).all():  # else the target was absent, or not found
