@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from pytracking.analysis.lines import line_styles
 from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.scoring import GroundTruth, Report, TrackerScore
 from pytracking.analysis.strips import Pick, draw_strip, pick_sequences
-from pytracking.analysis.tables import make_folder
+from pytracking.analysis.tables import compact_json, make_folder
 from pytracking.evaluation.otb_attributes import ATTRIBUTE_NAMES
 
 PAGE = "report.html"
@@ -114,7 +113,10 @@ def _calls(tracker: TrackerScore) -> list[dict[str, Any]]:
         if isinstance(record, dict) and isinstance(record.get("runs"), list):
             made_with = record.get("made_with")
             seed = made_with.get("seed") if isinstance(made_with, dict) else None
-            calls += [call | {"seed": seed} for call in record["runs"] if isinstance(call, dict)]
+            for call in record["runs"]:
+                if isinstance(call, dict):
+                    threads = call.get("threads")  # 0: without workers, in one process
+                    calls.append(call | {"seed": seed, "processes": 1 if threads == 0 else threads})
     return calls
 
 
@@ -136,7 +138,7 @@ def _speeds(report: Report) -> list[dict[str, Any]]:
                 "fps": _Cell(f"{tracker.fps:.1f}", tracker.fps, tracker.fps == fastest),
                 "share": f"{100 * tracker.fps / fastest:.2f}",
                 "hardware": _distinct(calls, "device"),
-                "threads": _distinct(calls, "threads"),
+                "processes": _distinct(calls, "processes"),
             }
         )
     return rows
@@ -150,7 +152,7 @@ def _made(report: Report) -> list[dict[str, Any]]:
             "folder": ", ".join(str(folder) for folder in tracker.folders),
             **{label: _distinct(calls, key) for label, key in _FACTS.items() if calls},
         }
-        records = [json.dumps(record, indent=1) for record in tracker.records if record is not None]
+        records = [compact_json(record) for record in tracker.records if record is not None]
         made.append({"name": tracker.name, "facts": facts, "records": records})
     return made
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ebm_common.errors import UserError
 from ltr.admin.provenance import write_text
@@ -124,16 +125,16 @@ def sequences_csv(report: Report) -> str:
     return out.getvalue()
 
 
-def _json(report: Report) -> str:
-    """The report as JSON, with every list of numbers or names on one line."""
-    text = json.dumps(report.to_json(), indent=1)
+def compact_json(value: Any) -> str:
+    """JSON on several lines, but every list of numbers or names on one."""
+    text = json.dumps(value, indent=1)
     return re.sub(r"\[\n[^\[\]{}]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text) + "\n"
 
 
 def write_tables(report: Report, folder: Path) -> list[Path]:
     """Write results.json, table.txt (with the table per sequence), table.md and sequences.csv; returns their paths."""
     contents = {
-        "results.json": _json(report),
+        "results.json": compact_json(report.to_json()),
         "table.txt": "\n\n".join([tracker_table(report), sequence_table(report), *report.notes]) + "\n",
         "table.md": markdown_table(report),
         "sequences.csv": sequences_csv(report),

@@ -86,7 +86,10 @@ def tree(tmp_path, monkeypatch):
             np.savetxt(folder / f"{name}_time.txt", np.full(8, 0.1))
     (tmp_path / "data" / "Cat" / "attributes.txt").write_text("LR OCC <b>night</b>")
     (tmp_path / "data" / "Dog" / "attributes.txt").write_text("LR")
-    record = {"made_with": {"seed": 7, "settings": {"a": EVIL}}, "runs": [{"device": "cpu (Z80)", "threads": 2}]}
+    record = {
+        "made_with": {"seed": 7, "settings": {"a": EVIL}},
+        "runs": [{"device": "cpu (Z80)", "threads": n} for n in (2, 0)],
+    }
     (tmp_path / "tracking_results" / "atom" / "ebm" / "run.json").write_text(json.dumps(record))
     (tmp_path / "tracking_results" / "opencv" / "csrt" / "run.json").write_text('["not", "a record"]')
     for variable in [name for name in os.environ if name.startswith("EBM_")]:
@@ -149,7 +152,7 @@ def test_how_it_was_made_is_told(tree):
     main(["report", "--dataset_name", "data", "--out", "out"])
     page, _ = read(tree / "out" / "report.html")
     speed = page.table("Tracker", "Frames/s")
-    assert speed["atom/ebm"] == ["10.0", "", "cpu (Z80)", "2"]
+    assert speed["atom/ebm"] == ["10.0", "", "cpu (Z80)", "2, 1"]
     assert speed["opencv/csrt"][2:] == ["not recorded", "not recorded"]
     assert "seed7" in page.text.replace("\n", "")
     assert json.dumps(EVIL) in page.text
