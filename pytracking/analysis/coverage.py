@@ -70,7 +70,7 @@ def read_densities(file: Path) -> SequenceDensities:
         raise UserError(f"the densities {file} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         try:
-            frame = json.loads(line)
+            frame = dict(json.loads(line))
             if "truth" not in frame:
                 continue
             box, truth = np.array(frame["box"], float), np.array(frame["truth"]["box"], float)

@@ -180,3 +180,63 @@ def test_boxes_that_are_inside_out_have_no_density():
     box = np.array([200.0, 150.0, 100.0, 120.0])
     d = r.density(encoded(r), CROP, box, DensitySettings(20, 64)).corner
     assert np.array_equal(np.isfinite(d.log_density), (d.x[None] > 200) & (d.y[:, None] < 270))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_the_density_as_data_is_that_of_exact_draws(temperature):
+    """p(y | x) is normal in the relative space, so boxes can be drawn from it."""
+    sharpness = 400.0
+    r = refiner(QuadraticHead(TARGET, sharpness))
+    d = r.density(encoded(r), CROP, START, DensitySettings(8, 20_000, (0.05, 0.2), temperature))
+    assert d.effective_sample_size > 3000
+    rng = np.random.default_rng(0)
+    size = START[2:]
+    scale = np.sqrt(temperature / sharpness)
+    center = TARGET[:2] + TARGET[2:] / 2 + scale * size * rng.standard_normal((100_000, 2))
+    wh = TARGET[2:] * np.exp(scale * rng.standard_normal((100_000, 2)))
+    draws = np.concatenate([center - wh / 2, wh], axis=1)
+    sides = np.concatenate([draws[:, :2], draws[:, :2] + wh], axis=1)
+    deviation = draws.std(axis=0)
+    np.testing.assert_allclose((d.mean() - draws.mean(axis=0)) / deviation, 0, atol=0.06)
+    np.testing.assert_allclose(d.covariance() / np.outer(deviation, deviation), np.corrcoef(draws.T), atol=0.07)
+    for level in (0.5, 0.95):
+        expected = np.quantile(sides, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+        np.testing.assert_allclose((d.intervals(level) - expected) / sides.std(axis=0)[:, None], 0, atol=0.12)
+    np.testing.assert_allclose(d.interval("width", 0.95), TARGET[2] * np.exp([-1.96 * scale, 1.96 * scale]), rtol=0.02)
+    # Levels and distribution functions of true draws are uniform.
+    levels = np.array([d.level(box) for box in draws[:400]])
+    cdf = np.array([d.cdf(box) for box in draws[:400]])
+    for share in (0.2, 0.5, 0.8):
+        assert np.mean(levels < share) == pytest.approx(share, abs=0.08)
+        np.testing.assert_allclose((cdf < share).mean(axis=0), share, atol=0.08)
+    places, density = d.marginal("height")
+    histogram, edges = np.histogram(draws[:, 3], bins=40, range=(places[0], places[-1]), density=True)
+    found = np.interp((edges[1:] + edges[:-1]) / 2, places, density)
+    assert np.abs(found - histogram).max() < 0.12 * histogram.max()
+
+
+def test_looking_at_the_density_leaves_the_random_starts_as_they_were():
+    looked, plain = refiner(), refiner()
+    looked.density(encoded(looked), CROP, START, DensitySettings(4, 16))
+    np.testing.assert_array_equal(refine(looked).starts, refine(plain).starts)
+
+
+@pytest.mark.parametrize("space", ["relative", "pixel"])
+def test_the_path_leads_from_starts_to_ends_and_changes_nothing(space):
+    settings = {"space": space, "step": (0.2, 0.2), "iterations": 5}
+    plain, r = refine(refiner(**settings)), refiner(**settings)
+    result = r.refine(encoded(r), CROP, START, path=True)
+    np.testing.assert_array_equal(result.box, plain.box)
+    assert plain.path is None
+    assert result.path.shape == (6, 10, 4) and result.path_scores.shape == (5, 10)
+    np.testing.assert_allclose(result.path[0], result.starts, atol=1e-4)
+    np.testing.assert_allclose(result.path[-1], result.ends, atol=1e-4)
+    np.testing.assert_allclose(result.path_scores[-1], result.scores, atol=1e-5)
+    assert (np.diff(result.path_scores, axis=0) >= 0).all()  # small steps on a quadratic always climb
+    np.testing.assert_allclose(result.path[-1][result.best].mean(0), result.box, atol=1e-4)
+
+
+def test_no_step_has_a_path_of_one_place():
+    r = refiner(iterations=0)
+    result = r.refine(encoded(r), CROP, START, path=True)
+    assert result.path.shape == (1, 10, 4) and result.path_scores.shape == (0, 10)
