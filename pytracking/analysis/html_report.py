@@ -191,6 +191,8 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         lstrip_blocks=True,
     )
     leader = report.sorted("auc").trackers[0]
+    groups = _strips(report, sequences)
+    problems = {strip["problem"] for group in groups for strip in group["strips"]}
     styles = line_styles(report)
     return environment.get_template(f"{PAGE}.jinja").render(
         report=report,
@@ -204,7 +206,8 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         attributes=_by_attribute(report),
         sequences=_by_sequence(report),
         speeds=_speeds(report),
-        groups=_strips(report, sequences),
+        groups=groups,
+        no_frames=problems.pop() if len(problems) == 1 else None,  # what is the matter with all of them
         made=_made(report),
         version=package_version(),
         commit=git_commit(),
