@@ -4,6 +4,8 @@
     python pytracking/run_tracker.py atom ebm --dataset_name /path/to/my/videos --sequence David --debug 1
     python pytracking/run_tracker.py atom ebm --seed 3 --runid 3
 
+--debug 1 shows the run live in visdom's page; start its server first, by `python -m pytracking.view.server`.
+
 Boxes go to {results}/{tracker}/{param}[_{run:03d}]/{sequence}.txt; a second call skips what is finished. Any further
 '--name value' sets that setting of the tracker. The exit code is 0 when all is well, 1 when sequences failed, 2 when
 nothing could be run, 130 after Ctrl-C.
@@ -13,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from collections.abc import Sequence as SequenceType
+from contextlib import contextmanager
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
@@ -26,6 +30,7 @@ from ebm_common.errors import cli_main  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
 from pytracking.evaluation.datasets import SequenceList, get_dataset  # noqa: E402
 from pytracking.evaluation.running import TrackerSpec, run_dataset  # noqa: E402
+from pytracking.view.visdom_view import VisdomView  # noqa: E402
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,8 +63,11 @@ def _parser() -> argparse.ArgumentParser:
         type=_natural,
         default=0,
         metavar="LEVEL",
-        help="1: write a video of each sequence, stop at the first failure and show its traceback",
+        help="1: show the run in visdom and write a video of each sequence; stop at the first failure, with traceback",
     )
+    parser.add_argument("--visdom_server", default="localhost", metavar="HOST", help="where visdom runs (localhost)")
+    parser.add_argument("--visdom_port", type=_natural, default=8097, metavar="PORT", help="its port (8097)")
+    parser.add_argument("--no_visdom", action="store_true", help="with --debug: the video alone")
     return parser
 
 
@@ -83,19 +91,35 @@ def main(arguments: SequenceType[str] | None = None) -> int:
     dataset = get_dataset(options.dataset_name, options.dataset_root)
     sequences = _selected(dataset, options.sequence)
     print(dataset.summary())
-    report = run_dataset(
-        sequences,
-        spec,
-        get_path("results", options.results),
-        problems={} if options.sequence else dataset.problems,
-        threads=options.threads,
-        debug=options.debug,
-        integer=options.integer,
-        overwrite=options.overwrite,
-        density=options.density,
-    )
+    with _live_view(options) as view:
+        report = run_dataset(
+            sequences,
+            spec,
+            get_path("results", options.results),
+            problems={} if options.sequence else dataset.problems,
+            threads=options.threads,
+            debug=options.debug,
+            integer=options.integer,
+            overwrite=options.overwrite,
+            density=options.density,
+            view=view,
+        )
     print(report.summary())
     return 1 if report.failed else 0
+
+
+@contextmanager
+def _live_view(options: argparse.Namespace) -> Iterator[VisdomView | None]:
+    if not options.debug or options.no_visdom:
+        yield None
+        return
+    view = VisdomView(options.visdom_server, options.visdom_port)
+    complete = False
+    try:
+        yield view
+        complete = True
+    finally:
+        view.close(complete)
 
 
 def _selected(dataset: SequenceList, names: list[str] | None) -> list:

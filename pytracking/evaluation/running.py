@@ -99,7 +99,7 @@ def run_dataset(
         overwrite: run finished sequences again; results made with other settings are moved aside.
         density: write p(y | x) of every frame too, see :mod:`pytracking.evaluation.density_log`; a finished sequence
             without that file is run again.
-        view: is shown every frame, and closed at the end. With one, sequences run in this process.
+        view: is shown every frame, and left open. With one, sequences run in this process.
 
     Raises UserError where the results folder cannot be used or the tracker cannot be made. KeyboardInterrupt passes,
     after a line that says what stays.
