@@ -13,8 +13,8 @@ from pytracking.view.picture import draw_scene
 from pytracking.view.scene import Scene
 
 FIRST_BOX: Colour = (86, 180, 233)
-SIZE = 640  # pixels of a frame's longer side, about
-_PART_SIZE = 320  # the same of a part of it
+OUTSIDE: Colour = (58, 61, 66)
+_PART_SIZE = 320  # pixels of the longer side of a part of a frame
 _QUALITY = 85
 
 
@@ -24,10 +24,14 @@ def jpeg_uri(image: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
 
 
-def tracking_picture(scene: Scene) -> np.ndarray:
-    """The frame with the boxes of all targets: the first one, the true one and the tracker's."""
-    scale = SIZE / max(scene.image.shape[:2])
-    picture = draw_scene(scene, scale, density=False)
+def tracking_picture(scene: Scene, width: int, height: int) -> np.ndarray:
+    """The frame with the boxes of all targets: the first one, the true one and the tracker's.
+
+    Args:
+        width, height: pixels of the picture; the frame is centred in it.
+    """
+    scale = min(width / scene.image.shape[1], height / scene.image.shape[0])
+    picture = draw_scene(scene, scale, density=False)[:height, :width]
     for target in scene.targets:
         draw_box(picture, target.first_box, FIRST_BOX, 1, scale)
     legend = {"output": BOX, "truth": GROUND_TRUTH, "first box": FIRST_BOX}
@@ -35,23 +39,28 @@ def tracking_picture(scene: Scene) -> np.ndarray:
         del legend["truth"]
     x = 6.0
     for name, colour in legend.items():
-        width, height = label_size(name)
-        draw_label(picture, name, (x, picture.shape[0] - height - 6), colour)
-        x += width + 6
-    return picture
+        label_width, label_height = label_size(name)
+        draw_label(picture, name, (x, picture.shape[0] - label_height - 6), colour)
+        x += label_width + 6
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return canvas
 
 
-def backdrop(image: np.ndarray, window: tuple[float, float, float, float]) -> dict[str, Any] | None:
+def backdrop(image: np.ndarray, window: tuple[float, float, float, float]) -> dict[str, Any]:
     """The part of `image` within `window` (left, top, right, bottom; pixels) as an image of plotly's layout.
 
-    None where nothing of the image is in the window.
+    What lies outside the image is dark.
     """
+    left, top = (int(np.floor(v)) for v in window[:2])
+    right, bottom = (int(np.ceil(v)) for v in window[2:])
+    part = np.full((bottom - top, right - left, 3), OUTSIDE, np.uint8)
     height, width = image.shape[:2]
-    left, top = max(int(np.floor(window[0])), 0), max(int(np.floor(window[1])), 0)
-    right, bottom = min(int(np.ceil(window[2])), width), min(int(np.ceil(window[3])), height)
-    if left >= right or top >= bottom:
-        return None
-    part = image[top:bottom, left:right]
+    x, y = slice(max(left, 0), max(min(right, width), 0)), slice(max(top, 0), max(min(bottom, height), 0))
+    inside = image[y, x]
+    if inside.size:
+        part[y.start - top : y.stop - top, x.start - left : x.stop - left] = inside
     return {
         "source": jpeg_uri(enlarge(part, _PART_SIZE / max(part.shape[:2]))),
         "xref": "x",

@@ -25,9 +25,8 @@ LEVEL = 0.95
 INK = "#16181c"
 _MUTED = "#5b6068"
 _GRID = "#e4e6ea"
-_SURROUNDINGS = "#3a3d42"  # outside the frame
 _FONT = {"family": "DejaVu Sans, Verdana, sans-serif", "size": 11, "color": INK}
-_WIDTH = 0.6  # strongest colours of an overlay, from 0 to 1
+_OPACITY = 0.65  # of an overlay's strongest colours
 
 
 def _css(colour: Colour, alpha: float = 1.0) -> str:
@@ -70,15 +69,15 @@ def density(scene: Scene, density: BoxDensity) -> Figure:
     ]
     x, y, w, h = target.output.box
     window = (min(x, corner.x[0]), corner.y[0], max(x + w, corner.x[-1]), max(y + h, corner.y[-1]))
-    title = f"p(y|x) of the top-right corner; its peak is {_short(peak)} px⁻²"
-    return traces, _on_the_frame(scene, window, title)
+    title = f"p(y|x) of the top-right corner, frame {scene.index + 1}; peak {peak:.2g} px⁻²"
+    return traces, _on_the_frame(scene, window, title, shape=0.95)
 
 
 def marginals(scene: Scene, density: BoxDensity) -> Figure:
     """The densities of left, top, width and height by themselves, with their credible intervals."""
     target = scene.targets[0]
-    layout = _layout(f"shaded: {LEVEL:.0%} interval; in brackets its width")
-    layout |= {"shapes": [], "annotations": [], "margin": {"l": 46, "r": 12, "t": 46, "b": 34}}
+    layout = _layout(f"p(y|x) of one number each, frame {scene.index + 1}; in brackets the interval's width")
+    layout |= {"shapes": [], "annotations": [], "margin": {"l": 54, "r": 14, "t": 48, "b": 34}}
     traces = []
     for index, name in enumerate(COORDINATES):
         places, values = density.marginal(name, num=96)
@@ -89,15 +88,15 @@ def marginals(scene: Scene, density: BoxDensity) -> Figure:
         shaded = (np.r_[low, places[inside], high], np.interp(np.r_[low, places[inside], high], places, values))
         traces += [
             _line(f"{LEVEL:.0%} interval", *shaded, "rgba(230,40,30,0)", fill="rgba(230,40,30,0.22)", **axes),
-            _line(f"density of {name}", places, values, PREDICTION, **axes),
+            _line("density", places, values, PREDICTION, **axes),
         ]
         top = float(values.max())
-        traces.append(_mark(f"output {name}", target.output.box[index], top, INK, "solid", **axes))
+        traces.append(_mark("output", target.output.box[index], top, INK, "solid", **axes))
         if target.truth is not None:
-            traces.append(_mark(f"true {name}", target.truth[index], top, _TRUTH_ON_WHITE, "dot", **axes))
+            traces.append(_mark("truth", target.truth[index], top, _TRUTH_ON_WHITE, "dot", **axes))
         column, row = index % 2, index // 2
         across = [0.0, 0.44] if column == 0 else [0.56, 1.0]
-        up = [0.6, 0.94] if row == 0 else [0.0, 0.34]
+        up = [0.57, 0.93] if row == 0 else [0.0, 0.36]
         layout[f"xaxis{number}"] = {**_axis(""), "domain": across, "anchor": f"y{number}", "nticks": 5}
         layout[f"yaxis{number}"] = {
             **_axis("px⁻¹" if column == 0 else ""),
@@ -118,11 +117,11 @@ def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
     """Start boxes and the ways of their centres on the frame; beside it, f at every step."""
     target = scene.targets[0]
     starts, ends = paths.boxes[0], paths.boxes[-1]
-    traces = [_outlines("start boxes", starts, _START, 1.0), _outlines("best, averaged", ends[paths.best], _BEST, 1.5)]
+    traces = [_outlines("starts", starts, _START, 1.0), _outlines("best ends", ends[paths.best], _BEST, 1.5)]
     corners = paths.boxes[..., :2] + paths.boxes[..., 2:] * (1, 0)  # (T + 1, M, 2): top-right, as in the density
     best = set(paths.best.tolist())
     others = [m for m in range(corners.shape[1]) if m not in best]
-    traces.append(_ways("ways of the top-right corner", corners[:, others], "rgba(86,180,233,0.9)", 1))
+    traces.append(_ways("corner's ways", corners[:, others], "rgba(86,180,233,0.9)", 1))
     traces.append(_ways("ways of the best", corners[:, paths.best], _BEST, 1.6))
     traces += _boxes(target)
     for trace in traces:
@@ -134,9 +133,10 @@ def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
         traces.append({**line, "showlegend": False})
     boxes = np.concatenate([paths.boxes.reshape(-1, 4), target.output.box[None]])
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
-    layout = _on_the_frame(scene, (*low, *high), f"{starts.shape[0]} boxes climb the {paths.value_name}")
-    layout["xaxis"]["domain"] = [0.0, 0.56]
-    layout["xaxis2"] = {**_axis("step"), "domain": [0.7, 1.0], "anchor": "y2", "nticks": 6}
+    title = f"{len(starts)} boxes climb the {paths.value_name}, frame {scene.index + 1}"
+    layout = _on_the_frame(scene, (*low, *high), title, shape=1.0)
+    layout["xaxis"]["domain"] = [0.0, 0.52]
+    layout["xaxis2"] = {**_axis("step"), "domain": [0.68, 1.0], "anchor": "y2", "nticks": 6}
     layout["yaxis2"] = {**_axis(paths.value_name), "anchor": "x2", "nticks": 6}
     return traces, layout
 
@@ -158,13 +158,13 @@ def score_map(scene: Scene, scores: ScoreMap) -> Figure:
         "zmax": round(max(highest, scores.threshold), 3),
         "zsmooth": "best",
         "colorscale": _fading(),
-        "colorbar": _colour_bar("score"),
+        "colorbar": _colour_bar(""),
         "hovertemplate": "%{x:.0f}, %{y:.0f}<br>score %{z:.2f}<extra></extra>",
     }
     peak = _points("highest", [across[at[1]]], [down[at[0]]], "#ffffff", size=7, symbol="x")
     window = (across[0], down[0], across[-1], down[-1])
-    title = f"highest {highest:.2f} (a target from {scores.threshold:.2f} on)"
-    return [heat, {**peak, "showlegend": False}], _on_the_frame(scene, window, title, margin=0.0)
+    title = f"frame {scene.index + 1}; target from {scores.threshold:.2f} on"
+    return [heat, {**peak, "showlegend": False}], _on_the_frame(scene, window, title, shape=1.0, margin=0.0)
 
 
 def optimizer_loss(losses: dict[str, OptimizerLoss]) -> Figure:
@@ -184,10 +184,10 @@ def over_time(
     """f of the output, and the width of the credible interval as a share of the box's size, by frame from 1."""
     traces = [
         _line(value_name, frames, energies, _START),
-        _line(f"width of the {LEVEL:.0%} interval", wide_frames, widths, PREDICTION, mode="lines+markers", yaxis="y2"),
+        _line(f"{LEVEL:.0%} interval's width", wide_frames, widths, PREDICTION, mode="lines+markers", yaxis="y2"),
     ]
     traces[1]["marker"] = {"size": 4, "color": PREDICTION}
-    layout = _layout("mean width of the four sides' intervals, by the box's size")
+    layout = _layout("width: mean of the sides, by the box's size")
     layout["margin"] |= {"r": 56}
     layout |= {"xaxis": {**_axis("frame"), "rangemode": "nonnegative"}, "yaxis": _axis(value_name)}
     layout["yaxis2"] = {
@@ -239,6 +239,7 @@ def _layout(title: str) -> dict[str, Any]:
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "hovermode": "closest",
+        "modebar": {"remove": ["toImage", "zoom", "pan", "select", "lasso", "zoomIn", "zoomOut", "autoScale"]},
         "showlegend": True,
     }
 
@@ -261,34 +262,23 @@ def _axis(title: str) -> dict[str, Any]:
 
 
 def _on_the_frame(
-    scene: Scene, window: tuple[float, float, float, float], title: str, margin: float = 0.08
+    scene: Scene, window: tuple[float, float, float, float], title: str, shape: float, margin: float = 0.08
 ) -> dict[str, Any]:
-    """A layout whose axes show the part of the frame within `window` (left, top, right, bottom) and a margin."""
+    """A layout whose axes show the frame around `window` (left, top, right, bottom) and a margin.
+
+    Args:
+        shape: width by height of what is shown; the window is extended to it.
+    """
     left, top, right, bottom = window
-    edge = margin * max(right - left, bottom - top)
-    left, top, right, bottom = left - edge, top - edge, right + edge, bottom + edge
+    height = max(bottom - top, (right - left) / shape) * (1 + 2 * margin)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    left, top, right, bottom = x - shape * height / 2, y - height / 2, x + shape * height / 2, y + height / 2
     layout = _layout(title)
-    layout["plot_bgcolor"] = _SURROUNDINGS
     # `autorange` is said so that the page follows the target instead of keeping where it was last.
-    layout["xaxis"] = {
-        **_axis("x, px"),
-        "range": _plain([left, right], 2),
-        "autorange": False,
-        "constrain": "domain",
-        "showgrid": False,
-        "nticks": 6,
-    }
-    layout["yaxis"] = {
-        **_axis("y, px"),
-        "range": _plain([bottom, top], 2),
-        "autorange": False,
-        "scaleanchor": "x",
-        "constrain": "domain",
-        "showgrid": False,
-        "nticks": 6,
-    }
-    picture = backdrop(scene.image, (left, top, right, bottom))
-    layout["images"] = [] if picture is None else [picture]
+    shown = {"autorange": False, "constrain": "domain", "showgrid": False, "nticks": 6, "tickangle": 0}
+    layout["xaxis"] = {**_axis("x, px"), **shown, "range": _plain([left, right], 2)}
+    layout["yaxis"] = {**_axis("y, px"), **shown, "range": _plain([bottom, top], 2), "scaleanchor": "x"}
+    layout["images"] = [backdrop(scene.image, (left, top, right, bottom))]
     return layout
 
 
@@ -366,17 +356,13 @@ def _fading() -> list[list[Any]]:
     shares = np.linspace(0.0, 1.0, 11)
     colours = colour_map()[np.round(shares * 255).astype(int)]
     return [
-        [round(float(s), 2), _css(tuple(c.tolist()), min(1.0, s / 0.35) * _WIDTH)]
+        [round(float(s), 2), _css(tuple(c.tolist()), min(1.0, s / 0.35) * _OPACITY)]
         for s, c in zip(shares, colours, strict=True)
     ]
 
 
 def _steps(losses: dict[str, OptimizerLoss]) -> int:
     return max((len(loss.losses) for loss in losses.values()), default=0)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}"
 
 
 def _plain(values: Any, digits: int) -> list:

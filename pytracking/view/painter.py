@@ -14,10 +14,11 @@ from pytracking.view.blocks import (
     HELP,
     LOSS,
     MARGINALS,
+    PLACES,
+    PLOTS,
     REFINEMENT,
     SCORES,
     STATUS,
-    SWITCHED,
     TIME,
     TRACKING,
     needs,
@@ -95,26 +96,31 @@ class Painter:
         if self._newest is None:
             return
         if moment is not None or TRACKING not in self._shown:
-            picture = {"type": "image", "content": {"src": jpeg_uri(tracking_picture(self._newest.scene))}}
-            self._show(Window(TRACKING, [picture]))
-        for block in SWITCHED:
-            self._paint_block(block, blocks[block], moment is not None and moment.whole, run)
+            picture = tracking_picture(self._newest.scene, *picture_size())
+            self._show(Window(TRACKING, [{"type": "image", "content": {"src": jpeg_uri(picture)}}]))
+        # In the order of their places: visdom's page arranges windows rightly only if they were made in it.
+        for block in PLOTS:
+            self._paint_plot(block, blocks[block], moment is not None and moment.whole, run)
+        self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.scene, run, self._ess())}]))
         if self._shown.get(BLOCKS) != blocks:
             boxes = [{"type": "checkbox", "name": name, "value": on} for name, on in blocks.items()]
             self._show(Window(BLOCKS, [{"type": "properties", "content": boxes}]), dict(blocks))
-        self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.scene, run, self._ess())}]))
+        if not blocks[HELP]:
+            self._hide(HELP)
+        elif HELP not in self._shown:
+            self._show(Window(HELP, [{"type": "text", "content": texts.HELP}]))
 
-    def _paint_block(self, block: str, on: bool, new: bool, run: Run) -> None:
+    def _paint_plot(self, block: str, on: bool, new: bool, run: Run) -> None:
         if not on:
-            if block in self._shown:
-                del self._shown[block]
-                self._screen.hide(block)
-        elif block == HELP:
-            if HELP not in self._shown:
-                self._show(Window(HELP, [{"type": "text", "content": texts.HELP}]))
+            self._hide(block)
         elif self._newest_whole is not None and (new or block not in self._shown):
             if was_asked(block, self._newest_whole) or run.state != "running":
                 self._show(Window(block, *figure(block, self._newest_whole)))
+
+    def _hide(self, title: str) -> None:
+        if title in self._shown:
+            del self._shown[title]
+            self._screen.hide(title)
 
     def _show(self, window: Window, depends_on: object = None) -> None:
         self._screen.show(window)
@@ -128,6 +134,13 @@ class Painter:
     def _ess(self) -> float | None:
         density = self._newest_whole.scene.targets[0].output.density if self._newest_whole else None
         return None if density is None else density.effective_sample_size
+
+
+def picture_size() -> tuple[int, int]:
+    """Width and height in pixels that fill the window of the picture: visdom's page centres a picture as if the
+    window's bar were not there, and cuts off what is then too low."""
+    width, height = PLACES[TRACKING].pixels
+    return width, height - 15
 
 
 def was_asked(block: str, moment: Moment) -> bool:

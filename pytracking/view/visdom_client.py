@@ -25,12 +25,17 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a window is at first: columns of the page's 100, rows of 15 pixels."""
+    """Where a window is at first: columns of 12.7 pixels, rows of 15 pixels."""
 
     x: int
     y: int
     width: int
     height: int
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height of what the window shows, without the gaps beside it and its bar."""
+        return int(self.width * 12.7) - 10, self.height * 15 - 10 - 14
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,9 @@ class VisdomClient:
         message = {"win": window.title, "eid": _ENV, "data": window.data, "layout": window.layout or {}}
         options: dict[str, Any] = {"title": window.title}
         if window.title not in self._made and window.title in self._places:
-            place = self._places[window.title]  # only once, so that a size that the user chose later stays
-            options |= {"width": _pixels_wide(place.width), "height": _pixels_high(place.height)}
+            # A page that is open takes a new window's size from here. Sent ever again, it would undo the user's.
+            width, height = self._places[window.title].pixels
+            self._post("events", {**message, "opts": {**options, "width": width, "height": height}})
         self._post("events", {**message, "opts": options})
         self._made.add(window.title)
 
@@ -192,16 +198,6 @@ class VisdomClient:
             was, self._connected = self._connected, False
         if was:
             self._on_lost()
-
-
-def _pixels_wide(columns: int) -> int:
-    """Of so many columns, in a page 1600 pixels wide."""
-    return int(columns * 15.9) - 10
-
-
-def _pixels_high(rows: int) -> int:
-    """Of so many rows, without the window's bar."""
-    return rows * 15 - 10 - 14
 
 
 def _first_line(error: BaseException) -> str:
