@@ -12,6 +12,7 @@ from pytracking.analysis.metrics import Curves, SequenceScore
 from pytracking.analysis.plots import PLOTS, draw, draw_all, svg, write_plots
 from pytracking.analysis.radar import spokes
 from pytracking.analysis.scoring import Report, TrackerScore
+from pytracking.analysis.tikz import tikz
 
 ATTRIBUTES = {"IV": ("Bolt", "Deer"), "OCC": ("Bolt",), "LR": ("Deer",)}
 
@@ -99,6 +100,10 @@ def hostile_report() -> Report:
     return replace(report, dataset=HOSTILE, trackers=(replace(report.trackers[0], name=HOSTILE), *report.trackers[1:]))
 
 
+def tikz_of(report: Report, folder) -> dict[str, str]:
+    return {name: tikz(figure, folder / f"{name}.tex") for name, figure in draw_all(report).items()}
+
+
 def test_radar_has_the_mean_auc_of_each_attribute_on_its_spoke():
     report = report_of(2, ATTRIBUTES)
     axes = draw_all(report)["radar"].axes[0]
@@ -127,9 +132,9 @@ def test_radar_texts_do_not_overlap():
 
 @pytest.mark.parametrize("count", [1, 14])
 def test_tikz_has_a_plot_and_a_legend_entry_for_each_tracker(tmp_path, count):
-    write_plots(report_of(count, ATTRIBUTES), tmp_path)
-    for name in ("success", "precision", "norm_precision", "radar"):
-        code = (tmp_path / f"{name}.tex").read_text()
+    codes = tikz_of(report_of(count, ATTRIBUTES), tmp_path)
+    assert list(codes) == ["success", "precision", "norm_precision", "radar"]
+    for code in codes.values():
         for environment in ("tikzpicture", "axis"):
             assert code.count(rf"\begin{{{environment}}}") == code.count(rf"\end{{{environment}}}") == 1
         entries = re.findall(r"\\addlegendentry\{(tracker/\d+)", code)
@@ -140,17 +145,16 @@ def test_tikz_has_a_plot_and_a_legend_entry_for_each_tracker(tmp_path, count):
 
 
 def test_tikz_escapes_what_tex_would_read(tmp_path):
-    write_plots(hostile_report(), tmp_path)
+    codes = tikz_of(hostile_report(), tmp_path)
     escaped = (
         r"\_a\&b\%c\$d\$e\#f\{g\}h\textbackslash{}i\textasciitilde{}j\textasciicircum{}k"
         r"\textless{}l\textgreater{}m\textbar{}n\textquotedbl{}o"
     )
-    for name in ("success", "radar"):
-        code = (tmp_path / f"{name}.tex").read_text()
+    for code in codes.values():
         assert rf"\addlegendentry{{{escaped}" in code
         assert f", {escaped} (2 sequences)}}" in code
         assert "tikztext" not in code
-    assert r"{IV\_\$x (1)}" in code
+    assert r"{IV\_\$x (1)}" in codes["radar"]
 
 
 def test_tikz_compiles(tmp_path):
