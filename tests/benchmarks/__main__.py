@@ -22,6 +22,7 @@ from ltr.admin.provenance import provenance, write_json  # noqa: E402
 PARTS = {
     "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",
     "frame": "the parts of a tracked frame, frames per second, first frame, memory",
+    "view": "what it costs to look at a run: film, density, live view",
     "training": "training images per second: the loader and the step",
 }
 

@@ -51,9 +51,9 @@ CONVOLUTIONS = ("backbone", "box head's convolutions")
 
 
 def run(device: str, quick: bool) -> Iterator[Table]:
-    name, frames, box = _sequence(30 if quick else FRAMES)
+    name, frames, box = sequence_frames(30 if quick else FRAMES)
     size = f"{frames[0].shape[1]} x {frames[0].shape[0]}"
-    where = f"{name} ({len(frames)} frames of {size}), {_threads(device)}"
+    where = f"{name} ({len(frames)} frames of {size}), {threads_of(device)}"
     with tempfile.TemporaryDirectory() as folder:
         makers = _trackers(device, Path(folder))
         trackers = {name: make() for name, make in makers.items()}
@@ -63,7 +63,8 @@ def run(device: str, quick: bool) -> Iterator[Table]:
         yield _memory(Path(folder), device)
 
 
-def _sequence(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
+def sequence_frames(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
+    """The name of a sequence, that many of its frames and the first box."""
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     folder = Path(os.environ.get("EBM_SHARED_DATA", default)) / "otb" / SEQUENCE
     if folder.is_dir():
@@ -74,7 +75,8 @@ def _sequence(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
     return "generated 'rotation'", [scene.render(k) for k in (numbers * 10)[:length]], scene.boxes()[0]
 
 
-def _threads(device: str) -> str:
+def threads_of(device: str) -> str:
+    """What the work runs on, in words."""
     if torch.device(device).type != "cpu":
         return device
     return f"{torch.get_num_threads()} threads on {usable_cores()} cores"
