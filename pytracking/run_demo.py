@@ -200,7 +200,7 @@ def track_clip(out: Path, spec: TrackerSpec, clip: Path) -> None:
         print("   finished by an earlier run and not run again")
         return
     video = Video(clip)
-    images = list(video)
+    images = [frame.image for frame in video]
     shown = set(np.linspace(1, len(images) - 1, DENSITIES).round().astype(int).tolist())
     tracker = spec.make()
     boxes, seconds, tiles = [], [], []

@@ -1,61 +1,290 @@
-"""Frames of a video file."""
+"""Frames of a video file or a stream, with their colours, times and orientation as a player shows them."""
 
 from __future__ import annotations
 
-import contextlib
+import heapq
 import os
+import re
+import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Protocol
+from urllib.parse import unquote, urlsplit
 
-import cv2
+import av
 import numpy as np
+from av.sidedata.sidedata import Type
+from av.stream import Disposition
+from tqdm import tqdm
 
 from ebm_common.errors import UserError
 
-DEFAULT_FPS = 25.0
+DEFAULT_FPS = 25.0  # of what does not say its rate
+
+_TIMEOUT = 10.0  # seconds without a sign of life after which a stream is given up
+_TCP = {"rtsp_transport": "tcp"}  # over UDP, lost packets smear the picture
 
 
 class VideoError(UserError):
     """A video that cannot be read or written."""
 
 
-class Video:
-    """A video file, read frame by frame: ``for image in Video(path): ...`` gives uint8 (H, W, 3) RGB.
+class Frame(NamedTuple):
+    """One frame of a source.
 
     Attributes:
-        path: the file.
-        fps: frames per second; 25 where the file does not say.
+        image: uint8 (H, W, 3) RGB.
+        time: seconds from the source's beginning at which it is shown; None where there is no clock.
+        index: its place in the source, from 0. Frames that cannot be read are skipped, but counted.
+    """
+
+    image: np.ndarray
+    time: float | None
+    index: int
+
+
+class FrameSource(Protocol):
+    """Where frames come from: ``for frame in source``.
+
+    Attributes:
+        name: short, without a folder and an ending.
+        fps: frames per second; 25 where the source does not say.
+        total: number of frames, as the source announces it; None where it does not.
+        live: whether frames pass by, so that those not taken in time are lost; else they wait.
+    """
+
+    name: str
+    fps: float
+    total: int | None
+    live: bool
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:
+        """Lets go of the file, stream or camera."""
+
+
+def warn(text: str) -> None:
+    """One line on standard error, also while a progress bar is shown."""
+    tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` names a stream, as rtsp://... does, and not a file."""
+    return "://" in text and not text.startswith("file://")
+
+
+class Video:
+    """A video file or stream: a :class:`FrameSource` that can be read several times.
+
+    Pictures stand upright, as the file's display matrix (a phone's turn) wants them. The colours are what the file
+    says of its matrix and range; more than 8 bits are rounded to 8, grey gets three equal channels, and an alpha
+    channel is dropped, with no background put in. Times are the file's own, also at a variable rate, from its
+    beginning on.
+
+    A frame that cannot be decoded is skipped, and a file that ends before its announced end is used as far as it goes;
+    each is said in one line.
+
+    Args:
+        path: a file, or an address such as rtsp://... or http://....
 
     Raises:
-        VideoError: the file is missing, or no video that can be read.
+        VideoError: there is no such file, nothing answers, or there is no video in it; by iteration, where not a single
+            frame can be read.
     """
 
     def __init__(self, path: str | os.PathLike):
+        self._address = str(path) if is_address(str(path)) else ""
         self.path = Path(path)
-        with self._open() as capture:
-            fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps < 1000 else DEFAULT_FPS
+        self._container: av.container.InputContainer | None = self._open()
+        stream = self._stream(self._container)
+        self.name = _name(self._address) if self._address else self.path.stem
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        self.fps = rate if 0 < rate < 1000 else DEFAULT_FPS
+        seconds = _duration(self._container, stream)
+        self.total = stream.frames or (max(1, round(seconds * self.fps)) if seconds else None)
+        self.live = bool(self._address) and self.total is None
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        with self._open() as capture:
-            count = 0
-            while True:
-                there, frame = capture.read()
-                if not there:
-                    break
-                count += 1
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        if not count:
-            raise VideoError(f"the video {self.path} holds no frame that can be read")
+    def __str__(self) -> str:
+        return self._address or str(self.path)
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[cv2.VideoCapture]:
-        if not self.path.is_file():
-            raise VideoError(f"there is no video file {self.path}")
-        capture = cv2.VideoCapture(str(self.path))
+    def __iter__(self) -> Iterator[Frame]:
+        container, self._container = self._container or self._open(), None
+        with container:
+            yield from _Decoding(self, container, self._stream(container)).frames()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _open(self) -> av.container.InputContainer:
+        if not self._address:
+            if not self.path.is_file():
+                raise VideoError(f"there is no video file {self}")
+            if not self.path.stat().st_size:
+                raise VideoError(f"the video {self} is empty (0 bytes); copy or record it again")
         try:
-            if not capture.isOpened():
-                raise VideoError(f"{self.path} is not a video that can be read; is it damaged, or of another kind?")
-            yield capture
-        finally:
-            capture.release()
+            if self._address:
+                return av.open(self._address, timeout=_TIMEOUT, options=_TCP)
+            return av.open(str(self.path))
+        except (OSError, av.FFmpegError, ValueError) as error:
+            if self._address:
+                raise VideoError(f"the stream {self} cannot be opened: {_reason(error)}") from error
+            if isinstance(error, PermissionError):
+                raise VideoError(f"the video {self} cannot be read: {_reason(error)}") from error
+            raise VideoError(
+                f"{self} is not a video that can be read; is it cut off, damaged, or of another kind?"
+            ) from error
+
+    def _stream(self, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+        stream = container.streams.best("video")
+        # The picture on the cover of an album is a video stream too.
+        if stream is None or stream.disposition & Disposition.attached_pic:
+            kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
+            container.close()
+            raise VideoError(f"{self} has no video in it, only {kinds or 'nothing'}")
+        return stream
+
+
+class _Decoding:
+    """One reading of a video, from its first frame to its last."""
+
+    def __init__(self, video: Video, container: av.container.InputContainer, stream: av.video.stream.VideoStream):
+        self._video, self._container, self._stream = video, container, stream
+        self._start = (container.start_time or 0) / av.time_base
+        self._waiting: list[int] = []  # times of pictures that went into the decoder and have not come out, a heap
+        self._damaged: set[int] = set()  # times of pictures that were broken, or came after one before a key frame
+        self._whole = True  # nothing is broken since the last key frame
+        self._missing: list[float] = []  # times of pictures in a row that cannot be decoded
+        self._given = self._lost = self._left_out = 0
+        self._end = 0.0  # of the last picture
+
+    def frames(self) -> Iterator[Frame]:
+        failure = None
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (OSError, av.FFmpegError) as error:
+                failure = error
+                packet = None
+            if packet is None:
+                break
+            for picture in self._decode(packet):
+                yield self._frame(picture)
+        if failure is not None:  # the end of the packets, which would have made the decoder give what it still has
+            for picture in self._decode(None):
+                yield self._frame(picture)
+        self._find_missing(None)
+        self._say_end(failure)
+
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        if packet is None or not packet.size:
+            return self._pictures(packet)
+        if packet.is_discard:  # before the beginning of a clip that was cut without coding it anew
+            self._left_out += 1
+        elif packet.pts is not None:
+            heapq.heappush(self._waiting, packet.pts)
+        if packet.is_keyframe:
+            self._whole = True
+        pictures = [] if packet.is_corrupt else self._pictures(packet)
+        self._whole &= not packet.is_corrupt
+        if not self._whole and packet.pts is not None:
+            self._damaged.add(packet.pts)
+        return pictures
+
+    def _pictures(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        try:
+            return self._stream.decode(packet)
+        except (OSError, av.FFmpegError):
+            self._whole = False
+            return []
+
+    def _frame(self, picture: av.VideoFrame) -> Frame:
+        self._find_missing(picture.pts)
+        self._say_missing()
+        image = _upright(picture, picture.to_ndarray(format="rgb24"))
+        time = None
+        if picture.pts is not None:
+            time = float(picture.pts * self._stream.time_base) - self._start
+            self._end = time + float((picture.duration or 0) * self._stream.time_base)
+        self._given += 1
+        return Frame(image, time, self._given - 1 + self._lost)
+
+    def _find_missing(self, pts: int | None) -> None:
+        """Pictures before this one, or before the end, that never came out: after damage they are lost. Without it
+        they are none, since some formats have packets that show nothing by themselves."""
+        while self._waiting and (pts is None or self._waiting[0] <= pts):
+            waited = heapq.heappop(self._waiting)
+            if waited in self._damaged:
+                self._damaged.remove(waited)
+                if waited != pts:
+                    self._missing.append(float(waited * self._stream.time_base) - self._start)
+
+    def _say_missing(self) -> None:
+        if not self._missing:
+            return
+        first, count = self._given + self._lost + 1, len(self._missing)
+        self._lost += count
+        where = f"frame {first}, at {self._missing[0]:.2f} s, cannot be decoded and is skipped"
+        if count > 1:
+            where = (
+                f"frames {first} to {first + count - 1}, at {self._missing[0]:.2f} to {self._missing[-1]:.2f} s, "
+                "cannot be decoded and are skipped"
+            )
+        warn(f"{self._video}: {where}")
+        self._missing = []
+
+    def _say_end(self, failure: Exception | None) -> None:
+        if not self._given:
+            raise VideoError(f"the video {self._video} holds no frame that can be read") from failure
+        announced, seconds = self._stream.frames, _duration(self._container, self._stream)
+        known = self._given + self._lost + self._left_out + len(self._missing)
+        # Files that announce a number of frames have an exact end too, the others have not. Either by itself is no
+        # sign: AVI counts places that are left empty, and the last picture of some files is shown for a while.
+        slack = 0.5 / self._video.fps if announced else 1.5 / self._video.fps + 0.02 * (seconds or 0)
+        early = (known < announced or not announced) and bool(seconds) and self._end < seconds - slack
+        of = f" of {announced}" if announced else ""
+        why = f" ({_reason(failure)})" if failure else ""
+        if self._video.live:
+            warn(f"{self._video}: the stream ended{why} after {self._given} frames")
+        elif failure is not None or early:
+            # What is broken at the very end belongs to what is not there.
+            warn(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
+        else:
+            self._say_missing()
+
+
+def _upright(picture: av.VideoFrame, image: np.ndarray) -> np.ndarray:
+    """The image as the display matrix (a, b, u, c, d, v, x, y, w) turns it: x' = a x + c y, y' = b x + d y."""
+    matrix = picture.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image = image.transpose(1, 0, 2)
+        a, d = c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _duration(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
+    """Seconds of the pictures, where the file says."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska and WebM
+    if clock:
+        hours, minutes, seconds = map(float, clock.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    if container.duration and len(container.streams) == 1:  # sound may be longer
+        return container.duration / av.time_base
+    return None
+
+
+def _name(address: str) -> str:
+    parts = urlsplit(address)
+    return PurePosixPath(unquote(parts.path)).stem or parts.hostname or "stream"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

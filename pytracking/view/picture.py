@@ -41,7 +41,7 @@ def draw_scene(scene: Scene, scale: float = 1.0, density: bool = True) -> np.nda
     """
     canvas = enlarge(scene.image, scale)
     size = _letters(canvas)
-    width = max(1.0, size / 8)
+    width = max(1.5, size / 8)
     if density:
         for target in scene.targets:
             if target.output.density is not None:
@@ -49,15 +49,15 @@ def draw_scene(scene: Scene, scale: float = 1.0, density: bool = True) -> np.nda
     for target in scene.targets:
         if target.truth is not None:
             draw_box(canvas, target.truth, GROUND_TRUTH, 2 * width, scale)
-    several = len(scene.targets) > 1
     for number, target in enumerate(scene.targets):
         colour = target_colour(number)
         draw_box(canvas, target.output.box, colour, width, scale)
         if density and target.output.density is not None:
             draw_dot(canvas, target.output.density.corner.anchor, colour, round(2 * width), scale)
-        if several:
-            _draw_tag(canvas, target, colour, size, scale)
     _draw_caption(canvas, scene, size)
+    if len(scene.targets) > 1:
+        for number, target in enumerate(scene.targets):
+            _draw_tag(canvas, target, target_colour(number), size, scale)
     return canvas
 
 

@@ -154,7 +154,7 @@ def test_the_clip_is_found():
         clip = run_demo.find_clip()
     except UserError as error:
         pytest.skip(str(error))
-    image = next(iter(Video(clip)))
+    image = next(iter(Video(clip))).image
     x, y, w, h = run_demo.CLIP_BOX
     assert 0 <= x < x + w <= image.shape[1] and 0 <= y < y + h <= image.shape[0]
 

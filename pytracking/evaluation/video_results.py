@@ -1,0 +1,159 @@
+"""What a run on a video leaves: boxes and times as text, and one JSON file with all of it.
+
+    {name}.txt           x, y, w, h on a line for each frame, tab-separated with four decimals, pixels from 0
+    {name}_time.txt      the tracker's seconds for each frame, initialisation first
+    {name}_density.jsonl p(y | x) of each frame, if it was asked for, see `density_log`
+    {name}.json          frames with their times, boxes, scores and flags; how they were made
+
+With several objects the first three have the object's name in theirs: {name}_1.txt, .... Text is written line by line,
+under names that end in .partial.txt until the run is over, so that even a killed process leaves what it had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TextIO
+
+from ebm_common.errors import UserError
+from ltr.admin.provenance import to_plain, write_text
+from pytracking.evaluation.density_log import DensityLog, density_file
+from pytracking.evaluation.results import format_box
+from pytracking.view.scene import NOTHING, Scene, Target, Wish
+
+
+class VideoResults:
+    """A view that writes the results of a run on a video.
+
+    Args:
+        folder: made where it does not exist. Results of the same name are replaced when this run ends.
+        name: of the results.
+        density: whether to ask for the densities and write them.
+
+    Attributes:
+        head: what stands before the frames in the JSON file.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, name: str, density: bool = False):
+        self.folder = Path(folder)
+        self.head: dict[str, Any] = {}
+        self.frames: list[dict[str, Any]] = []
+        self._name = name
+        self._density = density
+        self._files: list[_ObjectFiles] = []
+        self._prepare()
+
+    def _prepare(self) -> None:
+        test = self.folder / ".writable"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            test.touch()
+            test.unlink()
+        except OSError as error:
+            raise UserError(
+                f"the results folder {self.folder} cannot be written ({error.strerror}); choose another with --out"
+            ) from error
+
+    def text_files(self) -> str:
+        """Where the boxes are, in words."""
+        files = [str(files.path) for files in self._files]
+        return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if files else ""
+
+    def wish(self) -> Wish:
+        return Wish(density=True) if self._density else NOTHING
+
+    def show(self, scene: Scene) -> bool:
+        if not self._files:
+            single = len(scene.targets) == 1
+            names = [self._name] if single else [f"{self._name}_{target.name}" for target in scene.targets]
+            self._files = [_ObjectFiles(self.folder / f"{name}.txt", self._density) for name in names]
+        for files, target in zip(self._files, scene.targets, strict=True):
+            files.add(scene.index, target)
+        objects = [
+            {
+                "name": target.name,
+                "box": [round(float(value), 4) for value in target.output.box],
+                "score": float(target.output.score),
+                "flag": target.output.flag,
+            }
+            for target in scene.targets
+        ]
+        time = None if scene.time is None else round(scene.time, 6)
+        self.frames.append({"index": scene.index, "time": time, "objects": objects})
+        return True
+
+    def close(self, complete: bool) -> None:
+        if not self.frames:
+            return
+        with ExitStack() as stack:  # all are closed, even if one fails
+            for files in self._files:
+                stack.callback(files.close)
+        head = {**self.head, "complete": complete, "number_of_frames": len(self.frames)}
+        # One frame a line: to be read by people as well.
+        lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
+        file = self.folder / f"{self._name}.json"
+        start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
+        try:
+            write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
+        except OSError as error:
+            raise UserError(f"{file} cannot be written: {error.strerror}") from error
+
+
+class _ObjectFiles:
+    """The text files of one object while they are written."""
+
+    def __init__(self, path: Path, density: bool):
+        self.path = path
+        self._times_path = path.with_name(f"{path.stem}_time.txt")
+        self._boxes = self._open(path)
+        self._times = self._open(self._times_path)
+        self._density = DensityLog(density_file(path)) if density else None
+
+    @staticmethod
+    def _open(path: Path) -> TextIO:
+        with _explained(path):
+            return open(_partial(path), "w", buffering=1, encoding="utf-8")
+
+    def add(self, index: int, target: Target) -> None:
+        with _explained(self.path):
+            self._boxes.write(format_box(target.output.box, integer=False))
+        with _explained(self._times_path):
+            self._times.write(f"{target.seconds:.6f}\n")
+        if self._density:
+            self._density.add(index, target)
+
+    def close(self) -> None:
+        """What is there is kept under its own name: that needs no room on a full disk."""
+        for file, path in ((self._times, self._times_path), (self._boxes, self.path)):
+            with contextlib.suppress(OSError):  # a line that did not get to the disk was told of before
+                file.close()
+            with _explained(path):
+                _cut_half_a_line(_partial(path))
+                _partial(path).replace(path)
+        if self._density:
+            self._density.__exit__(None, None, None)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_suffix(".partial.txt")
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """What a full disk left of the last line would be taken for a box."""
+    text = path.read_bytes()
+    if not text.endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(text.rfind(b"\n") + 1)
+
+
+@contextlib.contextmanager
+def _explained(path: Path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,182 @@
+"""A run in a window, and boxes drawn in one. OpenCV opens it, where its build and the machine have a display."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from ebm_common.errors import UserError
+from pytracking.utils.drawing import draw_box, draw_label, enlarge
+from pytracking.view.picture import draw_scene, target_colour
+from pytracking.view.scene import NOTHING, Scene, Wish
+
+HELP = "space: pause or go on, right arrow or n: one frame on, q: stop"
+
+LEAST_HEIGHT = 480  # pixels: smaller pictures are enlarged, by a whole number, to about this
+_LARGEST = (1280, 800)  # of a window as it opens
+_STOP = {ord("q"), ord("Q"), 27}
+_PAUSE = {ord(" ")}
+_ENTER = {10, 13}
+# The right arrow's code is the window system's: X11, Windows, macOS.
+_STEP = {ord("n"), ord("N"), ord("."), 65363, 2555904, 63235}
+_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+
+
+def why_no_window() -> str | None:
+    """Why no window can be opened here; None where one can."""
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "this machine has no display (DISPLAY is not set)"
+    # Where a display is named but does not answer, Qt ends the process: only another process can try.
+    trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial'); cv2.waitKey(1); cv2.destroyAllWindows()"]
+    try:
+        failed = subprocess.run(trial, capture_output=True, timeout=30).returncode != 0
+    except (OSError, subprocess.TimeoutExpired):
+        failed = True
+    return "OpenCV cannot open one (is it opencv-python-headless, or does the display not answer?)" if failed else None
+
+
+class WindowView:
+    """Shows every frame in a window as it is tracked.
+
+    Space pauses and goes on, the right arrow (or n, or a dot) goes on by one frame, q, Escape or closing the window
+    ends the run. While it is paused, :meth:`show` does not return, and nothing moves.
+
+    Args:
+        title: of the window.
+        density: whether to ask for the density and draw it.
+    """
+
+    def __init__(self, title: str, density: bool = False):
+        self._title = title
+        self._density = density
+        self._opened = self._paused = False
+
+    def wish(self) -> Wish:
+        return Wish(density=True) if self._density else NOTHING
+
+    def show(self, scene: Scene) -> bool:
+        picture = draw_scene(scene, _scale(scene.image), self._density)
+        if not self._opened:
+            _open(self._title, picture)
+            self._opened = True
+        _show(self._title, picture)
+        while True:
+            key = _key(self._title, 30 if self._paused else 1)
+            if key is None or key in _STOP:
+                return False
+            if key in _STEP:
+                self._paused = True
+                return True
+            if key in _PAUSE:
+                self._paused = not self._paused
+            if not self._paused:
+                return True
+
+    def close(self, complete: bool) -> None:
+        if self._opened:
+            _close(self._title)
+            self._opened = False
+
+
+def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Boxes drawn with the mouse: draw one and press Enter or space, draw the next, and press Enter without one to
+    start.
+
+    Args:
+        images: uint8 (H, W, 3) RGB. They are shown until a key is pressed, and boxes are drawn on the last one; where
+            they are not `live`, on the first.
+
+    Returns:
+        The image and the boxes (4,), x, y, w, h in its pixels, at least one.
+
+    Raises:
+        UserError: no box was drawn.
+    """
+    image = _wait_for_key(title, images) if live else next(iter(images))
+    scale = _scale(image)
+    canvas = enlarge(image, scale)
+    boxes: list[np.ndarray] = []
+    _open(title, canvas)
+    try:
+        while True:
+            hint = "draw a box and press Enter" if not boxes else f"{len(boxes)}: draw another, or press Enter to start"
+            shown = canvas.copy()
+            draw_label(shown, hint, size=15)
+            drawn = cv2.selectROI(title, _bgr(shown), showCrosshair=False, fromCenter=False, printNotice=False)
+            if not (drawn[2] > 0 and drawn[3] > 0):
+                break
+            boxes.append(np.array(drawn, np.float64) / scale)
+            draw_box(canvas, boxes[-1], target_colour(len(boxes) - 1), 2, scale)
+    finally:
+        _close(title)
+    if not boxes:
+        raise UserError("no box was drawn; draw one around the target, or give it by --box x y w h")
+    return image, boxes
+
+
+def _wait_for_key(title: str, images: Iterable[np.ndarray]) -> np.ndarray:
+    opened = False
+    for image in images:
+        picture = enlarge(image, _scale(image))
+        draw_label(picture, "press space to hold the picture and draw boxes", size=15)
+        if not opened:
+            _open(title, picture)
+            opened = True
+        _show(title, picture)
+        key = _key(title, 1)
+        if key is None or key in _STOP:
+            _close(title)
+            raise UserError("no box was drawn before the window was closed")
+        if key in _PAUSE | _ENTER:
+            return image
+    raise UserError("the camera ended before a box was drawn")
+
+
+def _scale(image: np.ndarray) -> int:
+    return max(1, round(LEAST_HEIGHT / image.shape[0]))
+
+
+def _open(title: str, picture: np.ndarray) -> None:
+    with _explained():
+        cv2.namedWindow(title, _FLAGS)
+        share = min(1.0, _LARGEST[0] / picture.shape[1], _LARGEST[1] / picture.shape[0])
+        cv2.resizeWindow(title, max(1, round(picture.shape[1] * share)), max(1, round(picture.shape[0] * share)))
+
+
+def _show(title: str, picture: np.ndarray) -> None:
+    with _explained():
+        cv2.imshow(title, _bgr(picture))
+
+
+def _key(title: str, milliseconds: int) -> int | None:
+    """The key pressed within this time, -1 for none; None where the window was closed."""
+    with _explained():
+        key = cv2.waitKeyEx(milliseconds)
+        # Some backends cannot say (-1). In the others a window is there once a key was waited for.
+        return None if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) == 0 else key
+
+
+def _close(title: str) -> None:
+    try:
+        cv2.destroyWindow(title)
+        cv2.waitKey(1)  # lets the window system do it
+    except cv2.error:
+        pass  # closed by hand already
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except cv2.error as error:
+        raise UserError(f"the window cannot be shown ({error.err}); run with --no_display") from error
+
+
+def _bgr(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[..., ::-1])

@@ -1,0 +1,196 @@
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import video_files  # noqa: E402
+from video_files import RED  # noqa: E402
+
+from pytracking.utils import video_sources  # noqa: E402
+from pytracking.utils.video import Frame, Video, VideoError  # noqa: E402
+from pytracking.utils.video_sources import Camera, ImageFolder, LatestFrames, open_camera, open_source  # noqa: E402
+
+
+def write_image(path, value, size=(48, 64), **how):
+    Image.fromarray(np.full((*size, *np.shape(value)), value, **how)).save(path)
+
+
+def test_a_folder_in_the_natural_order_of_its_names(tmp_path):
+    for number in (1, 2, 9, 10, 11, 100):
+        write_image(tmp_path / f"image{number}.png", (number, 0, 0), dtype=np.uint8)
+    (tmp_path / "readme.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_bytes(b"no image")
+    source = open_source(tmp_path)
+    assert isinstance(source, ImageFolder) and (source.name, source.total) == (tmp_path.name, 6) and not source.live
+    frames = list(source)
+    assert [frame.image[0, 0, 0] for frame in frames] == [1, 2, 9, 10, 11, 100]
+    assert [(frame.index, frame.time) for frame in frames] == [(index, None) for index in range(6)]
+
+
+def test_images_of_every_kind_and_size_become_rgb(tmp_path):
+    write_image(tmp_path / "1.png", RED, dtype=np.uint8)
+    write_image(tmp_path / "2.jpg", RED, (30, 20), dtype=np.uint8)
+    write_image(tmp_path / "3.png", (*RED, 10), dtype=np.uint8)
+    write_image(tmp_path / "4.png", 200, dtype=np.uint8)
+    write_image(tmp_path / "5.png", 200 * 257, dtype=np.uint16)
+    write_image(tmp_path / "6.tif", RED, dtype=np.uint8)
+    write_image(tmp_path / "7.BMP", RED, dtype=np.uint8)
+    seen = [frame.image for frame in open_source(str(tmp_path))]
+    assert [image.shape for image in seen] == [(48, 64, 3), (30, 20, 3), *[(48, 64, 3)] * 5]
+    for image, colour in zip(seen, [RED, RED, RED, (200,) * 3, (200,) * 3, RED, RED], strict=True):
+        assert image.dtype == np.uint8 and np.abs(image.astype(int) - colour).max() <= 2
+
+
+def test_the_orientation_of_a_photograph_is_left_as_in_data_sets(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(video_files.quarters()).save(tmp_path / "1.jpg", exif=exif, quality=95)
+    image = next(iter(open_source(tmp_path))).image
+    assert image.shape == (48, 64, 3) and image[5, 5, 0] > 200 and image[5, 5, 1] < 50
+
+
+def test_a_broken_image_is_skipped_and_counted(tmp_path, capsys):
+    for number in range(4):
+        write_image(tmp_path / f"{number}.png", RED, dtype=np.uint8)
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
+    assert [frame.index for frame in open_source(tmp_path)] == [0, 1, 3]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: frame 3 is skipped: image") and "2.png" in line
+
+
+def test_folders_without_images_are_named(tmp_path):
+    with pytest.raises(VideoError, match=f"the folder {tmp_path} has no images"):
+        open_source(tmp_path)
+    with pytest.raises(VideoError, match="there is no folder"):
+        ImageFolder(tmp_path / "nowhere")
+    (tmp_path / "1.png").write_bytes(b"damaged")
+    with pytest.raises(VideoError, match="no image that can be read: .*1.png"):
+        list(open_source(tmp_path))
+
+
+def test_a_file_is_a_video(tmp_path):
+    assert isinstance(open_source(str(video_files.write(tmp_path / "a.mp4"))), Video)
+    with pytest.raises(VideoError, match="there is no video file"):
+        open_source("nowhere/b.mp4")
+
+
+class FakeCapture:
+    """Stands where cv2.VideoCapture does: five red pictures, in OpenCV's order of colours."""
+
+    def __init__(self, device, opened=True, count=5, fps=30.0):
+        self.device, self.opened, self.count, self.fps, self.released = device, opened, count, fps, False
+
+    def isOpened(self):  # noqa: N802
+        return self.opened
+
+    def get(self, what):
+        return self.fps if what == cv2.CAP_PROP_FPS else 0.0
+
+    def read(self):
+        self.count -= 1
+        return (True, np.full((48, 64, 3), RED[::-1], np.uint8)) if self.count >= 0 else (False, None)
+
+    def release(self):
+        self.released = True
+
+
+def test_a_camera(monkeypatch):
+    monkeypatch.setattr(video_sources.cv2, "VideoCapture", FakeCapture)
+    camera = open_camera("0")
+    assert isinstance(camera, Camera) and camera.live and camera.total is None and camera.fps == 30
+    frames = list(camera)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+    assert all((frame.image == RED).all() for frame in frames)
+    assert frames[0].time == 0 and all(a.time <= b.time for a, b in zip(frames, frames[1:], strict=False))
+    camera.close()
+    assert camera._capture.released and camera._capture.device == 0
+    assert open_camera("/dev/video1")._capture.device == "/dev/video1"
+
+
+def test_a_camera_that_is_not_there_or_gives_nothing(monkeypatch):
+    monkeypatch.setattr(video_sources.cv2, "VideoCapture", lambda device: FakeCapture(device, opened=False))
+    with pytest.raises(VideoError, match="there is no camera 7 "):
+        open_camera("7")
+    monkeypatch.setattr(video_sources.cv2, "VideoCapture", lambda device: FakeCapture(device, count=0, fps=0.0))
+    with pytest.raises(VideoError, match="gives no picture"):
+        list(open_camera("0"))
+    assert open_camera("0").fps == 25
+
+
+def test_no_real_camera_is_one_sentence(capfd):
+    with pytest.raises(VideoError, match="there is no camera 63 "):
+        open_camera("63")
+    assert not capfd.readouterr().err
+
+
+class Steps:
+    """A live source that gives a frame whenever the test lets it."""
+
+    name, fps, total, live = "steps", 10.0, None, True
+
+    def __init__(self, failure=None):
+        self.asked, self.allowed, self.failure, self.closed = 0, threading.Semaphore(0), failure, False
+
+    def __iter__(self):
+        for index in range(6):
+            self.asked = index
+            assert self.allowed.acquire(timeout=20)
+            if index == 5:
+                if self.failure:
+                    raise self.failure
+                return
+            yield Frame(np.full((2, 2, 3), index, np.uint8), index / 10, index)
+
+    def close(self):
+        self.closed = True
+
+    def give(self, count):
+        """Let `count` frames pass, and wait until the next one is asked for."""
+        for _ in range(count):
+            before = self.asked
+            self.allowed.release()
+            for _ in range(2000):
+                if self.asked > before:
+                    break
+                threading.Event().wait(0.005)
+
+
+def test_the_newest_frame_is_taken_and_each_only_once():
+    steps = Steps()
+    latest = LatestFrames(steps)
+    assert (latest.name, latest.fps, latest.total, latest.live) == ("steps", 10.0, None, True)
+    frames = iter(latest)
+    steps.allowed.release()
+    assert next(frames).index == 0
+    steps.give(3)  # while the tracker works on the first one
+    assert next(frames).index == 3
+    steps.allowed.release()
+    assert next(frames).index == 4
+    steps.allowed.release()
+    assert next(frames, None) is None
+    latest.close()
+    assert steps.closed
+
+
+def test_a_live_source_that_fails_says_so_to_who_asks():
+    steps = Steps(VideoError("the cable"))
+    for _ in range(6):
+        steps.allowed.release()
+    with pytest.raises(VideoError, match="the cable"):
+        list(LatestFrames(steps))
+
+
+def test_a_live_source_may_be_left_at_any_time():
+    steps = Steps()
+    frames = iter(LatestFrames(steps))
+    steps.allowed.release()
+    next(frames)
+    steps.allowed.release()
+    frames.close()
+    assert threading.active_count() < 20 and not any(t.name == "read_frames" for t in threading.enumerate())
