@@ -11,6 +11,8 @@ python -m pytracking.analysis report --dataset_name otb
     one HTML page with all of it, and with frames of the sequences that differ most
 python -m pytracking.analysis coverage --dataset_name generated --trackers atom/ebm
     how often the truth lies inside the credible regions that run_tracker.py --density wrote
+python -m pytracking.analysis playback --dataset_name otb --sequence Crossing --trackers atom/ebm opencv --out x.mp4
+    the boxes over the frames, as a film, or without --out in a window
 python -m pytracking.analysis table --annotations otb_annotations --external ECO=otb_results/ECO
     raw boxes of others, against ground truth that comes without images
 """
@@ -28,6 +30,7 @@ from ltr.admin.environment import get_path
 from ltr.admin.provenance import write_json
 from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.html_report import write_html
+from pytracking.analysis.playback import play
 from pytracking.analysis.plots import write_plots
 from pytracking.analysis.results import TrackerResults, external_results, find_results, read_annotations
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
@@ -95,7 +98,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pytracking.analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{','.join([*_COMMANDS, 'coverage'])}}}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar=f"{{{','.join([*_COMMANDS, 'coverage', 'playback'])}}}"
+    )
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         _add_ground_truth(command)
@@ -129,6 +134,15 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ground_truth(command)
     _add_results(command)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write coverage.json there too")
+    text = "boxes of several trackers over the frames of a sequence, as a film or in a window"
+    command = commands.add_parser("playback", help=text, description=text)
+    _add_ground_truth(command)
+    _add_results(command)
+    command.add_argument("--sequence", nargs="+", required=True, metavar="NAME", help="these, each by name or index")
+    command.add_argument("--fps", type=float, default=25.0, metavar="N", help="frames per second (25)")
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="an .mp4 file, of several sequences a folder (default: a window)"
+    )
     return parser
 
 
@@ -177,6 +191,24 @@ def print_coverage(arguments: argparse.Namespace) -> None:
         print(f"\nwritten: {arguments.out / 'coverage.json'}")
 
 
+def play_back(arguments: argparse.Namespace) -> None:
+    """What the command `playback` asks for."""
+    if arguments.annotations is not None:
+        raise UserError("playback shows images: name a data set by --dataset_name, not --annotations")
+    if not 0 < arguments.fps <= 1000:
+        raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
+    dataset = get_dataset(arguments.dataset_name, root=arguments.dataset_root)
+    sequences = list({dataset[name].name: dataset[name] for name in arguments.sequence}.values())
+    results = read_results(arguments, [sequence.name for sequence in sequences])
+    if not results:
+        raise UserError(
+            f"no result of {', '.join(sequence.name for sequence in sequences)} lies in "
+            f"{get_path('results', arguments.results)}; run a tracker by pytracking/run_tracker.py"
+        )
+    for film in play(sequences, results, arguments.out, arguments.fps):
+        print(f"written: {film}")
+
+
 def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundTruth], Path]:
     """The report asked for on the command line, the ground truth, and where files go by default."""
     title, sequences, notes = read_ground_truth(arguments)
@@ -209,6 +241,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     if arguments.command == "coverage":
         print_coverage(arguments)
+        return
+    if arguments.command == "playback":
+        play_back(arguments)
         return
     report, sequences, default_out = make_report(arguments)
     for note in report.notes:

@@ -16,10 +16,11 @@ from pytracking.utils.drawing import draw_box, draw_label, enlarge
 from pytracking.view.picture import draw_scene, target_colour
 from pytracking.view.scene import NOTHING, Scene, Wish
 
-HELP = "space: pause or go on, right arrow or n: one frame on, q: stop"
+HELP = "space: pause or go on; right arrow, n or dot: one frame on; q, Escape or closing the window: stop"
 
 LEAST_HEIGHT = 480  # pixels: smaller pictures are enlarged, by a whole number, to about this
 _LARGEST = (1280, 800)  # of a window as it opens
+_POLL = 30  # milliseconds between two looks whether a paused window was closed
 _STOP = {ord("q"), ord("Q"), 27}
 _PAUSE = {ord(" ")}
 _ENTER = {10, 13}
@@ -41,33 +42,24 @@ def why_no_window() -> str | None:
     return "OpenCV cannot open one (is it opencv-python-headless, or does the display not answer?)" if failed else None
 
 
-class WindowView:
-    """Shows every frame in a window as it is tracked.
+class Window:
+    """Shows pictures one after another. :data:`HELP` says what the keys do.
 
-    Space pauses and goes on, the right arrow (or n, or a dot) goes on by one frame, q, Escape or closing the window
-    ends the run. While it is paused, :meth:`show` does not return, and nothing moves.
-
-    Args:
-        title: of the window.
-        density: whether to ask for the density and draw it.
+    While it is paused, :meth:`show` does not return.
     """
 
-    def __init__(self, title: str, density: bool = False):
+    def __init__(self, title: str):
         self._title = title
-        self._density = density
         self._opened = self._paused = False
 
-    def wish(self) -> Wish:
-        return Wish(density=True) if self._density else NOTHING
-
-    def show(self, scene: Scene) -> bool:
-        picture = draw_scene(scene, _scale(scene.image), self._density)
+    def show(self, picture: np.ndarray, milliseconds: int = 1) -> bool:
+        """Show a picture, uint8 (H, W, 3) RGB, for so long at least; whether to go on."""
         if not self._opened:
             _open(self._title, picture)
             self._opened = True
         _show(self._title, picture)
         while True:
-            key = _key(self._title, 30 if self._paused else 1)
+            key = _key(self._title, _POLL if self._paused else milliseconds)
             if key is None or key in _STOP:
                 return False
             if key in _STEP:
@@ -78,10 +70,32 @@ class WindowView:
             if not self._paused:
                 return True
 
-    def close(self, complete: bool) -> None:
+    def close(self) -> None:
         if self._opened:
             _close(self._title)
             self._opened = False
+
+
+class WindowView:
+    """Shows every frame in a window as it is tracked. While it is paused, nothing moves.
+
+    Args:
+        title: of the window.
+        density: whether to ask for the density and draw it.
+    """
+
+    def __init__(self, title: str, density: bool = False):
+        self._window = Window(title)
+        self._density = density
+
+    def wish(self) -> Wish:
+        return Wish(density=True) if self._density else NOTHING
+
+    def show(self, scene: Scene) -> bool:
+        return self._window.show(draw_scene(scene, _scale(scene.image), self._density))
+
+    def close(self, complete: bool) -> None:
+        self._window.close()
 
 
 def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -1,0 +1,190 @@
+"""Saved results of several trackers over a sequence's frames, as a film or in a window."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ebm_common.errors import UserError
+from ltr.data.image_loader import read_image
+from pytracking.analysis.metrics import overlap
+from pytracking.analysis.results import TrackerResults, read_boxes
+from pytracking.evaluation import datasets
+from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
+from pytracking.utils.video_writer import VideoWriter
+from pytracking.view.picture import target_colour
+from pytracking.view.window import HELP, Window, why_no_window
+
+LEAST_HEIGHT = 480  # pixels: smaller frames are enlarged, by a whole number, to about this
+
+_PANEL: Colour = (22, 24, 28)
+_GRID: Colour = (70, 74, 80)
+_TEXT: Colour = (225, 228, 232)
+_LETTERS, _ROW, _MARGIN = 14, 24, 12  # pixels
+_CHART = 110  # pixels: the least height of the curves
+_NARROWEST = 120  # pixels of curves that are worth it
+
+
+@dataclass(frozen=True)
+class Track:
+    """One tracker's boxes on a sequence, (N, 4), pixels from 0, and their overlap with the annotation, (N,): NaN where
+    there is none. N may be less than the sequence has frames."""
+
+    name: str
+    colour: Colour
+    boxes: np.ndarray
+    overlaps: np.ndarray
+
+
+def read_tracks(sequence: datasets.Sequence, results: Sequence[TrackerResults]) -> tuple[list[Track], list[str]]:
+    """The tracks that are there, coloured in the order of `results`, and in words what is missing.
+
+    Raises:
+        UserError: a result file cannot be understood, or none of the trackers has the sequence.
+    """
+    tracks, notes = [], []
+    truth = sequence.to_tracker(sequence.ground_truth)
+    annotated = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
+    for number, result in enumerate(results):
+        if sequence.name not in result.files:
+            notes.append(f"{result.name} has no result of {sequence.name}")
+            continue
+        boxes = sequence.to_tracker(read_boxes(result.files[sequence.name]))
+        if len(boxes) != len(sequence):
+            notes.append(
+                f"{result.name} has {len(boxes)} boxes for the {len(sequence)} frames of {sequence.name}, and is shown "
+                "as far as both go"
+            )
+        boxes = boxes[: len(sequence)]
+        overlaps = np.where(annotated[: len(boxes)], overlap(boxes, truth[: len(boxes)]), np.nan)
+        tracks.append(Track(result.name, target_colour(number), boxes, overlaps))
+    if not tracks:
+        raise UserError(f"no tracker asked for has a result of {sequence.name}")
+    return tracks, notes
+
+
+def pictures(sequence: datasets.Sequence, tracks: Sequence[Track]) -> Iterator[np.ndarray]:
+    """A picture of each frame: the boxes, the annotated one in white, above a panel with the trackers' names, their
+    overlap in this frame, and its curve up to here. uint8 (H, W, 3) RGB.
+
+    Raises:
+        ImageReadError: a frame cannot be read.
+    """
+    truth = sequence.to_tracker(sequence.ground_truth)
+    for index, path in enumerate(sequence.frames):
+        image = read_image(path)
+        scale = max(1, round(LEAST_HEIGHT / image.shape[0]))
+        canvas = enlarge(image, scale)
+        if (truth[index, 2:] > 0).all():
+            draw_box(canvas, truth[index], GROUND_TRUTH, 5, scale)
+        for track in reversed(tracks):  # the first on top
+            if index < len(track.boxes):
+                draw_box(canvas, track.boxes[index], track.colour, 2, scale)
+        draw_label(canvas, f"{sequence.name}  {index + 1}/{len(sequence)}", (8, 8), size=16)
+        yield np.concatenate([canvas, _panel(canvas.shape[1], len(sequence), index, tracks)])
+
+
+def _panel(width: int, length: int, index: int, tracks: Sequence[Track]) -> np.ndarray:
+    """Names and overlaps on the left, curves on the right."""
+    rows = len(tracks) + 1
+    panel = np.full((max(rows * _ROW, _CHART) + 2 * _MARGIN, width, 3), _PANEL, np.uint8)
+    names = ["ground truth", *(track.name for track in tracks)]
+    numbers = ["overlap", *(_number(track, index) for track in tracks)]
+    colours = [GROUND_TRUTH, *(track.colour for track in tracks)]
+    column = _MARGIN + 26 + max(label_size(name, _LETTERS)[0] for name in names)
+    for row, (name, number, colour) in enumerate(zip(names, numbers, colours, strict=True)):
+        top = _MARGIN + row * _ROW
+        middle = top + round(label_size(name, _LETTERS)[1] / 2)
+        panel[middle - 4 : middle + 4, _MARGIN : _MARGIN + 20] = colour
+        draw_label(panel, name, (_MARGIN + 24, top), _TEXT, _LETTERS)
+        draw_label(panel, number, (column, top), _TEXT, _LETTERS)
+    left = round(column + label_size("overlap", _LETTERS)[0] + 2 * _MARGIN)
+    if width - _MARGIN - left >= _NARROWEST:
+        _draw_curves(panel[_MARGIN:-_MARGIN, left : width - _MARGIN], length, index, tracks)
+    return panel
+
+
+def _number(track: Track, index: int) -> str:
+    if index >= len(track.boxes):
+        return "ended"
+    return "–" if np.isnan(track.overlaps[index]) else f"{track.overlaps[index]:.2f}"
+
+
+def _draw_curves(chart: np.ndarray, length: int, index: int, tracks: Sequence[Track]) -> None:
+    height, width = chart.shape[:2]
+    labels = round(label_size("0.5", 11)[0])
+    top, bottom, left, right = 6, height - 7, labels + 4, width - 2
+    for level in (0.0, 0.5, 1.0):
+        y = round(bottom - level * (bottom - top))
+        chart[y, left:right] = _GRID
+        draw_label(chart, f"{level:g}", (left - 4 - label_size(f"{level:g}", 11)[0], y - 9), _TEXT, 11)
+    x = left + np.arange(length) * (right - 1 - left) / max(1, length - 1)
+    chart[top : bottom + 1, round(x[index])] = _TEXT
+    for track in reversed(tracks):  # the first on top
+        seen = track.overlaps[: index + 1]
+        points = np.stack([x[: len(seen)], bottom - seen * (bottom - top)], axis=1)
+        for part in np.split(points, np.flatnonzero(np.isnan(seen))):
+            part = part[np.isfinite(part).all(1)]
+            cv2.polylines(chart, [np.round(part * 16).astype(np.int32)], False, track.colour, 2, cv2.LINE_AA, 4)
+
+
+def play(
+    sequences: Sequence[datasets.Sequence],
+    results: Sequence[TrackerResults],
+    out: Path | None = None,
+    fps: float = 25.0,
+) -> list[Path]:
+    """Play sequences, one after another: into films, or without `out` in a window.
+
+    Args:
+        out: an .mp4 file for a single sequence; a folder for {sequence}.mp4 of each.
+
+    Returns:
+        The films.
+
+    Raises:
+        UserError: nothing can be shown or written; the message says why. A film that was begun is kept.
+    """
+    if out is None:
+        problem = why_no_window()
+        if problem:
+            raise UserError(f"no window can be opened, since {problem}; write a film by --out FILE.mp4")
+        print(HELP)
+    elif out.suffix.lower() == ".mp4" and len(sequences) > 1:
+        raise UserError(f"--out {out} is one film, and there are {len(sequences)} sequences: name a folder")
+    films = []
+    for sequence in sequences:
+        tracks, notes = read_tracks(sequence, results)
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+        shown = pictures(sequence, tracks)
+        if out is None:
+            if not _show(sequence.name, shown, fps):
+                break
+        else:
+            films.append(out if out.suffix.lower() == ".mp4" else out / f"{sequence.name}.mp4")
+            _write(films[-1], shown, fps, sequence)
+    return films
+
+
+def _show(title: str, shown: Iterator[np.ndarray], fps: float) -> bool:
+    window = Window(title)
+    try:
+        return all(window.show(picture, max(1, round(1000 / fps))) for picture in shown)
+    finally:
+        window.close()
+
+
+def _write(film: Path, shown: Iterator[np.ndarray], fps: float, sequence: datasets.Sequence) -> None:
+    writer = VideoWriter(film, fps)
+    try:
+        for picture in tqdm(shown, total=len(sequence), desc=sequence.name, unit="frame", disable=None):
+            writer.add(picture)
+    finally:
+        writer.close()
