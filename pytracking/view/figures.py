@@ -59,24 +59,24 @@ def density(scene: Scene, density: BoxDensity) -> Figure:
         "zmax": 1,
         "zsmooth": "best",
         "colorscale": _fading(),
-        "colorbar": {**_colour_bar("√(p / peak)"), "tickvals": [0, 0.5, 1]},
+        "colorbar": {**_colour_bar(), "tickvals": [0, 0.5, 1]},
         "hovertemplate": "corner at %{x:.1f}, %{y:.1f}<br>√(p / peak) %{z:.2f}<extra></extra>",
     }
     traces = [
         heat,
         *_boxes(target),
-        _points("fixed corner", [corner.anchor[0]], [corner.anchor[1]], PREDICTION, size=9),
+        _points("fixed", [corner.anchor[0]], [corner.anchor[1]], PREDICTION, size=9),
     ]
     x, y, w, h = target.output.box
     window = (min(x, corner.x[0]), corner.y[0], max(x + w, corner.x[-1]), max(y + h, corner.y[-1]))
-    title = f"p(y|x) of the top-right corner, frame {scene.index + 1}; peak {peak:.2g} px⁻²"
+    title = f"frame {scene.index + 1}: √(p / peak), peak {peak:.2g} px⁻²"
     return traces, _on_the_frame(scene, window, title, shape=0.95)
 
 
 def marginals(scene: Scene, density: BoxDensity) -> Figure:
     """The densities of left, top, width and height by themselves, with their credible intervals."""
     target = scene.targets[0]
-    layout = _layout(f"p(y|x) of one number each, frame {scene.index + 1}; in brackets the interval's width")
+    layout = _layout(f"frame {scene.index + 1}; in brackets the interval's width")
     layout |= {"shapes": [], "annotations": [], "margin": {"l": 54, "r": 14, "t": 48, "b": 34}}
     traces = []
     for index, name in enumerate(COORDINATES):
@@ -107,8 +107,8 @@ def marginals(scene: Scene, density: BoxDensity) -> Figure:
         }
         text = f"<b>{name}</b>, px  [{high - low:.1f}]"
         layout["annotations"].append(_caption(text, across[0], up[1] + 0.005))
-    for trace in traces[4 if target.truth is not None else 3 :]:
-        trace["showlegend"] = False
+    for number, trace in enumerate(traces):
+        trace["showlegend"] = number < len(traces) // 4 and trace["name"] != "density"
     layout["legend"] = {**_legend(), "y": 1.0}
     return traces, layout
 
@@ -158,7 +158,7 @@ def score_map(scene: Scene, scores: ScoreMap) -> Figure:
         "zmax": round(max(highest, scores.threshold), 3),
         "zsmooth": "best",
         "colorscale": _fading(),
-        "colorbar": _colour_bar(""),
+        "colorbar": _colour_bar(),
         "hovertemplate": "%{x:.0f}, %{y:.0f}<br>score %{z:.2f}<extra></extra>",
     }
     peak = _points("highest", [across[at[1]]], [down[at[0]]], "#ffffff", size=7, symbol="x")
@@ -174,7 +174,7 @@ def optimizer_loss(losses: dict[str, OptimizerLoss]) -> Figure:
         traces.append(_line(name, np.arange(len(loss.losses)), loss.losses, colour, mode="lines+markers"))
     layout = _layout("the classifier's least squares")
     layout |= {"xaxis": {**_axis("Gauss-Newton step"), "dtick": 1 if _steps(losses) < 8 else 10}}
-    layout |= {"yaxis": {**_axis("loss"), "type": "log", "exponentformat": "power", "nticks": 6}}
+    layout |= {"yaxis": {**_axis("loss"), "type": "log", "exponentformat": "none", "dtick": "D2"}}
     return traces, layout
 
 
@@ -234,7 +234,7 @@ def _layout(title: str) -> dict[str, Any]:
         "title": {"text": title, "x": 0.0, "xref": "container", "xanchor": "left", "pad": {"l": 10}, "y": 0.985},
         "titlefont": {**_FONT, "size": 11.5, "color": _MUTED},
         "font": _FONT,
-        "margin": {"l": 52, "r": 14, "t": 48, "b": 40},
+        "margin": {"l": 46, "r": 14, "t": 46, "b": 42},
         "legend": _legend(),
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
@@ -278,6 +278,7 @@ def _on_the_frame(
     shown = {"autorange": False, "constrain": "domain", "showgrid": False, "nticks": 6, "tickangle": 0}
     layout["xaxis"] = {**_axis("x, px"), **shown, "range": _plain([left, right], 2)}
     layout["yaxis"] = {**_axis("y, px"), **shown, "range": _plain([bottom, top], 2), "scaleanchor": "x"}
+    layout["legend"] |= {"bgcolor": "#c9ccd1"}  # for the truth, which is white
     layout["images"] = [backdrop(scene.image, (left, top, right, bottom))]
     return layout
 
@@ -347,8 +348,8 @@ def _caption(text: str, x: float, y: float) -> dict[str, Any]:
     return {"text": text, "x": x, "y": y, **where, "showarrow": False, "font": {**_FONT, "size": 11}}
 
 
-def _colour_bar(title: str) -> dict[str, Any]:
-    return {"title": {"text": title, "side": "right"}, "thickness": 9, "len": 0.92, "outlinewidth": 0, "nticks": 5}
+def _colour_bar() -> dict[str, Any]:
+    return {"thickness": 9, "len": 1.0, "outlinewidth": 0, "nticks": 5, "xpad": 6}
 
 
 def _fading() -> list[list[Any]]:

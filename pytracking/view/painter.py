@@ -98,7 +98,6 @@ class Painter:
         if moment is not None or TRACKING not in self._shown:
             picture = tracking_picture(self._newest.scene, *picture_size())
             self._show(Window(TRACKING, [{"type": "image", "content": {"src": jpeg_uri(picture)}}]))
-        # In the order of their places: visdom's page arranges windows rightly only if they were made in it.
         for block in PLOTS:
             self._paint_plot(block, blocks[block], moment is not None and moment.whole, run)
         self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.scene, run, self._ess())}]))
@@ -196,11 +195,11 @@ def status_text(scene: Scene, run: Run, effective_sample_size: float | None) -> 
         "sequence": scene.title if len(scene.targets) == 1 else f"{scene.title}, {len(scene.targets)} targets",
         "frame": frame,
         "score": f"{output.score:.2f}, {output.flag.replace('_', ' ')}",
-        "box": "x {:.1f}  y {:.1f}  w {:.1f}  h {:.1f} px".format(*output.box),
+        "box": "{:.1f}, {:.1f} px, {:.1f} x {:.1f}".format(*output.box),
         "tracker": f"{1 / run.seconds:.0f} frames/s" if run.seconds > 0 else "",
-        "left out": f"{run.left_out} frames were tracked, but not drawn here",
+        "not drawn": f"{run.left_out} tracked frames",
     }
     if effective_sample_size is not None:
         trust = "" if effective_sample_size >= 30 else ": trust no interval"
-        rows["density"] = f"worth {effective_sample_size:.0f} independent samples{trust}"
+        rows["density"] = f"worth {effective_sample_size:.0f} samples{trust}"
     return texts.status(run.state, rows)

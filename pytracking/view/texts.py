@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from html import escape
 
 HELP = """
-<div style="padding: 4px 10px; line-height: 1.45">
-<b>Click on a window first</b>, then press a key:<br>
-<b>space</b> &ndash; pause, and go on. While paused, nothing of the tracker moves.<br>
-<b>&rarr;</b> &ndash; one frame, and pause.<br>
-<b>Blocks</b>: a check box shows or closes a window; nothing is computed for a closed one.<br>
-Frames that the view leaves out to keep up are tracked all the same.<br>
-Windows can be moved by their bar and resized at their lower right corner.<br>
-If the server was started anew, reload this page.
+<div style="padding: 6px 10px; line-height: 1.4; font-size: 13px">
+<b>Click on a window</b>, then press a key:<br>
+<b>space</b> pauses the tracker, and lets it go on;<br>
+<b>&rarr;</b> pauses, then tracks one frame at a time.<br>
+<b>Blocks</b>: a check box shows or closes a window. Nothing is computed for a closed one while the tracker runs.<br>
+Frames not drawn are tracked all the same: the view never costs more time than tracking.<br>
+Server started anew? Reload this page.
 </div>
 """
 
