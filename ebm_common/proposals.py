@@ -49,6 +49,14 @@ class GaussianMixtureProposal:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sigmas={self.sigmas.tolist()})"
 
+    def scaled(self, factor: float) -> GaussianMixtureProposal:
+        """The same mixture with all standard deviations times `factor`, such as the noise of labels in NCE+.
+
+        Raises:
+            ValueError: `factor` is not positive and finite.
+        """
+        return GaussianMixtureProposal(self.sigmas * factor)
+
     def sample(self, center: Tensor, num_samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `num_samples` candidates around each label.
 

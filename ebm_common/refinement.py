@@ -17,19 +17,19 @@ The three ways share one contract.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ebm_common.energy import Energy, checked_value, finite_or_stay, value_and_grad
+
 __all__ = ["RefinementResult", "ascend", "ascend_backtracking", "ascend_early_stop"]
 
 # The functions below leave inference mode (a tensor made in it can never require a gradient; a clone outside can), and
 # leave it first, because leaving it turns gradients on.
 
-Energy = Callable[[Tensor], Tensor]
 Step = float | Tensor | Callable[[Tensor], Tensor]
 
 
@@ -65,10 +65,10 @@ def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bo
     y = y.detach().clone()
     f = None
     for _ in range(num_iter):
-        f, grad = _value_and_grad(energy, y)
-        y = _finite_or_stay(y + _step_at(step, y) * grad, y)
+        f, grad = value_and_grad(energy, y)
+        y = finite_or_stay(y + _step_at(step, y) * grad, y)
     if f is None or score_final:
-        f = _value(energy, y)
+        f = checked_value(energy, y)
     return RefinementResult(y, f)
 
 
@@ -101,15 +101,15 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, num_iter: int, de
         raise ValueError(f"decay must be in (0, 1], got {decay}")
     y = y.detach().clone()
     if num_iter == 0:
-        return RefinementResult(y, _value(energy, y))
-    f, grad = _value_and_grad(energy, y)
+        return RefinementResult(y, checked_value(energy, y))
+    f, grad = value_and_grad(energy, y)
     scale = torch.ones_like(y[..., :1])  # lambda = scale * step
     for t in range(num_iter):
-        candidate = _finite_or_stay(y + scale * _step_at(step, y) * grad, y)
+        candidate = finite_or_stay(y + scale * _step_at(step, y) * grad, y)
         if t + 1 < num_iter:
-            new_f, new_grad = _value_and_grad(energy, candidate)
+            new_f, new_grad = value_and_grad(energy, candidate)
         else:
-            new_f, new_grad = _value(energy, candidate), grad  # nobody will follow the last gradient
+            new_f, new_grad = checked_value(energy, candidate), grad  # nobody will follow the last gradient
         better = new_f > f
         f = torch.where(better, new_f, f)
         better = better[..., None]
@@ -152,13 +152,13 @@ def ascend_early_stop(
     _check_num_iter(num_iter)
     y = y.detach().clone()
     if num_iter == 0:
-        return RefinementResult(y, _value(energy, y))
-    f, grad = _value_and_grad(energy, y)
+        return RefinementResult(y, checked_value(energy, y))
+    f, grad = value_and_grad(energy, y)
     active = torch.ones_like(f, dtype=torch.bool)
     for t in range(num_iter):
-        candidate = _finite_or_stay(y + _step_at(step, y) * grad, y)
+        candidate = finite_or_stay(y + _step_at(step, y) * grad, y)
         last = t + 1 == num_iter
-        new_f, new_grad = (_value(energy, candidate), grad) if last else _value_and_grad(energy, candidate)
+        new_f, new_grad = (checked_value(energy, candidate), grad) if last else value_and_grad(energy, candidate)
         # Those that have stopped were evaluated along with the rest, since `energy` knows one fixed shape.
         taken = active & ~new_f.isnan()
         y = torch.where(taken[..., None], candidate, y)
@@ -176,38 +176,7 @@ def _check_num_iter(num_iter: int) -> None:
         raise ValueError(f"num_iter must not be negative, got {num_iter}")
 
 
-def _value(energy: Energy, y: Tensor) -> Tensor:
-    return _checked(energy(y), y)
-
-
-def _value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
-    closed_form = getattr(energy, "value_and_grad", None)
-    if closed_form is not None:
-        f, grad = closed_form(y)
-        if grad.shape != y.shape:
-            raise ValueError(f"the gradient of energy at y {tuple(y.shape)} has another shape, {tuple(grad.shape)}")
-        return _checked(f, y), grad
-    with torch.enable_grad():
-        y = y.detach().requires_grad_()
-        f = _checked(energy(y), y)
-        grad = torch.autograd.grad(f.sum(), y, allow_unused=True)[0] if f.requires_grad else None
-        if grad is None:
-            raise ValueError("energy must return values that can be differentiated in y: it detaches y or f")
-    return f.detach(), grad
-
-
-def _checked(f: Tensor, y: Tensor) -> Tensor:
-    if f.shape != y.shape[:-1]:
-        raise ValueError(f"energy must take y (B, M, D) to f (B, M), but took {tuple(y.shape)} to {tuple(f.shape)}")
-    return f
-
-
 def _step_at(step: Step, y: Tensor) -> float | Tensor:
     if callable(step):
         return step(y)
     return step.to(y.device, y.dtype) if isinstance(step, Tensor) else step
-
-
-def _finite_or_stay(candidate: Tensor, y: Tensor) -> Tensor:
-    finite = candidate.abs().amax(dim=-1, keepdim=True) < math.inf  # false for NaN; one kernel where isfinite has four
-    return torch.where(finite, candidate, y)
