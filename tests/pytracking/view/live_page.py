@@ -1,0 +1,198 @@
+"""A real server of the live view, its page in a browser, and a real tracker at work: for the tests with a browser."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import torch
+
+from ltr.dataset.generated import benchmark_scene
+from pytracking.tracker import Tracker
+from pytracking.view.following import Follower
+from pytracking.view.scene import Scene
+from pytracking.view.visdom_view import VisdomView
+
+REPO = Path(__file__).resolve().parents[3]
+
+_FIND = """
+const found = {};
+for (const pane of document.querySelectorAll('.window')) {
+  const titles = pane.querySelectorAll('.bar > div.pull-right');
+  found[titles[titles.length - 1].textContent] = pane;
+}
+"""
+
+
+def wait_for(what, seconds=20.0):
+    """The first true answer of `what`, which is asked again and again."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < end, f"waited {seconds} seconds in vain"
+        time.sleep(0.05)
+
+
+class Server:
+    """`python -m pytracking.view.server` in a process of its own, on a free port that it keeps when started again."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = None
+
+    @property
+    def address(self):
+        return f"http://localhost:{self.port}"
+
+    def start(self):
+        command = [sys.executable, "-m", "pytracking.view.server", "--port", str(self.port)]
+        self.process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = self.process.stdout.readline()
+        assert self.address in line, line + self.process.stdout.read()
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Page:
+    """What a user sees and does."""
+
+    def __init__(self, browser, address):
+        self.browser = browser
+        browser.get("about:blank")
+        browser.get_log("browser"), browser.get_log("performance")
+        browser.set_window_size(1600, 1100)
+        browser.get(address)
+
+    def titles(self):
+        return set(self.browser.execute_script(_FIND + "return Object.keys(found)"))
+
+    def window(self, title):
+        return self.browser.execute_script(_FIND + "return found[arguments[0]]", title)
+
+    def text(self, title):
+        window = self.window(title)
+        return "" if window is None else window.text
+
+    def frame(self):
+        """The number of the frame in the status window."""
+        found = re.search(r"frame\s+(\d+)", self.text("Status"))
+        return int(found[1]) if found else 0
+
+    def state(self):
+        """'running', 'paused', 'finished' or 'stopped'."""
+        return self.browser.execute_script("const e = document.getElementById('view-state'); return e && e.textContent")
+
+    def plot(self, title):
+        """Plotly's own data and layout of a window's plot."""
+        read = """
+        const plot = found[arguments[0]] && found[arguments[0]].querySelector('.js-plotly-plot');
+        return plot ? JSON.stringify({data: plot.data, layout: plot.layout}) : null;
+        """
+        text = self.browser.execute_script(_FIND + read, title)
+        return None if text is None else json.loads(text)
+
+    def places(self):
+        """The windows' rectangles: left, top, right, bottom."""
+        read = """
+        return Object.values(found).map(pane => {
+          const r = pane.getBoundingClientRect();
+          return [r.left, r.top, r.right, r.bottom];
+        });
+        """
+        return self.browser.execute_script(_FIND + read)
+
+    def press(self, key):
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.browser).send_keys(key).perform()
+
+    def click(self, title):
+        """Click into the middle of a window."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        ActionChains(self.browser).move_to_element(self.window(title)).click().perform()
+
+    def switch(self, block):
+        """Click on a block's check box."""
+        from selenium.webdriver.common.by import By
+
+        for row in self.window("Blocks").find_elements(By.TAG_NAME, "tr"):
+            if row.text.strip() == block:
+                return row.find_element(By.TAG_NAME, "input").click()
+        raise AssertionError(f"no check box for {block}")
+
+    def errors(self):
+        """Errors that its scripts reported."""
+        return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def hosts(self):
+        """Hosts that it asked for something."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        return {url.split("/")[2].split(":")[0] for url in urls if "://" in url}
+
+
+class Run:
+    """A tracker on a generated sequence, to and fro, in a thread of its own."""
+
+    def __init__(self, port, param="ebm"):
+        self.said = []
+        self.view = VisdomView("localhost", port, say=self.said.append)
+        self.tracker = Tracker("atom", param, device="cpu")
+        self.scene = benchmark_scene("scale")
+        self.images = [self.scene.render(frame) for frame in range(12)]
+        self.boxes = self.scene.boxes()
+        self.outputs = []
+        self.stop = False
+        self.failure = None
+        self.thread = threading.Thread(target=self._work)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.end()
+        self.view.close(True)
+
+    def end(self):
+        """Let it finish."""
+        self.stop = True
+        self.view._controls.release()
+        self.thread.join(60)
+        assert not self.thread.is_alive() and self.failure is None, self.failure
+
+    def state(self):
+        """Everything of the tracker that tracking changes, as far as a test can see."""
+        tracker = self.tracker
+        return (tracker._frame, *tracker._center, *tracker._size, *tracker.classifier.filter.flatten().tolist())
+
+    def _work(self):
+        torch.set_num_threads(1)
+        follower = Follower(self.tracker)
+        try:
+            index = 0
+            while not self.stop:
+                number = abs((index + 11) % 22 - 11)  # 0, 1, ..., 11, 10, ..., 0, 1, ...
+                wish = self.view.wish()
+                image, truth = self.images[number], self.boxes[number]
+                target = (
+                    follower.start(image, truth, wish, truth) if index == 0 else follower.follow(image, wish, truth)
+                )
+                self.outputs.append(target.output)
+                self.view.show(Scene("scale", index, None, image, (target,)))
+                index += 1
+        except Exception as failure:
+            self.failure = failure

@@ -1,0 +1,134 @@
+"""The live view as its user meets it: a real server, a real tracker, and the page in a real browser.
+
+    EBM_LIVE_VIEW_PICTURE=view.png python -m pytest tests/pytracking/view/test_browser.py
+
+also keeps a picture of the page.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from live_page import Page, Run, Server, wait_for
+
+from ebm_common.errors import UserError
+from pytracking.view.blocks import PLACES, PLOTS
+from pytracking.view.page_scripts import VisdomPackage
+
+SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
+
+
+@pytest.fixture
+def server(tmp_path):
+    try:
+        visdom = VisdomPackage.find()
+    except UserError as error:
+        pytest.skip(str(error))
+    if visdom.missing():
+        pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
+    server = Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def step(page, run):
+    """Press the arrow and wait until the page shows another frame."""
+    before = page.frame()
+    page.press(RIGHT)
+    wait_for(lambda: page.frame() > before)
+    time.sleep(0.3)  # for one too many, if there were one
+    return page.frame() - before
+
+
+def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser):
+    page = Page(browser, server.address)
+    with Run(server.port) as run:
+        wait_for(lambda: page.titles() == set(PLACES))
+        wait_for(lambda: page.frame() > 3)
+
+        # Paused, whatever window was clicked on: nothing of the tracker moves.
+        page.click("Tracking")
+        page.press(UP)  # no key of the view's
+        page.press(SPACE)
+        wait_for(lambda: page.state() == "paused")
+        frame, state = page.frame(), run.state()
+        assert frame == len(run.outputs)
+        time.sleep(1)
+        assert page.frame() == frame and run.state() == state
+
+        # A frame at a time, from a picture, a plot, a text and the check boxes.
+        for window in ("Tracking", "Density", "Help", "Blocks"):
+            page.click(window)
+            assert step(page, run) == 1, window
+        assert len(run.outputs) == frame + 4 and run.state() != state
+
+        # The paused frame is shown whole: the density lies where the box is.
+        output = run.outputs[-1]
+        for title in PLOTS:
+            assert wait_for(lambda title=title: page.plot(title)), title
+        wait_for(lambda: f"frame {page.frame()}" in page.plot("Density")["layout"]["title"]["text"])
+        heat = next(trace for trace in page.plot("Density")["data"] if trace["type"] == "heatmap")
+        z = np.array(heat["z"], dtype=float)
+        assert np.isfinite(z).all() and z.max() == 1
+        row, column = np.unravel_index(z.argmax(), z.shape)
+        x, y, w, h = output.box
+        assert abs(heat["x"][column] - (x + w)) < w / 4 and abs(heat["y"][row] - y) < h / 4
+        np.testing.assert_allclose(heat["y"][row], output.density.corner.y[row], atol=0.01)
+
+        # A block off: its window goes, also while paused; on: it shows this very frame.
+        page.switch("Score map")
+        wait_for(lambda: "Score map" not in page.titles())
+        assert step(page, run) == 1
+        assert "Score map" not in page.titles()
+        page.switch("Score map")
+        wait_for(lambda: page.plot("Score map"))
+        assert f"frame {page.frame()}" in page.plot("Score map")["layout"]["title"]["text"]
+
+        # Windows lie side by side.
+        for a in page.places():
+            for b in page.places():
+                apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+                assert a == b or apart
+
+        if "EBM_LIVE_VIEW_PICTURE" in os.environ:
+            browser.save_screenshot(os.environ["EBM_LIVE_VIEW_PICTURE"])
+
+        frame = page.frame()
+        page.click("Tracking")
+        page.press(SPACE)
+        wait_for(lambda: page.state() == "running" and page.frame() > frame + 3)
+        run.end()
+    wait_for(lambda: page.state() == "finished")
+    assert page.frame() == len(run.outputs)
+    assert page.errors() == []
+    assert page.hosts() == {"localhost"}
+    assert run.said == [f"live view: {server.address}"]
+
+
+def test_a_server_that_goes_and_comes_again(server, browser):
+    page = Page(browser, server.address)
+    with Run(server.port) as run:
+        wait_for(lambda: page.frame() > 1)
+        page.click("Tracking")
+        page.press(SPACE)
+        wait_for(lambda: page.state() == "paused")
+        frames = len(run.outputs)
+        server.kill()
+        wait_for(lambda: len(run.outputs) > frames + 5)  # it does not wait for ever for a key
+        assert len(run.said) == 2 and "gone" in run.said[1] and "paused" in run.said[1]
+        server.start()
+        wait_for(lambda: len(run.said) > 2)
+        page = Page(browser, server.address)
+        wait_for(lambda: page.titles() == set(PLACES))
+        shown = page.frame()
+        wait_for(lambda: page.frame() > shown)
+        run.end()
+    wait_for(lambda: page.state() == "finished")
+    assert len(run.said) == 3 and "is there" in run.said[2]
