@@ -1,0 +1,452 @@
+"""The command line of run_video.py."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+from evaluation_fakes import HEIGHT, INTERRUPTED, RAISES, WIDTH, FakeSpec, FakeTracker, write_images, write_sequence
+from fake_window import FakeWindow
+
+from ebm_common.errors import UserError
+from ltr.data.image_loader import read_image, write_image
+from pytracking import run_tracker, run_video
+from pytracking.evaluation import video_run
+from pytracking.run_demo import CLIP_BOX, find_clip
+from pytracking.tracker.base import TrackerOutput
+from pytracking.utils.video import Video
+
+ROOT = Path(run_video.__file__).resolve().parents[1]
+BOX = ["--box", "5", "6", "10", "8"]
+
+
+def write_video(path, count=8, codec="ffv1", pix_fmt="bgr0", times=None, size=(HEIGHT, WIDTH)):
+    """Pictures whose red value is their number, from 0: what FakeTracker wants to see."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = size
+        stream.pix_fmt = pix_fmt
+        for index in range(count):
+            image = np.zeros((*size, 3), np.uint8)
+            image[..., 0] = index
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index if times is None else round(25 * times[index])
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@dataclass(frozen=True)
+class DensitySpec(FakeSpec):
+    """Of a tracker with a density around the box's corner."""
+
+    def make(self):
+        class Tracker(FakeTracker):
+            def track(self, image, density=False):
+                self.out = super().track(image)
+                return self.out
+
+            def density(self):
+                x, y, w, h = self.out.box
+                around = np.linspace(-4, 4, 9)
+                log_density = -(around[None] ** 2 + around[:, None] ** 2) / 4
+                corner = SimpleNamespace(x=x + w + around, y=y + around, log_density=log_density, anchor=(x, y + h))
+                return SimpleNamespace(corner=corner, to_json=lambda levels: {"mean": [float(x), float(y)]})
+
+            def initialize(self, image, box):
+                self.out = super().initialize(image, box)
+                return self.out
+
+        return Tracker()
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Calls main without a display, with the fake tracker; the spec it is made from is then in `call.spec`."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    def call(video, *options, spec=FakeSpec, out=tmp_path / "out"):
+        def make(*arguments):
+            call.spec = spec(*arguments)
+            return call.spec
+
+        monkeypatch.setattr(video_run, "TrackerSpec", make)
+        where = [] if out is None else ["--out", str(out)]
+        return run_video.main(["fake", "still", str(video), *where, *map(str, options)])
+
+    return call
+
+
+def fails(capsys, call, *arguments, code=2, **how):
+    """The command's one line of error, and what it printed."""
+    with pytest.raises(SystemExit) as stop:
+        call(*arguments, **how)
+    assert stop.value.code == code
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    lines = [line for line in shown.err.splitlines() if line.startswith(("error: ", "interrupted"))]
+    assert len(lines) == 1
+    return lines[0], shown.out + shown.err
+
+
+def boxes(path):
+    return np.loadtxt(path, delimiter="\t", ndmin=2)
+
+
+def test_a_whole_run(call, tmp_path, capsys):
+    times = [0, 0.04, 0.08, 0.4, 0.44, 1.0, 1.2, 1.24]
+    video = write_video(tmp_path / "clip.mkv", times=times)
+    assert call(video, *BOX, "--save-video", tmp_path / "films" / "out.mp4") == 0
+    out = tmp_path / "out"
+    expected = np.array([5, 6, 10, 8]) + 0.25 * np.arange(8)[:, None] * [1, 0, 0, 0]
+    assert np.allclose(boxes(out / "clip.txt"), expected)
+    assert (out / "clip.txt").read_text().splitlines()[1] == "5.2500\t6.0000\t10.0000\t8.0000"
+    assert len((out / "clip_time.txt").read_text().splitlines()) == 8
+    record = json.loads((out / "clip.json").read_text())
+    assert record["complete"] and record["number_of_frames"] == 8 and record["size"] == [WIDTH, HEIGHT]
+    assert record["made_with"]["tracker"] == "fake" and record["run"]["package"] == "ebm-regression"
+    assert [frame["time"] for frame in record["frames"]] == pytest.approx(times, abs=2e-3)
+    assert [frame["index"] for frame in record["frames"]] == list(range(8))
+    assert np.allclose([frame["objects"][0]["box"] for frame in record["frames"]], expected)
+    assert record["frames"][3]["objects"] == [
+        {"name": "target", "box": [5.75, 6, 10, 8], "score": 0.5, "flag": "normal"}
+    ]
+    film = list(Video(tmp_path / "films" / "out.mp4"))
+    assert [frame.time for frame in film] == pytest.approx(times, abs=2e-3)
+    assert film[0].image.shape == (HEIGHT, WIDTH, 3)
+    assert sorted(os.listdir(out)) == ["clip.json", "clip.txt", "clip_time.txt"]
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("no window is opened: this machine has no display")
+    assert shown[1].startswith("8 frames, tracked at ")
+    assert str(out / "clip.txt") in shown[2] and str(tmp_path / "films" / "out.mp4") in shown[2] and len(shown) == 3
+
+
+def test_every_frame_goes_to_the_tracker_in_rgb_from_every_kind_of_source(call, tmp_path):
+    """FakeTracker wants to see red values that count the frames."""
+    write_images(tmp_path / "images", range(98, 105), digits=1)
+    for source in (
+        tmp_path / "images",
+        write_video(tmp_path / "clip.mkv"),
+        write_video(tmp_path / "a.mov", 8, "png", "rgb24"),
+    ):
+        assert call(source, *BOX, "--no_display") == 0
+    assert len(boxes(tmp_path / "out" / "images.txt")) == 7 and len(boxes(tmp_path / "out" / "a.txt")) == 8
+    record = json.loads((tmp_path / "out" / "images.json").read_text())
+    assert record["fps"] == 25 and record["frames"][0]["time"] is None
+
+
+def test_several_objects(call, tmp_path, capsys):
+    many = [word for i in range(12) for word in ("--box", str(2 * i), str(i), "9", "8")]
+    assert call(write_video(tmp_path / "clip.mkv"), *many, "--save_video", tmp_path / "a.mp4", "--no-display") == 0
+    for i in range(12):
+        assert np.allclose(boxes(tmp_path / "out" / f"clip_{i + 1}.txt")[0], [2 * i, i, 9, 8])
+        assert (tmp_path / "out" / f"clip_{i + 1}_time.txt").is_file()
+    frame = json.loads((tmp_path / "out" / "clip.json").read_text())["frames"][-1]
+    assert [each["name"] for each in frame["objects"]] == [str(i + 1) for i in range(12)]
+    assert not (tmp_path / "out" / "clip.txt").exists() and len(list(Video(tmp_path / "a.mp4"))) == 8
+    assert "no window" not in capsys.readouterr().out
+
+
+def test_options_are_spelled_with_dashes_or_underscores_and_others_are_settings(call, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", 3)
+    options = "--no-display --save-images a --a.b -3 --seed 4 --device cpu --flag --e=5".replace(
+        " a ", f" {tmp_path}/a "
+    )
+    assert call(video, *BOX, *options.split()) == 0
+    assert call.spec.overrides == ("--a.b", "-3", "--flag", "--e=5") and (call.spec.seed, call.spec.device) == (
+        4,
+        "cpu",
+    )
+    assert len(list((tmp_path / "a").glob("*.jpg"))) == 3
+    assert call(video, *BOX, "--no_display", "--save_images", tmp_path / "b") == 0
+
+
+def test_where_results_go_by_default(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("EBM_RESULTS", str(tmp_path / "results"))
+    assert call(write_video(tmp_path / "clip.mkv", 3), *BOX, out=None) == 0
+    assert len(boxes(tmp_path / "results" / "fake" / "still" / "videos" / "clip.txt")) == 3
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_density(call, tmp_path, several):
+    video = write_video(tmp_path / "clip.mkv", 5, size=(180, 240))
+    two = ["--box", "100", "90", "50", "40"] if several else []
+    box = ["--box", "20", "60", "60", "80"]
+    for name, options in {"plain": [], "dense": ["--density"]}.items():
+        call(video, *box, *two, *options, "--save-video", tmp_path / f"{name}.mp4", spec=DensitySpec)
+    names = ["clip_1", "clip_2"] if several else ["clip"]
+    for name in names:
+        lines = (tmp_path / "out" / f"{name}_density.jsonl").read_text().splitlines()
+        assert [json.loads(line)["frame"] for line in lines] == list(range(5)) and "mean" in lines[2]
+    plain, dense = (list(Video(tmp_path / f"{name}.mp4")) for name in ("plain", "dense"))
+    assert len(plain) == len(dense) == 5
+    corner = np.s_[58:62, 79:83]
+    assert np.abs(plain[2].image[corner].astype(int) - dense[2].image[corner]).max() > 60
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        (["100", "6", "10", "8"], "lies outside the image, which is 48 x 36"),
+        (["5", "6", "0", "8"], "has no area"),
+        (["5", "6", "10", "-8"], "has no area"),
+        (["5", "6", "nan", "8"], "four finite numbers"),
+    ],
+)
+def test_boxes_that_cannot_be(call, tmp_path, capsys, box, words):
+    video = write_video(tmp_path / "clip.mkv", 3)
+    assert words in fails(capsys, call, video, "--box", *box)[0]
+    message, _ = fails(capsys, call, video, *BOX, "--box", *box)
+    assert words in message and "object 2" in message
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_box_that_is_no_numbers(call, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        call(tmp_path / "clip.mkv", "--box", "5", "six", "10", "8")
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and "a box is four numbers x y w h, and 'six' is not a number" in error
+    with pytest.raises(SystemExit):
+        call(tmp_path / "clip.mkv", "--box", "5", "6", "10")
+
+
+def test_without_a_box_and_without_a_display(call, tmp_path, capsys):
+    video = write_video(tmp_path / "clip.mkv", 3)
+    assert "give --box x y w h" in fails(capsys, call, video)[0]
+    assert "--no_display was given" in fails(capsys, call, video, "--no-display")[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "there is no video file"), (b"", "is empty"), (b"a text named .mp4 " * 99, "is not a video")],
+)
+def test_bad_videos(call, tmp_path, capsys, content, words):
+    if content is not None:
+        (tmp_path / "clip.mp4").write_bytes(content)
+    message, _ = fails(capsys, call, tmp_path / "clip.mp4", *BOX)
+    assert words in message and "clip.mp4" in message
+    (tmp_path / "empty").mkdir()
+    assert "has no images" in fails(capsys, call, tmp_path / "empty", *BOX)[0]
+
+
+def test_a_video_that_ends_early_and_one_with_a_broken_frame(call, tmp_path, capsys):
+    whole = write_video(tmp_path / "clip.mkv", 30)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: round(0.6 * whole.stat().st_size)])
+    assert call(tmp_path / "cut.mkv", *BOX, "--save_video", tmp_path / "a.mp4") == 0
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 1 and "cut.mkv ends early" in shown.err
+    count = len(boxes(tmp_path / "out" / "cut.txt"))
+    assert 5 < count < 25 and len(list(Video(tmp_path / "a.mp4"))) == count
+    write_images(tmp_path / "images", range(6))
+    (tmp_path / "images" / "0005.png").write_bytes(b"broken")
+    assert call(tmp_path / "images", *BOX) == 0
+    assert "frame 6 is skipped" in capsys.readouterr().err
+    assert len(boxes(tmp_path / "out" / "images.txt")) == 5
+
+
+def test_what_cannot_be_written_is_said_before_a_tracker_is_made(call, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(FakeSpec, "make", lambda self: pytest.fail("a tracker was made"))
+    video = write_video(tmp_path / "clip.mkv", 3)
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "images"
+    write_images(folder, range(3))
+    for source, options, words in [
+        (video, ["--save_video", "/proc/nowhere/a.mp4"], "a.mp4 cannot be written"),
+        (video, ["--save_video", tmp_path / "a.avi"], "ends in .mp4"),
+        (video, ["--save_images", tmp_path / "file"], "cannot be written"),
+        (video, ["--out", tmp_path / "file" / "x"], "choose another with --out"),
+        (folder, ["--save_images", folder], "would replace what is read"),
+    ]:
+        assert words in fails(capsys, call, source, *BOX, *options)[0]
+    own = tmp_path / "own.mp4"
+    own.write_bytes(write_video(tmp_path / "b.mp4", codec="libx264", pix_fmt="yuv420p").read_bytes())
+    assert "would replace what is read" in fails(capsys, call, own, *BOX, "--save_video", own)[0]
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_so(call, tmp_path, capsys):
+    video = write_video(tmp_path / "clip.mkv")
+    box = ["--box", "5", "6", "10", INTERRUPTED]
+    _, shown = fails(capsys, call, video, *box, "--save_video", tmp_path / "a.mp4", code=130)
+    assert f"kept: boxes of 2 frames in {tmp_path / 'out' / 'clip.txt'}; 2 frames of video in " in shown
+    assert len(boxes(tmp_path / "out" / "clip.txt")) == 2 and len(list(Video(tmp_path / "a.mp4"))) == 2
+    assert json.loads((tmp_path / "out" / "clip.json").read_text())["complete"] is False
+
+
+def test_a_tracker_that_fails_keeps_what_was_done(call, tmp_path, capsys):
+    with pytest.raises(ValueError, match="the filter exploded"):
+        call(write_video(tmp_path / "clip.mkv"), "--box", "5", "6", "10", RAISES)
+    assert "kept: boxes of 2 frames" in capsys.readouterr().err
+    assert len(boxes(tmp_path / "out" / "clip.txt")) == 2
+
+
+def test_a_run_under_way_has_its_lines_on_disk(call, tmp_path, monkeypatch):
+    """As a killed process would leave them."""
+
+    class Watching(FakeTracker):
+        def track(self, image, density=False):
+            if self.count > 1:
+                seen.append(len(boxes(tmp_path / "out" / "clip.partial.txt")))
+            return super().track(image)
+
+    seen = []
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Watching())
+    call(write_video(tmp_path / "clip.mkv", 5), *BOX)
+    assert seen == [2, 3, 4]
+
+
+FULL = """
+import resource, signal, sys
+from evaluation_fakes import FakeSpec
+from pytracking import run_video
+from pytracking.evaluation import video_run
+video_run.TrackerSpec = FakeSpec
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+run_video.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(("limit", "full"), [(1500, "clip.txt"), (20_000, "a.mp4")])
+def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full):
+    video = write_video(tmp_path / "clip.mkv", 250, size=(120, 160))
+    film = ["--save_video", tmp_path / "a.mp4"] if full == "a.mp4" else []
+    options = ["--out", tmp_path / "out", *film, "--no-display"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(limit), "fake", "still", video, *BOX, *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert f"{full} cannot be written: File too large" in error
+    kept = boxes(tmp_path / "out" / "clip.txt")
+    assert kept.shape[1] == 4 and len(kept) > 20
+    assert f"kept: boxes of {len(kept)} frames" in done.stderr
+    if film:
+        count = len(list(Video(tmp_path / "a.mp4")))
+        assert 10 < count < 250 and f"{count} frames of video" in done.stderr
+
+
+def test_boxes_are_drawn_and_the_run_is_watched_in_a_window(call, tmp_path, monkeypatch, capsys):
+    fake = FakeWindow(monkeypatch, boxes=[(65, 78, 130, 104), (13, 13, 130, 130)])
+    assert call(write_video(tmp_path / "clip.mkv", 5)) == 0  # 36 rows are shown 13 times as large
+    assert np.allclose(boxes(tmp_path / "out" / "clip_1.txt")[0], [5, 6, 10, 8])
+    assert np.allclose(boxes(tmp_path / "out" / "clip_2.txt")[0], [1, 1, 10, 10])
+    assert len(fake.shown) == 3 + 5 and not fake.open
+    assert "space: pause" in capsys.readouterr().out
+
+
+def test_stopping_in_the_window_keeps_what_was_done(call, tmp_path, monkeypatch, capsys):
+    FakeWindow(monkeypatch, [-1, ord(" "), ord("n"), -1, ord("q")])
+    assert call(write_video(tmp_path / "clip.mkv", 8), *BOX, "--save_video", tmp_path / "a.mp4") == 0
+    assert len(boxes(tmp_path / "out" / "clip.txt")) == 3 and len(list(Video(tmp_path / "a.mp4"))) == 3
+    assert json.loads((tmp_path / "out" / "clip.json").read_text())["complete"] is False
+    assert "results: boxes of 3 frames" in capsys.readouterr().out
+
+
+def test_no_window_is_opened_where_none_is_wanted(call, tmp_path, monkeypatch):
+    fake = FakeWindow(monkeypatch)
+    assert call(write_video(tmp_path / "clip.mkv", 3), *BOX, "--no-display") == 0
+    assert not fake.shown
+
+
+def test_debug_shows_the_traceback_too(call, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        call(write_video(tmp_path / "clip.mkv", 3), "--box", "99", "6", "10", "8", "--debug", "1")
+    error = capsys.readouterr().err
+    assert "Traceback" in error and error.splitlines()[-1].startswith("error: ")
+
+
+def test_a_tracker_that_there_is_not_is_said_first(capsys):
+    for arguments in (["atmo", "ebm"], ["atom", "nonsense"]):
+        with pytest.raises(SystemExit) as stop:
+            run_video.main([*arguments, "/nowhere.mp4"])
+        assert stop.value.code == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith("error: ") and "atom" in shown and "nowhere" not in shown
+
+
+def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
+    """On the same frames: a benchmark's, a folder of images, and a video without loss."""
+    folder = write_sequence(tmp_path / "data", "Disc", 6, suffix=".png")
+    yy, xx = np.mgrid[:HEIGHT, :WIDTH]
+    for index, file in enumerate(sorted((folder / "img").iterdir())):
+        image = np.random.default_rng(0).integers(0, 90, (HEIGHT, WIDTH, 3), np.uint8)
+        image[(xx - 10 - index) ** 2 + (yy - 10) ** 2 < 20] = (230, 40, 30)
+        write_image(file, image)
+    common = ["atom", "ebm", "--device", "cpu", "--seed", "3"]
+    where = ["--dataset_name", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
+    assert run_tracker.main([*common, *where]) == 0
+    expected = boxes(tmp_path / "results" / "atom" / "ebm" / "Disc.txt") - [1, 1, 0, 0]
+    files = sorted((folder / "img").iterdir())
+    with av.open(str(tmp_path / "film.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "bgr0"
+        for index, file in enumerate(files):
+            frame = av.VideoFrame.from_ndarray(read_image(file), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    box = [str(value) for value in expected[0]]
+    for source, name in ((folder / "img", "img"), (tmp_path / "film.mkv", "film")):
+        assert run_video.main([*common, str(source), "--box", *box, "--no-display", "--out", str(tmp_path)]) == 0
+        assert np.abs(boxes(tmp_path / f"{name}.txt") - expected).max() < 1e-3
+    assert np.ptp(expected[:, 0]) > 1  # it moved at all
+
+
+def test_a_real_clip_without_a_display_as_a_script(tmp_path):
+    """As a user runs it, from another folder and without the package on the path."""
+    try:
+        clip = find_clip()
+    except UserError as error:
+        pytest.skip(str(error))
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "DISPLAY", "WAYLAND_DISPLAY")
+    }
+    options = ["--box", *map(str, CLIP_BOX), "--save-video", "out.mp4", "--out", "results"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "pytracking" / "run_video.py", "atom", "ebm", clip, *options],
+        cwd=tmp_path,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    given, made = Video(clip), Video(tmp_path / "out.mp4")
+    frames, film = list(given), list(made)
+    assert (len(film), made.fps) == (len(frames), given.fps) and film[0].image.shape == frames[0].image.shape
+    assert [frame.time for frame in film] == pytest.approx([frame.time for frame in frames], abs=1e-4)
+    assert np.median(np.abs(film[50].image.astype(int) - frames[50].image)) < 4
+    kept = boxes(tmp_path / "results" / f"{clip.stem}.txt")
+    assert len(kept) == len(frames)
+    assert "frames per second" in done.stdout and done.stdout.count("\n") == 3
+
+
+def test_it_starts_as_a_module(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytracking.run_video", "opencv", "csrt", str(tmp_path / "nowhere.mp4")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"error: there is no video file {tmp_path / 'nowhere.mp4'}"
+
+
+def test_scores_that_are_no_numbers_are_written_all_the_same(call, tmp_path, monkeypatch):
+    class Unsure(FakeTracker):
+        def track(self, image, density=False):
+            return TrackerOutput(super().track(image).box, float("nan"), "not_found")
+
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Unsure())
+    assert call(write_video(tmp_path / "clip.mkv", 3), *BOX) == 0
+    frames = json.loads((tmp_path / "out" / "clip.json").read_text())["frames"]
+    assert frames[1]["objects"][0]["score"] == "nan" and frames[1]["objects"][0]["flag"] == "not_found"
