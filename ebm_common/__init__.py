@@ -7,6 +7,15 @@ A network gives one number f for an input and a candidate target. This package d
 (B, M). Energies are higher for better; densities are logarithms.
 """
 
+from ebm_common.baselines import (
+    SoftmaxBins,
+    SoftmaxMoments,
+    gaussian_loss,
+    huber_loss,
+    l2_loss,
+    laplace_loss,
+    multivariate_laplace_loss,
+)
 from ebm_common.boxes import box_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
 from ebm_common.calibration import TemperatureCurve, temperature_curve
 from ebm_common.density import (
@@ -37,6 +46,8 @@ __all__ = [
     "GridDensity",
     "ImportanceSample",
     "RefinementResult",
+    "SoftmaxBins",
+    "SoftmaxMoments",
     "TemperatureCurve",
     "UserError",
     "ascend",
@@ -49,11 +60,16 @@ __all__ = [
     "density_slice_2d",
     "effective_sample_size",
     "embed_dims",
+    "gaussian_loss",
+    "huber_loss",
     "importance_sample",
     "kl_importance_sampling",
+    "l2_loss",
     "langevin_sample",
+    "laplace_loss",
     "log_partition_grid",
     "log_partition_importance_sampling",
+    "multivariate_laplace_loss",
     "nll_importance_sampling",
     "noise_contrastive_estimation",
     "normalized_log_density_grid",

@@ -1,0 +1,212 @@
+r"""What energy-based regression is compared with (Appendices B, E.4, F.4): the losses of networks that give a number, a
+Gaussian, a Laplace density, or probabilities of bins, and what these predict.
+
+A direct network predicts its output, the Gaussian and Laplace ones their `mean`, the one of bins its expected value.
+The losses are sums over the D dimensions of a target and means over the batch; constants that no parameter changes are
+left out, as in the paper. Logarithms of scales are not clamped: float32 holds the losses for |log| <= 50 and errors up
+to 1e7. Half precision is computed in float32.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = [
+    "SoftmaxBins",
+    "SoftmaxMoments",
+    "gaussian_loss",
+    "huber_loss",
+    "l2_loss",
+    "laplace_loss",
+    "multivariate_laplace_loss",
+]
+
+
+def l2_loss(prediction: Tensor, label: Tensor) -> Tensor:
+    """Squared error, ||y - prediction||^2: D times `torch.nn.functional.mse_loss`.
+
+    Args:
+        prediction, label: (B, D).
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+    """
+    prediction, label = _matched(prediction=prediction, label=label)
+    return F.mse_loss(prediction, label, reduction="sum") / len(label)
+
+
+def huber_loss(prediction: Tensor, label: Tensor) -> Tensor:
+    """Huber's loss (1964), linear beyond an error of 1: D times `torch.nn.functional.huber_loss`.
+
+    Args:
+        prediction, label: (B, D).
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+    """
+    prediction, label = _matched(prediction=prediction, label=label)
+    return F.huber_loss(prediction, label, reduction="sum") / len(label)
+
+
+def gaussian_loss(mean: Tensor, log_variance: Tensor, label: Tensor) -> Tensor:
+    r"""Twice the negative log-likelihood of a Gaussian with diagonal covariance (S2, S4, S8), less D log 2 pi:
+
+    .. math:: \sum_k (y_k - \mu_k)^2 / \sigma_k^2 + \log \sigma_k^2.
+
+    Args:
+        mean, log_variance, label: (B, D).
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+    """
+    mean, log_variance, label = _matched(mean=mean, log_variance=log_variance, label=label)
+    z = (label - mean) * (-0.5 * log_variance).exp()
+    return (z.square() + log_variance).sum(dim=1).mean()
+
+
+def laplace_loss(mean: Tensor, log_scale: Tensor, label: Tensor) -> Tensor:
+    r"""The negative log-likelihood of a Laplace density (S6), less D log 2:
+
+    .. math:: \sum_k |y_k - \mu_k| / \beta_k + \log \beta_k.
+
+    For D > 1 it is a product of Laplace densities, as in detection (Appendix C.1); head pose has another, see
+    `multivariate_laplace_loss`.
+
+    Args:
+        mean, log_scale, label: (B, D), log_scale being log beta.
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+    """
+    mean, log_scale, label = _matched(mean=mean, log_scale=log_scale, label=label)
+    return ((label - mean).abs() * (-log_scale).exp() + log_scale).sum(dim=1).mean()
+
+
+def multivariate_laplace_loss(mean: Tensor, log_beta: Tensor, label: Tensor) -> Tensor:
+    r"""Twice the negative log-likelihood of the Laplace density of Gast and Roth (CVPR 2018) with diagonal scale (S9),
+    less a constant. That is the loss (S10), where both factors 1/2 of (S9) are gone:
+
+    .. math:: \Big(\sum_k (y_k - \mu_k)^2 / \beta_k\Big)^{1/2} + \sum_k \log \beta_k.
+
+    It is not a product of Laplace densities: its contours are ellipses, and the dimensions are uncorrelated but not
+    independent. beta_k has the unit of a squared target, so for D = 1 this is a Laplace density of scale
+    2 sqrt(beta), where `laplace_loss` has scale beta.
+
+    Args:
+        mean, log_beta, label: (B, D).
+
+    Raises:
+        ValueError: the shapes differ or are not (B, D).
+    """
+    mean, log_beta, label = _matched(mean=mean, log_beta=log_beta, label=label)
+    z = (label - mean) * (-0.5 * log_beta).exp()
+    # Where z = 0 the root has no slope; vector_norm then gives 0 where sqrt would give NaN.
+    return (torch.linalg.vector_norm(z, dim=1) + log_beta.sum(dim=1)).mean()
+
+
+class SoftmaxMoments(NamedTuple):
+    """Expected value and variance, both (B, D), of a target whose bins have probabilities."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class SoftmaxBins:
+    """Evenly spaced bins, of each dimension the same, for networks that classify a target (E.4, F.4).
+
+    Args:
+        lower, upper: the first and the last bin's value: 0 and 100 years, -75 and 75 degrees.
+        num: C >= 2 bins: 101 for age, 151 for head pose.
+
+    Raises:
+        ValueError: lower >= upper, or fewer than two bins.
+
+    Example:
+        >>> bins = SoftmaxBins(-75, 75, 151)
+        >>> bins.moments(torch.zeros(2, 3, 151)).mean.shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, lower: float, upper: float, num: int) -> None:
+        if not (lower < upper and num >= 2):
+            raise ValueError(f"bins need lower < upper and at least 2 of them, got {lower}, {upper} and {num}")
+        self.lower, self.upper, self.num = lower, upper, num
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.lower}, {self.upper}, {self.num})"
+
+    def moments(self, logits: Tensor) -> SoftmaxMoments:
+        """Expected value, which is the prediction, and variance.
+
+        Args:
+            logits: (B, D, C).
+
+        Raises:
+            ValueError: `logits` is not (B, D, C).
+        """
+        logits = self._checked(logits)
+        value = torch.linspace(self.lower, self.upper, self.num, device=logits.device, dtype=logits.dtype)
+        probability = logits.softmax(dim=-1)
+        mean = probability @ value
+        variance = (probability * (value - mean[..., None]).square()).sum(dim=-1)
+        return SoftmaxMoments(mean, variance)
+
+    def nearest(self, label: Tensor) -> Tensor:
+        """The index of the bin nearest to each label, in the shape of `label`; of two equally near, the even one.
+
+        Raises:
+            ValueError: a label that is further than half a bin outside, or NaN.
+        """
+        width = (self.upper - self.lower) / (self.num - 1)
+        position = (label.to(torch.promote_types(label.dtype, torch.float32)) - self.lower) / width
+        inside = (position >= -0.5) & (position <= self.num - 0.5)
+        if not inside.all():
+            raise ValueError(f"labels must lie within the bins, {self.lower} to {self.upper}, but one is "
+                             f"{label[~inside][0].item()}")  # fmt: skip
+        return position.round().clamp(0, self.num - 1).long()
+
+    def loss(self, logits: Tensor, label: Tensor, variance_weight: float = 0.0) -> Tensor:
+        r"""Cross-entropy, squared error of the expected value, and variance (E.4, F.4):
+
+        .. math:: J = J_{CE} + 0.1 J_{L^2} + w J_{Var}.
+
+        The last two are the mean-variance loss of Pan et al. (CVPR 2018), whose 0.2 weighs half the squared error. The
+        class is the bin nearest to the label, the squared error is to the label itself. The variance is that of the
+        predicted probabilities about their own mean.
+
+        Args:
+            logits: (B, D, C).
+            label: (B, D), in the unit of the bins.
+            variance_weight: w, 0.05 where the paper says "CE, L2 & Var".
+
+        Raises:
+            ValueError: the shapes do not fit, or a label outside the bins.
+        """
+        logits = self._checked(logits)
+        if label.shape != logits.shape[:2]:
+            raise ValueError(f"label must have shape (B, D) for logits (B, D, C), got {tuple(label.shape)} for "
+                             f"{tuple(logits.shape)}")  # fmt: skip
+        mean, variance = self.moments(logits)
+        cross_entropy = F.cross_entropy(logits.mT, self.nearest(label), reduction="none")  # (B, D)
+        squared_error = (mean - label.to(mean.dtype)).square()
+        return (cross_entropy + 0.1 * squared_error + variance_weight * variance).sum(dim=1).mean()
+
+    def _checked(self, logits: Tensor) -> Tensor:
+        if logits.ndim != 3 or logits.shape[2] != self.num:
+            raise ValueError(f"logits must have shape (B, D, {self.num}), got {tuple(logits.shape)}")
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _matched(**tensors: Tensor) -> list[Tensor]:
+    """The tensors in one dtype, float32 at least. Nothing broadcasts: (B, 1) against (B,) would be a silent (B, B)."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if len(set(shapes.values())) != 1 or any(len(shape) != 2 for shape in shapes.values()):
+        raise ValueError(f"all must have the same shape (B, D), got {shapes}")
+    dtype = torch.float32
+    for tensor in tensors.values():
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return [tensor.to(dtype) for tensor in tensors.values()]
