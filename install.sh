@@ -9,14 +9,16 @@ stamp="$venv/installed-from"    # what the finished installation was made from
 unfinished="$venv/unfinished"   # there while pip is at work
 log="$venv/install.log"
 kernels_log="$venv/kernels.log"
+visdom_log="$venv/visdom.log"
 
 usage() {
   cat <<'END'
-Usage: bash install.sh [--demo | --test] [further options of the demo or of pytest]
+Usage: bash install.sh [--demo | --test | --visdom] [further options of the demo or of pytest]
 
   (nothing)  install into .venv, beside this script; done already: nothing happens
   --demo     install if needed, then track a generated benchmark and a real clip: tables, video and pictures in ./demo
   --test     install if needed, then run the tests
+  --visdom   install if needed, then place the scripts of the live view's page, from npm packages (needs npm)
   --help     this text
 
 What is needed: Python 3.11 or newer with its venv module, about 7 GB of disk, and a network that reaches PyPI.
@@ -164,6 +166,23 @@ build_kernels() {
   say "warning: not all of the kernels could be compiled, which costs speed only; $kernels_log says why"
 }
 
+# visdom is built from source by a setup.py that needs pkg_resources, which setuptools 81 has no more. So it is built with
+# the setuptools of .venv, which every version of pip can be told to. It is not needed.
+install_visdom() {
+  rm -f "$visdom_log"
+  "$python" -m pip --disable-pip-version-check --log "$visdom_log" install --quiet 'setuptools>=77,<81' wheel \
+    >/dev/null 2>&1 &&
+    "$python" -m pip --disable-pip-version-check --log "$visdom_log" install --quiet --no-build-isolation \
+      --editable "$repo[view]" >/dev/null 2>&1
+}
+
+has_visdom() { "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("visdom") is None)'; }
+
+place_page_scripts() {
+  has_visdom || install_visdom || die "visdom could not be installed; $visdom_log says why" "mend that and run this again"
+  cd "$repo" && exec "$python" -m pytracking.view.page_scripts
+}
+
 warn_of_small_disk() {
   local free
   free="$(df -Pk "$repo" | awk 'NR == 2 {print int($4 / 1024 / 1024)}')"
@@ -193,6 +212,8 @@ install() {
   # One call for all, so that torch and torchvision are chosen to fit each other.
   pip install --editable "$repo[test,demo,compare]"
   install_opencv
+  install_visdom ||
+    say "warning: visdom could not be installed, so there is no live view; all else works; $visdom_log says why"
   build_kernels
   fingerprint >"$stamp"
   rm -f "$unfinished"
@@ -204,7 +225,7 @@ install() {
 
 action="${1:-}"
 case "$action" in
-  "" | --demo | --test) ;;
+  "" | --demo | --test | --visdom) ;;
   -h | --help)
     usage
     exit
@@ -221,5 +242,6 @@ fi
 case "$action" in
   --demo) exec "$python" "$repo/pytracking/run_demo.py" "$@" ;;
   --test) cd "$repo" && exec "$python" -m pytest "$@" ;;
+  --visdom) place_page_scripts ;;
   "") say "Next: bash install.sh --demo, or source .venv/bin/activate" ;;
 esac

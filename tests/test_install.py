@@ -30,7 +30,10 @@ case "$*" in
       cat "$here/pip_fails" >>"$log"
       exit 1
     fi
-    case "$*" in *headless==*) rm -f "$here/opencv" ;; esac
+    case "$*" in
+      *headless==*) rm -f "$here/opencv" ;;
+      *"[view]") [ ! -f "$here/visdom_fails" ] && rm -f "$here/no_visdom" ;;
+    esac
     ;;
   "-m ltr.ops.build")
     echo "$*" >>"$here/calls"
@@ -39,7 +42,8 @@ case "$*" in
       exit 1
     fi
     ;;
-  "-m pytest"* | *run_demo.py*) echo "$*" >>"$here/calls" ;;
+  *'find_spec("visdom")'*) [ ! -f "$here/no_visdom" ] ;;
+  "-m pytest"* | *run_demo.py* | "-m pytracking.view.page_scripts") echo "$*" >>"$here/calls" ;;
   *ensurepip*) [ ! -f "$here/no_venv" ] ;;
   *opencv-python*) echo 4.12.0.88 ;;
   -) cat "$here/opencv" 2>/dev/null || true ;;
@@ -47,6 +51,7 @@ case "$*" in
 esac
 """
 BUILD = "-m ltr.ops.build"
+PAGE_SCRIPTS = "-m pytracking.view.page_scripts"
 
 
 class Machine:
@@ -80,6 +85,16 @@ class Machine:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
+    @property
+    def installation(self):
+        """The calls that make a whole installation in a .venv."""
+        return [
+            f"install --editable {self.repo}[test,demo,compare]",
+            "install --quiet setuptools>=77,<81 wheel",
+            f"install --quiet --no-build-isolation --editable {self.repo}[view]",
+            BUILD,
+        ]
+
     def calls(self):
         """What was asked for since the last time."""
         file = self.folder / "calls"
@@ -104,14 +119,14 @@ def test_help_and_mistakes_change_nothing(machine):
 def test_it_installs_once_and_again_when_the_project_changed(machine):
     first = machine.install()
     assert first.returncode == 0, first.stderr
-    # torch and torchvision have to be resolved together, hence one call.
-    assert machine.calls() == ["venv", f"install --editable {machine.repo}[test,demo,compare]", BUILD]
+    # torch and torchvision have to be resolved together, hence one call; visdom is built with an older setuptools.
+    assert machine.calls() == ["venv", *machine.installation]
     second = machine.install()
     assert second.returncode == 0 and "Already installed" in second.stdout and not machine.calls()
     for changed in (machine.repo / "pyproject.toml", machine.kernel):
         changed.write_text("[project]\nname = 'x'\n")
         assert machine.install().returncode == 0
-        assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]", BUILD]
+        assert machine.calls() == machine.installation
 
 
 def test_without_compiled_kernels_it_is_installed_all_the_same(machine):
@@ -122,6 +137,32 @@ def test_without_compiled_kernels_it_is_installed_all_the_same(machine):
     assert len(warnings) == 1 and "kernels.log" in warnings[0]
     assert "no C++ compiler" in (machine.repo / ".venv" / "kernels.log").read_text()
     assert "Already installed" in machine.install().stdout  # and it is not tried at every start
+
+
+def test_without_visdom_it_is_installed_all_the_same(machine):
+    for name in ("visdom_fails", "no_visdom"):
+        (machine.folder / name).touch()
+    first = machine.install()
+    assert first.returncode == 0
+    warnings = [line for line in (first.stdout + first.stderr).splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "no live view" in warnings[0] and "visdom.log" in warnings[0]
+    assert machine.calls() == ["venv", *machine.installation]
+    assert "Already installed" in machine.install().stdout  # and it is not tried at every start
+
+
+def test_the_live_view_s_page_is_completed_on_demand(machine):
+    assert machine.install("--visdom").returncode == 0
+    assert machine.calls() == ["venv", *machine.installation, PAGE_SCRIPTS]
+    assert machine.install("--visdom").returncode == 0
+    assert machine.calls() == [PAGE_SCRIPTS]
+    # Where visdom could not be installed before, it is tried again.
+    for name in ("visdom_fails", "no_visdom"):
+        (machine.folder / name).touch()
+    failed = machine.install("--visdom")
+    assert failed.returncode == 1 and "visdom.log" in failed.stderr and PAGE_SCRIPTS not in machine.calls()
+    (machine.folder / "visdom_fails").unlink()
+    assert machine.install("--visdom").returncode == 0
+    assert machine.calls() == [*machine.installation[1:3], PAGE_SCRIPTS]
 
 
 def test_the_demo_and_the_tests_get_their_options(machine):
@@ -168,7 +209,7 @@ def test_a_failure_of_pip_is_explained_and_tried_again(machine, message, said):
     (machine.folder / "pip_fails").unlink()
     again = machine.install()
     assert again.returncode == 0 and "made anew" not in again.stdout
-    assert machine.calls() == [f"install --editable {machine.repo}[test,demo,compare]", BUILD]
+    assert machine.calls() == machine.installation
 
 
 def test_without_a_library_for_windows_opencv_goes_headless(machine):

@@ -159,7 +159,9 @@ def main() -> int:
         print(f"Placed {number} files of visdom's page, from npm packages, in {visdom.static}")
     else:
         print(f"The files of visdom's page are in {visdom.static} already")
-    print("Start the server: python -m pytracking.view.server     then open http://localhost:8097")
+    python = Path(sys.executable)  # whoever comes from install.sh has not activated it
+    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    print(f"Next, in a terminal of its own: {python} -m pytracking.view.server     (then open http://localhost:8097)")
     return 0
 
 
