@@ -58,6 +58,14 @@ def test_one_width_for_all_dimensions_is_short_for_a_full_table():
     torch.testing.assert_close(short.log_prob(y, c), full.log_prob(y, c))
 
 
+def test_scaled_widths():
+    scaled = GaussianMixtureProposal([[0.2, 1.0], [0.4, 0.1]]).scaled(0.5)
+    torch.testing.assert_close(scaled.sigmas, torch.tensor([[0.1, 0.5], [0.2, 0.05]]).double())
+    for factor in (0.0, -1.0, math.inf):
+        with pytest.raises(ValueError, match="positive"):
+            scaled.scaled(factor)
+
+
 def test_sample_moments_are_those_of_the_mixture():
     sigmas = torch.tensor([[0.1, 1.0], [0.5, 2.0], [0.3, 0.2]])
     center = torch.tensor([[3.0, -4.0]])
