@@ -210,13 +210,14 @@ def _first_frame(
 
 def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) -> Iterator[Frame]:
     start = None
-    for number, frame in enumerate(frames):
-        if number == 1:  # before it, boxes may have been drawn for a while
+    for number, frame in enumerate(frames, start=1):
+        if number == 2:  # before it, boxes may have been drawn for a while
             start = frame.time
-        late = seconds is not None and frame.time is not None and start is not None and frame.time - start >= seconds
-        if late or number == count:
+        if seconds is not None and start is not None and frame.time - start >= seconds:
             return
         yield frame
+        if number == count:  # without waiting for one more
+            return
 
 
 def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.ndarray], device: str) -> dict[str, Any]:
