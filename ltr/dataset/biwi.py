@@ -1,0 +1,205 @@
+"""BIWI Kinect Head Pose: video frames of people who turn their heads, with the head's place and rotation.
+
+    root/hpdb/01/frame_00003_rgb.png         640 x 480
+    root/hpdb/01/frame_00003_pose.txt        the head's rotation, 3 x 3, a blank line, and its centre in mm
+    root/hpdb/01/rgb.cal                     calibration of the colour camera
+    root/db_annotations/01/frame_00003_pose.bin   the same pose as six float32: centre, then pitch, yaw, roll in degrees
+
+Either form of the pose will do, the .txt is taken where both are there. Rotation and centre are in the coordinates of
+the depth camera: x to the right, y down, z away from it. rgb.cal leads from there to the pixels of the colour image,
+and the image is cut to a square around the head's centre. The 24 folders are the groups; they show 20 people, four of
+them twice, and which four was not published with the data.
+
+The angles of a .bin are those of R = Rz(roll) Ry(yaw) Rx(pitch), in another order and with another sign of pitch than
+our labels: with them, and with no other order, a head's centre moves as one fixed to a neck does. :func:`angles` and
+:func:`rotation_of_bin` translate.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ltr.dataset.base import DatasetError, read_lines
+from ltr.dataset.labelled import POSE, LabelledImages, folder_of, list_files, square_around
+
+CROP_MM = 280.0
+"""Side of the square around the head's centre, in mm at the head's distance."""
+
+_NEAREST = 100
+
+_IMAGE = re.compile(r"frame_(\d{5})_rgb\.png")
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """A head in the depth camera's coordinates.
+
+    Attributes:
+        rotation: float64 (3, 3), from the head's axes to the camera's.
+        centre: float64 (3,), in mm.
+    """
+
+    rotation: np.ndarray
+    centre: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A camera of the Kinect: a point p of the depth camera is at R p + T for this one.
+
+    Attributes:
+        matrix: float64 (3, 3), focal lengths and centre in pixels.
+        distortion: float64 (4,), OpenCV's k1, k2, p1, p2.
+        rotation: float64 (3, 3), R.
+        translation: float64 (3,), T in mm.
+    """
+
+    matrix: np.ndarray
+    distortion: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def crop(self, centre: np.ndarray) -> tuple[int, int, int]:
+        """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm that is before the camera."""
+        rotation = cv2.Rodrigues(self.rotation)[0]
+        place = cv2.projectPoints(centre[None], rotation, self.translation, self.matrix, self.distortion)[0]
+        distance = (self.rotation @ centre + self.translation)[2]
+        return square_around(*place.ravel(), CROP_MM * self.matrix[0, 0] / distance)
+
+
+def read_biwi(root: str | Path) -> LabelledImages:
+    """All images that have a pose, cut to the head; labels are yaw, pitch and roll, groups the names of the folders.
+
+    Images without a pose are left out. They, and poses without an image, are listed as problems.
+
+    Args:
+        root: folder of hpdb/ and, if there are .bin poses, of db_annotations/.
+
+    Raises:
+        DatasetError: a folder or rgb.cal is missing, a pose or calibration is malformed or not finite, or no image has
+            a pose.
+    """
+    people = folder_of(root, ("hpdb",))
+    annotations = Path(root) / "db_annotations"
+    files, labels, boxes, groups, problems = [], [], [], [], []
+    for folder in list_files(people, r"\d\d"):
+        images = list_files(folder, _IMAGE.pattern)
+        calibration = read_calibration(folder / "rgb.cal") if images else None
+        poses = _pose_files(folder, annotations / folder.name)
+        for path in images:
+            pose_file = poses.pop(_IMAGE.fullmatch(path.name)[1], None)
+            if pose_file is None:
+                problems.append(f"{path} is left out: it has neither a pose beside it nor in {annotations}")
+                continue
+            pose = read_pose(pose_file)
+            files.append(path)
+            labels.append(angles(pose.rotation))
+            boxes.append(calibration.crop(pose.centre))
+            groups.append(folder.name)
+        if poses:
+            problems.append(f"{folder} lacks the images of {len(poses)} poses, the first is {min(poses.values())}")
+    if annotations.is_dir():
+        missing = [path for path in list_files(annotations, r"\d\d") if not (people / path.name).is_dir()]
+        problems += [f"{people} has no folder {path.name}, which {path} has poses for" for path in missing]
+    return LabelledImages(f"BIWI in {root}", files, labels, POSE, groups, boxes, problems=problems)
+
+
+def _pose_files(folder: Path, annotations: Path) -> dict[str, Path]:
+    """The file of each frame's pose."""
+    found = list_files(annotations, r"frame_\d{5}_pose\.bin") if annotations.is_dir() else []
+    return {path.name[6:11]: path for path in found + list_files(folder, r"frame_\d{5}_pose\.txt")}
+
+
+def angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees of R = Rx(-pitch) Ry(yaw) Rz(roll), (3, 3); |yaw| is at most 90."""
+    r = rotation
+    yaw = math.atan2(r[0, 2], math.hypot(r[0, 0], r[0, 1]))
+    pitch = math.atan2(r[1, 2], r[2, 2])
+    roll = math.atan2(-r[0, 1], r[0, 0])
+    return math.degrees(yaw), math.degrees(pitch), math.degrees(roll)
+
+
+def rotation_of_bin(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """The rotation (3, 3) of a .bin's angles in degrees: Rz(roll) Ry(yaw) Rx(pitch)."""
+    about_x, about_y, about_z = (
+        cv2.Rodrigues(np.radians(angle) * axis)[0] for angle, axis in zip((pitch, yaw, roll), np.eye(3), strict=True)
+    )
+    return about_z @ about_y @ about_x
+
+
+def read_pose(path: str | Path) -> HeadPose:
+    """The pose of a .txt or .bin file.
+
+    Raises:
+        DatasetError: the file is missing or malformed, a number is not finite, the matrix is no rotation, or the head
+            is not before the camera; names the file, and the line of a .txt.
+    """
+    path = Path(path)
+    if path.suffix == ".bin":
+        pose = _read_bin(path)
+    else:
+        rows = _read_rows(path, (3, 3, 3, 3))
+        pose = HeadPose(_rotation(rows[:3], path), rows[3])
+    if pose.centre[2] < _NEAREST:
+        raise DatasetError(f"{path}: the head's centre {pose.centre} is less than {_NEAREST} mm before the camera")
+    return pose
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """The calibration in an rgb.cal.
+
+    Raises:
+        DatasetError: the file is missing or malformed, a number is not finite, or the matrix is no rotation; names the
+            file and the line.
+    """
+    path = Path(path)
+    rows = _read_rows(path, (3, 3, 3, 4, 3, 3, 3, 3, 2))
+    matrix = np.array(rows[:3])
+    if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+        raise DatasetError(f"{path}: the focal lengths {matrix[0, 0]}, {matrix[1, 1]} must be positive")
+    return Calibration(matrix, rows[3], _rotation(rows[4:7], path), rows[7])
+
+
+def _read_bin(path: Path) -> HeadPose:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) != 24:
+        raise DatasetError(f"{path} has {len(data)} bytes; expected 24, six float32")
+    values = np.frombuffer(data, "<f4").astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DatasetError(f"{path}: number {np.flatnonzero(~np.isfinite(values))[0] + 1} of six is not finite")
+    if np.abs(values[3:]).max() > 180:
+        raise DatasetError(f"{path}: the angles {values[3:]} are not within 180 degrees")
+    return HeadPose(rotation_of_bin(*values[3:]), values[:3])
+
+
+def _read_rows(path: Path, lengths: tuple[int, ...]) -> list[np.ndarray]:
+    """Lines of finite numbers, as many in each as asked; blank lines are skipped."""
+    lines = [(number, line) for number, line in enumerate(read_lines(path, "biwi"), start=1) if line.strip()]
+    if len(lines) != len(lengths):
+        raise DatasetError(f"{path} has {len(lines)} lines of numbers; expected {len(lengths)}")
+    rows = []
+    for (number, line), length in zip(lines, lengths, strict=True):
+        try:
+            row = np.array(line.split(), np.float64)
+        except ValueError:
+            row = np.empty(0)
+        if len(row) != length or not np.isfinite(row).all():
+            raise DatasetError(f"{path}, line {number}: expected {length} finite numbers, found {line[:60]!r}")
+        rows.append(row)
+    return rows
+
+
+def _rotation(rows: list[np.ndarray], path: Path) -> np.ndarray:
+    matrix = np.array(rows)
+    if np.abs(matrix @ matrix.T - np.eye(3)).max() > 0.01 or np.linalg.det(matrix) < 0:
+        raise DatasetError(f"{path}: its 3 x 3 matrix is not a rotation")
+    return matrix

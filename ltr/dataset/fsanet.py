@@ -1,0 +1,61 @@
+"""Head-pose data as FSA-Net's authors pack them: an .npz file with the arrays `image` and `pose`.
+
+`image` is uint8 (N, H, W, 3) with OpenCV's order of colours, BGR; `pose` is (N, 3) with yaw, pitch and roll in degrees.
+Protocol 2, which the paper's head-pose experiment follows, splits BIWI's sequences 70 to 30 into BIWI_train.npz (10,613
+faces) and BIWI_test.npz (5,065).
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ltr.dataset.base import DatasetError
+from ltr.dataset.labelled import MAX_ANGLE, POSE, LabelledImages
+
+
+def read_fsanet(path: str | Path) -> LabelledImages:
+    """The faces of an .npz file of FSA-Net.
+
+    Faces with an angle beyond 99 degrees are left out, as FSA-Net itself does, and counted as a problem.
+
+    Raises:
+        DatasetError: the file is missing, is no .npz, lacks an array, has arrays of other shapes or types, holds
+            pickled objects, or an angle is not a finite number.
+    """
+    path = Path(path)
+    image, pose = _arrays(path)
+    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[3] != 3:
+        raise DatasetError(f"{path}: 'image' must be uint8 (N, H, W, 3), not {image.dtype} {image.shape}")
+    if pose.dtype.kind not in "fi" or pose.shape != (len(image), 3):
+        raise DatasetError(f"{path}: 'pose' must be numbers ({len(image)}, 3), not {pose.dtype} {pose.shape}")
+    bad = np.flatnonzero(~np.isfinite(pose).all(axis=1))
+    if len(bad):
+        raise DatasetError(
+            f"{path}: row {bad[0]} of 'pose' (counted from 0) is not three finite numbers: {pose[bad[0]]}"
+        )
+    usual = (np.abs(pose) <= MAX_ANGLE).all(axis=1)
+    beyond = np.flatnonzero(~usual)
+    problems = [f"{path}: row {row} is left out, it has an angle beyond {MAX_ANGLE} degrees" for row in beyond]
+    pixels = np.ascontiguousarray(image[usual, :, :, ::-1])  # BGR to RGB
+    return LabelledImages(path.stem, [path] * len(pixels), pose[usual], POSE, pixels=pixels, problems=problems)
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing")
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f"{path} is not a whole .npz file; copy or download it again")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [key for key in ("image", "pose") if key not in stored]
+            if missing:
+                raise DatasetError(f"{path} has no array {missing[0]!r}, only {', '.join(stored) or 'none'}")
+            return stored["image"], stored["pose"]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):  # numpy says only in words that it refused
+            raise DatasetError(f"{path} is refused: it holds pickled objects, which could run code") from None
+        raise DatasetError(f"{path} is damaged ({error}); copy or download it again") from error

@@ -1,0 +1,263 @@
+"""Images with a vector of numbers each, such as an age or the angles of a head: what a regression learns from.
+
+Ages are in years. Angles are in degrees, as yaw, pitch and roll, and mean the same in every data set here:
+
+* yaw is positive where the face turns to the left side of the image (the person's own right),
+* pitch is positive where it looks up,
+* roll is positive where the head tilts clockwise in the image, its top to the image's right.
+
+With x to the right, y down and z away from the camera, a head that faces the camera is turned by
+R = Rx(-pitch) Ry(yaw) Rz(roll). These are the numbers of FSA-Net's files, of Hopenet's reader of BIWI, and of AFLW2000.
+A mirror image has the opposite yaw and roll.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ltr.data.image_loader import read_image
+from ltr.dataset.base import DatasetError, read_lines
+
+POSE = ("yaw", "pitch", "roll")
+
+MAX_ANGLE = 99
+"""Degrees; heads with a larger angle are left out, as is usual since Hopenet."""
+
+_MIRROR_SIGNS = {"age": 1.0, "yaw": -1.0, "pitch": 1.0, "roll": -1.0}
+
+
+class LabelledImages:
+    """N images with D numbers each. Images are read on demand; labels are never changed.
+
+    Args:
+        name: short name, used in messages.
+        files: the image file of each; the same file for all where it holds all of them.
+        labels: (N, D) finite numbers; they are copied.
+        target_names: of the D columns.
+        groups: of each image, whom it shows, to leave people out of a training; None where that is not known.
+        boxes: (N, 3), the part of each file that is the image: x and y of the left upper corner and the side of a
+            square, in pixels. It may leave the file's image: the border is repeated there. None for all of it.
+        pixels: uint8 (N, H, W, 3) RGB, instead of reading the files.
+        problems: what was left out and why, each a sentence that names the file, and the line if there is one.
+        mirror_signs: of each column, what a mirror image multiplies it by; known for age, yaw, pitch and roll.
+
+    Attributes:
+        labels: float64 (N, D), read-only.
+
+    Raises:
+        DatasetError: there are no images.
+        ValueError: the arguments do not fit each other.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[Path],
+        labels: np.ndarray | Sequence,
+        target_names: Sequence[str],
+        groups: Sequence[str] | None = None,
+        boxes: np.ndarray | Sequence | None = None,
+        pixels: np.ndarray | None = None,
+        problems: Sequence[str] = (),
+        mirror_signs: Sequence[float] | None = None,
+    ):
+        if not len(files):
+            raise DatasetError(f"{name} holds no image" + "".join(f"; {problem}" for problem in problems[:1]))
+        self.name = name
+        self.files = list(files)
+        self.labels = np.array(labels, np.float64)
+        self.target_names = tuple(target_names)
+        self.groups = None if groups is None else list(groups)
+        self.problems = list(problems)
+        self.mirror_signs = tuple(mirror_signs or (_MIRROR_SIGNS[target] for target in target_names))
+        self._boxes = None if boxes is None else np.array(boxes, np.int64)
+        self._pixels = pixels
+        self._rows = np.arange(len(files))  # of `pixels`
+        if self.labels.shape != (len(files), len(self.target_names)) or not np.isfinite(self.labels).all():
+            raise ValueError(f"{len(files)} images with {self.target_names} do not fit labels {self.labels.shape}")
+        if len(self.mirror_signs) != len(self.target_names):
+            raise ValueError(f"mirror_signs has {len(self.mirror_signs)} numbers for {self.target_names}")
+        for part in (self.groups, self._boxes, self._pixels):
+            if part is not None and len(part) != len(files):
+                raise ValueError(f"{len(files)} images with {len(part)} groups, boxes or pixels")
+        self.labels.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image(self, index: int) -> np.ndarray:
+        """uint8 (H, W, 3) RGB; a new array every time.
+
+        Raises:
+            ImageReadError: the file is missing or damaged.
+            DatasetError: the image's square lies outside its file's image.
+        """
+        if self._pixels is not None:
+            return self._pixels[self._rows[index]].copy()
+        image = read_image(self.files[index])
+        if self._boxes is None:
+            return image
+        square = _square(image, *self._boxes[index])
+        if square is None:
+            raise DatasetError(f"the head in {self.files[index]} lies outside the image; its annotation is wrong")
+        return square
+
+    def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> LabelledImages:
+        """The images of these indices, in this order, under another name if one is given. Problems are kept.
+
+        Raises:
+            DatasetError: no index is given.
+        """
+        indices = np.asarray(indices, np.int64)
+        part = copy.copy(self)
+        part.name = name or self.name
+        if not len(indices):
+            raise DatasetError(f"{part.name} holds no image: nothing is left of the {len(self)} images of {self.name}")
+        part.files = [self.files[i] for i in indices]
+        part.labels = self.labels[indices]
+        part.labels.flags.writeable = False
+        part.groups = None if self.groups is None else [self.groups[i] for i in indices]
+        part.problems = list(self.problems)
+        part._boxes = None if self._boxes is None else self._boxes[indices]
+        part._rows = self._rows[indices]
+        return part
+
+    def split(self, count: int, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
+        """The other images, and `count` drawn by a seed: the same on every machine. Both keep the order.
+
+        Raises:
+            DatasetError: nothing would be left on one of the sides.
+        """
+        order = sorted(range(len(self)), key=lambda i: hashlib.blake2b(f"{seed} {i}".encode()).digest())
+        return self.subset(sorted(order[count:])), self.subset(sorted(order[:count]))
+
+    def leave_out(self, people: Collection[str]) -> tuple[LabelledImages, LabelledImages]:
+        """The images of everyone else, and those of these groups.
+
+        Raises:
+            DatasetError: the images have no groups, a group is unknown, or nothing would be left on one of the sides.
+        """
+        if self.groups is None:
+            raise DatasetError(f"{self.name} does not say whom its images show, so nobody can be left out")
+        unknown = sorted(set(people) - set(self.groups))
+        if unknown:
+            raise DatasetError(f"{self.name} has no group {unknown[0]!r}, only {', '.join(sorted(set(self.groups)))}")
+        left_out = np.isin(self.groups, list(people))
+        return self.subset(np.flatnonzero(~left_out)), self.subset(np.flatnonzero(left_out))
+
+    def duplicates_of(self, other: LabelledImages) -> list[int]:
+        """Indices of the images that `other` has too, byte by byte.
+
+        Raises:
+            ImageReadError: a file is missing or cannot be read.
+        """
+        known = {other._digest(i) for i in range(len(other))}
+        return [i for i in range(len(self)) if self._digest(i) in known]
+
+    def without_duplicates_of(self, other: LabelledImages) -> LabelledImages:
+        """The images that `other` does not have; raises as :meth:`duplicates_of`, and where none is left."""
+        return self.subset(np.setdiff1d(np.arange(len(self)), self.duplicates_of(other)))
+
+    def summary(self) -> str:
+        """One line: how many images, the range and mean of each number, and how many were left out."""
+        ranges = [
+            f"{target} {column.min():.4g} to {column.max():.4g} (mean {column.mean():.1f})"
+            for target, column in zip(self.target_names, self.labels.T, strict=True)
+        ]
+        people = f" of {len(set(self.groups))} people" if self.groups else ""
+        left_out = f"; {len(self.problems)} problems, the first: {self.problems[0]}" if self.problems else ""
+        return f"{self.name}: {len(self)} images{people}, {', '.join(ranges)}{left_out}"
+
+    def __repr__(self) -> str:
+        return f"LabelledImages({self.name!r}, {len(self)} images, {', '.join(self.target_names)})"
+
+    def _digest(self, index: int) -> bytes:
+        if self._pixels is not None:
+            return hashlib.blake2b(self._pixels[self._rows[index]].tobytes()).digest()
+        box = b"" if self._boxes is None else self._boxes[index].tobytes()
+        try:
+            return hashlib.blake2b(self.files[index].read_bytes() + box).digest()
+        except OSError as error:
+            raise DatasetError(f"image {self.files[index]} cannot be read: {error.strerror or error}") from error
+
+
+def square_around(x: float, y: float, side: float) -> tuple[int, int, int]:
+    """The square (left, top, side) of whole pixels around a centre (x, y)."""
+    return round(x - side / 2), round(y - side / 2), max(1, round(side))
+
+
+def _square(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray | None:
+    """A square of an image, its border repeated outside; None if no pixel of the image is in it."""
+    height, width = image.shape[:2]
+    part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    if part.size == 0:
+        return None
+    beyond = (max(-top, 0), max(top + side - height, 0), max(-left, 0), max(left + side - width, 0))
+    return cv2.copyMakeBorder(part, *beyond, cv2.BORDER_REPLICATE)
+
+
+def folder_of(root: str | Path, names: Sequence[str]) -> Path:
+    """The first of these folders that exists in `root`, else `root` itself: for sets that are unpacked in several ways.
+
+    Raises:
+        DatasetError: `root` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder")
+    return next((root / name for name in names if (root / name).is_dir()), root)
+
+
+def list_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names match all of a regular expression, in the order of their names.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if re.fullmatch(pattern, path.name))
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read as a folder: {error.strerror or error}") from error
+
+
+def read_table(path: Path, setting: str, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """Rows of a CSV file whose first line names exactly these columns: the number of its line and its values.
+
+    Raises:
+        DatasetError: the file is missing, has other columns or no row, or a row has more or fewer values.
+    """
+    rows = list(csv.reader(read_lines(path, setting)))  # line k + 1 is row k: no value here has a line end in it
+    if not rows or rows[0] != list(columns):
+        found = ",".join(rows[0])[:80] if rows else ""
+        raise DatasetError(f"{path}, line 1: expected the columns {','.join(columns)}, found {found!r}")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(columns):
+            raise DatasetError(f"{path}, line {number}: expected {len(columns)} values, found {len(row)}")
+    if len(rows) == 1:
+        raise DatasetError(f"{path} has no row below its columns")
+    return list(enumerate(rows[1:], start=2))
+
+
+def whole_number(text: str, low: int, high: int, what: str, place: str) -> int:
+    """A whole number within low .. high.
+
+    Args:
+        text: as it stands in the file.
+        what: what it is, for the message.
+        place: the file, and the line if there is one, for the message.
+
+    Raises:
+        DatasetError: it is not one.
+    """
+    value = int(text) if re.fullmatch(r"[+-]?\d{1,9}", text) else None
+    if value is None or not low <= value <= high:
+        raise DatasetError(f"{place}: {what} must be a whole number from {low} to {high}, not {text[:40]!r}")
+    return value

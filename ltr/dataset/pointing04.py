@@ -1,0 +1,95 @@
+"""Pointing'04: head pose as tilt (our pitch) and pan (our yaw) on a grid of angles; there is no roll.
+
+As published, 15 people in two series of 93 images (384 x 288)::
+
+    root/Person01/person01268+30-60.jpg      person 01, series 2, image 68, tilt +30, pan -60
+    root/Person01/person01268+30-60.txt      the face: centre x, centre y, width and height in pixels
+
+or its faces already cut out, with a table::
+
+    root/crops/person01268+30-60.jpg
+    root/crops.csv                           columns file, person, series, tilt, pan
+
+The signs are ours as they are: a positive pan turns to the image's left, a positive tilt looks up. Images of one person
+are alike, so people are left out of a training as a whole: `images.leave_out(["01", "02"])`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ltr.dataset.base import DatasetError, read_lines
+from ltr.dataset.labelled import LabelledImages, folder_of, list_files, read_table, square_around, whole_number
+
+MARGIN = 1.3
+"""Side of a crop over the longer side of the face box."""
+
+_NAME = re.compile(r"person(\d\d)(\d)(\d\d)([+-]\d{1,2})([+-]\d{1,2})\.jpg")
+_TARGETS = ("yaw", "pitch")
+
+
+def read_pointing04(root: str | Path) -> LabelledImages:
+    """Images in the published layout, each cut to a square of :data:`MARGIN` times its face box.
+
+    Images with a malformed name or without a .txt are left out and listed as problems.
+
+    Raises:
+        DatasetError: no folder Person01, Person02, ..., no image, or a .txt without four numbers.
+    """
+    files, labels, boxes, groups, problems = [], [], [], [], []
+    for folder in list_files(folder_of(root, ()), r"Person\d\d"):
+        for path in list_files(folder, r".*\.jpg"):
+            match = _NAME.fullmatch(path.name)
+            annotation = path.with_suffix(".txt")
+            if not match:
+                problems.append(f"{path} is left out: its name is not personPPSNN+tilt+pan.jpg")
+            elif not annotation.is_file():
+                problems.append(f"{path} is left out: {annotation} is missing")
+            else:
+                files.append(path)
+                labels.append(_angles(match[5], match[4], str(path)))
+                boxes.append(_face(annotation))
+                groups.append(match[1])
+    return LabelledImages(f"Pointing'04 in {root}", files, labels, _TARGETS, groups, boxes, problems=problems)
+
+
+def read_pointing04_crops(root: str | Path) -> LabelledImages:
+    """The faces of crops.csv.
+
+    Raises:
+        DatasetError: the table is missing or malformed, an angle is out of range, or an image is missing.
+    """
+    root = Path(root)
+    table = root / "crops.csv"
+    files, labels, groups = [], [], []
+    for number, row in read_table(table, "pointing04", ("file", "person", "series", "tilt", "pan")):
+        file, person, _, tilt, pan = row
+        place = f"{table}, line {number}"
+        labels.append(_angles(pan, tilt, place))
+        groups.append(f"{whole_number(person, 1, 99, 'a person', place):02}")
+        files.append(root / "crops" / file)
+        if not files[-1].is_file():
+            raise DatasetError(f"{place}: the image {files[-1]} does not exist")
+    return LabelledImages(f"Pointing'04 in {root}", files, labels, _TARGETS, groups)
+
+
+def _angles(pan: str, tilt: str, place: str) -> list[int]:
+    """Yaw and pitch in degrees."""
+    return [whole_number(pan, -90, 90, "a pan", place), whole_number(tilt, -90, 90, "a tilt", place)]
+
+
+def _face(path: Path) -> tuple[int, int, int]:
+    """The square around the face that a .txt gives: the image's name, a blank line, 'Face' and four numbers."""
+    lines = read_lines(path, "pointing04")
+    start = next((k for k, line in enumerate(lines) if line.strip() == "Face"), None)
+    if start is None or len(lines) != start + 5:
+        raise DatasetError(f"{path}: expected a line 'Face' and four lines: centre x, centre y, width, height")
+    values = [
+        whole_number(line.strip(), 0, 10000, "a face's centre or size", f"{path}, line {number}")
+        for number, line in enumerate(lines[start + 1 :], start + 2)
+    ]
+    x, y, width, height = values
+    if not (width and height):
+        raise DatasetError(f"{path}, line {start + 4}: the face has no area ({width} x {height} pixels)")
+    return square_around(x, y, MARGIN * max(width, height))

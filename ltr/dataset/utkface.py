@@ -1,0 +1,88 @@
+"""UTKFace: faces with the person's age, as the published folder and in CORAL's split.
+
+    root/                                              (images may also lie in root/images or root/UTKFace)
+        36_0_1_20170117163203851.jpg.chip.jpg          [age]_[gender]_[race]_[date&time].jpg.chip.jpg
+        ...
+        utk_train.csv, utk_test.csv                    CORAL's split: columns '', 'file', 'age'
+
+The split (Cao, Mirjalili, Raschka) has the 16,434 images of ages 21 to 60, 13,147 for training and 3,287 for testing.
+Its column 'age' counts from 21; **labels here are years**. The paper trains on 11,503 of the 13,147 and validates on
+1,644, but which ones was not published: they are drawn by a seed. 84 images of the test part are, byte by byte, also in
+the training part: report results with and without them (`test.without_duplicates_of(trainval)`).
+
+Some published names are malformed; in a folder they are left out and listed as problems. The split names three of them
+(one without a race, one with a blank and one without the dot before 'jpg'), and its own column has their age.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ltr.dataset.base import DatasetError
+from ltr.dataset.labelled import LabelledImages, folder_of, list_files, read_table, whole_number
+
+FIRST_AGE = 21
+"""Years of age 0 in CORAL's split."""
+LAST_AGE = 60
+
+_NAME = re.compile(r"(\d{1,3})_[01]_[0-4]_\d+\.jpg(\.chip\.jpg)?")
+_OLDEST = 120
+_VAL_SHARE = 1644 / 13147
+
+
+def read_utkface(root: str | Path) -> LabelledImages:
+    """All images of a folder, each with the age (years) that its name gives, in the order of their names.
+
+    Images whose name is malformed or gives an age over 120 are left out and listed as problems.
+
+    Raises:
+        DatasetError: the folder is missing or has no image with a proper name.
+    """
+    files, ages, problems = [], [], []
+    for path in list_files(folder_of(root, ("images", "UTKFace")), r".*\.jpe?g"):
+        match = _NAME.fullmatch(path.name)
+        if not match:
+            problems.append(f"{path} is left out: its name is not [age]_[gender]_[race]_[date].jpg.chip.jpg")
+        elif int(match[1]) > _OLDEST:
+            problems.append(f"{path} is left out: nobody is {int(match[1])} years old")
+        else:
+            files.append(path)
+            ages.append([int(match[1])])
+    return LabelledImages(f"UTKFace in {root}", files, ages, ("age",), problems=problems)
+
+
+def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledImages:
+    """A part of CORAL's split with ages in years.
+
+    Args:
+        root: folder of utk_train.csv and utk_test.csv.
+        part: 'test'; 'trainval', all of utk_train.csv; 'train' or 'val', seven eighths and an eighth of it.
+        seed: that 'train' and 'val' are drawn by.
+
+    Raises:
+        DatasetError: a file is missing or malformed, an image that it names is missing, or an age is not 0 to 39 or
+            not the one that the image's name gives.
+    """
+    if part not in ("train", "val", "trainval", "test"):
+        raise ValueError(f"part must be 'train', 'val', 'trainval' or 'test', not {part!r}")
+    folder = folder_of(root, ("images", "UTKFace"))
+    table = Path(root) / ("utk_test.csv" if part == "test" else "utk_train.csv")
+    present = set(os.listdir(folder))
+    files, ages = [], []
+    for number, (_, file, text) in read_table(table, "utkface", ("", "file", "age")):
+        place = f"{table}, line {number}"
+        # 'age' is checked against the name: a table in years would be silently 21 years off
+        years = FIRST_AGE + whole_number(text, 0, LAST_AGE - FIRST_AGE, f"an age, years minus {FIRST_AGE},", place)
+        named = re.match(r"(\d{1,3})_", file)
+        if named and int(named[1]) != years:
+            raise DatasetError(f"{place}: age {text} means {years} years, but {file} says {named[1]}")
+        if file not in present:
+            raise DatasetError(f"{place}: the image {folder / file} does not exist")
+        files.append(folder / file)
+        ages.append([years])
+    images = LabelledImages(f"UTKFace {part}", files, ages, ("age",))
+    if part in ("train", "val"):
+        images = images.split(round(len(images) * _VAL_SHARE), seed)[part == "val"]
+    return images
