@@ -59,9 +59,32 @@ def draw_box(
         return
     for line_colour, line_width in ((_INK, width + 2), (colour, width)):
         out, rows, columns = line_width / 2, image.shape[0], image.shape[1]
-        outer = _coverage(y - out, y + h + out, rows)[:, None] * _coverage(x - out, x + w + out, columns)
-        inner = _coverage(y + out, y + h - out, rows)[:, None] * _coverage(x + out, x + w - out, columns)
-        _blend(image, outer - inner, line_colour)
+        outer = _coverage(y - out, y + h + out, rows), _coverage(x - out, x + w + out, columns)
+        inner = _coverage(y + out, y + h - out, rows), _coverage(x + out, x + w - out, columns)
+        for part in _ring(outer, inner):
+            alpha = outer[0][part[0], None] * outer[1][part[1]] - inner[0][part[0], None] * inner[1][part[1]]
+            _blend(image[part], alpha, line_colour)
+
+
+def _ring(outer: tuple[np.ndarray, np.ndarray], inner: tuple[np.ndarray, np.ndarray]) -> Iterable[tuple[slice, slice]]:
+    """Four rectangles that hold all pixels of `outer` but those wholly in `inner`, so that a line costs what it is long
+    and not what it surrounds. Both are coverages of rows and columns."""
+    (top, bottom), (left, right) = (_extent(coverage > 0) for coverage in outer)
+    (inner_top, inner_bottom), (inner_left, inner_right) = (_extent(coverage >= 1) for coverage in inner)
+    if inner_top == inner_bottom or inner_left == inner_right:
+        return [(slice(top, bottom), slice(left, right))]
+    return [
+        (slice(top, inner_top), slice(left, right)),
+        (slice(inner_bottom, bottom), slice(left, right)),
+        (slice(inner_top, inner_bottom), slice(left, inner_left)),
+        (slice(inner_top, inner_bottom), slice(inner_right, right)),
+    ]
+
+
+def _extent(mask: np.ndarray) -> tuple[int, int]:
+    """First and one past the last of the true ones, which have no gap; 0, 0 for none."""
+    where = np.flatnonzero(mask)
+    return (int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0)
 
 
 def _coverage(low: float, high: float, pixels: int) -> np.ndarray:

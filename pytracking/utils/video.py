@@ -15,6 +15,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from ebm_common.errors import UserError
@@ -71,7 +72,7 @@ def warn(text: str) -> None:
 
 def is_address(text: str) -> bool:
     """Whether `text` names a stream, as rtsp://... does, and not a file."""
-    return "://" in text and not text.startswith("file://")
+    return "://" in text
 
 
 class Video:
@@ -152,6 +153,7 @@ class _Decoding:
 
     def __init__(self, video: Video, container: av.container.InputContainer, stream: av.video.stream.VideoStream):
         self._video, self._container, self._stream = video, container, stream
+        self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start = (container.start_time or 0) / av.time_base
         self._waiting: list[int] = []  # times of pictures that went into the decoder and have not come out, a heap
         self._damaged: set[int] = set()  # times of pictures that were broken, or came after one before a key frame
@@ -204,7 +206,7 @@ class _Decoding:
     def _frame(self, picture: av.VideoFrame) -> Frame:
         self._find_missing(picture.pts)
         self._say_missing()
-        image = _upright(picture, picture.to_ndarray(format="rgb24"))
+        image = _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
         time = None
         if picture.pts is not None:
             time = float(picture.pts * self._stream.time_base) - self._start

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pytracking.utils.video import DEFAULT_FPS, VideoError
 
@@ -55,6 +55,7 @@ class VideoWriter:
         self._step = round(1 / self._rate / self._time_base)
         self._container: av.container.OutputContainer | None = None
         self._stream: av.video.stream.VideoStream | None = None
+        self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start_time: float | None = None
         self._pts = -self._step
         self._failed = False
@@ -94,7 +95,8 @@ class VideoWriter:
             if image.shape[:2] != (height, width):  # a video has one size, a folder of images need not
                 image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            frame = frame.reformat(
+            frame = self._convert.reformat(
+                frame,
                 format=self._stream.pix_fmt,
                 src_colorspace=Colorspace.ITU709,
                 dst_colorspace=Colorspace.ITU709,
