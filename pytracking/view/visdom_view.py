@@ -60,6 +60,7 @@ class VisdomView:
         make_client: what to connect by.
         say: takes a line for the user.
         clock: seconds.
+        work_clock: seconds of work of the thread that asks; waiting for the server takes nothing from the tracker.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class VisdomView:
         make_client: Callable[..., Client] = VisdomClient,
         say: Callable[[str], None] = lambda line: tqdm.write(line, file=sys.stderr),
         clock: Callable[[], float] = time.perf_counter,
+        work_clock: Callable[[], float] = time.thread_time,
     ):
-        self._say, self._clock = say, clock
+        self._say, self._clock, self._work_clock = say, clock, work_clock
         self._condition = threading.Condition(threading.RLock())
         self._budget = Budget()
         self._controls = Controls(SWITCHED, self._wake)
@@ -141,7 +143,8 @@ class VisdomView:
                 self._hand_over(self._newest)
             self._closing = True
             self._condition.notify_all()
-        self._thread.join(PATIENCE)
+        if self._is_on():
+            self._thread.join(PATIENCE)
         self._client.close()
 
     def _is_on(self) -> bool:
@@ -208,6 +211,8 @@ class VisdomView:
                     "pytracking.view.server' or 'python -m visdom.server'. The run goes on"
                 )
         else:
+            if self._closing:
+                return
             self._say(f"live view: {self._client.address}" + ("" if first else " is there; the windows are shown"))
             self._painter.forget()
             self._wake()
@@ -228,7 +233,7 @@ class VisdomView:
             return moment
 
     def _paint(self, moment: Moment | None) -> None:
-        start = self._clock()
+        start = self._work_clock()
         try:
             self._painter.paint(moment, Run(self._state, self._seconds, self._left_out), self._controls.blocks)
         except ServerError:
@@ -236,4 +241,4 @@ class VisdomView:
         if moment is not None:
             with self._condition:
                 kind = "whole" if moment.whole else "light"
-                self._budget.spent(kind, self._clock() - start, free=self._state != "running")
+                self._budget.spent(kind, self._work_clock() - start, free=self._state != "running")

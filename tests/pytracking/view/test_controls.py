@@ -1,0 +1,122 @@
+"""Keys and check boxes of the page, as the events that visdom sends."""
+
+import threading
+
+import pytest
+
+from pytracking.view.controls import CLOSING, REPEAT, Controls
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def controls(clock):
+    return Controls(("A", "B"), clock=clock)
+
+
+def press(controls, key, target="A", seconds=1.0):
+    controls._clock.now += seconds
+    controls.handle({"event_type": "KeyPress", "key": key, "target": target})
+
+
+def held(controls):
+    """A thread that waits in `hold`."""
+    thread = threading.Thread(target=controls.hold, daemon=True)
+    thread.start()
+    thread.join(0.1)
+    return thread
+
+
+def test_while_running_nothing_is_held(controls):
+    controls.hold()
+    assert not controls.paused
+
+
+def test_space_pauses_and_goes_on(controls):
+    press(controls, " ")
+    assert controls.paused
+    waiting = held(controls)
+    assert waiting.is_alive()
+    press(controls, " ")
+    waiting.join(5)
+    assert not waiting.is_alive() and not controls.paused
+
+
+def test_the_arrow_pauses_and_then_lets_one_frame_through_for_each_press(controls):
+    press(controls, "ArrowRight")
+    assert controls.paused
+    waiting = held(controls)
+    assert waiting.is_alive()
+    press(controls, "ArrowRight")
+    waiting.join(5)
+    assert not waiting.is_alive() and controls.paused
+    press(controls, "ArrowRight")
+    press(controls, "ArrowRight")
+    controls.hold()
+    controls.hold()
+    waiting = held(controls)
+    assert waiting.is_alive()
+    controls.release()
+    waiting.join(5)
+
+
+def test_going_on_forgets_steps_that_were_not_made(controls):
+    for key in (" ", "ArrowRight", " ", " "):
+        press(controls, key)
+    waiting = held(controls)
+    assert waiting.is_alive()
+    assert controls.release() and not controls.release()
+    waiting.join(5)
+
+
+def test_a_key_that_the_page_reports_twice_is_one(controls):
+    press(controls, " ")
+    press(controls, " ", seconds=REPEAT / 2)
+    assert controls.paused
+    press(controls, " ", seconds=2 * REPEAT)
+    assert not controls.paused
+
+
+def test_check_boxes_switch_blocks(controls):
+    controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": False, "target": "Blocks"})
+    assert controls.blocks == {"A": True, "B": False}
+    controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": True, "target": "Blocks"})
+    assert controls.blocks == {"A": True, "B": True}
+
+
+def test_a_window_closed_by_its_cross_is_a_block_switched_off(controls, clock):
+    controls.handle({"event_type": "close", "target": "A"})
+    assert controls.blocks == {"A": False, "B": True}
+    # One that was closed because its block went off is reported as well, perhaps after it is on again.
+    controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": False})
+    controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": True})
+    clock.now += CLOSING / 2
+    controls.handle({"event_type": "close", "target": "B"})
+    assert controls.blocks["B"]
+
+
+def test_what_it_does_not_know_changes_nothing():
+    told = []
+    controls = Controls(("A",), lambda: told.append(1))
+    for event in (
+        {},
+        {"event_type": "Click", "target": "A"},
+        {"event_type": "KeyPress", "key": "x"},
+        {"event_type": "KeyPress"},
+        {"event_type": "PropertyUpdate", "propertyId": 7, "value": False},
+        {"event_type": "PropertyUpdate", "propertyId": "A", "value": False},
+    ):
+        controls.handle(event)
+    assert not controls.paused and controls.blocks == {"A": True} and not told
+    controls.handle({"event_type": "KeyPress", "key": " "})
+    assert told
