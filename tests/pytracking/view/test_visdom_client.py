@@ -1,0 +1,100 @@
+"""The connection to visdom's server, where there is none, or something else: with a real one see test_browser."""
+
+import http.server
+import socket
+import threading
+import time
+
+import pytest
+
+from pytracking.view import visdom_client
+from pytracking.view.visdom_client import Place, ServerError, VisdomClient, Window
+
+pytest.importorskip("requests")
+pytest.importorskip("websocket")
+
+
+def client(port, server="localhost", lost=None):
+    return VisdomClient(server, port, {"A": Place(0, 0, 30, 20)}, lambda event: None, lost or (lambda: None))
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def other_server():
+    """A web server that is not visdom's."""
+
+    class NotFound(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_error(404)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), NotFound)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_address_may_be_a_name_or_have_a_scheme():
+    assert client(8097).address == "http://localhost:8097"
+    assert client(80, "https://example.org").address == "https://example.org:80"
+    assert client(80, "http://127.0.0.1/").address == "http://127.0.0.1:80"
+
+
+def test_no_server_is_said_at_once(free_port):
+    start = time.monotonic()
+    with pytest.raises(ServerError, match="no connection"):
+        client(free_port).connect()
+    assert time.monotonic() - start < 2
+
+
+def test_another_server_is_named_by_its_answer(other_server):
+    with pytest.raises(ServerError, match="404"):
+        client(other_server).connect()
+
+
+def test_a_server_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(visdom_client, "TIMEOUT", 0.2)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        with pytest.raises(ServerError, match="does not answer"):
+            client(deaf.getsockname()[1]).connect()
+
+
+def test_a_proxy_of_the_environment_is_not_asked(free_port, other_server, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{other_server}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ServerError, match="no connection"):
+        client(free_port).connect()
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "websocket", None)
+    with pytest.raises(ServerError, match="websocket"):
+        client(1).connect()
+
+
+def test_losing_the_server_is_told_once(other_server):
+    told = []
+    lost = client(other_server, lost=lambda: told.append(1))
+    lost._http = __import__("requests").Session()
+    lost._connected = True
+    for _ in range(2):
+        with pytest.raises(ServerError):
+            lost.show(Window("A", [{"type": "text", "content": ""}]))
+    assert told == [1] and not lost.connected
+    lost.close()
+
+
+def test_a_place_in_pixels_leaves_room_for_the_bar():
+    assert Place(0, 0, 100, 20).pixels == (1260, 276)
