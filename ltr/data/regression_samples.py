@@ -30,7 +30,7 @@ class AugmentSettings:
 
 
 class RegressionSamples(Dataset):
-    """Sample k is {"image": uint8 (3, S, S) RGB, "label": float32 (D,)}.
+    """Sample k is {"x": uint8 (3, S, S) RGB, "label": float32 (D,)}.
 
     In training, sample k is image k modulo N of a random order of the N images, a new one for every N samples; it is
     mirrored at random (its label then has the mirror image's signs), stretched to a square of S times a random factor,
@@ -89,7 +89,7 @@ class RegressionSamples(Dataset):
             image = _resized(image, s.size)
         planes = np.empty((3, s.size, s.size), np.uint8)
         cv2.split(image, list(planes))
-        return {"image": torch.from_numpy(planes), "label": torch.from_numpy(label.astype(np.float32))}
+        return {"x": torch.from_numpy(planes), "label": torch.from_numpy(label.astype(np.float32))}
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
