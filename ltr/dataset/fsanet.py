@@ -54,7 +54,7 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
             missing = [key for key in ("image", "pose") if key not in stored]
             if missing:
                 raise DatasetError(f"{path} has no array {missing[0]!r}, only {', '.join(stored) or 'none'}")
-            return stored["image"], stored["pose"]
+            return np.asarray(stored["image"]), np.asarray(stored["pose"])  # of no .npy inside, bytes
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "allow_pickle" in str(error):  # numpy says only in words that it refused
             raise DatasetError(f"{path} is refused: it holds pickled objects, which could run code") from None

@@ -78,3 +78,12 @@ def test_settings_files_that_cannot_be_understood(tmp_path, text, words):
     with pytest.raises(EnvironmentPathError, match=words) as error:
         get_path("otb")
     assert "ebm_paths.toml" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["utkface", "biwi", "pointing04", "aflw2000", "fsanet"])
+def test_every_regression_set_has_its_variable(tmp_path, monkeypatch, name):
+    monkeypatch.delenv(f"EBM_{name.upper()}", raising=False)
+    with pytest.raises(EnvironmentPathError, match=f"EBM_{name.upper()}"):
+        get_path(name)
+    monkeypatch.setenv(f"EBM_{name.upper()}", str(tmp_path / "variable"))
+    assert get_path(name) == tmp_path / "variable"
