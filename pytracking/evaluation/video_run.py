@@ -138,8 +138,10 @@ def _run(
             _close_after_failure(following, failure)
             _report(following, results, views, sys.stderr, "kept")
             raise
-        following.view.close(complete)
-    _report(following, results, views, sys.stdout, "results")
+        try:
+            following.view.close(complete)
+        finally:  # also where the end of the film found the disk full
+            _report(following, results, views, sys.stdout, "results")
 
 
 def make_views(source: FrameSource, options: argparse.Namespace, window: bool) -> list[View]:

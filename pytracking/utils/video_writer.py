@@ -58,6 +58,7 @@ class VideoWriter:
         self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start_time: float | None = None
         self._pts = -self._step
+        self._added = 0
         self._failed = False
         self._check()
 
@@ -104,6 +105,7 @@ class VideoWriter:
             )
             frame.pts, frame.time_base = self._next_pts(time), self._time_base
             self._mux(self._stream.encode(frame))
+            self._added += 1
         except (OSError, av.FFmpegError) as error:
             self._failed = True
             raise self._failure(error) from error
@@ -144,23 +146,26 @@ class VideoWriter:
         """Ends the file with what was added so far, also after a frame that could not be written."""
         if self._container is None:
             return
-        failure = None
-        try:
-            if not self._failed:
-                self._mux(self._stream.encode())
-        except (OSError, av.FFmpegError) as error:
-            failure = error
-        try:
-            self._container.close()
-        except (OSError, av.FFmpegError) as error:
-            failure = failure or (None if self._failed else error)
+        failure: Exception | None = None
+        for step in (self._flush, self._container.close, self._publish):
+            try:
+                step()
+            except (OSError, av.FFmpegError) as error:
+                failure = failure or error
         self._container = None
-        try:
-            self._publish()
-        except (OSError, av.FFmpegError) as error:
-            failure = failure or error
+        if self._failed:  # that was said when it happened
+            return
         if failure:
             raise self._failure(failure) from failure
+        if self.frames < self._added:  # the last write of all fails without a word
+            raise VideoError(
+                f"the video {self.path} has only {self.frames} of its {self._added} frames, for more could not be "
+                "written; is the disk full?"
+            )
+
+    def _flush(self) -> None:
+        if not self._failed:
+            self._mux(self._stream.encode())
 
     def _publish(self) -> None:
         """The partial file under its own name, with its index in front, so that a browser can start before it has it

@@ -171,6 +171,31 @@ def test_a_full_disk_leaves_the_frames_that_fitted(tmp_path):
     assert os.listdir(tmp_path) == ["a.mp4"]
 
 
+LAST = """
+import resource, signal, sys
+import numpy as np
+from pytracking.utils.video_writer import VideoError, VideoWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+random, writer = np.random.default_rng(0), VideoWriter(sys.argv[1])
+for _ in range(12):  # so few that the encoder still holds them all
+    writer.add(random.integers(0, 256, (96, 128, 3), np.uint8))
+try:
+    writer.close()
+except VideoError as error:
+    print(error)
+print(writer.frames)
+"""
+
+
+def test_a_disk_that_is_full_at_the_very_end_is_said(tmp_path):
+    done = subprocess.run([sys.executable, "-c", LAST, tmp_path / "a.mp4"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    message, count = done.stdout.splitlines()
+    assert "a.mp4" in message and ("cannot be written" in message or f"only {count} of its 12" in message)
+    assert 0 < int(count) < 12 and len(read(tmp_path / "a.mp4")[1]) == int(count)
+
+
 def test_where_there_is_no_room_for_the_final_copy_the_fragments_are_kept(tmp_path, monkeypatch):
     def no_room(source, target):
         target.write_bytes(b"begun")
