@@ -42,8 +42,7 @@ def wait_for(what, seconds=20.0):
 class Server:
     """`python -m pytracking.view.server` in a process of its own, on a free port that it keeps when started again."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -58,7 +57,14 @@ class Server:
         self.process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         line = self.process.stdout.readline()
         assert self.address in line, line + self.process.stdout.read()
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self._lines = []
+        self._reader = threading.Thread(target=lambda: self._lines.extend(self.process.stdout), daemon=True)
+        self._reader.start()
+
+    def output(self):
+        """What it printed, once it has ended."""
+        self._reader.join()
+        return "".join(self._lines)
 
     def kill(self):
         self.process.kill()

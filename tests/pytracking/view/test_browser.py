@@ -25,14 +25,14 @@ SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
 
 
 @pytest.fixture
-def server(tmp_path):
+def server():
     try:
         visdom = VisdomPackage.find()
     except UserError as error:
         pytest.skip(str(error))
     if visdom.missing():
         pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
-    server = Server(tmp_path)
+    server = Server()
     server.start()
     yield server
     server.kill()

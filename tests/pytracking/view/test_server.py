@@ -1,0 +1,76 @@
+"""The command that starts the live view's server."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from live_page import Server
+
+from ebm_common.errors import UserError
+from pytracking.view import server
+from pytracking.view.page_scripts import VisdomPackage
+
+
+@pytest.fixture
+def complete():
+    """Skips where visdom or its page's scripts are missing."""
+    try:
+        visdom = VisdomPackage.find()
+    except UserError as error:
+        pytest.skip(str(error))
+    if visdom.missing():
+        pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
+
+
+def error_of(capsys, *arguments):
+    with pytest.raises(SystemExit) as exit_:
+        server.main(arguments)
+    assert exit_.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_without_the_page_s_scripts_the_way_to_get_them_is_said(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(VisdomPackage, "find", lambda: VisdomPackage(tmp_path, "0.2.4"))
+    error = error_of(capsys)
+    assert "bash install.sh --visdom" in error and "python -m visdom.server" in error
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http"])
+def test_a_wrong_port_is_named(port, capsys):
+    assert repr(port) in error_of(capsys, "--port", port)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert "--env_path" in error_of(capsys, "--env_path", str(tmp_path / "file" / "views"))
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(complete, capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        error = error_of(capsys, "--port", str(port))
+    assert f"port {port} is taken" in error and "--port" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_and_leaves_nothing_behind(complete, tmp_path, monkeypatch, end):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    started = Server()
+    started.start()
+    assert list(tmp_path.iterdir())
+    started.process.send_signal(end)
+    try:
+        assert started.process.wait(10) == 0
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in started.output()
