@@ -46,7 +46,7 @@ def test_faces_are_rgb(path):
         ({"image": faces()[..., 0], "pose": POSE}, r"'image' must be uint8 .* \(3, 64, 64\)"),
         (
             {"image": faces(), "pose": np.where(POSE == 50, np.nan, POSE)},
-            "row 2 of 'pose', counted from 0, is not fini",
+            r"row 2 of 'pose' \(counted from 0\) is not three",
         ),
         ({"image": faces(0), "pose": POSE[:0]}, "holds no image"),
         ({"image": faces(), "pose": POSE.astype(object)}, "is refused: it holds pickled objects"),
@@ -74,5 +74,5 @@ def test_files_that_are_no_npz(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("image.npy", b"text")
         archive.writestr("pose.npy", b"text")
-    with pytest.raises(DatasetError, match="BIWI_train"):
+    with pytest.raises(DatasetError, match=r"BIWI_train\.npz: 'image' must be uint8"):
         read_fsanet(path)
