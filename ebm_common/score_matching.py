@@ -62,7 +62,7 @@ def score_matching(energy: Energy, y: Tensor) -> Tensor:
 def denoising_score_matching(
     energy: Energy,
     label: Tensor,
-    sigma: float | Sequence[float],
+    sigma: float | Tensor | Sequence[float],
     num_samples: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
@@ -93,7 +93,7 @@ def denoising_score_matching(
         ValueError: shapes that do not fit, a sigma that is not positive and finite, M < 1, or `energy` returns another
             shape or nothing to differentiate.
     """
-    noise = GaussianMixtureProposal([[sigma] if isinstance(sigma, (int, float)) else list(sigma)])
+    noise = GaussianMixtureProposal(torch.as_tensor(sigma, dtype=torch.float64).reshape(1, -1))
     keep = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.enable_grad():
         center = label.detach().to(torch.promote_types(label.dtype, torch.float32))

@@ -49,7 +49,7 @@ def nce_plus(energy):
 
 
 def mcmc(energy):
-    y = langevin_sample(energy, LABELS[:, None].expand(-1, 20, -1), 0.2, 10)
+    y = langevin_sample(energy, LABELS[:, None].expand(-1, 20, -1), 0.1, 10)
     return contrastive_divergence(on_label(energy), energy(y))
 
 
@@ -96,23 +96,23 @@ def fit(loss, steps=150, lr=0.05):
 )
 def test_mean_and_variance_of_the_labels_are_learned(loss, added_variance):
     mean, variance = fit(loss)
-    assert mean == pytest.approx(MEAN, abs=0.02)
-    assert variance == pytest.approx(SIGMA**2 + added_variance, rel=0.06)
+    assert mean == pytest.approx(MEAN, abs=0.01)
+    assert variance == pytest.approx(SIGMA**2 + added_variance, rel=0.04)
 
 
 def test_nce_with_few_samples_is_exact_if_the_proposal_does_not_depend_on_the_label():
-    """Where the likelihood, with the same two samples, is not."""
-    q, center = GaussianMixtureProposal([1.0]), torch.zeros_like(LABELS)
+    """Where the likelihood, estimated by the same two samples, runs away to a density of no width."""
+    center = torch.zeros_like(LABELS)
 
-    def few(energy, loss):
-        y = q.sample(center, 2)
-        log_q_label, log_q = q.log_prob(LABELS[:, None], center)[:, 0], q.log_prob(y, center)
-        f_label, f = on_label(energy), energy(y)
-        if loss is nce:
-            return noise_contrastive_estimation(f_label, f, log_q_label, log_q)
-        return nll_importance_sampling(f_label, f, log_q)
+    def few_nll(energy):
+        y = Q.sample(center, 2)
+        return nll_importance_sampling(on_label(energy), energy(y), Q.log_prob(y, center))
 
-    mean, variance = fit(lambda energy: few(energy, nce), steps=600, lr=0.02)
-    assert mean == pytest.approx(MEAN, abs=0.05) and variance == pytest.approx(SIGMA**2, rel=0.12)
-    _, variance = fit(lambda energy: few(energy, nll), steps=600, lr=0.02)
-    assert not variance == pytest.approx(SIGMA**2, rel=0.3)
+    def few_nce(energy):
+        y, log_q_label = Q.sample(center, 2), Q.log_prob(LABELS[:, None], center)[:, 0]
+        return noise_contrastive_estimation(on_label(energy), energy(y), log_q_label, Q.log_prob(y, center))
+
+    mean, variance = fit(few_nce, steps=600, lr=0.02)
+    assert mean == pytest.approx(MEAN, abs=0.03) and variance == pytest.approx(SIGMA**2, rel=0.08)
+    _, variance = fit(few_nll, steps=600, lr=0.02)
+    assert variance < SIGMA**2 / 4
