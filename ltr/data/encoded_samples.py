@@ -1,0 +1,135 @@
+"""Features of augmented images, computed once and kept on disk: for training on a frozen encoder without a GPU."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from tqdm import tqdm
+
+from ebm_common.errors import UserError
+from ltr.data.regression_samples import RegressionSamples
+from ltr.models.regression.image_encoder import ImageEncoder
+from ltr.trainers.checkpoint import write_atomically
+
+_BATCH = 16
+_PROBES = 16
+_SECONDS = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
+
+
+class EncodedSamples(Dataset):
+    """Sample k is {"x": float32 (C,), "label": float32 (D,)}, from features of `copies` versions of each of N images.
+
+    In training, samples go through all N images in an order that is new for every N samples, and through the versions
+    one after the other. In evaluation there is one version, and sample k is image k.
+
+    Args:
+        samples: what is encoded; the first `copies` * N of them.
+        copies: P, versions of each image.
+        encoder: frozen.
+        folder: root of all caches. Each combination of settings, encoder and content (a few samples are looked at) has
+            a file of its own; processes that start together all compute it.
+        seed: of the order in training.
+        length: number of samples; all that are kept if None.
+        workers: loader processes while computing.
+
+    Raises:
+        UserError: an image cannot be read, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        samples: RegressionSamples,
+        copies: int,
+        encoder: ImageEncoder,
+        folder: Path,
+        seed: int = 0,
+        length: int | None = None,
+        workers: int = 0,
+    ):
+        self.images = len(samples.images)
+        self.copies, self.seed, self.train = copies, seed, samples.train
+        number = copies * self.images
+        self.length = number if length is None else length
+        file = Path(folder) / f"{_digest(samples, number, encoder)}.npz"
+        if not file.is_file():
+            _make(file, Subset(samples, range(number)), encoder, workers)
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                self.features, self.labels = (torch.from_numpy(arrays[name]) for name in ("features", "labels"))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"the features in {file} cannot be read ({error}); delete that file") from error
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, k: int) -> dict[str, Tensor]:
+        if not 0 <= k < self.length:
+            raise IndexError(f"there are {self.length} samples, there is no sample {k}")
+        epoch, position = divmod(k, self.images)
+        if self.train:
+            if self._order[0] != epoch:
+                self._order = (epoch, np.random.default_rng([self.seed, epoch]).permutation(self.images))
+            position = int(self._order[1][position])
+        row = epoch % self.copies * self.images + position
+        return {"x": self.features[row], "label": self.labels[row]}
+
+
+def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> str:
+    """Name of a cache. Pixels are in it: a folder of images may change, or another one take its place."""
+    labels = hashlib.sha256(samples.images.labels.tobytes()).hexdigest()
+    about = [encoder.name, number, samples.seed, samples.train, vars(samples.settings), labels]
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for value in encoder.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    for k in np.linspace(0, number - 1, _PROBES).round().astype(int):
+        digest.update(samples[int(k)]["x"].numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _make(file: Path, samples: Dataset, encoder: ImageEncoder, workers: int) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    fast = encoder.to(device).for_inference()
+    loader = DataLoader(_Reporting(samples), _BATCH, num_workers=workers, collate_fn=_collate)
+    features, labels = [], []
+    with tqdm(total=len(samples), desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True) as bar:
+        for batch in loader:
+            if isinstance(batch, str):
+                raise UserError(batch)
+            with torch.no_grad():
+                features.append(fast(batch["x"].to(device)).float().cpu())
+            labels.append(batch["label"])
+            bar.update(len(labels[-1]))
+    arrays = {"features": torch.cat(features).numpy(), "labels": torch.cat(labels).numpy()}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{file.parent} cannot be made: {error.strerror}; choose another --workspace") from error
+    write_atomically(file, lambda out: np.savez(out, **arrays))
+
+
+class _Reporting(Dataset):
+    """A user's error in a loader process comes back as its text; PyTorch would add a traceback."""
+
+    def __init__(self, samples: Dataset) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, k: int) -> dict[str, Tensor] | str:
+        try:
+            return self.samples[k]
+        except UserError as error:
+            return str(error)
+
+
+def _collate(batch: list[dict[str, Tensor] | str]) -> dict[str, Tensor] | str:
+    return next((sample for sample in batch if isinstance(sample, str)), None) or default_collate(batch)

@@ -1,0 +1,83 @@
+"""The networks of age and head pose as actors take them: an image encoder below the energy or a baseline's head.
+
+A baseline's head is two layers, C -> 2048 -> outputs (E.4, F.4); a density's two parameters have one each, and so has
+each target of a softmax.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ltr.models.regression.image_encoder import ImageEncoder
+from ltr.models.regression.joint_energy import JointEnergy
+
+HIDDEN = 2048
+
+
+class EnergyNet(nn.Module):
+    """f(x, y) of images x; see :class:`JointEnergy`.
+
+    Args:
+        encoder: the image's network.
+        targets: D.
+    """
+
+    def __init__(self, encoder: ImageEncoder, targets: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = JointEnergy(encoder.channels, targets)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What :meth:`energy` needs of x, (B, 2048): images uint8 (B, 3, S, S), or their features (B, C)."""
+        return self.head.encode(self.encoder(x))
+
+    def energy(self, features: Tensor, y: Tensor) -> Tensor:
+        """f (B, M) of candidates y (B, M, D)."""
+        return self.head.energy(features, y)
+
+
+class DirectNet(nn.Module):
+    """The prediction itself."""
+
+    def __init__(self, encoder: ImageEncoder, targets: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = _head(encoder.channels, targets)
+
+    def output(self, x: Tensor) -> Tensor:
+        """(B, D)"""
+        return self.head(self.encoder(x))
+
+
+class DensityNet(nn.Module):
+    """Two parameters of a density, such as a mean and the logarithm of a variance."""
+
+    def __init__(self, encoder: ImageEncoder, targets: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean = _head(encoder.channels, targets)
+        self.log_scale = _head(encoder.channels, targets)
+
+    def output(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) both"""
+        g_x = self.encoder(x)
+        return self.mean(g_x), self.log_scale(g_x)
+
+
+class SoftmaxNet(nn.Module):
+    """Logits of `bins` classes for each of D targets, by a head for each."""
+
+    def __init__(self, encoder: ImageEncoder, targets: int, bins: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleList(_head(encoder.channels, bins) for _ in range(targets))
+
+    def output(self, x: Tensor) -> Tensor:
+        """(B, D, bins)"""
+        g_x = self.encoder(x)
+        return torch.stack([head(g_x) for head in self.heads], dim=1)
+
+
+def _head(channels: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(channels, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, outputs))

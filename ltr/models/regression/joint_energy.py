@@ -1,0 +1,113 @@
+r"""The energy of age and head pose (Appendices E.1 and F.1), with the image's part of its first layer computed once.
+
+The joint network is f = w . relu(W [g_x; g_y] + b) + c with g_x (C,) of the image and g_y (128,) of the candidate. Its
+first layer is linear, so W = [W_x, W_y] and
+
+.. math:: f(x, y) = w^T \mathrm{relu}(a_x + W_y g_y) + c, \qquad a_x = W_x g_x + b,
+
+where a_x is the same for the M = 1024 candidates of an image. That is the very same function with C + 128 columns of
+work for each image and 128 for each candidate, instead of C + 128 for each candidate.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+WIDTHS = (16, 32, 64, 128)  # of the candidate's layers
+HIDDEN = 2048  # of the joint network
+_CPU_ELEMENTS, _GPU_ELEMENTS = 2**19, 2**26  # of a part of the hidden layer: as large as a core's cache; 256 MB
+
+
+class JointEnergy(nn.Module):
+    """f(x, y) from features of images and candidates.
+
+    There is a ReLU after each of the candidate's four layers, which the paper does not say (its published relatives
+    have it), and between the joint two. The candidate enters in its own unit: years, degrees.
+
+    Args:
+        channels: C of the image features.
+        targets: D of the candidates.
+    """
+
+    def __init__(self, channels: int, targets: int) -> None:
+        super().__init__()
+        self.channels = channels
+        sizes = (targets, *WIDTHS)
+        layers = zip(sizes, sizes[1:], strict=False)
+        self.candidate = nn.Sequential(*(part for n, m in layers for part in (nn.Linear(n, m), nn.ReLU(inplace=True))))
+        self.joint = nn.Linear(channels + WIDTHS[-1], HIDDEN)
+        self.score = nn.Linear(HIDDEN, 1)
+
+    def encode(self, g_x: Tensor) -> Tensor:
+        """a_x (B, 2048), which is all that candidates need of an image, from its features (B, C)."""
+        return nn.functional.linear(g_x, self.joint.weight[:, : self.channels], self.joint.bias)
+
+    def energy(self, a_x: Tensor, y: Tensor) -> Tensor:
+        """f (B, M) of candidates y (B, M, D) for images with a_x (B, 2048) of :meth:`encode`."""
+        w_y, w = self.joint.weight[:, self.channels :], self.score.weight[0]
+        g_y = self.candidate(y)
+        dtype = g_y.dtype  # under autocast half precision, and then all of the hidden layer is
+        return _HiddenLayer.apply(a_x.to(dtype), g_y, w_y.to(dtype), w.to(dtype)).to(y.dtype) + self.score.bias
+
+    def plain_energy(self, g_x: Tensor, y: Tensor) -> Tensor:
+        """The same f (B, M) from the image features g_x (B, C), as the paper writes it: the reference in tests.
+
+        It keeps several arrays of B x M x 2048 and one of B x M x (C + 128) for its gradient.
+        """
+        both = torch.cat([g_x[:, None].expand(-1, y.shape[1], -1), self.candidate(y)], dim=-1)
+        return self.score(torch.relu(self.joint(both)))[..., 0]
+
+
+class _HiddenLayer(torch.autograd.Function):
+    r"""w . relu(a_x + W_y g_y), in parts that stay in the cache, keeping one byte for each hidden unit.
+
+    What the gradients need of the hidden layer is only where it is positive. With G = [h > 0] df they are
+    (G w) W_y for g_y, w sum(G) for a_x and w (G^T g_y) for W_y; and w's own, the sum of df h, is that of
+    G (a_x + W_y g_y), for which the same sums serve. They are ordinary operations, so they have gradients themselves.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, a_x: Tensor, g_y: Tensor, w_y: Tensor, w: Tensor) -> Tensor:
+        f = g_y.new_empty(g_y.shape[:2])
+        keep = any(ctx.needs_input_grad)
+        positive = torch.empty(*g_y.shape[:2], len(w), dtype=torch.bool, device=g_y.device) if keep else None
+        with torch.autocast(g_y.device.type, enabled=False):
+            for images, parts in _parts(g_y, len(w)):
+                for rows in parts:
+                    h = g_y[images, rows] @ w_y.T
+                    h += a_x[images, None]
+                    if keep:
+                        torch.gt(h, 0, out=positive[images, rows])
+                    f[images, rows] = h.relu_() @ w
+        ctx.save_for_backward(a_x, g_y, w_y, w, positive)
+        return f
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        a_x, g_y, w_y, w, positive = ctx.saved_tensors
+        exact = torch.promote_types(g_y.dtype, torch.float32)  # sums over many rows are not kept in half precision
+        weighted = w[:, None] * w_y
+        to_candidates, sums = [], []
+        product = torch.zeros_like(w_y, dtype=exact)  # G^T g_y
+        for images, parts in _parts(g_y, len(w)):
+            sums.append(0)
+            for rows in parts:
+                g = positive[images, rows] * grad[images, rows, None]
+                to_candidates.append((g @ weighted).flatten(0, 1))
+                sums[-1] = sums[-1] + g.sum(1, dtype=exact)
+                product = product + g.flatten(0, 1).T @ g_y[images, rows].flatten(0, 1)
+        total = torch.cat(sums)  # of G over the candidates of each image
+        to_w = (a_x * total).sum(0) + (w_y * product).sum(1)
+        gradients = w * total, torch.cat(to_candidates).view(g_y.shape), w[:, None] * product, to_w
+        return tuple(g.to(t.dtype) for g, t in zip(gradients, (a_x, g_y, w_y, w), strict=True))
+
+
+def _parts(g_y: Tensor, hidden: int) -> list[tuple[slice, list[slice]]]:
+    """Images, and for them slices of their candidates, so that hidden layers are small."""
+    number, m = g_y.shape[:2]
+    most = max(1, (_CPU_ELEMENTS if g_y.device.type == "cpu" else _GPU_ELEMENTS) // hidden)
+    images, rows = max(1, most // m), min(most, m)
+    slices = [slice(k, min(k + rows, m)) for k in range(0, m, rows)]
+    return [(slice(i, min(i + images, number)), slices) for i in range(0, number, images)]

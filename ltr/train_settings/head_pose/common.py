@@ -1,0 +1,77 @@
+"""Angles of a head, in degrees: yaw, pitch and roll on BIWI (Appendix F), yaw and pitch on Pointing'04."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ltr.actors.regression import EnergyLossSettings
+from ltr.admin.environment import get_path
+from ltr.data.regression_samples import AugmentSettings
+from ltr.dataset import LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
+from ltr.train_settings import regression
+from ltr.train_settings.regression import BinSettings, Part, RegressionSettings, System
+from ltr.trainers.task import Task
+
+_VAL_SHARE = 8
+
+
+@dataclass
+class DataSettings:
+    """Which heads, and which of them are kept from training."""
+
+    set: Literal["biwi_fsanet", "biwi", "pointing04"] = "biwi_fsanet"
+    """BIWI as FSA-Net's BIWI_train.npz and BIWI_test.npz, the paper's protocol; BIWI's own folders; or Pointing'04,
+    which has no roll."""
+    val_seed: int = 0
+    """biwi_fsanet: draws an eighth of BIWI_train.npz for validation, since its files do not say who is who."""
+    test_people: tuple[str, ...] = ()
+    """The other two: whom the test shows. Default: 17 to 24 of BIWI's 24, 13 to 15 of Pointing'04's 15."""
+    val_people: tuple[str, ...] = ()
+    """The other two: whom validation shows. Default: 15 and 16 of BIWI, 11 and 12 of Pointing'04."""
+
+
+@dataclass
+class HeadPoseSettings(RegressionSettings):
+    """A network that estimates head poses."""
+
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(size=64))
+    """Images of 64 x 64 (F.2)."""
+    loss: EnergyLossSettings = field(default_factory=lambda: EnergyLossSettings(number=1024, sigmas=(1.0, 20.0)))
+    """M = 1024 and the widths in degrees, the same for all angles (F.2, Table S5)."""
+    bins: BinSettings = field(default_factory=lambda: BinSettings(-75, 75, 151))
+    """F.4. Pointing'04 needs -90 to 90."""
+    data: DataSettings = field(default_factory=DataSettings)
+
+
+def system(name: System) -> HeadPoseSettings:
+    """The paper's settings of a system."""
+    return HeadPoseSettings(system=name)
+
+
+def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
+    """A part of the data.
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    d = settings.data
+    if d.set == "biwi_fsanet":
+        whole = read_fsanet(get_path("fsanet") / f"BIWI_{'test' if part == 'test' else 'train'}.npz")
+        return whole if part == "test" else whole.split(len(whole) // _VAL_SHARE, d.val_seed)[part == "val"]
+    if d.set == "biwi":
+        whole, usual = read_biwi(get_path("biwi")), (range(17, 25), range(15, 17))
+    else:
+        root, usual = get_path("pointing04"), (range(13, 16), range(11, 13))
+        whole = read_pointing04_crops(root) if (root / "crops.csv").is_file() else read_pointing04(root)
+    test, val = (
+        chosen or tuple(f"{k:02}" for k in numbers)
+        for chosen, numbers in zip((d.test_people, d.val_people), usual, strict=True)
+    )
+    rest, tested = whole.leave_out(test)
+    return tested if part == "test" else rest.leave_out(val)[part == "val"]
+
+
+def build(settings: HeadPoseSettings) -> Task:
+    """The task that the settings describe; raises as :func:`ltr.train_settings.regression.build`."""
+    return regression.build(settings, lambda part: images(settings, part))

@@ -1,0 +1,133 @@
+"""What age and head pose share: their settings, and how they become a training task (Appendices E and F)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch.utils.data import Dataset
+
+from ebm_common import SoftmaxBins, UserError
+from ltr.actors.regression import BaselineActor, EnergyActor, EnergyLossSettings
+from ltr.admin.environment import get_path
+from ltr.data.encoded_samples import EncodedSamples
+from ltr.data.regression_samples import AugmentSettings, RegressionSamples
+from ltr.dataset import LabelledImages
+from ltr.models.regression.heads import DensityNet, DirectNet, EnergyNet, SoftmaxNet
+from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
+from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings
+from ltr.trainers.task import Task
+
+System = Literal["direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm"]
+Part = Literal["train", "val", "test"]
+_CACHE_SEED = 0
+
+
+@dataclass
+class BinSettings:
+    """The classes of the softmax systems."""
+
+    lower: float
+    upper: float
+    number: int
+
+
+@dataclass
+class RegressionSettings(TrainSettings):
+    """A network from an image to D numbers."""
+
+    system: System = "ebm"
+    """Its output and loss: one of six baselines, or the energy-based model (E.1 and E.4, F.1 and F.4)."""
+    epochs: int = 75
+    """E.2, F.2, and E.4, F.4 for the baselines."""
+    samples_per_epoch: int = 0
+    """0 stands for all training images, as in the paper."""
+    batch_size: int = 32
+    """E.2, F.2"""
+    optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(lr=1e-3, weight_decay=1e-3))
+    """Adam with weight decay 0.001 (E.2, F.2). The rate is not in the paper; 0.001 is PyTorch's default."""
+    schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="step", gamma=1.0))
+    """A constant rate: the paper has no schedule for these tasks."""
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    """Flips, scales from 0.7 to 1.4 and random crops (E.2, F.2)."""
+    loss: EnergyLossSettings = field(default_factory=EnergyLossSettings)
+    """Of system 'ebm'."""
+    bins: BinSettings = field(default_factory=lambda: BinSettings(0, 100, 101))
+    """Of the softmax systems."""
+
+
+def build(settings: RegressionSettings, images: Callable[[Part], LabelledImages]) -> Task:
+    """The task that the settings describe, on images of the parts 'train' and 'val'.
+
+    `settings.samples_per_epoch`, where it is 0, becomes the number of training images.
+
+    Raises:
+        UserError: settings that do not fit each other or the labels, data or weights that cannot be had.
+    """
+    train, val = images("train"), images("val")
+    settings.samples_per_epoch = settings.samples_per_epoch or len(train)
+    actor = build_actor(settings, train.labels.shape[1])
+    encoder = actor.net.encoder
+    if settings.system.startswith("softmax"):
+        _check_bins(settings.bins, train, val)
+    best = "loss" if settings.system == "ebm" else "mae"
+    return Task(actor, samples(settings, train, "train", encoder), samples(settings, val, "val", encoder), best=best)
+
+
+def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = True) -> EnergyActor | BaselineActor:
+    """The system's network and loss for D = `targets`; see :class:`ImageEncoder` for `imagenet`.
+
+    Raises:
+        UserError: settings that do not fit each other, or weights that cannot be had.
+    """
+    encoder = ImageEncoder(settings.encoder, imagenet)
+    b = settings.bins
+    try:
+        bins = SoftmaxBins(b.lower, b.upper, b.number)
+        match settings.system:
+            case "ebm":
+                return EnergyActor(EnergyNet(encoder, targets), settings.loss)
+            case "direct_huber" | "direct_l2" as kind:
+                return BaselineActor(DirectNet(encoder, targets), kind)
+            case "gaussian":
+                return BaselineActor(DensityNet(encoder, targets), "gaussian")
+            case "laplace":  # S6 in one dimension, S10 in more: for D = 1 the latter would have another loss
+                kind = "laplace" if targets == 1 else "multivariate_laplace"
+                return BaselineActor(DensityNet(encoder, targets), kind)
+            case "softmax_ce_l2" | "softmax_ce_l2_var" as kind:
+                return BaselineActor(SoftmaxNet(encoder, targets, bins.num), kind, bins)
+    except ValueError as error:
+        raise UserError(f"these settings do not fit each other: {error}") from error
+
+
+def samples(settings: RegressionSettings, images: LabelledImages, part: Part, encoder: ImageEncoder) -> Dataset:
+    """Samples {"x", "label"} of images: augmented and endless in 'train'; of a frozen encoder, their features.
+
+    Raises:
+        UserError: augmentation that is not possible, or features that cannot be computed or kept.
+    """
+    train, copies = part == "train", settings.encoder.frozen_copies
+    length = settings.epochs * settings.samples_per_epoch if train else len(images)
+    try:
+        if not copies:
+            return RegressionSamples(images, settings.augment, length, settings.seed, train)
+        # One set of versions serves all systems and seeds; their order follows the seed.
+        kept = copies if train else 1
+        versions = RegressionSamples(images, settings.augment, kept * len(images), _CACHE_SEED, train)
+    except ValueError as error:
+        raise UserError(f"these settings do not fit each other: {error}") from error
+    folder = get_path("workspace", settings.workspace) / "image_features"
+    return EncodedSamples(versions, kept, encoder, folder, settings.seed, length, settings.workers)
+
+
+def _check_bins(bins: BinSettings, *parts: LabelledImages) -> None:
+    for images in parts:
+        low, high = images.labels.min(), images.labels.max()
+        half = (bins.upper - bins.lower) / max(bins.number - 1, 1) / 2
+        if low < bins.lower - half or high > bins.upper + half:
+            raise UserError(
+                f"{images.name} has labels from {low:g} to {high:g}, outside the bins of {bins.lower:g} to "
+                f"{bins.upper:g}: widen them by --bins.lower, --bins.upper and --bins.number"
+            )
