@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tracker_param", help="parameter file: ebm, atom_star, default, ...; csrt or kcf for opencv")
     parser.add_argument("--camera", default="0", help="number (0), device (/dev/video1) or address (rtsp://...)")
     parser.add_argument("--seconds", type=_positive, metavar="N", help="end after so long")
-    parser.add_argument("--frames", type=natural, metavar="N", help="end after so many tracked frames")
+    parser.add_argument("--frames", type=_count, metavar="N", help="end after so many tracked frames")
     add_options(parser)
     return parser
 
@@ -52,6 +52,13 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
     return value
+
+
+def _count(text: str) -> int:
+    count = natural(text)
+    if not count:
+        raise argparse.ArgumentTypeError("there is no run of 0 frames")
+    return count
 
 
 @cli_main

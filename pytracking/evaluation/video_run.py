@@ -215,7 +215,7 @@ def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) 
     for number, frame in enumerate(frames, start=1):
         if number == 2:  # before it, boxes may have been drawn for a while
             start = frame.time
-        if seconds is not None and start is not None and frame.time - start >= seconds:
+        if seconds is not None and start is not None and frame.time is not None and frame.time - start >= seconds:
             return
         yield frame
         if number == count:  # without waiting for one more
@@ -224,7 +224,7 @@ def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) 
 
 def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.ndarray], device: str) -> dict[str, Any]:
     return {
-        "source": str(getattr(source, "path", source.name)),
+        "source": str(source),
         "size": [first.image.shape[1], first.image.shape[0]],
         "fps": source.fps,
         "first_boxes": boxes,

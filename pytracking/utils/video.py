@@ -45,7 +45,7 @@ class Frame(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """Where frames come from: ``for frame in source``.
+    """Where frames come from: ``for frame in source``. As a string it is its file, folder or address.
 
     Attributes:
         name: short, without a folder and an ending.
@@ -81,7 +81,7 @@ class Video:
     Pictures stand upright, as the file's display matrix (a phone's turn) wants them. The colours are what the file
     says of its matrix and range; more than 8 bits are rounded to 8, grey gets three equal channels, and an alpha
     channel is dropped, with no background put in. Times are the file's own, also at a variable rate, from its
-    beginning on.
+    beginning on. Pixels are those of the file, also where it says that they are not square.
 
     A frame that cannot be decoded is skipped, and a file that ends before its announced end is used as far as it goes;
     each is said in one line.

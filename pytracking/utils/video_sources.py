@@ -64,6 +64,9 @@ class ImageFolder:
         self.name = self.path.resolve().name
         self.total = len(self.files)
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def __iter__(self) -> Iterator[Frame]:
         failure = None
         given = 0
@@ -164,6 +167,9 @@ class LatestFrames:
         self._newest: Frame | None = None
         self._failure: BaseException | None = None
         self._over = self._closed = False
+
+    def __str__(self) -> str:
+        return str(self._source)
 
     def __iter__(self) -> Iterator[Frame]:
         thread = threading.Thread(target=self._read, name="read_frames", daemon=True)

@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import video_files
 from evaluation_fakes import HEIGHT, INTERRUPTED, RAISES, WIDTH, FakeSpec, FakeTracker, write_images, write_sequence
 from fake_window import FakeWindow
 
@@ -140,6 +143,50 @@ def test_every_frame_goes_to_the_tracker_in_rgb_from_every_kind_of_source(call, 
     assert len(boxes(tmp_path / "out" / "images.txt")) == 7 and len(boxes(tmp_path / "out" / "a.txt")) == 8
     record = json.loads((tmp_path / "out" / "images.json").read_text())
     assert record["fps"] == 25 and record["frames"][0]["time"] is None
+
+
+def test_a_live_stream(call, tmp_path, monkeypatch):
+    """The newest frames are taken, as many as the tracker comes to."""
+    red = video_files.write(tmp_path / "clip.ts").read_bytes()
+
+    class Stream(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(red)
+
+        def log_message(self, *_):
+            pass
+
+    class Red(FakeTracker):
+        def initialize(self, image, box):
+            return self.track(image)
+
+        def track(self, image, density=False):
+            assert np.abs(image.astype(int) - (255, 0, 0)).max() <= 3
+            return TrackerOutput(np.array([5, 6, 10, 8.0]), 0.5)
+
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Red())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}/yard.ts"
+        assert call(address, *BOX, "--save_video", tmp_path / "a.mp4") == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    record = json.loads((tmp_path / "out" / "yard.json").read_text())
+    assert record["source"] == address and 1 <= record["number_of_frames"] <= 10
+    assert len(list(Video(tmp_path / "a.mp4"))) == record["number_of_frames"]
+
+
+def test_images_of_several_sizes(call, tmp_path):
+    write_images(tmp_path / "images", range(4))
+    large = np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
+    large[..., 0] = 2
+    write_image(tmp_path / "images" / "0002.png", large)
+    assert call(tmp_path / "images", *BOX, "--save_video", tmp_path / "a.mp4") == 0
+    assert [frame.image.shape for frame in Video(tmp_path / "a.mp4")] == [(HEIGHT, WIDTH, 3)] * 4
 
 
 def test_several_objects(call, tmp_path, capsys):

@@ -126,6 +126,7 @@ def test_a_whole_run(call, tmp_path, capsys):
     assert call.seen == list(range(12)) and call.devices == [2] and call.camera.released
     record = json.loads((tmp_path / "out" / "camera_2.json").read_text())
     assert [frame["time"] for frame in record["frames"]] == pytest.approx(np.arange(12) / 10)
+    assert record["source"] == "camera 2"
     assert len((tmp_path / "out" / "camera_2.txt").read_text().splitlines()) == 12
     film = list(Video(tmp_path / "a.mp4"))
     assert [frame.time for frame in film] == pytest.approx(np.arange(12) / 10, abs=1e-3)
@@ -170,7 +171,7 @@ def test_without_a_box_and_without_a_display(call, capsys):
     assert call.camera.released
 
 
-@pytest.mark.parametrize("options", [["--seconds", "x"], ["--seconds", "0"], ["--frames", "-1"]])
+@pytest.mark.parametrize("options", [["--seconds", "x"], ["--seconds", "0"], ["--frames", "-1"], ["--frames", "0"]])
 def test_arguments_of_the_wrong_kind(call, capsys, options):
     with pytest.raises(SystemExit) as stop:
         call(*BOX, *options)

@@ -1,4 +1,3 @@
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -7,14 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import video_files as files
+from video_files import RED
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import video_files as files  # noqa: E402
-from video_files import RED  # noqa: E402
-
-from pytracking.utils.video import Video, VideoError  # noqa: E402
-from pytracking.utils.video_writer import VideoWriter  # noqa: E402
+from pytracking.utils.video import Video, VideoError
+from pytracking.utils.video_writer import VideoWriter
 
 
 def everywhere(image, colour, by=3):

@@ -1,20 +1,15 @@
-import sys
 import threading
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import video_files
 from PIL import Image
+from video_files import RED
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import video_files  # noqa: E402
-from video_files import RED  # noqa: E402
-
-from pytracking.utils import video_sources  # noqa: E402
-from pytracking.utils.video import Frame, Video, VideoError  # noqa: E402
-from pytracking.utils.video_sources import Camera, ImageFolder, LatestFrames, open_camera, open_source  # noqa: E402
+from pytracking.utils import video_sources
+from pytracking.utils.video import Frame, Video, VideoError
+from pytracking.utils.video_sources import Camera, ImageFolder, LatestFrames, open_camera, open_source
 
 
 def write_image(path, value, size=(48, 64), **how):

@@ -146,54 +146,35 @@ import resource, signal, sys
 import numpy as np
 from pytracking.utils.video_writer import VideoError, VideoWriter
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-random, writer, count = np.random.default_rng(0), VideoWriter(sys.argv[1]), 0
-try:
-    while count < 1000:
-        writer.add(random.integers(0, 256, (96, 128, 3), np.uint8))
-        count += 1
-except VideoError as error:
-    print(error)
-writer.close()
-print(writer.frames)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+random = np.random.default_rng(0)
+for path, count in zip(sys.argv[1:], (1000, 12)):
+    writer = VideoWriter(path)
+    try:
+        for _ in range(count):
+            writer.add(random.integers(0, 256, (96, 128, 3), np.uint8))
+    except VideoError as error:
+        print(error)
+    try:
+        writer.close()
+    except VideoError as error:
+        print(error)
+    print(writer.frames)
 """
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit of the size of files")
-def test_a_full_disk_leaves_the_frames_that_fitted(tmp_path):
-    done = subprocess.run([sys.executable, "-c", FULL, tmp_path / "a.mp4"], capture_output=True, text=True)
+def test_a_full_disk_is_said_once_and_leaves_the_frames_that_fitted(tmp_path):
+    """In the midst of a film, and at the end of one so short that the encoder held it all."""
+    paths = [tmp_path / "long.mp4", tmp_path / "short.mp4"]
+    done = subprocess.run([sys.executable, "-c", FULL, *paths], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    message, count = done.stdout.splitlines()
-    assert "a.mp4 cannot be written" in message and os.strerror(errno.EFBIG) in message
-    assert 5 < int(count) < 100
-    _, pictures, _ = read(tmp_path / "a.mp4")
-    assert len(pictures) == int(count)
-    assert os.listdir(tmp_path) == ["a.mp4"]
-
-
-LAST = """
-import resource, signal, sys
-import numpy as np
-from pytracking.utils.video_writer import VideoError, VideoWriter
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-random, writer = np.random.default_rng(0), VideoWriter(sys.argv[1])
-for _ in range(12):  # so few that the encoder still holds them all
-    writer.add(random.integers(0, 256, (96, 128, 3), np.uint8))
-try:
-    writer.close()
-except VideoError as error:
-    print(error)
-print(writer.frames)
-"""
-
-
-def test_a_disk_that_is_full_at_the_very_end_is_said(tmp_path):
-    done = subprocess.run([sys.executable, "-c", LAST, tmp_path / "a.mp4"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    message, count = done.stdout.splitlines()
-    assert "a.mp4" in message and ("cannot be written" in message or f"only {count} of its 12" in message)
-    assert 0 < int(count) < 12 and len(read(tmp_path / "a.mp4")[1]) == int(count)
+    long, long_count, short, short_count = done.stdout.splitlines()
+    assert "long.mp4 cannot be written" in long and os.strerror(errno.EFBIG) in long
+    assert "short.mp4" in short and ("cannot be written" in short or f"only {short_count} of its 12" in short)
+    for path, count in zip(paths, (long_count, short_count), strict=True):
+        assert 0 < int(count) < 12 and len(read(path)[1]) == int(count)
+    assert sorted(os.listdir(tmp_path)) == ["long.mp4", "short.mp4"]
 
 
 def test_where_there_is_no_room_for_the_final_copy_the_fragments_are_kept(tmp_path, monkeypatch):
