@@ -77,8 +77,11 @@ def main(argv: list[str] | None = None) -> int:
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
     seed_for_build(settings.seed)
-    trainer = Trainer(settings, definition.build(settings), folder, name)
+    task = definition.build(settings)
+    trainer = Trainer(settings, task, folder, name)
     finished = trainer.train(restart=own.restart)
+    if finished and task.after_training is not None and trainer.is_first:
+        task.after_training(folder)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0 if finished else 128 + trainer.stop_signal

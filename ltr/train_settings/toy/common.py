@@ -1,0 +1,54 @@
+"""What the toy's settings share: Appendix B's data and schedule, and the report that ends a training."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from ebm_common.errors import UserError
+from ltr.dataset.toy import TOY_DENSITIES, ToySamples
+from ltr.train_settings.base import ScheduleSettings, TrainSettings, free
+from ltr.train_settings.toy.report import write_report
+from ltr.trainers.task import Task
+
+_DATA_SEED, _VALIDATION_SEED = 0, 1
+_VALIDATION_SAMPLES = 512
+
+
+@dataclass
+class ToySettings(TrainSettings):
+    """A model of a density in one dimension."""
+
+    data: Literal["1", "1_shifted", "2"] = "1"
+    """Which density, see ltr/dataset/toy.py. 1 is Figure 2's."""
+    epochs: int = 75
+    """Appendix B."""
+    samples_per_epoch: int = 2000
+    """Pairs that there are, and steps of an epoch times the batch (Appendix B). They do not depend on the seed, so
+    that seeds tell the spread of training."""
+    batch_size: int = 32
+    """Appendix B."""
+    schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(gamma=1.0))
+    """A constant rate: none other is mentioned. The rate itself, 1e-3, is of the follow-up's code (BMVC 2020), as
+    Appendix B has none."""
+    workers: int = free(0)
+    val_every: int = free(15)
+
+
+def toy_task(settings: ToySettings, actor: nn.Module, system: str, best: str) -> Task:
+    """The task of an actor on the settings' data; `system` is the name of the settings file.
+
+    Raises:
+        UserError: no samples.
+    """
+    if settings.samples_per_epoch < 1:
+        raise UserError(f"--samples_per_epoch is {settings.samples_per_epoch}; it must be at least 1.")
+    density = TOY_DENSITIES[settings.data]
+    train = ToySamples(density, settings.samples_per_epoch, _DATA_SEED, order_seed=settings.seed)
+    val = ToySamples(density, _VALIDATION_SAMPLES, _VALIDATION_SEED)
+
+    def after_training(folder: Path) -> None:
+        write_report(folder, system, actor.checkpoint_model(), settings)
+
+    return Task(actor, train, val, best=best, after_training=after_training)

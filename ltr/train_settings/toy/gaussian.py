@@ -1,0 +1,15 @@
+"""The Gaussian model of Appendix B: mean and variance by a network, the likelihood (S2)."""
+
+from ltr.actors.regression import BaselineActor
+from ltr.models.regression.toy import ToyGaussianNet
+from ltr.train_settings.toy.common import ToySettings, toy_task
+from ltr.trainers.task import Task
+
+
+def settings() -> ToySettings:
+    return ToySettings()
+
+
+def build(settings: ToySettings) -> Task:
+    """The task that the settings describe."""
+    return toy_task(settings, BaselineActor(ToyGaussianNet(), "gaussian"), "gaussian", best="loss")

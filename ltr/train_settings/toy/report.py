@@ -1,0 +1,83 @@
+"""What a training of the toy ends in: the divergence from the truth, and a picture like Figure 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from ltr.admin.provenance import provenance, write_json
+from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
+from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
+from ltr.train_settings.base import TrainSettings
+from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
+
+_TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
+_PICTURE_CELLS = 512
+
+
+def write_report(folder: Path, system: str, net: nn.Module, settings: TrainSettings) -> None:
+    """Print and write KL(p_true || p_model), and draw the densities: `kl.json` and `densities.png` in the run's folder.
+
+    The picture also has the newest model of the other system that was trained on the same data in a folder beside.
+
+    Args:
+        folder: the run's folder.
+        system: 'gaussian' or 'ebm'.
+        net: its network.
+        settings: a ToySettings.
+    """
+    density = TOY_DENSITIES[settings.data]
+    divergence = kl_divergence(true_log_density(density), model_log_density(net))
+    print(f"KL(truth || {system}) = {divergence} nats, on {CELLS} x {CELLS} points of {LOW:g} < x, y < {HIGH:g}")
+    result = {"data": density.name, "system": system, "kl": dataclasses.asdict(divergence), "cells": CELLS}
+    write_json(folder / "kl.json", {**result, **provenance(settings, seed=settings.seed)})
+
+    nets = {system: net}
+    (other,) = _TITLES.keys() - nets.keys()
+    beside = _newest_model(folder, other, settings.data)
+    if beside is not None:
+        nets[other] = beside
+    panels = {"Truth": true_log_density(density, _PICTURE_CELLS)}
+    for name in _TITLES:
+        if name in nets:
+            panels[_TITLES[name]] = model_log_density(nets[name], _PICTURE_CELLS)
+    path = folder / "densities.png"
+    draw_densities(path, panels)
+    print(f"densities: {path}")
+
+
+def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
+    """Heatmaps of p(y | x) on one scale: log-densities (cells of x, cells of y) by title."""
+    densities = {title: log_density.exp().numpy() for title, log_density in panels.items()}
+    # The truth has narrow bright ridges; the scale ends at a value that few of its points exceed, so that all is seen.
+    top = float(np.quantile(next(iter(densities.values())), 0.995))
+    figure = Figure(figsize=(1.0 + 3.1 * len(panels), 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (title, p) in zip(axes, densities.items(), strict=True):
+        image = axis.imshow(
+            p.T, origin="lower", extent=(LOW, HIGH, LOW, HIGH), vmin=0, vmax=top, cmap="magma", aspect="equal"
+        )
+        axis.set(title=title, xlabel="x")
+    axes[0].set_ylabel("y")
+    figure.colorbar(image, ax=axes, label="p(y | x)", extend="max")
+    figure.savefig(path)
+
+
+def _newest_model(folder: Path, system: str, data: str) -> nn.Module | None:
+    files = sorted(folder.parent.glob(f"*/{system}_final.safetensors"), key=lambda file: file.stat().st_mtime)
+    for file in reversed(files):
+        with safetensors.safe_open(file, "pt") as opened:
+            settings = json.loads(opened.metadata()["settings"])
+        if settings["data"] == data:
+            smooth = settings.get("net") == "smooth"
+            net = ToyGaussianNet() if system == "gaussian" else ToySmoothEnergyNet() if smooth else ToyEnergyNet()
+            net.load_state_dict(safetensors.torch.load_file(file))
+            return net
+    return None
