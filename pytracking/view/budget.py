@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CEILING = 1.0  # seconds that can be saved up: a view that did little for long must not do much at once
-SHARE = 0.5  # of the tracker's time: as much again it loses to a busy core and to Python's lock, which is not measured
+SHARE = 0.35  # of the tracker's time; it loses more to server, browser and Python's lock, which cannot be measured
 _NEWEST = 0.3  # weight of the newest cost in what is expected of the next
 
 

@@ -102,7 +102,7 @@ class VisdomView:
         blocks = self._controls.blocks
         with self._condition:
             self._watched = self._is_on() and self._controls.paused
-            self._whole = self._watched or self._is_due(EVERY_WHOLE, self._last_whole, "density", "whole")
+            self._whole = self._watched or self._is_due(EVERY_WHOLE, self._last_whole, "asked", "whole")
             # While paused also of blocks that are off: they may be switched on and are then to show this frame.
             wishes = [needs(block) for block, on in blocks.items() if on or self._watched]
             self._asked = NOTHING
@@ -117,10 +117,7 @@ class VisdomView:
             if scene.index == 0:
                 self._history = History()
             self._history.add(scene)
-            self._seconds = seconds if scene.index < 2 else 0.9 * self._seconds + 0.1 * seconds
-            self._budget.tracked(seconds)
-            if self._asked.density:
-                self._budget.spent("density", extra, free=self._watched)
+            self._account(scene.index, seconds, extra)
             self._first = scene.index + 1 == scene.total
             hold = self._is_on() and self._controls.paused and (self._watched or self._first)
             self._state = "paused" if hold else "running"
@@ -146,6 +143,15 @@ class VisdomView:
         if self._is_on():
             self._thread.join(PATIENCE)
         self._client.close()
+
+    def _account(self, index: int, seconds: float, extra: float) -> None:
+        """Keep the tracker's mean time, and take down what it worked for itself and what for the view."""
+        if index < 2 or not self._asked.events:
+            self._seconds = seconds if index < 2 else 0.9 * self._seconds + 0.1 * seconds
+        telling = max(seconds - self._seconds, 0.0) if self._asked.events else 0.0  # which is part of `seconds`
+        self._budget.tracked(seconds - telling)
+        if any(self._asked):
+            self._budget.spent("asked", extra + telling, free=self._watched)
 
     def _is_on(self) -> bool:
         return self._client.connected and not self._ended
