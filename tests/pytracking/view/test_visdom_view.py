@@ -170,7 +170,6 @@ def test_nothing_is_asked_for_while_it_would_cost_too_much(watched):
     wishes = [watched.frame(seconds=0.02) for _ in range(20)]
     assert not any(wishes[0]) and not any(any(wish) for wish in wishes)
     watched.frame(seconds=10.0)
-    watched.frame(seconds=10.0)
     assert watched.frame(seconds=10.0).density
 
 
