@@ -1,0 +1,9 @@
+"""Tables of the paper, made from trained networks: one file for each task.
+
+A task is a module with `main(argv) -> int`, listed here; `ltr/run_evaluation.py` calls it.
+"""
+
+TASKS = {
+    "age": "age of faces on UTKFace: Table S4",
+    "head_pose": "angles of heads on BIWI or Pointing'04: Table S6",
+}

@@ -1,0 +1,148 @@
+"""Finished trainings on disk: which system, which seed, which settings, and its network again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ebm_common import UserError
+from ltr.actors.regression import BaselineActor, EnergyActor
+from ltr.models.weights_file import misfit, read_safetensors
+from ltr.run_training import load_settings
+from ltr.train_settings.base import differences, to_plain
+from ltr.train_settings.regression import RegressionSettings, build_actor
+
+_ENDING = "_final.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        weights: the file of its last weights.
+        settings: what it was trained with.
+        epochs: that it was trained for.
+    """
+
+    weights: Path
+    settings: RegressionSettings
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        return self.weights.parent.name
+
+    @property
+    def system(self) -> str:
+        return self.settings.system
+
+    @property
+    def seed(self) -> int:
+        return self.settings.seed
+
+    def load(self, targets: int, device: torch.device) -> EnergyActor | BaselineActor:
+        """The actor with its trained network for D = `targets`, in evaluation mode.
+
+        Raises:
+            UserError: the weights cannot be read or belong to another network.
+        """
+        actor = build_actor(self.settings, targets, imagenet=False)
+        _, state = read_safetensors(self.weights)
+        problem = misfit(actor.net.state_dict(), state)
+        if problem:
+            raise UserError(f"{self.weights} does not fit the network of its settings and {targets} targets: {problem}")
+        actor.net.load_state_dict(state)
+        return actor.to(device).eval()
+
+
+def find_runs(task: str, folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """Finished runs of a task in order of system and seed, and a sentence for each that cannot be used.
+
+    Args:
+        task: a folder of ltr/train_settings.
+        folders: runs, or folders of runs.
+
+    Raises:
+        UserError: a folder is missing.
+    """
+    runs, problems = [], []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"there is no folder {folder} of runs; name one by --runs, or train: {_how(task)}")
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        for place in [folder] if _is_run(folder) else filter(_is_run, inside):
+            try:
+                runs.append(_read(task, place))
+            except UserError as error:
+                problems.append(f"left out: {error}")
+    return sorted(runs, key=lambda run: (run.system, run.seed, run.name)), problems
+
+
+def check_alike(runs: Sequence[Run]) -> None:
+    """That all were trained on the same data with the same encoder and schedule, and runs of one system fully alike.
+
+    Raises:
+        UserError: two were not.
+    """
+    for run in runs:
+        first = next(other for other in runs if other.system == run.system)
+        _compare(first, run, {"seed"})
+        _compare(runs[0], run, {"seed", "system", "loss", "bins"})
+
+
+def _compare(first: Run, other: Run, apart: set[str]) -> None:
+    saved = to_plain(first.settings)
+    different = {k: v for k, v in differences(other.settings, saved).items() if k.split(".")[0] not in apart}
+    if different:
+        name, (before, now) = min(different.items())
+        raise UserError(
+            f"the runs {first.name} and {other.name} cannot share a table: {name} is {before} in one and {now} in the "
+            "other; name those that belong together by --runs FOLDER FOLDER ..."
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    return any(folder.glob(f"*{_ENDING}")) or (folder / "last.pth").is_file()
+
+
+def _read(task: str, folder: Path) -> Run:
+    files = sorted(folder.glob(f"*{_ENDING}"))
+    if len(files) != 1:
+        many = "has several final weights" if files else "is not finished; its training command goes on"
+        raise UserError(f"{folder} {many}")
+    notes, _ = read_safetensors(files[0])
+    try:
+        plain, epochs = json.loads(notes["settings"]), int(notes["epochs"])
+        settings = load_settings(task, plain["system"]).settings()
+        restore(settings, plain)
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{files[0]} does not say how it was trained for '{task}' ({error!r})") from error
+    return Run(files[0], settings, epochs)
+
+
+def restore(settings: Any, plain: dict[str, Any]) -> None:
+    """Set the fields of a settings object from what :func:`ltr.train_settings.base.to_plain` made of another.
+
+    Raises:
+        KeyError: `plain` has a name that `settings` has not.
+    """
+    names = {f.name for f in dataclasses.fields(settings)}
+    for name, value in plain.items():
+        if name not in names:
+            raise KeyError(f"unknown setting {name}")
+        now = getattr(settings, name)
+        if dataclasses.is_dataclass(now):
+            restore(now, value)
+        else:
+            setattr(settings, name, tuple(value) if isinstance(now, tuple) else value)
+
+
+def _how(task: str) -> str:
+    return f"python ltr/run_training.py {task} direct_l2"

@@ -1,0 +1,93 @@
+"""A mean over runs with its standard error, and tables of them as text and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean and its standard error, which is None for a single value."""
+
+    value: float
+    error: float | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean:
+        """The mean of n values and s / sqrt(n), where s has n - 1 in its denominator; ValueError for none."""
+        if not values:
+            raise ValueError("no mean of no values")
+        mean = sum(values) / len(values)
+        if len(values) == 1:
+            return cls(mean)
+        variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+        return cls(mean, math.sqrt(variance / len(values)))
+
+    def text(self) -> str:
+        return f"{self.value:.2f}" + ("" if self.error is None else f" ± {self.error:.2f}")
+
+    def latex(self) -> str:
+        return "$" + self.text().replace("±", r"\pm") + "$"
+
+
+@dataclass
+class Table:
+    """Rows of means.
+
+    Attributes:
+        title: one line.
+        columns: names of the means.
+        groups: (name, number of columns), a second header above the first; their numbers add up to all columns.
+        rows: (name, cells), a cell being a mean, text, or None where there is nothing.
+        notes: lines below.
+    """
+
+    title: str
+    columns: Sequence[str]
+    groups: Sequence[tuple[str, int]]
+    rows: list[tuple[str, list[Mean | str | None]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Aligned text, at most as wide as its cells need."""
+        cells = [[name, *(_text(cell) for cell in row)] for name, row in self.rows]
+        header = ["", *self.columns]
+        widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
+        above, start = " " * widths[0], 1
+        for name, number in self.groups:
+            width = sum(widths[start : start + number]) + 2 * number
+            above += name.rjust(width)
+            start += number
+        lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2), *(_line(c, widths) for c in cells)]
+        return "\n".join([self.title, above.rstrip(), *lines, *self.notes])
+
+    def latex(self) -> str:
+        """A tabular in booktabs' style; the notes become comments."""
+        lines = [f"% {note}" for note in [self.title, *self.notes]]
+        lines += [rf"\begin{{tabular}}{{l{'c' * len(self.columns)}}}", r"\toprule"]
+        lines.append(_latex_row(["", *(rf"\multicolumn{{{n}}}{{c}}{{{_escape(name)}}}" for name, n in self.groups)]))
+        lines.append(_latex_row(["Method", *map(_escape, self.columns)]))
+        lines.append(r"\midrule")
+        for name, row in self.rows:
+            cells = ["--" if c is None else _escape(c) if isinstance(c, str) else c.latex() for c in row]
+            lines.append(_latex_row([_escape(name), *cells]))
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _text(cell: Mean | str | None) -> str:
+    return "-" if cell is None else cell if isinstance(cell, str) else cell.text()
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip()
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", r"\&").replace("_", r"\_").replace("%", r"\%")
