@@ -91,6 +91,7 @@ def test_squares_repeat_the_border(tmp_path):
         np.testing.assert_array_equal(images.image(k), picture[rows][:, columns])
     with pytest.raises(DatasetError, match=r"a\.png lies outside the image"):
         images.image(3)
+    np.testing.assert_array_equal(images.subset([2, 0]).image(1), images.image(0))
 
 
 def test_an_image_that_does_not_decode_is_named(images):
