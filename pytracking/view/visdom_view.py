@@ -148,7 +148,7 @@ class VisdomView:
         """Keep the tracker's mean time, and take down what it worked for itself and what for the view."""
         if index < 2 or not self._asked.events:
             self._seconds = seconds if index < 2 else 0.9 * self._seconds + 0.1 * seconds
-        # Telling of events is part of `seconds`, and never costs more than tracking: the rest is another program's doing.
+        # Telling of events is part of `seconds`, and never costs more than tracking: more is another program's doing.
         telling = min(max(seconds - self._seconds, 0.0), self._seconds) if self._asked.events else 0.0
         self._budget.tracked(seconds - telling)
         if any(self._asked):

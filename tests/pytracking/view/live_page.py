@@ -28,7 +28,7 @@ for (const pane of document.querySelectorAll('.window')) {
 """
 
 
-def wait_for(what, seconds=20.0):
+def wait_for(what, seconds=60.0):
     """The first true answer of `what`, which is asked again and again."""
     end = time.monotonic() + seconds
     while True:
