@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 RED = (255, 0, 0)
 
@@ -83,10 +84,17 @@ def break_picture(path: Path, number: int) -> Path:
     return result
 
 
-def write_sound(path: Path) -> Path:
-    """A file with nothing but sound."""
+def write_sound(path: Path, cover: bool = False) -> Path:
+    """A file with nothing but sound, or with the picture of a cover as well."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
+        if cover:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 64, 48, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
+            image = av.VideoFrame.from_ndarray(quarters(), format="rgb24")
+            image.pts = 0
+            container.mux([*picture.encode(image), *picture.encode()])
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 16000
         container.mux(stream.encode(frame))

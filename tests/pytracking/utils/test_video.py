@@ -171,9 +171,10 @@ def test_a_file_without_its_index_is_named(tmp_path):
         Video(files.cut(files.write(tmp_path / "a.mp4", images=files.textures(5)), 0.5))
 
 
-def test_sound_alone_is_no_video(tmp_path):
+@pytest.mark.parametrize("cover", [False, True])
+def test_sound_alone_is_no_video(tmp_path, cover):
     with pytest.raises(VideoError, match="has no video in it, only audio"):
-        Video(files.write_sound(tmp_path / "a.mp4"))
+        Video(files.write_sound(tmp_path / "a.mp4", cover))
 
 
 def test_a_video_without_a_single_good_frame_is_named(tmp_path):

@@ -189,6 +189,13 @@ def test_where_there_is_no_room_for_the_final_copy_the_fragments_are_kept(tmp_pa
         assert len(list(container.decode(video=0))) == 7
 
 
+def test_frames_that_did_not_get_to_the_disk_are_said(tmp_path, monkeypatch):
+    """The write that fails may be the last one, of which nobody hears."""
+    monkeypatch.setattr("pytracking.utils.video_writer._copy", lambda source, target: target.write_bytes(b"") or 3)
+    with pytest.raises(VideoError, match="has only 3 of its 7 frames.*is the disk full"):
+        write(tmp_path / "a.mp4", frames(7))
+
+
 def test_a_killed_process_leaves_a_file_that_plays(tmp_path):
     """Where the write ends in the midst of a picture, that one is cut off."""
     video = VideoWriter(tmp_path / "a.mp4", 10)

@@ -70,6 +70,16 @@ def test_stepping_stays_paused(monkeypatch, key):
     assert waits == [3, 5, 7, 8]
 
 
+def test_a_step_while_it_runs_pauses(monkeypatch):
+    fake = FakeWindow(monkeypatch, [ord("n"), -1, -1, SPACE])
+    view = WindowView("clip")
+    waits = []
+    for _ in range(3):
+        assert view.show(scene())
+        waits.append(len(fake.waits))
+    assert waits == [1, 4, 5]
+
+
 def test_a_backend_that_cannot_say_whether_its_window_is_there(monkeypatch):
     FakeWindow(monkeypatch)
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: -1.0)
