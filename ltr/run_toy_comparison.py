@@ -40,6 +40,7 @@ from ltr.actors.regression import EnergyLossSettings  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
 from ltr.admin.provenance import device_name, provenance, write_json, write_text  # noqa: E402
 from ltr.dataset.toy import TOY_DENSITIES  # noqa: E402
+from ltr.train_settings.base import ScheduleSettings  # noqa: E402
 from ltr.train_settings.toy import ebm, gaussian  # noqa: E402
 from ltr.train_settings.toy.common import ToySettings  # noqa: E402
 from ltr.train_settings.toy.evaluation import kl_divergence, model_log_density, true_log_density  # noqa: E402
@@ -80,6 +81,7 @@ def method_settings(method: str, data: str) -> ToySettings:
             langevin_step=0.0125 if second else 0.05,
             langevin_iterations=16,
         )
+    settings.optimizer.lr, settings.schedule = 1e-3, ScheduleSettings(gamma=1.0)
     settings.data = data
     settings.val_every = settings.log_every = 10**9
     return settings
