@@ -121,11 +121,11 @@ def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
     corners = paths.boxes[..., :2] + paths.boxes[..., 2:] * (1, 0)  # (T + 1, M, 2): top-right, as in the density
     best = set(paths.best.tolist())
     others = [m for m in range(corners.shape[1]) if m not in best]
-    traces.append(_ways("corner's ways", corners[:, others], "rgba(86,180,233,0.9)", 1))
-    traces.append(_ways("ways of the best", corners[:, paths.best], _BEST, 1.6))
+    traces.append(_ways("corner's paths", corners[:, others], "rgba(86,180,233,0.9)", 1))
+    traces.append(_ways("paths of the best", corners[:, paths.best], _BEST, 1.6))
     traces += _boxes(target)
     for trace in traces:
-        trace["showlegend"] = trace["name"] not in ("ways of the best", "truth")
+        trace["showlegend"] = trace["name"] not in ("paths of the best", "truth")
     steps = np.arange(len(paths.values))
     for m in (*others, *paths.best.tolist()):
         colour = PREDICTION if m in best else "rgba(86,180,233,0.8)"

@@ -1,5 +1,6 @@
 """A real server of the live view, its page in a browser, and a real tracker at work: for the tests with a browser."""
 
+import itertools
 import json
 import re
 import socket
@@ -150,16 +151,22 @@ class Page:
         return {url.split("/")[2].split(":")[0] for url in urls if "://" in url}
 
 
-class Run:
-    """A tracker on a generated sequence, to and fro, in a thread of its own."""
+def generated(frames=12):
+    """The beginning of a generated sequence, to and fro without end: images and boxes."""
+    scene = benchmark_scene("scale")
+    images, boxes = [scene.render(frame) for frame in range(frames)], scene.boxes()
+    there_and_back = [*range(frames), *range(frames - 2, 0, -1)]
+    return ((images[number], boxes[number]) for number in itertools.cycle(there_and_back))
 
-    def __init__(self, port, param="ebm"):
+
+class Run:
+    """A tracker at work in a thread of its own, on (image, true box) after another; the truth may be None but first."""
+
+    def __init__(self, port, frames=None, title="scale", total=None):
         self.said = []
         self.view = VisdomView("localhost", port, say=self.said.append)
-        self.tracker = Tracker("atom", param, device="cpu")
-        self.scene = benchmark_scene("scale")
-        self.images = [self.scene.render(frame) for frame in range(12)]
-        self.boxes = self.scene.boxes()
+        self.tracker = Tracker("atom", "ebm", device="cpu")
+        self.frames, self.title, self.total = frames or generated(), title, total
         self.outputs = []
         self.stop = False
         self.failure = None
@@ -168,6 +175,11 @@ class Run:
     def __enter__(self):
         self.thread.start()
         return self
+
+    def at(self, frame):
+        """Wait until so many frames are tracked."""
+        wait_for(lambda: len(self.outputs) >= frame or not self.thread.is_alive())
+        assert len(self.outputs) >= frame, self.failure
 
     def __exit__(self, *exception):
         self.end()
@@ -189,16 +201,15 @@ class Run:
         torch.set_num_threads(1)
         follower = Follower(self.tracker)
         try:
-            index = 0
-            while not self.stop:
-                number = abs((index + 11) % 22 - 11)  # 0, 1, ..., 11, 10, ..., 0, 1, ...
+            for index, (image, truth) in enumerate(self.frames):
                 wish = self.view.wish()
-                image, truth = self.images[number], self.boxes[number]
-                target = (
-                    follower.start(image, truth, wish, truth) if index == 0 else follower.follow(image, wish, truth)
-                )
+                if index == 0:
+                    target = follower.start(image, truth, wish, truth)
+                else:
+                    target = follower.follow(image, wish, truth)
                 self.outputs.append(target.output)
-                self.view.show(Scene("scale", index, None, image, (target,)))
-                index += 1
+                self.view.show(Scene(self.title, index, self.total, image, (target,)))
+                if self.stop:
+                    break
         except Exception as failure:
             self.failure = failure

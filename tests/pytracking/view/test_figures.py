@@ -102,7 +102,7 @@ def test_refinement_shows_every_start_every_way_and_f_by_step():
     (starts,), (best,) = named(figure, "starts"), named(figure, "best ends")
     assert len(starts["x"]) == 4 * 6 and len(best["x"]) == 2 * 6
     assert starts["x"][0] == paths.boxes[0, 0, 0] and best["x"][0] == paths.boxes[-1, 3, 0]
-    (ways,) = named(figure, "corner's ways")
+    (ways,) = named(figure, "corner's paths")
     assert ways["x"][:3] == (paths.boxes[:, 0, 0] + paths.boxes[:, 0, 2]).tolist() and ways["x"][3] is None
     values = [trace for trace in figure[0] if trace.get("xaxis") == "x2"]
     assert sorted(trace["y"] for trace in values) == sorted(paths.values.T.tolist())
