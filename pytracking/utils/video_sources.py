@@ -61,7 +61,9 @@ class ImageFolder:
         self.files = sorted((file for file in files if not file.name.startswith(".")), key=_natural)
         if not self.files:
             raise VideoError(f"the folder {self.path} has no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        self.name = self.path.resolve().name
+        folder = self.path.resolve()
+        # In OTB's layout every sequence's images are in a folder of this name.
+        self.name = folder.parent.name if folder.name == "img" else folder.name
         self.total = len(self.files)
 
     def __str__(self) -> str:

@@ -76,7 +76,8 @@ def _draw_tag(canvas: np.ndarray, target: Target, colour: Colour, size: int, sca
     rows, columns = canvas.shape[:2]
     above = y - height - 2
     at = np.clip((x, above if above >= 0 else y + 2), 0, (max(0, columns - width), max(0, rows - height)))
-    draw_label(canvas, text, tuple(np.round(at).astype(int).tolist()), colour, size)
+    bright = tuple(round(0.6 * value + 0.4 * 255) for value in colour)  # to be read on the dark plate
+    draw_label(canvas, text, tuple(np.round(at).astype(int).tolist()), bright, size)
 
 
 def _draw_caption(canvas: np.ndarray, scene: Scene, size: int) -> None:

@@ -443,7 +443,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     box = [str(value) for value in expected[0]]
-    for source, name in ((folder / "img", "img"), (tmp_path / "film.mkv", "film")):
+    for source, name in ((folder / "img", "Disc"), (tmp_path / "film.mkv", "film")):
         assert run_video.main([*common, str(source), "--box", *box, "--no-display", "--out", str(tmp_path)]) == 0
         assert np.abs(boxes(tmp_path / f"{name}.txt") - expected).max() < 1e-3
     assert np.ptp(expected[:, 0]) > 1  # it moved at all

@@ -28,6 +28,12 @@ def test_a_folder_in_the_natural_order_of_its_names(tmp_path):
     assert [(frame.index, frame.time) for frame in frames] == [(index, None) for index in range(6)]
 
 
+def test_a_folder_in_otbs_layout_has_its_sequences_name(tmp_path):
+    (tmp_path / "Deer" / "img").mkdir(parents=True)
+    write_image(tmp_path / "Deer" / "img" / "0001.png", RED, dtype=np.uint8)
+    assert open_source(tmp_path / "Deer" / "img").name == "Deer"
+
+
 def test_images_of_every_kind_and_size_become_rgb(tmp_path):
     write_image(tmp_path / "1.png", RED, dtype=np.uint8)
     write_image(tmp_path / "2.jpg", RED, (30, 20), dtype=np.uint8)
