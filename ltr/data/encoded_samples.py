@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ class EncodedSamples(Dataset):
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 self.features, self.labels = (torch.from_numpy(arrays[name]) for name in ("features", "labels"))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"the features in {file} cannot be read ({error}); delete that file") from error
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
 
@@ -98,16 +99,19 @@ def _make(file: Path, samples: Dataset, encoder: ImageEncoder, workers: int) -> 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     fast = encoder.to(device).for_inference()
     loader = DataLoader(_Reporting(samples), _BATCH, num_workers=workers, collate_fn=_collate)
-    features, labels = [], []
+    features, labels = torch.empty(len(samples), encoder.channels), []
+    done = 0
     with tqdm(total=len(samples), desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True) as bar:
         for batch in loader:
             if isinstance(batch, str):
                 raise UserError(batch)
+            number = len(batch["x"])
             with torch.no_grad():
-                features.append(fast(batch["x"].to(device)).float().cpu())
+                features[done : done + number] = fast(batch["x"].to(device))
             labels.append(batch["label"])
-            bar.update(len(labels[-1]))
-    arrays = {"features": torch.cat(features).numpy(), "labels": torch.cat(labels).numpy()}
+            done += number
+            bar.update(number)
+    arrays = {"features": features.numpy(), "labels": torch.cat(labels).numpy()}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

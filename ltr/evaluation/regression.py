@@ -142,7 +142,7 @@ def evaluate(task: RegressionTask, runs: list[Run], options: Options) -> tuple[d
         raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
     settings = runs[0].settings
     images = load_settings(task.name, settings.system).images(settings, options.split)
-    label = torch.from_numpy(images.labels)
+    label = torch.tensor(images.labels)
     columns = {"": torch.arange(len(label))}
     if task.excluded and options.split == "test":
         name, left_out = task.excluded(settings, images)

@@ -1,0 +1,103 @@
+"""Cached features are those of the samples, every image once in an epoch, and computed once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ebm_common.errors import UserError
+from ltr.data import encoded_samples
+from ltr.data.encoded_samples import EncodedSamples
+from ltr.data.regression_samples import AugmentSettings, RegressionSamples
+from ltr.dataset import read_utkface_split
+from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from faces import make_utkface  # noqa: E402
+
+
+@pytest.fixture
+def images(tmp_path):
+    return read_utkface_split(make_utkface(tmp_path / "faces", 12, 5), "trainval")
+
+
+@pytest.fixture
+def encoder():
+    return ImageEncoder(EncoderSettings("efficientnet_lite0", frozen_copies=2))
+
+
+def versions(images, train=True, copies=2):
+    return RegressionSamples(images, AugmentSettings(size=32), copies * len(images), 0, train)
+
+
+def test_evaluation_has_each_image_in_its_place(images, encoder, tmp_path):
+    kept = EncodedSamples(versions(images, False, 1), 1, encoder, tmp_path)
+    assert len(kept) == 12
+    for k, sample in enumerate(kept):
+        original = kept_from(images, k)
+        with torch.no_grad():
+            torch.testing.assert_close(sample["x"], encoder(original["x"][None])[0], rtol=1e-3, atol=1e-4)
+        assert sample["label"].tolist() == images.labels[k].tolist()
+
+
+def kept_from(images, k):
+    return versions(images, False, 1)[k]
+
+
+def test_training_goes_through_images_and_versions(images, encoder, tmp_path):
+    source = versions(images)
+    with torch.no_grad():
+        features = [encoder(source[k]["x"][None])[0] for k in range(24)]
+    kept = EncodedSamples(source, 2, encoder, tmp_path, seed=3, length=60)
+
+    def row(k):
+        distances = torch.stack([(kept[k]["x"] - f).norm() for f in features])
+        assert distances.min() < 1e-2
+        return int(distances.argmin())
+
+    epochs = [[row(12 * e + k) for k in range(12)] for e in range(4)]
+    assert [sorted(e) for e in epochs] == [list(range(12)), list(range(12, 24))] * 2  # every image, one version
+    assert epochs[0] != sorted(epochs[0]) and epochs[0] != epochs[2]  # in an order that is new
+    assert len(kept) == 60 and torch.equal(kept[59]["x"], kept[59]["x"])
+    with pytest.raises(IndexError):
+        kept[60]
+    other = EncodedSamples(source, 2, encoder, tmp_path, seed=4, length=60)
+    assert not all(torch.equal(kept[k]["x"], other[k]["x"]) for k in range(12))
+
+
+def test_computed_once_for_the_same_and_anew_for_anything_else(images, encoder, tmp_path, monkeypatch):
+    made = []
+    make = encoded_samples._make
+    monkeypatch.setattr(encoded_samples, "_make", lambda *a: (made.append(1), make(*a)))
+    for _ in range(2):
+        EncodedSamples(versions(images), 2, encoder, tmp_path)
+    assert len(made) == 1
+    EncodedSamples(versions(images, copies=1), 1, encoder, tmp_path)
+    EncodedSamples(versions(images.subset(range(11))), 2, encoder, tmp_path)
+    with torch.no_grad():
+        encoder.net.bn1.bias += 1
+    EncodedSamples(versions(images), 2, encoder, tmp_path)
+    assert len(made) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_image_is_one_sentence_and_leaves_no_file(images, encoder, tmp_path, workers):
+    images.files[5].unlink()
+    with pytest.raises(UserError, match=images.files[5].name) as caught:
+        EncodedSamples(versions(images.subset(range(1, 12))), 2, encoder, tmp_path / "cache", workers=workers)
+    assert "\n" not in str(caught.value) and not list((tmp_path / "cache").glob("*"))
+
+
+def test_a_damaged_file_is_named(images, encoder, tmp_path):
+    EncodedSamples(versions(images), 2, encoder, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=f"{file.name}.*delete that file"):
+        EncodedSamples(versions(images), 2, encoder, tmp_path / "cache")
+
+
+def test_folder_that_cannot_be_made(images, encoder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made.*--workspace"):
+        EncodedSamples(versions(images), 2, encoder, tmp_path / "file" / "cache")

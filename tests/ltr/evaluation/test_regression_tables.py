@@ -1,0 +1,278 @@
+"""From trained runs to the paper's tables: what is found, what is said, and that refinement is Algorithm S2."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ebm_common import ascend_early_stop
+from ebm_common.errors import UserError
+from ltr import run_ablation, run_training
+from ltr.dataset import read_utkface_split
+from ltr.evaluation import TASKS, age, head_pose, regression
+from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate, mean_absolute_errors, refine
+from ltr.evaluation.runs import check_alike, find_runs
+from ltr.evaluation.tables import Mean
+from ltr.run_evaluation import main
+from ltr.run_training import load_settings
+from ltr.trainers.trainer import Trainer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from faces import OPTIONS, make_pointing04, make_utkface  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A workspace with two runs each of direct_l2 and ebm, one of gaussian, and one that is not finished."""
+    root = tmp_path_factory.mktemp("evaluation")
+    make_utkface(root / "utkface")
+    make_pointing04(root / "pointing04")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EBM_UTKFACE", str(root / "utkface"))
+        for name, seed in (("direct_l2", 0), ("direct_l2", 1), ("ebm", 0), ("ebm", 1), ("gaussian", 2)):
+            options = [*SHORT, "--seed", str(seed), "--run_name", f"{name}_{seed}", "--workspace", str(root)]
+            assert run_training.main(["age", name, *options]) == 0
+    runs = root / "checkpoints" / "ltr" / "age"
+    (runs / "laplace").mkdir()
+    shutil.copy(runs / "gaussian_2" / "last.pth", runs / "laplace")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def paths(place, monkeypatch):
+    for name in ("utkface", "pointing04"):
+        monkeypatch.setenv(f"EBM_{name.upper()}", str(place / name))
+
+
+@pytest.fixture
+def runs(place, tmp_path):
+    """A copy of the runs, to damage."""
+    return Path(shutil.copytree(place / "checkpoints" / "ltr" / "age", tmp_path / "runs"))
+
+
+def options(place, **changes) -> Options:
+    return Options(RefinementSettings(3.0), workspace=place, device="cpu", **changes)
+
+
+# --- errors and refinement
+
+
+def test_mean_absolute_errors_by_hand():
+    label = torch.tensor([[10.0, -5.0], [20.0, 5.0], [30.0, 0.0]])
+    prediction = torch.tensor([[11.0, -5.0], [18.0, 8.0], [33.0, 3.0]])
+    assert mean_absolute_errors(prediction, label, ("yaw", "pitch")) == {"yaw": 2.0, "pitch": 2.0, "avg": 2.0}
+    prediction[0, 0] = 16
+    found = mean_absolute_errors(prediction, label, ("yaw", "pitch"))
+    assert found["yaw"] == pytest.approx(11 / 3) and found["avg"] == pytest.approx((11 / 3 + 2) / 2)
+    assert mean_absolute_errors(prediction[:, :1], label[:, :1], ("age",)) == {"age": pytest.approx(11 / 3)}
+
+
+class Hill(nn.Module):
+    """f = -|y - top|^2 / 2 with its top at the features: a step of 1 is exact."""
+
+    def energy(self, features, y):
+        return -0.5 * (y - features[:, None]).square().sum(-1)
+
+
+def test_refinement_reaches_a_known_maximum():
+    top, start = torch.randn(2500, 2), torch.randn(2500, 2)  # more than one part
+    torch.testing.assert_close(refine(Hill(), top, start, RefinementSettings(1.0)), top)
+    halfway = refine(Hill(), top, start, RefinementSettings(0.5, iterations=1))
+    torch.testing.assert_close(halfway, (top + start) / 2)
+
+
+@pytest.mark.parametrize("task, step", [(age.TASK, 3.0), (head_pose.TASK, 0.1)])
+def test_refinement_is_algorithm_s2_with_the_papers_constants(task, step, monkeypatch):
+    seen = []
+    monkeypatch.setattr(regression, "ascend_early_stop", lambda *a: (seen.append(a[2:]), ascend_early_stop(*a))[1])
+    refine(Hill(), torch.zeros(3, 1), torch.ones(3, 1), RefinementSettings(task.step))
+    assert seen == [(step, 5, 0.001, -0.01)]
+
+
+def test_papers_figures():
+    """Spot checks, each row's average against its angles, and that every method is there with and without '+'."""
+    for task in (age.TASK, head_pose.TASK):
+        assert set(task.paper) == {m + end for m in BASELINES.values() for end in ("", "+")}
+    assert age.TASK.paper["Direct - L2+"]["age"] == Mean(4.65, 0.02)
+    for row in head_pose.TASK.paper.values():
+        angles = [row[a].value for a in ("yaw", "pitch", "roll")]
+        assert row["avg"].value == pytest.approx(sum(angles) / 3, abs=0.011)
+
+
+# --- runs
+
+
+def test_finds_systems_seeds_and_what_is_not_finished(runs):
+    found, problems = find_runs("age", [runs])
+    assert [(r.system, r.seed, r.name) for r in found] == [
+        ("direct_l2", 0, "direct_l2_0"),
+        ("direct_l2", 1, "direct_l2_1"),
+        ("ebm", 0, "ebm_0"),
+        ("ebm", 1, "ebm_1"),
+        ("gaussian", 2, "gaussian_2"),
+    ]
+    assert len(problems) == 1 and "laplace is not finished" in problems[0]
+    assert found[0].epochs == 1 and found[0].settings.samples_per_epoch == 56 and found[2].settings.loss.number == 32
+    named, _ = find_runs("age", [runs / "ebm_1", runs / "gaussian_2"])
+    assert [r.name for r in named] == ["ebm_1", "gaussian_2"]
+
+
+def test_damaged_runs_are_listed_and_the_others_serve(runs):
+    file = runs / "direct_l2_0" / "direct_l2_final.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    shutil.copy(runs / "ebm_0" / "ebm_final.safetensors", runs / "ebm_1" / "other_final.safetensors")
+    found, problems = find_runs("age", [runs])
+    assert [r.name for r in found] == ["direct_l2_1", "ebm_0", "gaussian_2"]
+    assert sorted(p.split(": ")[1].split("/")[-1][:11] for p in problems)[:2] == ["direct_l2_f", "ebm_1 has s"]
+
+
+def test_runs_of_another_task_or_program_are_listed(runs):
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, runs / "gaussian_2" / "gaussian_final.safetensors")
+    found, problems = find_runs("age", [runs])
+    assert "gaussian_2" not in [r.name for r in found]
+    assert any("gaussian_final.safetensors does not say how it was trained" in p for p in problems)
+
+
+def test_runs_that_differ_cannot_share_a_table(runs):
+    found, _ = find_runs("age", [runs])
+    check_alike(found)
+    found[4].settings.loss.number = 7  # what a baseline does not use
+    check_alike(found)
+    found[3].settings.loss.sigmas = (0.1, 10.0)
+    with pytest.raises(UserError, match=r"ebm_0 and ebm_1 cannot share a table: loss.sigmas is .*--runs"):
+        check_alike(found)
+    found[3].settings.loss.sigmas = found[2].settings.loss.sigmas
+    found[4].settings.optimizer.lr = 0.5
+    with pytest.raises(UserError, match="direct_l2_0 and gaussian_2 cannot share a table: optimizer.lr is"):
+        check_alike(found)
+
+
+def test_without_runs_the_way_out_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["age", "--workspace", str(tmp_path)])
+    assert "no folder" in capsys.readouterr().err
+    (tmp_path / "checkpoints" / "ltr" / "age").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        main(["age", "--workspace", str(tmp_path)])
+    assert "python ltr/run_training.py age direct_l2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["shoe_size"])
+    assert "age, head_pose" in capsys.readouterr().err and set(TASKS) >= {"age", "head_pose"}
+
+
+# --- tables
+
+
+def test_errors_are_those_of_the_networks(place):
+    """Of the very images, through the very networks, without the cache; and of each refined by the EBM of its seed."""
+    found, _ = find_runs("age", [place / "checkpoints" / "ltr" / "age"])
+    results, images = evaluate(age.TASK, found, options(place, refine=True))
+    assert list(results) == ["direct_l2", "gaussian"] and len(images) == 24
+    test = read_utkface_split(place / "utkface", "test")
+    x = torch.stack([torch.from_numpy(test.image(k)).permute(2, 0, 1) for k in range(24)])
+    label = torch.tensor(test.labels)
+    loaded = {run.name: run.load(1, torch.device("cpu")) for run in found}
+    pairs = {"direct_l2_0": "ebm_0", "direct_l2_1": "ebm_1", "gaussian_2": "ebm_0"}
+    for result in [r for part in results.values() for r in part]:
+        with torch.no_grad():
+            prediction = loaded[result.run].predict(x)
+            assert result.errors["age"] == pytest.approx((prediction - label).abs().mean().item(), rel=1e-3)
+            ebm = loaded[pairs[result.run]].net
+            energy = functools.partial(ebm.energy, ebm.encode(x))
+            refined = ascend_early_stop(energy, prediction[:, None], 3.0).y[:, 0]
+        assert result.refined_by == pairs[result.run]
+        assert result.refined_errors["age"] == pytest.approx((refined - label).abs().mean().item(), rel=1e-3)
+        without = (prediction - label).abs()[:-1].mean().item()  # the last image is one of training
+        assert result.errors["age without 1 duplicates"] == pytest.approx(without, rel=1e-3)
+
+
+def test_command_as_a_user_gives_it(place, tmp_path):
+    """Table on the terminal and in three files; what is missing is said and is no failure."""
+    command = [sys.executable, "ltr/run_evaluation.py", "age", "--refine", "--workspace", str(place), "--out", "out"]
+    command[1] = str(ROOT / command[1])
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    rows = {line.split("  ")[0]: line.split() for line in lines if line.startswith(("Direct", "Gaussian"))}
+    assert list(rows) == ["Direct - L2", "Direct - L2 + Refinement", "Gaussian", "Gaussian + Refinement"]
+    assert rows["Direct - L2"][-3:] == ["4.81", "±", "0.02"] and rows["Gaussian"][-4:] == ["1", "4.79", "±", "0.06"]
+    assert "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var:" in done.stdout
+    assert "laplace is not finished" in done.stdout and "Not the paper's schedule." in done.stdout
+    assert "lambda = 3" in done.stdout and "M = 32" in done.stdout
+    assert (tmp_path / "out" / "test.txt").read_text() == "\n".join(lines[:-3]) + "\n"
+    report = json.loads((tmp_path / "out" / "test.json").read_text())
+    first, second = report["results"]["direct_l2"]
+    mean = Mean.of([first["errors"]["age"], second["errors"]["age"]])
+    assert " ".join(rows["Direct - L2"]).startswith(f"Direct - L2 {mean.text()} ")
+    assert first["refined_by"] == "ebm_0" and len(report["runs"]) == 5
+    assert mean.latex() in (tmp_path / "out" / "test.tex").read_text()
+
+
+def test_without_an_ebm_the_baselines_are_still_shown(runs, place, capsys):
+    for name in ("ebm_0", "ebm_1"):
+        shutil.rmtree(runs / name)
+    arguments = ["--refine", "--split", "val", "--runs", str(runs), "--workspace", str(place)]
+    assert main(["age", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "softmax_ce_l2_var, ebm:" in out and "+ Refinement" not in out and "duplicates" not in out
+    assert (place / "evaluation" / "age" / "val.tex").is_file()
+
+
+def test_head_pose_has_a_column_for_each_angle(place, capsys):
+    extra = ["--data.set", "pointing04", "--workspace", str(place)]
+    for name in ("direct_l2", "ebm"):
+        assert run_training.main(["head_pose", name, *SHORT, *extra]) == 0
+    capsys.readouterr()
+    assert main(["head_pose", "--refine", "--workspace", str(place)]) == 0
+    out = capsys.readouterr().out
+    header = next(line for line in out.splitlines() if "yaw" in line)
+    assert header.split() == ["yaw", "pitch", "avg", "runs", "yaw", "pitch", "avg"]
+    assert "12 images" in out and "3.07 ± 0.07" in out
+
+
+def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
+    """Two of Table S3's pairs, the second stopped in its middle: the same command ends with the same table."""
+    monkeypatch.setitem(run_ablation.PAPER, "age", {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12})
+    command = ["age", "--baseline", "direct_huber", *SHORT, "--workspace", str(place)]
+    train = Trainer.train
+    stopped = []
+
+    def train_or_stop(trainer):
+        if trainer.folder.name == "ebm_0.1_20_0" and not stopped:
+            stopped.append(trainer)
+            trainer._asked = signal.SIGINT
+        return train(trainer)
+
+    monkeypatch.setattr(Trainer, "train", train_or_stop)
+    assert run_ablation.main(command) == 130 and "MAE" not in capsys.readouterr().out
+    assert run_ablation.main(command) == 0
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if line.startswith("0.1,")]
+    assert [row[:2] + row[3:] for row in rows] == [["0.1,", "10", "7.62"], ["0.1,", "20", "5.12"]]
+    assert rows[0][2] != rows[1][2] and "of Direct - Huber after refinement" in out
+    assert out.count("already trained") == 2 and out.count("going on from") == 3
+    folder = place / "checkpoints" / "ltr" / "age_sigmas"
+    assert {p.name for p in folder.iterdir()} == {"direct_huber_0", "ebm_0.1_10_0", "ebm_0.1_20_0"}
+    assert find_runs("age", [folder / "ebm_0.1_10_0"])[0][0].settings.loss.sigmas == (0.1, 10.0)
+
+
+def test_ablations_are_the_papers():
+    assert min(run_ablation.PAPER["age"].items(), key=lambda pair: pair[1]) == ((0.1, 20.0), 5.12)
+    assert min(run_ablation.PAPER["head_pose"].items(), key=lambda pair: pair[1]) == ((1.0, 20.0), 5.08)
+    for task, pairs in run_ablation.PAPER.items():  # the best is what the settings have
+        assert load_settings(task, "ebm").settings().loss.sigmas == min(pairs, key=pairs.get)

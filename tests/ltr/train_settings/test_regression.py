@@ -1,0 +1,157 @@
+"""Age and head pose: the paper's settings, and every system learns a miniature by the command that a user gives."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ebm_common.errors import UserError
+from ltr.models.regression.image_encoder import ImageEncoder
+from ltr.run_training import load_settings, main
+from ltr.train_settings.head_pose.common import images
+from ltr.trainers.checkpoint import read_checkpoint
+from ltr.trainers.trainer import Trainer, seed_for_build
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface  # noqa: E402
+
+POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.number", "181"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("faces")
+    make_utkface(root / "utkface")
+    make_pointing04(root / "pointing04")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def paths(place, monkeypatch):
+    for name in ("utkface", "pointing04"):
+        monkeypatch.setenv(f"EBM_{name.upper()}", str(place / name))
+
+
+@pytest.mark.parametrize("task, sigmas, size, bins", [("age", (0.1, 20), 200, 101), ("head_pose", (1, 20), 64, 151)])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_settings_are_the_papers(task, sigmas, size, bins, name):
+    s = load_settings(task, name).settings()
+    assert (s.system, s.encoder.name, s.encoder.frozen_copies, s.encoder.imagenet) == (name, "resnet50", 0, True)
+    assert (s.epochs, s.batch_size, s.optimizer.weight_decay, s.schedule.gamma) == (75, 32, 1e-3, 1.0)
+    assert (s.loss.kind, s.loss.number, tuple(s.loss.sigmas)) == ("nll", 1024, sigmas)
+    assert (s.augment.size, s.augment.flip, s.augment.scale, s.bins.number) == (size, 0.5, (0.7, 1.4), bins)
+    assert (s.bins.upper - s.bins.lower) / (bins - 1) == 1
+
+
+def log(workspace: Path, task: str, name: str) -> list[dict]:
+    text = (workspace / "checkpoints" / "ltr" / task / name / "log.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_learns_age(name, place):
+    """The loss falls, in training and on held-out faces."""
+    options = [*OPTIONS, "--epochs", "6", "--val_every", "1", "--workspace", str(place), "--restart"]
+    assert main(["age", name, *options]) == 0
+    epochs = log(place, "age", name)
+    for part in ("train", "val"):
+        assert epochs[-1][part]["loss"] < epochs[0][part]["loss"]
+
+
+@pytest.mark.parametrize("name", ["direct_l2", "laplace", "softmax_ce_l2_var", "ebm"])
+def test_systems_take_two_angles(name, place):
+    options = [*OPTIONS, *POINTING04, "--epochs", "2", "--val_every", "2", "--workspace", str(place), "--restart"]
+    assert main(["head_pose", name, *options]) == 0
+    assert log(place, "head_pose", name)[-1]["val"]["loss"] > -100
+
+
+def test_the_encoder_is_trained_unless_frozen(place):
+    """Trained as in the paper, its weights change; frozen, all stay but the head's."""
+    changed = {}
+    for copies in ("0", "1"):
+        options = [*OPTIONS, "--epochs", "1", "--val_every", "1", "--encoder.frozen_copies", copies]
+        assert main(["age", "direct_l2", *options, "--run_name", copies, "--workspace", str(place), "--restart"]) == 0
+        state = read_checkpoint(place / "checkpoints" / "ltr" / "age" / copies / "last.pth")["model"]
+        definition = load_settings("age", "direct_l2")
+        s = definition.settings()
+        s.encoder.name, s.encoder.frozen_copies = "efficientnet_lite0", 1
+        fresh = ImageEncoder(s.encoder).state_dict()
+        changed[copies] = [k for k, v in fresh.items() if not torch.equal(v, state[f"encoder.{k}"])]
+    assert changed["1"] == [] and len(changed["0"]) > 100
+
+
+def settings_of(task: str, name: str, workspace: Path):
+    s = load_settings(task, name).settings()
+    s.device, s.workers, s.workspace = "cpu", 0, workspace
+    s.encoder.name, s.encoder.frozen_copies, s.augment.size = "efficientnet_lite0", 2, 32
+    s.epochs, s.batch_size, s.loss.number, s.val_every = 3, 8, 16, 1
+    return s
+
+
+def test_resumed_equals_unbroken(place, tmp_path):
+    """Stopped in the middle of the second epoch."""
+    weights = []
+    for stop_at in (None, 11):
+        folder = tmp_path / str(stop_at)
+        while True:
+            s = settings_of("age", "ebm", place)
+            definition = load_settings("age", "ebm")
+            seed_for_build(s.seed)
+            task = definition.build(s)
+            trainer = Trainer(s, task, folder, "ebm")
+            steps = [0]
+
+            def count(*_, trainer=trainer, steps=steps, stop_at=stop_at):
+                steps[0] += 1
+                if steps[0] == stop_at:
+                    trainer._asked = signal.SIGINT
+
+            task.actor.register_forward_hook(count)
+            if trainer.train():
+                break
+            assert 7 < trainer.global_step < 21
+            stop_at = None
+        weights.append(trainer.model.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(*(w.values() for w in weights), strict=True))
+
+
+def test_pointing04_needs_wider_bins(place):
+    s = settings_of("head_pose", "softmax_ce_l2", place)
+    s.data.set = "pointing04"
+    with pytest.raises(UserError, match="labels from -90 to 60, outside the bins of -75 to 75: widen.*--bins.lower"):
+        load_settings("head_pose", "softmax_ce_l2").build(s)
+
+
+def test_people_are_in_one_part_only(place):
+    s = settings_of("head_pose", "ebm", place)
+    s.data.set = "pointing04"
+    people = {part: set(images(s, part).groups) for part in ("train", "val", "test")}
+    assert people["test"] == {"13", "14", "15"} and people["val"] == {"11", "12"}
+    assert people["train"] == {f"{k:02}" for k in range(1, 11)}
+    s.data.test_people, s.data.val_people = ("01",), ("02", "03")
+    assert len(set(images(s, "train").groups)) == 12 and set(images(s, "test").groups) == {"01"}
+
+
+def test_fsanets_files_are_the_papers_data(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for part, number in (("train", 80), ("test", 10)):
+        image, pose = rng.integers(0, 256, (number, 64, 64, 3), np.uint8), rng.uniform(-60, 60, (number, 3))
+        np.savez(tmp_path / f"BIWI_{part}.npz", image=image, pose=pose)
+    monkeypatch.setenv("EBM_FSANET", str(tmp_path))
+    s = settings_of("head_pose", "gaussian", tmp_path)
+    sizes = [len(images(s, part)) for part in ("train", "val", "test")]
+    assert sizes == [70, 10, 10]
+    task = load_settings("head_pose", "gaussian").build(s)
+    assert s.samples_per_epoch == 70 and task.train_data[0]["label"].shape == (3,)
