@@ -28,7 +28,7 @@ from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.film import FilmView
 from pytracking.view.following import Follower
 from pytracking.view.images import ImageView
-from pytracking.view.scene import Scene, Target, View, Views
+from pytracking.view.scene import Scene, View, Views
 from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
 
 
@@ -125,15 +125,15 @@ def _run(
     window = _window_opens(options)
     results = VideoResults(_results_folder(spec, options), source.name, options.density)
     views = make_views(source, options, window)
+    following = _Following(source, Views([results, *views]))
     with closing(iter(source)) as frames:
-        first, boxes = _first_frame(source, frames, options)
-        _seed(spec.seed)
-        names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
-        followers = [Follower(spec.make(), name) for name in names]
-        results.head = _head(spec, source, first, boxes, tracker_device(followers[0].tracker))
-        following = _Following(source, followers, boxes, Views([results, *views]))
         try:
-            complete = following.go(_limited(chain([first], frames), seconds, count))
+            first, boxes = _first_frame(source, frames, options)
+            _seed(spec.seed)
+            names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
+            followers = [Follower(spec.make(), name) for name in names]
+            results.head = _head(spec, source, first, boxes, tracker_device(followers[0].tracker))
+            complete = following.go(followers, boxes, _limited(chain([first], frames), seconds, count))
         except BaseException as failure:
             _close_after_failure(following, failure)
             _report(following, results, views, sys.stderr, "kept")
@@ -236,34 +236,31 @@ def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.n
 class _Following:
     """Trackers on one source, each on its object, watched by one view."""
 
-    def __init__(self, source: FrameSource, followers: list[Follower], boxes: list[np.ndarray], view: View):
+    def __init__(self, source: FrameSource, view: View):
         self.view = view
         self.frames = 0
         self.seconds = 0.0  # in the trackers
-        self._source, self._followers, self._boxes = source, followers, boxes
+        self._source = source
 
-    def go(self, frames: Iterable[Frame]) -> bool:
+    def go(self, followers: list[Follower], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
         """Track through the frames; whether that was to their end, and not stopped by the view's user."""
         source = self._source
         with tqdm(total=source.total, unit="frame", desc=source.name, disable=None) as bar:
             for frame in frames:
-                targets = self._targets(frame.image)
+                wish = self.view.wish()
+                if self.frames:
+                    targets = [follower.follow(frame.image, wish) for follower in followers]
+                else:
+                    pairs = zip(followers, boxes, strict=True)
+                    targets = [follower.start(frame.image, box, wish) for follower, box in pairs]
                 self.seconds += sum(target.seconds for target in targets)
-                scene = Scene(source.name, frame.index, source.total, frame.image, targets, frame.time)
+                scene = Scene(source.name, frame.index, source.total, frame.image, tuple(targets), frame.time)
                 going_on = self.view.show(scene)
                 self.frames += 1
                 bar.update()
                 if not going_on:
                     return False
         return True
-
-    def _targets(self, image: np.ndarray) -> tuple[Target, ...]:
-        wish = self.view.wish()
-        if self.frames:
-            return tuple(follower.follow(image, wish) for follower in self._followers)
-        return tuple(
-            follower.start(image, box, wish) for follower, box in zip(self._followers, self._boxes, strict=True)
-        )
 
 
 def _close_after_failure(following: _Following, failure: BaseException) -> None:
