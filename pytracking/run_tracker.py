@@ -30,6 +30,8 @@ from ebm_common.errors import cli_main  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
 from pytracking.evaluation.datasets import SequenceList, get_dataset  # noqa: E402
 from pytracking.evaluation.running import TrackerSpec, run_dataset  # noqa: E402
+from pytracking.utils.arguments import natural  # noqa: E402
+from pytracking.view.server import DEFAULT_PORT  # noqa: E402
 from pytracking.view.visdom_view import VisdomView  # noqa: E402
 
 
@@ -43,16 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("tracker_name", help="atom or opencv")
     parser.add_argument("tracker_param", help="parameter file: default, atom_star, ebm, ...; csrt or kcf for opencv")
-    parser.add_argument("--runid", type=_natural, help="number of this run: its results get a folder of their own")
+    parser.add_argument("--runid", type=natural, help="number of this run: its results get a folder of their own")
     parser.add_argument(
         "--dataset_name", default="otb", help="otb (the default), nfs, generated, or a folder in OTB's layout"
     )
     parser.add_argument("--dataset_root", type=Path, help="where that benchmark lies, if the settings do not say so")
     parser.add_argument("--sequence", nargs="+", metavar="NAME", help="only these, each by name or index from 0")
     parser.add_argument("--results", type=Path, help="where results are written (./tracking_results)")
-    parser.add_argument("--threads", type=_natural, default=0, help="number of worker processes (0: run in this one)")
+    parser.add_argument("--threads", type=natural, default=0, help="number of worker processes (0: run in this one)")
     parser.add_argument("--device", help="cpu, cuda or cuda:N")
-    parser.add_argument("--seed", type=_natural, default=0, help="seed of all that is random (0)")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of all that is random (0)")
     parser.add_argument("--overwrite", action="store_true", help="run finished sequences again")
     parser.add_argument(
         "--density", action="store_true", help="also write p(y|x) of each frame to {sequence}_density.jsonl"
@@ -60,13 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--integer", action="store_true", help="write truncated integers, as PyTracking does")
     parser.add_argument(
         "--debug",
-        type=_natural,
+        type=natural,
         default=0,
         metavar="LEVEL",
         help="1: show the run in visdom and write a video of each sequence; stop at the first failure, with traceback",
     )
     parser.add_argument("--visdom_server", default="localhost", metavar="HOST", help="where visdom runs (localhost)")
-    parser.add_argument("--visdom_port", type=_natural, default=8097, metavar="PORT", help="its port (8097)")
+    parser.add_argument(
+        "--visdom_port", type=natural, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})"
+    )
     parser.add_argument("--no_visdom", action="store_true", help="with --debug: the video alone")
     return parser
 
@@ -127,12 +131,6 @@ def _selected(dataset: SequenceList, names: list[str] | None) -> list:
         return list(dataset)
     chosen = [dataset[name] for name in names]
     return list({sequence.name: sequence for sequence in chosen}.values())
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
 
 
 if __name__ == "__main__":

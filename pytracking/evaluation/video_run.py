@@ -23,12 +23,15 @@ from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.video_results import VideoResults
 from pytracking.tracker.base import check_first_box
+from pytracking.utils.arguments import natural
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.film import FilmView
 from pytracking.view.following import Follower
 from pytracking.view.images import ImageView
 from pytracking.view.scene import Scene, View, Views
+from pytracking.view.server import DEFAULT_PORT
+from pytracking.view.visdom_view import VisdomView
 from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
 
 
@@ -51,6 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("save_images", type=Path, metavar="FOLDER", help="write each frame as a picture with the boxes drawn")
     add("density", action="store_true", help="write p(y|x) of each frame, and draw it into all that is shown")
     add("no_display", action="store_true", help="open no window")
+    add("visdom", action="store_true", help="show the run live in visdom's page, as run_tracker.py --debug 1 does")
+    add("visdom_server", default="localhost", metavar="HOST", help="where visdom runs (localhost)")
+    add("visdom_port", type=natural, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})")
     add("out", type=Path, metavar="FOLDER", help="for the results ({results}/{tracker}/{param}/videos)")
     add("device", help="cpu, cuda or cuda:N")
     add("seed", type=natural, default=0, help="seed of all that is random (0)")
@@ -71,13 +77,6 @@ def parse_arguments(
     spec = TrackerSpec(known.tracker_name, known.tracker_param, known.device, known.seed, tuple(others))
     spec.settings()  # a misspelt tracker or setting is said before any video is looked at
     return known, spec
-
-
-def natural(text: str) -> int:
-    """A whole number from 0 on, as an option's type."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
 
 
 def _number(text: str) -> float:
@@ -163,6 +162,8 @@ def make_views(source: FrameSource, options: argparse.Namespace, window: bool) -
     if window:
         views.append(WindowView(source.name, options.density))
         print(HELP)
+    if options.visdom:
+        views.append(VisdomView(options.visdom_server, options.visdom_port))
     return views
 
 
