@@ -1,7 +1,7 @@
 """Train the toy problems by every method and seed, and print how far each is from the truth, and how long it took:
 
-    python ltr/run_toy_comparison.py                                # 20 seeds of 8 methods on two sets: hours
-    python ltr/run_toy_comparison.py --seeds 3 --methods gaussian nll nce_plus --sets 2
+    python ltr/run_toy_comparison.py                      # 20 seeds: a day of one core, most of it for ML-MCMC
+    python ltr/run_toy_comparison.py --seeds 3 --number 128 --methods gaussian nll nce_plus --sets 2
 
 This is the comparison of Gustafsson et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020), in one
 dimension: its network, its constants for each method, 75 epochs, KL(p_true || p_model) on a 2048 x 2048 grid; of 20
@@ -89,7 +89,7 @@ def method_settings(method: str, data: str) -> ToySettings:
 
 @cli_main
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 when all is trained, 128 + signal (Ctrl-C: 130) when it was stopped."""
+    """Returns 0 when all is trained, 1 when a run failed, 128 + signal (Ctrl-C: 130) when it was stopped."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -115,13 +115,18 @@ def main(argv: list[str] | None = None) -> int:
     # Seed by seed: when it is stopped, all methods have about the same number of runs.
     wanted = [(data, method, seed) for seed in range(o.seeds) for data in o.sets for method in o.methods]
     bar = tqdm(wanted, unit="run", dynamic_ncols=True)
-    signal = None
+    signal, failures = None, []
     for key in bar:
         if key in done:
             continue
         data, method, seed = key
-        bar.set_description(f"set {data}, {METHODS[method]}, seed {seed}")
-        signal, result = _train(folder, method, data, seed, o.epochs, o.number)
+        name = f"set {data}, {METHODS[method]}, seed {seed}"
+        bar.set_description(name)
+        try:
+            signal, result = _train(folder, method, data, seed, o.epochs, o.number)
+        except UserError as error:  # a loss that is no longer finite, say: the others go on
+            failures.append(f"{name} failed: {error}")
+            continue
         if result is None:
             bar.close()
             break
@@ -132,8 +137,10 @@ def main(argv: list[str] | None = None) -> int:
     shown = {key: done[key] for key in wanted if key in done}
     rows = summarise(shown.values())
     _write_table(folder, rows, o.epochs, o.number)
+    for failure in failures:
+        print(failure, file=sys.stderr)
     if signal is None:
-        return 0
+        return int(bool(failures))
     print(f"stopped after {len(shown)} of {len(wanted)} runs; the same command goes on from there")
     return 128 + signal
 

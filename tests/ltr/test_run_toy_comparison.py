@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ebm_common.errors import UserError
 from ltr import run_toy_comparison as comparison
 from ltr.dataset.toy import ToySamples
 from ltr.train_settings.toy.evaluation import model_log_density, true_log_density
@@ -73,6 +74,21 @@ def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, monkeyp
     assert compare(tmp_path / "broken", *arguments) == compare(tmp_path / "whole", *arguments) == 0
     (broken,), (whole,) = lines(tmp_path / "broken"), lines(tmp_path / "whole")
     assert broken["kl"] == whole["kl"]
+
+
+def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path, monkeypatch, capsys):
+    train = comparison.Trainer.train
+
+    def failing(self, restart=False):
+        if self.name == "nce_plus":
+            raise UserError("the loss was not finite for 21 steps in a row")
+        return train(self, restart)
+
+    monkeypatch.setattr(comparison.Trainer, "train", failing)
+    assert compare(tmp_path, *TINY, "--seeds", "2") == 1
+    assert [(r["method"], r["seed"]) for r in lines(tmp_path)] == [("gaussian", 0), ("gaussian", 1)]
+    err = capsys.readouterr().err
+    assert all(f"set 2, NCE+, seed {seed} failed: the loss was not finite" in err for seed in (0, 1))
 
 
 def test_constants_are_those_of_the_follow_up():

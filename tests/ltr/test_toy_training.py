@@ -16,7 +16,7 @@ from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.toy.evaluation import grid_axis, kl_divergence, model_log_density, true_log_density
 
-SHORT = "--device cpu --epochs 20 --schedule.kind one_cycle --optimizer.lr 1e-2".split()
+SHORT = "--device cpu --epochs 20".split()
 TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.number 8".split()
 
 
@@ -50,7 +50,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
-    """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper, a higher rate."""
+    """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper."""
     workspace = tmp_path_factory.mktemp("trained")
     assert train(workspace, "gaussian", *SHORT) == 0
     assert train(workspace, "ebm", *SHORT, "--loss.number", "64") == 0

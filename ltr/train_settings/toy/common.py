@@ -8,7 +8,7 @@ from torch import nn
 
 from ebm_common.errors import UserError
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
-from ltr.train_settings.base import ScheduleSettings, TrainSettings, free
+from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.train_settings.toy.report import write_report
 from ltr.trainers.task import Task
 
@@ -29,9 +29,10 @@ class ToySettings(TrainSettings):
     that seeds tell the spread of training."""
     batch_size: int = 32
     """Appendix B."""
-    schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(gamma=1.0))
-    """A constant rate: none other is mentioned. The rate itself, 1e-3, is of the follow-up's code (BMVC 2020), as
-    Appendix B has none."""
+    optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(lr=1e-2))
+    """Adam (Appendix B, which names no rate). The follow-up's code (BMVC 2020) has a constant 1e-3, with which the
+    energy-based model is not yet done after 75 epochs."""
+    schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="one_cycle"))
     workers: int = free(0)
     val_every: int = free(15)
 
