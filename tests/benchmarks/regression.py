@@ -1,0 +1,169 @@
+"""Age and head pose: what the energies of M candidates cost, factored and in the paper's plain form.
+
+Three forms compute the same: the plain one, whose first layer sees [g_x; g_y] for every candidate; the factored one by
+PyTorch's own operations; and the factored one in parts, which is used. A step is energies, loss, gradients and Adam.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import torch
+from timing import Table, milliseconds, time_in_turn
+from torch import Tensor, nn
+
+from ltr.actors.regression import EnergyActor, EnergyLossSettings
+from ltr.models.regression.heads import EnergyNet
+from ltr.models.regression.image_encoder import CHANNELS, EncoderSettings, ImageEncoder
+from ltr.models.regression.joint_energy import JointEnergy
+
+ENCODERS = ("resnet50", "efficientnet_lite0")
+FORMS = ("plain", "factored, whole", "factored, in parts")
+BATCH, CANDIDATES, SIDE = 32, 1024, 200
+
+
+def run(device: str, quick: bool) -> Iterator[Table]:
+    batch, candidates = (4, 64) if quick else (BATCH, CANDIDATES)
+    for name in ENCODERS:
+        yield _heads(name, batch, candidates, device, quick)
+    yield _training(batch, candidates, device, quick)
+
+
+def _heads(encoder: str, batch: int, candidates: int, device: str, quick: bool) -> Table:
+    """The head alone: its features are given."""
+    channels = CHANNELS[encoder]
+    table = Table(
+        f"A step of the energy's head: {batch} images, M = {candidates}, C = {channels} ({encoder}), {_where(device)}",
+        ["form", "ms", "ratio", "peak memory, MiB"],
+    )
+    steps = {form: _head_step(form, channels, batch, candidates, device) for form in FORMS}
+    times = time_in_turn(steps, device, repeats=2 if quick else 5, warmup=1)
+    del steps
+    measurable = torch.device(device).type == "cuda" or Path("/proc/self/status").exists()
+    for form, timing in times.items():
+        peak = _peak(form, channels, batch, candidates, device) if measurable else None
+        ratio = times["plain"].median / timing.median
+        cells = [form, milliseconds(timing.median), f"{ratio:.1f}", "-" if peak is None else f"{peak / 2**20:.0f}"]
+        table.add(cells, form=form, encoder=encoder, ratio=ratio, peak_bytes=peak, **vars(timing))
+    table.notes.append("peak memory: of a first step with gradients and the optimiser's state, in a process of its own")
+    return table
+
+
+def _head_step(form: str, channels: int, batch: int, candidates: int, device: str) -> Callable[[], None]:
+    torch.manual_seed(0)
+    head = JointEnergy(channels, 1).to(device)
+    actor = EnergyActor(_Head(head), EnergyLossSettings(number=candidates, sigmas=(0.1, 20.0)))
+    given = {
+        "x": torch.randn(batch, channels, device=device),
+        "label": 20 + 40 * torch.rand(batch, 1, device=device),
+    }
+    return _step(actor, given, form)
+
+
+class _Head(nn.Module):
+    """A head on given features, as a network."""
+
+    def __init__(self, head: JointEnergy) -> None:
+        super().__init__()
+        self.head = head
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.head.encode(x)
+
+    def energy(self, features: Tensor, y: Tensor) -> Tensor:
+        return self.head.energy(features, y)
+
+
+def _step(actor: EnergyActor, batch: dict[str, Tensor], form: str) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(actor.trainable_parameters(), lr=1e-5)
+
+    def step() -> None:
+        with _as(form):
+            loss, _ = actor(batch)
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+@contextlib.contextmanager
+def _as(form: str) -> Iterator[None]:
+    """Let all heads compute in that form."""
+    with contextlib.ExitStack() as stack:
+        if form == "plain":
+            stack.enter_context(mock.patch.object(JointEnergy, "encode", lambda self, g_x: g_x))
+            stack.enter_context(mock.patch.object(JointEnergy, "energy", JointEnergy.plain_energy))
+        elif form == "factored, whole":
+            stack.enter_context(mock.patch.object(JointEnergy, "energy", _whole_energy))
+        yield
+
+
+def _whole_energy(self: JointEnergy, a_x: Tensor, y: Tensor) -> Tensor:
+    hidden = nn.functional.linear(self.candidate(y), self.joint.weight[:, self.channels :]) + a_x[:, None]
+    return self.score(torch.relu(hidden))[..., 0]
+
+
+_MEASURE = """
+import json, re, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {here!r}]
+import torch
+torch.set_num_threads({threads})
+import regression
+form, channels, batch, candidates, device = json.loads(sys.argv[1])
+cuda = torch.device(device).type == "cuda"
+# not getrusage, whose maximum begins with that of the process that started this one
+resident = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+peak = torch.cuda.max_memory_allocated if cuda else resident
+regression._head_step(form, channels, 1, 2, device)()  # libraries are loaded
+step = regression._head_step(form, channels, batch, candidates, device)
+before = peak()
+step()
+print(peak() - before)
+"""
+
+
+def _peak(form: str, channels: int, batch: int, candidates: int, device: str) -> int:
+    """Bytes that a first step needs."""
+    here = Path(__file__).resolve().parent
+    program = _MEASURE.format(root=str(here.parents[1]), here=str(here), threads=torch.get_num_threads())
+    arguments = json.dumps([form, channels, batch, candidates, device])
+    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def _training(batch: int, candidates: int, device: str, quick: bool) -> Table:
+    """Whole steps on images, the encoder trained as in the paper or frozen with its features at hand."""
+    side = 64 if quick else SIDE
+    table = Table(
+        f"Training, images/s: {side} x {side}, batch {batch}, M = {candidates}, {_where(device)}",
+        ["encoder", *FORMS],
+    )
+    label = 20 + 40 * torch.rand(batch, 1, device=device)
+    images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, device=device)
+    for name in ENCODERS:
+        for copies in (0, 1):
+            torch.manual_seed(0)
+            encoder = ImageEncoder(EncoderSettings(name, imagenet=False, frozen_copies=copies))
+            net = EnergyNet(encoder, 1).to(device).train()
+            actor = EnergyActor(net, EnergyLossSettings(number=candidates, sigmas=(0.1, 20.0)))
+            x = torch.randn(batch, encoder.channels, device=device) if copies else images
+            steps = {form: _step(actor, {"x": x, "label": label}, form) for form in FORMS}
+            times = time_in_turn(steps, device, repeats=2 if quick else 3, warmup=1)
+            rates = {form: batch / timing.median for form, timing in times.items()}
+            what = f"{name}, {'frozen, features at hand' if copies else 'trained'}"
+            table.add([what, *(f"{rate:.1f}" for rate in rates.values())], encoder=what, images_per_second=rates)
+    return table
+
+
+def _where(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device}, {torch.get_num_threads()} threads"
