@@ -97,7 +97,7 @@ def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> s
 
 def _make(file: Path, samples: Dataset, encoder: ImageEncoder, workers: int) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    fast = encoder.to(device).for_inference()
+    fast = encoder.for_inference(device)
     loader = DataLoader(_Reporting(samples), _BATCH, num_workers=workers, collate_fn=_collate)
     features, labels = torch.empty(len(samples), encoder.channels), []
     done = 0
