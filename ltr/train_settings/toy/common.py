@@ -25,8 +25,8 @@ class ToySettings(TrainSettings):
     epochs: int = 75
     """Appendix B."""
     samples_per_epoch: int = 2000
-    """Pairs that there are, and steps of an epoch times the batch (Appendix B). They do not depend on the seed, so
-    that seeds tell the spread of training."""
+    """Pairs that there are: each is seen once in an epoch (Appendix B), but for an incomplete last batch. They do not
+    depend on the seed, so that seeds tell the spread of training."""
     batch_size: int = 32
     """Appendix B."""
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(lr=1e-2))
@@ -34,7 +34,9 @@ class ToySettings(TrainSettings):
     energy-based model is not yet done after 75 epochs."""
     schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="one_cycle"))
     workers: int = free(0)
+    """None: reading a pair is nothing."""
     val_every: int = free(15)
+    """Validation has 512 other pairs."""
 
 
 def toy_task(settings: ToySettings, actor: nn.Module, system: str, best: str) -> Task:
