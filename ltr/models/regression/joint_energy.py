@@ -49,7 +49,8 @@ class JointEnergy(nn.Module):
         w_y, w = self.joint.weight[:, self.channels :], self.score.weight[0]
         g_y = self.candidate(y)
         dtype = g_y.dtype  # under autocast half precision, and then all of the hidden layer is
-        return _HiddenLayer.apply(a_x.to(dtype), g_y, w_y.to(dtype), w.to(dtype)).to(y.dtype) + self.score.bias
+        f = _HiddenLayer.apply(a_x.to(dtype), g_y, w_y.to(dtype), w.to(dtype), torch.is_grad_enabled())
+        return f.to(y.dtype) + self.score.bias
 
     def plain_energy(self, g_x: Tensor, y: Tensor) -> Tensor:
         """The same f (B, M) from the image features g_x (B, C), as the paper writes it: the reference in tests.
@@ -69,9 +70,8 @@ class _HiddenLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, a_x: Tensor, g_y: Tensor, w_y: Tensor, w: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, a_x: Tensor, g_y: Tensor, w_y: Tensor, w: Tensor, keep: bool) -> Tensor:
         f = g_y.new_empty(g_y.shape[:2])
-        keep = any(ctx.needs_input_grad)
         positive = torch.empty(*g_y.shape[:2], len(w), dtype=torch.bool, device=g_y.device) if keep else None
         with torch.autocast(g_y.device.type, enabled=False):
             for images, parts in _parts(g_y, len(w)):
@@ -85,7 +85,7 @@ class _HiddenLayer(torch.autograd.Function):
         return f
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         a_x, g_y, w_y, w, positive = ctx.saved_tensors
         exact = torch.promote_types(g_y.dtype, torch.float32)  # sums over many rows are not kept in half precision
         weighted = w[:, None] * w_y
@@ -101,7 +101,7 @@ class _HiddenLayer(torch.autograd.Function):
         total = torch.cat(sums)  # of G over the candidates of each image
         to_w = (a_x * total).sum(0) + (w_y * product).sum(1)
         gradients = w * total, torch.cat(to_candidates).view(g_y.shape), w[:, None] * product, to_w
-        return tuple(g.to(t.dtype) for g, t in zip(gradients, (a_x, g_y, w_y, w), strict=True))
+        return *(g.to(t.dtype) for g, t in zip(gradients, (a_x, g_y, w_y, w), strict=True)), None
 
 
 def _parts(g_y: Tensor, hidden: int) -> list[tuple[slice, list[slice]]]:
