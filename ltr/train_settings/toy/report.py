@@ -58,15 +58,15 @@ def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
     densities = {title: log_density.exp().numpy() for title, log_density in panels.items()}
     # The truth has narrow bright ridges; the scale ends at a value that few of its points exceed, so that all is seen.
     top = float(np.quantile(next(iter(densities.values())), 0.995))
-    figure = Figure(figsize=(1.0 + 3.1 * len(panels), 3.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(1.1 + 2.85 * len(panels), 3.4), dpi=150, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axis, (title, p) in zip(axes, densities.items(), strict=True):
         image = axis.imshow(
             p.T, origin="lower", extent=(LOW, HIGH, LOW, HIGH), vmin=0, vmax=top, cmap="magma", aspect="equal"
         )
-        axis.set(title=title, xlabel="x")
+        axis.set(title=title, xlabel="x", xticks=range(-2, 3))
     axes[0].set_ylabel("y")
-    figure.colorbar(image, ax=axes, label="p(y | x)", extend="max")
+    figure.colorbar(image, ax=axes, label="p(y | x)", extend="max", pad=0.02)
     figure.savefig(path)
 
 
