@@ -114,15 +114,15 @@ def marginals(scene: Scene, density: BoxDensity) -> Figure:
 
 
 def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
-    """Start boxes and the ways of their centres on the frame; beside it, f at every step."""
+    """Start boxes and the paths of their top-right corners on the frame; beside it, f at every step."""
     target = scene.targets[0]
     starts, ends = paths.boxes[0], paths.boxes[-1]
     traces = [_outlines("starts", starts, _START, 1.0), _outlines("best ends", ends[paths.best], _BEST, 1.5)]
     corners = paths.boxes[..., :2] + paths.boxes[..., 2:] * (1, 0)  # (T + 1, M, 2): top-right, as in the density
     best = set(paths.best.tolist())
     others = [m for m in range(corners.shape[1]) if m not in best]
-    traces.append(_ways("corner's paths", corners[:, others], "rgba(86,180,233,0.9)", 1))
-    traces.append(_ways("paths of the best", corners[:, paths.best], _BEST, 1.6))
+    traces.append(_paths("corner's paths", corners[:, others], "rgba(86,180,233,0.9)", 1))
+    traces.append(_paths("paths of the best", corners[:, paths.best], _BEST, 1.6))
     traces += _boxes(target)
     for trace in traces:
         trace["showlegend"] = trace["name"] not in ("paths of the best", "truth")
@@ -299,7 +299,7 @@ def _outlines(name: str, boxes: np.ndarray, colour: str, width: float) -> dict[s
     return _line(name, across, down, colour, width=width)
 
 
-def _ways(name: str, points: np.ndarray, colour: str, width: float) -> dict[str, Any]:
+def _paths(name: str, points: np.ndarray, colour: str, width: float) -> dict[str, Any]:
     """Points (T, M, 2) as one trace of M lines."""
     gap = np.full((1, *points.shape[1:]), np.nan)
     x, y = np.concatenate([points, gap]).transpose(1, 0, 2).reshape(-1, 2).T

@@ -155,11 +155,11 @@ def figure(block: str, moment: Moment) -> figures.Figure:
     if block == TIME:
         values, widths = moment.history.values, moment.history.widths
         if not len(values):
-            return figures.message("from the second frame on, if the tracker<br>predicts an energy or an IoU")
+            return figures.message("from the second frame on,<br>if the tracker has an energy")
         return figures.over_time(*values.T, *widths.T, moment.history.value_name)
     if block == LOSS:
         losses = moment.history.losses
-        return figures.optimizer_loss(losses) if losses else figures.message("no loss was told of so far")
+        return figures.optimizer_loss(losses) if losses else figures.message("the tracker told of no loss so far")
     if not was_asked(block, moment):
         return figures.message("the block was off when this frame was tracked:<br>the next frame shows it")
     if block in (DENSITY, MARGINALS):
@@ -175,13 +175,13 @@ def figure(block: str, moment: Moment) -> figures.Figure:
     if event is not None:
         return draw(scene, event)
     if scene.index == 0:
-        return figures.message("from the second frame on")
+        return figures.message(f"from the second frame on,<br>if the tracker has a {name}")
     return figures.message(f"no {name} in this frame: the target was not found,<br>or the tracker has none")
 
 
 def _no_density(moment: Moment) -> str:
     if moment.scene.index == 0:
-        return "from the second frame on"
+        return "from the second frame on,<br>if the tracker has a density"
     if moment.history.value_name != "energy":
         return "no density: this network predicts an IoU,<br>which is no energy, so that there is no p(y|x)"
     return "no density: this tracker has no p(y|x)"

@@ -52,7 +52,8 @@ def serve(port: int, host: str, env_path: Path) -> None:
     from visdom.server import app
 
     app.tornado_settings["autoreload"] = False  # visdom's server starts itself anew whenever a module's file changes
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)
+    for name in ("tornado.access", "tornado.general"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # an error at each opening of the page, which is none
     application = app.Application(port=port, base_url="", env_path=str(env_path))
     try:
         application.listen(port, address=host, max_buffer_size=1024**3)
