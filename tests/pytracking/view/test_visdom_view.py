@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from live_scenes import live_scene
 
 from pytracking.view.blocks import BLOCKS, DENSITY, HELP, LOSS, MARGINALS, PLACES, PLOTS, SCORES, STATUS, TIME, TRACKING
+from pytracking.view.controls import REPEAT
 from pytracking.view.scene import NOTHING, Wish
 from pytracking.view.visdom_client import ServerError
 from pytracking.view.visdom_view import VisdomView
@@ -212,7 +213,7 @@ def test_space_pauses_after_a_whole_frame_and_the_arrow_steps(watched):
     thread.start()
     wait_for(lambda: watched.number() == number + 1 and f"frame {number + 1}" in title(watched, DENSITY))
     assert "paused" in watched.status()
-    time.sleep(0.1)
+    time.sleep(2 * REPEAT)
     watched.connection.press(" ")
     thread.join(5)
     assert not thread.is_alive()
@@ -228,8 +229,10 @@ def test_a_block_switched_on_during_a_pause_shows_the_frame_that_is_waited_on(wa
     watched.connection.switch(SCORES, True)
     wait_for(lambda: SCORES in watched.connection.windows)
     assert f"frame {watched.number()}" in title(watched, SCORES)
+    time.sleep(2 * REPEAT)
     watched.connection.press(" ")
     thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_window_that_was_closed_by_its_cross_stays_closed_but_for_those_that_are_needed(watched):
