@@ -63,7 +63,7 @@ def log(workspace: Path, task: str, name: str) -> list[dict]:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_learns_age(name, place):
     """The loss falls, in training and on held-out faces."""
-    options = [*OPTIONS, "--epochs", "6", "--val_every", "1", "--workspace", str(place), "--restart"]
+    options = [*OPTIONS, "--epochs", "3", "--val_every", "1", "--workspace", str(place), "--restart"]
     assert main(["age", name, *options]) == 0
     epochs = log(place, "age", name)
     for part in ("train", "val"):
