@@ -43,7 +43,8 @@ def wait_for(what, seconds=60.0):
 class Server:
     """`python -m pytracking.view.server` in a process of its own, on a free port that it keeps when started again."""
 
-    def __init__(self):
+    def __init__(self, *options):
+        self.options = options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -54,7 +55,7 @@ class Server:
         return f"http://localhost:{self.port}"
 
     def start(self):
-        command = [sys.executable, "-m", "pytracking.view.server", "--port", str(self.port)]
+        command = [sys.executable, "-m", "pytracking.view.server", "--port", str(self.port), *self.options]
         self.process = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         line = self.process.stdout.readline()
         assert self.address in line, line + self.process.stdout.read()

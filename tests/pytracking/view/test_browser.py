@@ -30,14 +30,14 @@ SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
 
 
 @pytest.fixture
-def server():
+def server(tmp_path):
     try:
         visdom = VisdomPackage.find()
     except UserError as error:
         pytest.skip(str(error))
     if visdom.missing():
         pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
-    server = Server()
+    server = Server("--env_path", str(tmp_path))  # a server that is killed leaves its own folder behind
     server.start()
     yield server
     server.kill()
