@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ebm_common.errors import UserError, cli_main
@@ -88,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine only)")
     parser.add_argument("--env_path", type=Path, help="keep views saved in the page here (otherwise: until the end)")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="visdom_") as folder:
-        env_path = options.env_path.expanduser() if options.env_path else Path(folder)
+    kept = options.env_path
+    with nullcontext(kept.expanduser()) if kept else tempfile.TemporaryDirectory(prefix="visdom_") as folder:
+        env_path = Path(folder)
         try:
             env_path.mkdir(parents=True, exist_ok=True)
             style = env_path / "style.css"
