@@ -61,6 +61,7 @@ def serve(port: int, host: str, env_path: Path) -> None:
     except OSError as error:
         raise UserError(_refusal(error, port, host)) from None
     shown = "localhost" if host in ("", "127.0.0.1", "0.0.0.0") else host
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that nothing is left behind
     try:
         print(f"The live view is at http://{shown}:{port} (Ctrl-C ends the server)", flush=True)
         IOLoop.current().start()
@@ -83,7 +84,6 @@ def _port(text: str) -> int:
 @cli_main
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serves as the command line asks and returns the exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that nothing is left behind
     parser = argparse.ArgumentParser(prog="python -m pytracking.view.server", description="Serve the live view.")
     parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=f"({DEFAULT_PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine only)")
