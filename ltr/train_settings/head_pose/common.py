@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ebm_common import UserError
 from ltr.actors.regression import EnergyLossSettings
 from ltr.admin.environment import get_path
 from ltr.data.regression_samples import AugmentSettings
-from ltr.dataset import LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
+from ltr.dataset import DatasetError, LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
 from ltr.train_settings import regression
 from ltr.train_settings.regression import BinSettings, Part, RegressionSettings, System
 from ltr.trainers.task import Task
@@ -68,8 +69,11 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
         chosen or tuple(f"{k:02}" for k in numbers)
         for chosen, numbers in zip((d.test_people, d.val_people), usual, strict=True)
     )
-    rest, tested = whole.leave_out(test)
-    return tested if part == "test" else rest.leave_out(val)[part == "val"]
+    try:
+        rest, tested = whole.leave_out(test)
+        return tested if part == "test" else rest.leave_out(val)[part == "val"]
+    except DatasetError as error:
+        raise UserError(f"{error}; choose people by --data.test_people and --data.val_people") from error
 
 
 def build(settings: HeadPoseSettings) -> Task:

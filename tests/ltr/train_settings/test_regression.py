@@ -142,6 +142,9 @@ def test_people_are_in_one_part_only(place):
     assert people["train"] == {f"{k:02}" for k in range(1, 11)}
     s.data.test_people, s.data.val_people = ("01",), ("02", "03")
     assert len(set(images(s, "train").groups)) == 12 and set(images(s, "test").groups) == {"01"}
+    s.data.val_people = ("31",)
+    with pytest.raises(UserError, match="no group '31'.*--data.test_people and --data.val_people"):
+        images(s, "val")
 
 
 def test_fsanets_files_are_the_papers_data(tmp_path, monkeypatch):
