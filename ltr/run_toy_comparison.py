@@ -184,7 +184,7 @@ def summarise(results: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "data": data,
                 "method": method,
                 "kl": statistics.fmean(kl),
-                "kl_std": statistics.pstdev(kl),
+                "kl_std": statistics.pstdev(kl) if len(kl) > 1 else None,
                 "kl_runs": len(kl),
                 "seconds": statistics.fmean(r["seconds"] for r in runs),
                 "runs": len(runs),
@@ -198,8 +198,8 @@ def text_table(rows: Sequence[dict[str, Any]]) -> str:
     lines = [f"{'set':<10}{'method':<10}{'KL':>8}{'std':>9}{'seconds':>9}  runs"]
     for r in rows:
         of = f"best {r['kl_runs']} of {r['runs']}" if r["kl_runs"] < r["runs"] else str(r["runs"])
-        name = METHODS[r["method"]]
-        lines.append(f"{r['data']:<10}{name:<10}{r['kl']:>8.4f}{r['kl_std']:>9.4f}{r['seconds']:>9.1f}  {of}")
+        std = "-" if r["kl_std"] is None else f"{r['kl_std']:.4f}"
+        lines.append(f"{r['data']:<10}{METHODS[r['method']]:<10}{r['kl']:>8.4f}{std:>9}{r['seconds']:>9.1f}  {of}")
     return "\n".join(lines)
 
 
@@ -221,7 +221,8 @@ def latex_table(rows: Sequence[dict[str, Any]]) -> str:
                 continue
             kl = f"{r['kl']:.3f}"
             kl = rf"\textbf{{{kl}}}" if r["kl"] == best[data] else kl
-            cells += [rf"{kl} $\pm$ {r['kl_std']:.3f}", f"{r['seconds']:.0f}"]
+            std = "" if r["kl_std"] is None else rf" $\pm$ {r['kl_std']:.3f}"
+            cells += [kl + std, f"{r['seconds']:.0f}"]
         if any(cell != "--" for cell in cells):
             lines.append(" & ".join([METHODS[method], *cells]) + r" \\")
     return "\n".join([*lines, r"\end{tabular}"])

@@ -121,18 +121,23 @@ def test_of_twenty_seeds_the_best_five_count_otherwise_all():
 
 def test_tables():
     rows = comparison.summarise(
-        [result("nce_plus", 0.0123, seconds=65), result("gaussian", 0.5), result("nll", 0.2, data="1_shifted")]
+        [
+            result("nce_plus", 0.01, seconds=65),
+            result("nce_plus", 0.03, seed=1, seconds=65),
+            result("gaussian", 0.5),
+            result("nll", 0.2, data="1_shifted"),
+        ]
     )
     assert comparison.text_table(rows).splitlines()[1:] == [
-        "1_shifted ML-IS       0.2000   0.0000     10.0  1",
-        "2         Gaussian    0.5000   0.0000     10.0  1",
-        "2         NCE+        0.0123   0.0000     65.0  1",
+        "1_shifted ML-IS       0.2000        -     10.0  1",
+        "2         Gaussian    0.5000        -     10.0  1",
+        "2         NCE+        0.0200   0.0100     65.0  2",
     ]
     body = [line for line in comparison.latex_table(rows).splitlines() if line.endswith(r"\\")][1:]
     assert body == [
-        r"Gaussian & -- & -- & 0.500 $\pm$ 0.000 & 10 \\",
-        r"ML-IS & \textbf{0.200} $\pm$ 0.000 & 10 & -- & -- \\",
-        r"NCE+ & -- & -- & \textbf{0.012} $\pm$ 0.000 & 65 \\",
+        r"Gaussian & -- & -- & 0.500 & 10 \\",
+        r"ML-IS & \textbf{0.200} & 10 & -- & -- \\",
+        r"NCE+ & -- & -- & \textbf{0.020} $\pm$ 0.010 & 65 \\",
     ]
 
 
