@@ -27,6 +27,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
@@ -528,13 +529,22 @@ def _make_fabric(settings: TrainSettings) -> Fabric:
     if settings.precision == "16-mixed" and kind == "cpu":
         raise UserError("--precision 16-mixed needs a CUDA device. Use bf16-mixed or 32-true.")
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    mixed = settings.precision != "32-true"
     return Fabric(
         accelerator=kind,
         devices=local,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
-        precision=settings.precision,
+        precision=None if mixed else settings.precision,
+        plugins=[_ExactInputs(settings.precision, kind)] if mixed else None,
     )
+
+
+class _ExactInputs(MixedPrecision):
+    """Autocast of the layers only. Fabric's own makes the batch half precision too, and so rounds boxes and labels."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
 
 
 @contextlib.contextmanager

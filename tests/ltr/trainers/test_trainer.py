@@ -313,6 +313,20 @@ def test_senseless_numbers_are_refused(tmp_path, name):
         make_trainer(tmp_path, make_settings(**{name: 0}))
 
 
+def test_half_precision_computes_in_it_and_does_not_round_the_batch(tmp_path):
+    """A box at 297.3 px or an age of 40.1 would be another one in bfloat16."""
+    seen, computed = [], []
+
+    class Watching(TinyActor):
+        def forward(self, batch):
+            seen.append((batch["x"].dtype, batch["y"].dtype))
+            computed.append(self.net[0](batch["x"]).dtype)
+            return super().forward(batch)
+
+    make_trainer(tmp_path, make_settings(precision="bf16-mixed", epochs=1), Watching()).train()
+    assert set(seen) == {(torch.float32, torch.float32)} and set(computed) == {torch.bfloat16}
+
+
 def test_precisions_and_devices_that_are_not_there(tmp_path):
     make_trainer(tmp_path, make_settings(precision="bf16-mixed", epochs=1)).train()
     assert all(value.isfinite().all() and value.dtype != torch.bfloat16 for value in final_weights(tmp_path).values())
