@@ -237,12 +237,13 @@ def make_table(
         if refined:
             row(f"{method} + Refinement", f"{method}+", refined)
     table.notes = [_what_was_run(runs, images), *_missing(task, results, runs, options), *problems]
-    if options.refine and any(run.system == "ebm" for run in runs):
+    used = sorted({r.refined_by for found in results.values() for r in found if r.refined_by})
+    if used:
         r = options.refinement
         table.notes.insert(
             1,
             f"Refinement: Algorithm S2 with T = {r.iterations}, Omega1 = {r.stop_threshold:g}, Omega2 = "
-            f"{r.degeneration_tolerance:g}, lambda = {r.step:g}.",
+            f"{r.degeneration_tolerance:g}, lambda = {r.step:g}, by {' and '.join(used)}.",
         )
     return table
 

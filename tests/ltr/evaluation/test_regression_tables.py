@@ -213,7 +213,7 @@ def test_command_as_a_user_gives_it(place, tmp_path):
     assert rows["Direct - L2"][-3:] == ["4.81", "±", "0.02"] and rows["Gaussian"][-4:] == ["1", "4.79", "±", "0.06"]
     assert "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var:" in done.stdout
     assert "laplace is not finished" in done.stdout and "Not the paper's schedule." in done.stdout
-    assert "lambda = 3" in done.stdout and "M = 32" in done.stdout
+    assert "lambda = 3, by ebm_0 and ebm_1." in done.stdout and "M = 32" in done.stdout
     assert (tmp_path / "out" / "test.txt").read_text() == "\n".join(lines[:-3]) + "\n"
     report = json.loads((tmp_path / "out" / "test.json").read_text())
     first, second = report["results"]["direct_l2"]
