@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 CEILING = 1.0  # seconds that can be saved up: a view that did little for long must not do much at once
-SHARE = 0.35  # of the tracker's time; it loses more to server, browser and Python's lock, which cannot be measured
+SHARE = 0.35  # of the tracker's time
+_PACE_FRAMES, _PACE_LEAST = 300, 10
+_PACE_ROOM = 1.25  # a tracker's own frames differ by as much
 _NEWEST = 0.3  # weight of the newest cost in what is expected of the next
 
 
@@ -31,7 +35,31 @@ class Budget:
         if not free:
             self._credit -= seconds
 
+    def lost(self, seconds: float) -> None:
+        """The tracker took `seconds` longer than it needs. There is an end to that debt: if the machine has another
+        program to run, the view shows little for a while, and not nothing for ever."""
+        self._credit = max(self._credit - seconds, min(self._credit, -CEILING))
+
     def allows(self, *kinds: str) -> bool:
         """Whether all these together can be paid. What a kind costs that never came up is not known, and taken as
         nothing."""
         return self._credit > 0 and self._credit >= sum(self._expected.get(kind, 0.0) for kind in kinds)
+
+
+class Pace:
+    """What the tracker loses to the server, the browser and Python's lock, on cores that it shares with them.
+
+    That cannot be measured where it arises; it shows in frames that take longer than the fastest of late.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=_PACE_FRAMES)
+
+    def lost(self, seconds: float) -> float:
+        """Of the `seconds` that a frame took, those that it would not have taken if nothing else had worked."""
+        if len(self._recent) < _PACE_LEAST:
+            self._recent.append(seconds)
+            return 0.0
+        fast = sorted(self._recent)[len(self._recent) // 32]  # the very fastest may be a fault of the clock
+        self._recent.append(seconds)
+        return max(seconds - _PACE_ROOM * fast, 0.0)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from pytracking.view.blocks import PLACES, SWITCHED, needs
-from pytracking.view.budget import Budget
+from pytracking.view.budget import Budget, Pace
 from pytracking.view.controls import Controls
 from pytracking.view.history import History
 from pytracking.view.painter import Moment, Painter, Run, Screen
@@ -74,7 +74,7 @@ class VisdomView:
     ):
         self._say, self._clock, self._work_clock = say, clock, work_clock
         self._condition = threading.Condition(threading.RLock())
-        self._budget = Budget()
+        self._budget, self._pace = Budget(), Pace()
         self._controls = Controls(SWITCHED, self._wake)
         self._client = make_client(server, port, PLACES, self._take_event, self._lost)
         self._painter = Painter(self._client)
@@ -148,11 +148,14 @@ class VisdomView:
         """Keep the tracker's mean time, and take down what it worked for itself and what for the view."""
         if index < 2 or not self._asked.events:
             self._seconds = seconds if index < 2 else 0.9 * self._seconds + 0.1 * seconds
-        # Telling of events is part of `seconds`, and never costs more than tracking: more is another program's doing.
-        telling = min(max(seconds - self._seconds, 0.0), self._seconds) if self._asked.events else 0.0
-        self._budget.tracked(seconds - telling)
+        lost = self._pace.lost(seconds) if index > 1 else 0.0  # the first takes longer by its nature
+        self._budget.tracked(seconds - lost)
+        # Telling of events is part of a frame's seconds, and never costs more than tracking.
+        telling = min(lost, seconds - lost) if self._asked.events else 0.0
         if any(self._asked):
             self._budget.spent("asked", extra + telling, free=self._watched)
+        if not self._watched:
+            self._budget.lost(lost - telling)
 
     def _is_on(self) -> bool:
         return self._client.connected and not self._ended

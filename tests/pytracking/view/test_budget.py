@@ -2,7 +2,9 @@
 
 import random
 
-from pytracking.view.budget import CEILING, SHARE, Budget
+import pytest
+
+from pytracking.view.budget import CEILING, SHARE, Budget, Pace
 
 
 def spend_all(budget, frames, seconds, cost, kind="drawing"):
@@ -62,3 +64,49 @@ def test_kinds_are_paid_together_and_free_ones_are_only_learnt_from():
     assert not budget.allows("density", "drawing")
     budget.tracked(0.2 / SHARE)
     assert budget.allows("density", "drawing")
+
+
+def test_frames_slower_than_the_fastest_of_late_have_lost_time():
+    pace = Pace()
+    assert [pace.lost(0.02 + 0.0004 * (k % 10)) for k in range(100)] == [0.0] * 100
+    assert pace.lost(0.06) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
+
+
+def test_before_a_pace_is_known_nothing_is_lost():
+    pace = Pace()
+    assert [pace.lost(seconds) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
+
+
+def test_a_machine_that_became_slower_is_the_new_pace():
+    pace = Pace()
+    for _ in range(300):
+        pace.lost(0.02)
+    assert pace.lost(0.05) > 0
+    for _ in range(300):
+        pace.lost(0.05)
+    assert pace.lost(0.05) == 0
+
+
+def test_a_view_whose_drawing_slows_the_tracker_elsewhere_draws_less():
+    """Each drawing costs 5 ms here, and slows the next five frames by 20 ms each."""
+    budget, pace, shown, slow = Budget(), Pace(), 0, 0
+    time = 0.0
+    for _ in range(1000):
+        seconds = 0.02 + (0.02 if slow else 0.0)
+        slow = max(slow - 1, 0)
+        lost = pace.lost(seconds)
+        budget.tracked(seconds - lost)
+        budget.lost(lost)
+        time += seconds
+        if budget.allows("drawing"):
+            budget.spent("drawing", 0.005)
+            time += 0.005
+            shown, slow = shown + 1, 5
+    assert 20 < shown and time < 2 * 1000 * 0.02
+
+
+def test_time_lost_to_another_program_is_not_owed_for_ever():
+    budget = Budget()
+    budget.lost(100.0)
+    budget.tracked(CEILING / SHARE * 1.01)
+    assert budget.allows("drawing")

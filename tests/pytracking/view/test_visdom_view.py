@@ -170,8 +170,16 @@ def test_nothing_is_asked_for_while_it_would_cost_too_much(watched):
     watched.frame(view_seconds=1.0)
     wishes = [watched.frame(seconds=0.02) for _ in range(20)]
     assert not any(wishes[0]) and not any(any(wish) for wish in wishes)
-    watched.frame(seconds=10.0)
-    assert watched.frame(seconds=10.0).density
+    assert any(watched.frame(seconds=0.02).density for _ in range(200))  # it has earned that by now
+
+
+def test_a_tracker_that_is_slowed_by_the_view_is_asked_for_less(watched):
+    """What the page costs shows in the tracker's frames only."""
+    for _ in range(40):
+        watched.frame(seconds=0.02)
+    slowed = [watched.frame(seconds=0.06) for _ in range(30)]
+    assert not any(any(wish) for wish in slowed[15:])
+    assert any(any(watched.frame(seconds=0.02)) for _ in range(300))
 
 
 def test_frames_come_no_faster_than_a_page_draws_them(watched):
