@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -52,6 +53,10 @@ class RegressionSettings(TrainSettings):
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     """Flips, scales from 0.7 to 1.4 and random crops (E.2, F.2)."""
+    initial_scale: float = 1.0
+    """Of systems 'gaussian' and 'laplace': the scale that their density starts near, in the labels' unit. 1 is
+    PyTorch's initialisation, the paper's. Where labels spread far wider, the first steps then only widen the density,
+    and a fine-tuned encoder may never recover: give their standard deviation."""
     loss: EnergyLossSettings = field(default_factory=EnergyLossSettings)
     """Of system 'ebm'."""
     bins: BinSettings = field(default_factory=lambda: BinSettings(0, 100, 101))
@@ -86,16 +91,17 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
     b = settings.bins
     try:
         bins = SoftmaxBins(b.lower, b.upper, b.number)
+        log_scale = math.log(settings.initial_scale)  # a ValueError for what is not positive
         match settings.system:
             case "ebm":
                 return EnergyActor(EnergyNet(encoder, targets), settings.loss)
             case "direct_huber" | "direct_l2" as kind:
                 return BaselineActor(DirectNet(encoder, targets), kind)
             case "gaussian":
-                return BaselineActor(DensityNet(encoder, targets), "gaussian")
+                return BaselineActor(DensityNet(encoder, targets, 2 * log_scale), "gaussian")
             case "laplace":  # S6 in one dimension, S10 in more: for D = 1 the latter would have another loss
-                kind = "laplace" if targets == 1 else "multivariate_laplace"
-                return BaselineActor(DensityNet(encoder, targets), kind)
+                kind, power = ("laplace", 1) if targets == 1 else ("multivariate_laplace", 2)
+                return BaselineActor(DensityNet(encoder, targets, power * log_scale), kind)
             case "softmax_ce_l2" | "softmax_ce_l2_var" as kind:
                 return BaselineActor(SoftmaxNet(encoder, targets, bins.num), kind, bins)
     except ValueError as error:

@@ -51,13 +51,21 @@ class DirectNet(nn.Module):
 
 
 class DensityNet(nn.Module):
-    """Two parameters of a density, such as a mean and the logarithm of a variance."""
+    """Two parameters of a density, such as a mean and the logarithm of a variance.
 
-    def __init__(self, encoder: ImageEncoder, targets: int) -> None:
+    Args:
+        encoder: the image's network.
+        targets: D.
+        log_scale: near which the second starts. 0 is PyTorch's initialisation, the paper's.
+    """
+
+    def __init__(self, encoder: ImageEncoder, targets: int, log_scale: float = 0.0) -> None:
         super().__init__()
         self.encoder = encoder
         self.mean = _head(encoder.channels, targets)
         self.log_scale = _head(encoder.channels, targets)
+        with torch.no_grad():
+            self.log_scale[-1].bias += log_scale
 
     def output(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) both"""

@@ -39,3 +39,13 @@ def test_mean_and_scale_share_nothing_but_the_encoder(encoder):
     mean, _ = net.output(torch.randn(4, 1280))
     mean.sum().backward()
     assert net.mean[0].weight.grad is not None and net.log_scale[0].weight.grad is None
+
+
+def test_a_scale_starts_where_it_is_told(encoder):
+    x = torch.randn(4, 1280)
+    torch.manual_seed(0)
+    plain = DensityNet(encoder, 2).output(x)
+    torch.manual_seed(0)
+    wide = DensityNet(encoder, 2, log_scale=7.0).output(x)
+    torch.testing.assert_close(wide[0], plain[0], rtol=0, atol=0)
+    torch.testing.assert_close(wide[1], plain[1] + 7.0)

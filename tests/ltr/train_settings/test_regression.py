@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from ebm_common.errors import UserError
-from ltr.models.regression.image_encoder import ImageEncoder
+from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
 from ltr.run_training import load_settings, main
 from ltr.train_settings.head_pose.common import images
+from ltr.train_settings.regression import build_actor
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import Trainer, seed_for_build
 
@@ -53,6 +54,19 @@ def test_settings_are_the_papers(task, sigmas, size, bins, name):
     assert (s.loss.kind, s.loss.number, tuple(s.loss.sigmas)) == ("nll", 1024, sigmas)
     assert (s.augment.size, s.augment.flip, s.augment.scale, s.bins.number) == (size, 0.5, (0.7, 1.4), bins)
     assert (s.bins.upper - s.bins.lower) / (bins - 1) == 1
+
+
+@pytest.mark.parametrize("name, targets, power", [("gaussian", 2, 2), ("laplace", 1, 1), ("laplace", 2, 2)])
+def test_a_density_starts_at_the_scale_that_is_set(name, targets, power):
+    s = load_settings("head_pose", name).settings()
+    s.encoder = EncoderSettings("efficientnet_lite0", imagenet=False)
+    s.initial_scale = 45.0
+    net = build_actor(s, targets, imagenet=False).net.eval()
+    log_scale = net.output(torch.randn(8, 1280))[1]
+    torch.testing.assert_close((log_scale / power).exp(), torch.full((8, targets), 45.0), rtol=0.5, atol=0)
+    s.initial_scale = 0.0
+    with pytest.raises(UserError, match="do not fit"):
+        build_actor(s, targets, imagenet=False)
 
 
 def log(workspace: Path, task: str, name: str) -> list[dict]:
