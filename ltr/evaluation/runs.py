@@ -94,7 +94,7 @@ def check_alike(runs: Sequence[Run]) -> None:
     for run in runs:
         first = next(other for other in runs if other.system == run.system)
         _compare(first, run, {"seed"})
-        _compare(runs[0], run, {"seed", "system", "loss", "bins"})
+        _compare(runs[0], run, {"seed", "system", "loss", "bins", "initial_scale"})
 
 
 def _compare(first: Run, other: Run, apart: set[str]) -> None:
