@@ -81,7 +81,8 @@ def test_the_papers_refinement_of_each_system():
             assert ebm.refinement.step == (2e-4, 1e-3)
             assert star.refinement.step == (1e-2, 5e-2)
         # All else is shared: what is compared is the box network.
-        same = [dataclasses.replace(s, network="", refinement=None, predicts="", density=None) for s in (atom, star, ebm)]
+        own = dict(network="", refinement=None, predicts="", density=None)
+        same = [dataclasses.replace(s, **own) for s in (atom, star, ebm)]
         assert same[0] == same[1] == same[2]
         assert [s.predicts for s in (atom, star, ebm)] == ["iou", "iou", "energy"]
 
