@@ -24,6 +24,7 @@ from ebm_common.errors import UserError
 from ltr.admin.provenance import to_plain, write_json, write_text
 from pytracking.evaluation.datasets import DatasetError, Sequence, read_boxes
 from pytracking.evaluation.density_log import density_file
+from pytracking.utils.folders import make_writable
 
 RECORD = "run.json"
 
@@ -57,9 +58,7 @@ class ResultFolder:
         Raises ResultsError where the folder cannot be written, or holds results made with other settings.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / ".writable", "")
-            (self.path / ".writable").unlink(missing_ok=True)
+            make_writable(self.path)
         except OSError as error:
             raise ResultsError(
                 f"the results folder {self.path} cannot be written ({error.strerror}); choose another with --results"

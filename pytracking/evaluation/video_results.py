@@ -21,6 +21,7 @@ from ebm_common.errors import UserError
 from ltr.admin.provenance import to_plain, write_text
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
+from pytracking.utils.folders import make_writable
 from pytracking.view.scene import NOTHING, Scene, Target, Wish
 
 
@@ -49,11 +50,8 @@ class VideoResults:
         self._prepare()
 
     def _prepare(self) -> None:
-        test = self.folder / ".writable"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            test.touch()
-            test.unlink()
+            make_writable(self.folder)
         except OSError as error:
             raise UserError(
                 f"the results folder {self.folder} cannot be written ({error.strerror}); choose another with --out"

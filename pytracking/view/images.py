@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ebm_common.errors import UserError
 from ltr.data.image_loader import write_image
+from pytracking.utils.folders import make_writable
 from pytracking.view.picture import draw_scene
 from pytracking.view.scene import NOTHING, Scene, Wish
 
@@ -25,11 +26,8 @@ class ImageView:
     def __init__(self, folder: str | os.PathLike, density: bool = False):
         self.folder = Path(folder)
         self._density = density
-        test = self.folder / ".writable"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            test.touch()
-            test.unlink()
+            make_writable(self.folder)
         except OSError as error:
             raise UserError(f"the folder {self.folder} for the pictures cannot be written: {error.strerror}") from error
 
