@@ -30,20 +30,25 @@ def free(default: Any = dataclasses.MISSING, *, default_factory: Callable[[], An
 
 @dataclass
 class OptimizerSettings:
-    """Adam over `actor.trainable_parameters()`."""
+    """What changes `actor.trainable_parameters()`."""
 
+    kind: Literal["adam", "sgd"] = "adam"  # adam: D.1, E.2, F.2. sgd: detection, C.2
     lr: float = 1e-3  # base rate, paper D.1
-    weight_decay: float = 0.0  # L2 term of Adam; PyTracking's ATOM: none
-    betas: tuple[float, float] = (0.9, 0.999)  # PyTorch's default, as PyTracking
+    weight_decay: float = 0.0  # L2 term of either; PyTracking's ATOM: none
+    betas: tuple[float, float] = (0.9, 0.999)  # adam. PyTorch's default, as PyTracking
+    momentum: float = 0.9  # sgd. C.2
 
 
 @dataclass
 class ScheduleSettings:
     """The learning rate as a function of the position alone, so that nothing of it needs saving."""
 
-    kind: Literal["step", "one_cycle"] = "step"  # paper D.1: 'step'. 'one_cycle' is for short budgets
-    step_size: int = 15  # epochs between two reductions, paper D.1
-    gamma: float = 0.2  # factor of a reduction: "by a factor of 5", paper D.1
+    kind: Literal["step", "multistep", "one_cycle"] = "step"
+    """step: paper D.1. multistep: detection, C.2. one_cycle: for short budgets."""
+    step_size: int = 15  # step: epochs between two reductions, paper D.1
+    gamma: float = 0.2  # step and multistep: factor of a reduction; "by a factor of 5", paper D.1
+    milestones: tuple[int, ...] = (40_000, 50_000)  # multistep: optimiser steps of the reductions, C.2
+    warmup_steps: int = 500  # multistep: steps in which the rate rises linearly from lr / 3 to lr, C.2
     warmup: float = 0.3  # one_cycle: fraction of all steps in which the rate rises from lr / 25 to lr
 
 

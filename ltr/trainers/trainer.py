@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
 from ebm_common.errors import UserError
-from ltr.train_settings.base import TrainSettings, differences, to_plain
+from ltr.train_settings.base import OptimizerSettings, TrainSettings, differences, to_plain
 from ltr.trainers.checkpoint import CheckpointError, read_latest, remove_checkpoints, save_checkpoint, write_atomically
 from ltr.trainers.log import Averages, TrainingLog
 from ltr.trainers.task import Task
@@ -60,14 +60,18 @@ def seed_for_build(seed: int) -> None:
 def learning_rate(settings: TrainSettings, step: int) -> float:
     """Learning rate of optimiser step `step`, counted from 0 over the whole training.
 
-    'step': lr * gamma^(epoch // step_size) (paper D.1). 'one_cycle': half a cosine from lr/25 up to lr over the first
-    `warmup` of all steps, then one down to lr/250000 at the last step; this is torch.optim.lr_scheduler.OneCycleLR
-    without its cycle of momentum.
+    'step': lr * gamma^(epoch // step_size) (paper D.1). 'multistep': lr * gamma^(milestones reached), times what rises
+    linearly from 1/3 to 1 over the first `warmup_steps` (paper C.2). 'one_cycle': half a cosine from lr/25 up to lr
+    over the first `warmup` of all steps, then one down to lr/250000 at the last step; this is
+    torch.optim.lr_scheduler.OneCycleLR without its cycle of momentum.
     """
     lr, schedule = settings.optimizer.lr, settings.schedule
     per_epoch = settings.samples_per_epoch // settings.batch_size
     if schedule.kind == "step":
         return lr * schedule.gamma ** (step // per_epoch // schedule.step_size)
+    if schedule.kind == "multistep":
+        warm = min(step / schedule.warmup_steps, 1) if schedule.warmup_steps else 1
+        return lr * (1 + 2 * warm) / 3 * schedule.gamma ** sum(step >= milestone for milestone in schedule.milestones)
     low, lowest, last = lr / 25, lr / 25e4, settings.epochs * per_epoch - 1
     top = schedule.warmup * (last + 1) - 1
     if step < top:
@@ -106,8 +110,7 @@ class Trainer:
         chosen = {id(p) for p in parameters}
         for parameter in actor.parameters():
             parameter.requires_grad_(id(parameter) in chosen)
-        o = settings.optimizer
-        self._raw_optimizer = torch.optim.Adam(parameters, lr=o.lr, weight_decay=o.weight_decay, betas=tuple(o.betas))
+        self._raw_optimizer = _make_optimizer(settings.optimizer, parameters)
         self.parameters = parameters
         self.module, self.optimizer = self.fabric.setup(actor, self._raw_optimizer)
 
@@ -444,7 +447,7 @@ class Trainer:
     def _compare_settings(self, path: Path, saved: dict[str, Any]) -> None:
         found = differences(self.settings, saved)
         # more epochs only add steps at the end, unless the schedule is laid out over all of them
-        if "epochs" in found and self.settings.schedule.kind == "step":
+        if "epochs" in found and self.settings.schedule.kind != "one_cycle":
             del found["epochs"]
         if found:
             listed = "; ".join(f"{name}: {before} there, {now} now" for name, (before, now) in sorted(found.items()))
@@ -475,6 +478,8 @@ class Trainer:
                 raise UserError(f"--{name} is {getattr(s, name)}; it must be at least 1.")
         if s.schedule.step_size < 1:
             raise UserError(f"--schedule.step_size is {s.schedule.step_size}; it must be at least 1.")
+        if s.schedule.warmup_steps < 0:
+            raise UserError(f"--schedule.warmup_steps is {s.schedule.warmup_steps}; it must be at least 0.")
         if not 0 <= s.schedule.warmup < 1:
             raise UserError(f"--schedule.warmup is {s.schedule.warmup}; it must be at least 0 and less than 1.")
         if s.workers < 0:
@@ -519,6 +524,12 @@ class Trainer:
 
 
 # --- helpers
+
+
+def _make_optimizer(o: OptimizerSettings, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    if o.kind == "sgd":
+        return torch.optim.SGD(parameters, lr=o.lr, weight_decay=o.weight_decay, momentum=o.momentum)
+    return torch.optim.Adam(parameters, lr=o.lr, weight_decay=o.weight_decay, betas=tuple(o.betas))
 
 
 def _make_fabric(settings: TrainSettings) -> Fabric:

@@ -166,6 +166,14 @@ def test_more_epochs_go_on_from_a_complete_run(tmp_path, unbroken):
     assert same(final_weights(tmp_path), final_weights(unbroken))
 
 
+def test_sgd_keeps_its_momentum_over_an_interruption(tmp_path):
+    settings = make_settings(optimizer=OptimizerSettings(kind="sgd"), schedule=ScheduleSettings(kind="multistep"))
+    make_trainer(tmp_path / "a", settings).train()
+    assert not make_trainer(tmp_path / "b", settings, stop_at(8)).train()
+    make_trainer(tmp_path / "b", settings).train()
+    assert same(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+
+
 def test_a_complete_run_is_not_trained_again(tmp_path):
     make_trainer(tmp_path).train()
     actor = TinyActor()
@@ -347,14 +355,17 @@ def test_one_cycle_has_no_step_without_a_rate(warmup):
     assert all(0 < learning_rate(settings, step) <= 1e-3 for step in range(10))
 
 
-@pytest.mark.parametrize("kind", ["step", "one_cycle"])
+@pytest.mark.parametrize("kind", ["step", "multistep", "one_cycle"])
 def test_learning_rate_is_that_of_pytorch(kind):
-    settings = TrainSettings(
-        epochs=50, samples_per_epoch=70, batch_size=10, schedule=ScheduleSettings(kind=kind, step_size=15, warmup=0.2)
-    )
+    schedule = ScheduleSettings(kind=kind, step_size=15, milestones=(100, 300), warmup_steps=40, warmup=0.2)
+    settings = TrainSettings(epochs=50, samples_per_epoch=70, batch_size=10, schedule=schedule)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    lr_scheduler = torch.optim.lr_scheduler
     if kind == "step":
-        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 15 * 7, 0.2)
+        schedule = lr_scheduler.StepLR(optimizer, 15 * 7, 0.2)
+    elif kind == "multistep":
+        warmup = lr_scheduler.LinearLR(optimizer, 1 / 3, total_iters=40)
+        schedule = lr_scheduler.ChainedScheduler([warmup, lr_scheduler.MultiStepLR(optimizer, [100, 300], 0.2)])
     else:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, 1e-3, total_steps=350, pct_start=0.2, cycle_momentum=False
