@@ -4,6 +4,7 @@ from ltr.dataset.aflw2000 import read_aflw2000
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset
 from ltr.dataset.biwi import read_biwi
 from ltr.dataset.coco import COCO
+from ltr.dataset.coco_detection import DetectionImages, read_coco_detection
 from ltr.dataset.fsanet import read_fsanet
 from ltr.dataset.got10k import GOT10k
 from ltr.dataset.image_folder import ImageFolder
@@ -16,6 +17,7 @@ from ltr.dataset.utkface import read_utkface, read_utkface_split
 __all__ = [
     "COCO",
     "DatasetError",
+    "DetectionImages",
     "GOT10k",
     "ImageFolder",
     "LaSOT",
@@ -25,6 +27,7 @@ __all__ = [
     "VideoDataset",
     "read_aflw2000",
     "read_biwi",
+    "read_coco_detection",
     "read_fsanet",
     "read_pointing04",
     "read_pointing04_crops",

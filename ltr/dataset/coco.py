@@ -11,6 +11,8 @@ root/
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset, dataset_r
 
 _SETTING = "coco"
 _YEARS = (2014, 2017)
-_MIN_SIDE = 1.0  # COCO has boxes of less than a pixel
+
+MIN_SIDE = 1.0
+"""Pixels; COCO has boxes of less than that, which are no use to learn from."""
 
 
 class COCO(VideoDataset):
@@ -38,24 +42,8 @@ class COCO(VideoDataset):
 
     def __init__(self, root: str | Path, split: str = "train", year: int | None = None):
         super().__init__(_SETTING)
-        if split not in ("train", "val") or year not in (*_YEARS, None):
-            raise ValueError(f"split must be 'train' or 'val', year 2014 or 2017, not {split!r} and {year!r}")
-        root = dataset_root(root, _SETTING, "COCO's annotations and images")
-        annotations = {
-            y: root / "annotations" / f"instances_{split}{y}.json" for y in (_YEARS if year is None else [year])
-        }
-        present = [y for y, file in annotations.items() if file.is_file()]
-        if not present:
-            files = " nor ".join(str(file) for file in annotations.values())
-            raise DatasetError(f"there is no {files} (path '{_SETTING}')")
-        year = present[0]
-        part = f"{split}{year}"
-        folders = [root / part, root / "images" / part]
-        self.images = next((folder for folder in folders if folder.is_dir()), None)
-        if self.images is None:
-            raise DatasetError(f"the images of {part} are in neither {folders[0]} nor {folders[1]} (path '{_SETTING}')")
-
-        self._files, image_of, boxes = _read_instances(annotations[year])
+        annotations, self.images = find_coco(root, split, year)
+        self._files, image_of, boxes = _read_boxes(annotations)
         self._image_of = np.array(image_of, np.int32)
         self._boxes = np.array(boxes, np.float32)
 
@@ -69,25 +57,68 @@ class COCO(VideoDataset):
         return self.images / self._files[self._image_of[index]]
 
 
-def _read_instances(path: Path) -> tuple[list[str], list[int], list[list[float]]]:
-    """File names of the images, and of each usable object the number of its image in that list, and its box."""
+def find_coco(root: str | Path, split: str, year: int | None = None) -> tuple[Path, Path]:
+    """The annotation file and the folder of images of a part of COCO.
+
+    Args:
+        root: the folder of `annotations`.
+        split: 'train' or 'val'.
+        year: 2014 or 2017; None for the first of them that is there.
+
+    Raises:
+        DatasetError: one of them is missing.
+    """
+    if split not in ("train", "val") or year not in (*_YEARS, None):
+        raise ValueError(f"split must be 'train' or 'val', year 2014 or 2017, not {split!r} and {year!r}")
+    root = dataset_root(root, _SETTING, "COCO's annotations and images")
+    annotations = {y: root / "annotations" / f"instances_{split}{y}.json" for y in (_YEARS if year is None else [year])}
+    present = [y for y, file in annotations.items() if file.is_file()]
+    if not present:
+        files = " nor ".join(str(file) for file in annotations.values())
+        raise DatasetError(f"there is no {files} (path '{_SETTING}')")
+    part = f"{split}{present[0]}"
+    folders = [root / part, root / "images" / part]
+    images = next((folder for folder in folders if folder.is_dir()), None)
+    if images is None:
+        raise DatasetError(f"the images of {part} are in neither {folders[0]} nor {folders[1]} (path '{_SETTING}')")
+    return annotations[present[0]], images
+
+
+def read_instances(path: Path) -> dict:
+    """What an annotation file holds; of its form only that it is JSON is checked.
+
+    Raises:
+        DatasetError: it is missing, not readable or not JSON.
+    """
     try:
         with open(path, "rb") as file:
-            data = json.load(file)
+            return json.load(file)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
-    files, number, image_of, boxes = [], {}, [], []
+
+
+@contextmanager
+def instances_form(path: Path) -> Iterator[None]:
+    """Within it, whatever goes wrong with parts of an annotation file is a DatasetError that names the file."""
     try:
+        yield
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise DatasetError(f"{path} is not a COCO instances file: {type(error).__name__} {error}") from error
+
+
+def _read_boxes(path: Path) -> tuple[list[str], list[int], list[list[float]]]:
+    """File names of the images, and of each usable object the number of its image in that list, and its box."""
+    data = read_instances(path)
+    files, number, image_of, boxes = [], {}, [], []
+    with instances_form(path):
         for image in data["images"]:
             number[image["id"]] = len(files)
             files.append(image["file_name"])
         for annotation in data["annotations"]:
-            if not annotation.get("iscrowd", 0) and min(annotation["bbox"][2:]) >= _MIN_SIDE:
+            if not annotation.get("iscrowd", 0) and min(annotation["bbox"][2:]) >= MIN_SIDE:
                 x, y, w, h = (float(value) for value in annotation["bbox"])
                 boxes.append([x, y, w, h])
                 image_of.append(number[annotation["image_id"]])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} is not a COCO instances file: {type(error).__name__} {error}") from error
     if not np.isfinite(boxes).all():
         raise DatasetError(f"{path} holds a box that is not finite")
     if not boxes:
