@@ -1,0 +1,153 @@
+"""COCO's average precision and recall of boxes (Table 2 and Table S1), computed by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from ebm_common import UserError
+from ltr.dataset.base import DatasetError
+from ltr.dataset.coco import instances_form, read_instances
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CocoMetrics:
+    """COCO's twelve numbers, each in [0, 1], or NaN where no object is there to be found (no small one, say).
+
+    Attributes:
+        ap: mean average precision over the IoU thresholds 0.50, 0.55, ..., 0.95 and over categories.
+        ap50, ap75: at one threshold.
+        ap_small, ap_medium, ap_large: of objects up to 32^2, up to 96^2 and above 96^2 pixels, by their 'area'.
+        ar1, ar10, ar100: mean recall with so many detections in an image.
+        ar_small, ar_medium, ar_large: mean recall with 100.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    ar1: float
+    ar10: float
+    ar100: float
+    ar_small: float
+    ar_medium: float
+    ar_large: float
+
+
+def coco_metrics(
+    annotations: Path, detections: Sequence[dict[str, Any]], image_ids: Iterable[int] | None = None
+) -> CocoMetrics:
+    """Scores of detections.
+
+    Detections of a category that the annotations do not have count for nothing, as is COCO's rule; how many there were
+    is logged.
+
+    Args:
+        annotations: a COCO instances file. Objects without 'iscrowd' are no crowds, those without 'area' have w h.
+        detections: COCO results, each with image_id, category_id, bbox (x, y, w, h in pixels) and score.
+        image_ids: the images that count; None for all of the file. Other images' detections are left out.
+
+    Raises:
+        DatasetError: the annotations cannot be read.
+        UserError: a detection that is not finite or of no known image, or an image id that is not known.
+    """
+    truth = _read(annotations)
+    known = {image["id"] for image in truth["images"]}
+    found = _checked(detections, known, annotations)
+    categories = {category["id"] for category in truth["categories"]}
+    strange = sorted({d["category_id"] for d in found} - categories)
+    if strange:
+        number = sum(d["category_id"] in strange for d in found)
+        log.warning(
+            "%d of %d detections are of categories that %s does not have (%s) and do not count.",
+            number, len(found), annotations, ", ".join(map(str, strange[:10])) + (", ..." if strange[10:] else ""),
+        )  # fmt: skip
+    wanted = known if image_ids is None else {int(i) for i in image_ids}
+    if wanted - known:
+        raise UserError(f"image {min(wanted - known)} is to be scored, but {annotations} does not have it")
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
+        evaluation = COCOeval(_index(truth), _index({**truth, "annotations": found}), "bbox")
+        evaluation.params.imgIds = sorted(wanted)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return CocoMetrics(*(math.nan if value == -1 else float(value) for value in evaluation.stats))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What pycocotools needs of an instances file: ids from 1 on (0 means 'no match' to it), area and iscrowd."""
+    data = read_instances(path)
+    with instances_form(path):
+        categories = {category["id"] for category in data["categories"]}
+        objects = []
+        for number, annotation in enumerate(data["annotations"], 1):
+            x, y, w, h = (float(value) for value in annotation["bbox"])
+            category = annotation["category_id"]
+            if category not in categories:
+                name = annotation.get("id", number)
+                raise DatasetError(f"{path}, annotation {name}: 'categories' do not list its category {category!r}")
+            objects.append(
+                {
+                    "id": number,
+                    "image_id": annotation["image_id"],
+                    "category_id": category,
+                    "bbox": [x, y, w, h],
+                    "area": float(annotation.get("area", w * h)),
+                    "iscrowd": int(annotation.get("iscrowd", 0)),
+                }
+            )
+        images = [{"id": image["id"]} for image in data["images"]]
+    return {"images": images, "categories": [{"id": c} for c in sorted(categories)], "annotations": objects}
+
+
+def _checked(detections: Sequence[dict[str, Any]], known: set[int], annotations: Path) -> list[dict[str, Any]]:
+    """The detections as pycocotools wants them, in new dictionaries."""
+    found = []
+    for number, detection in enumerate(detections, 1):
+        image, category = int(detection["image_id"]), int(detection["category_id"])
+        box, score = [float(value) for value in detection["bbox"]], float(detection["score"])
+        if image not in known:
+            raise UserError(
+                f"detection {number} is of image {image}, which {annotations} does not have: the detections belong to "
+                "other data"
+            )
+        if not np.isfinite([*box, score]).all():
+            raise UserError(f"detection {number}, of image {image}, is not finite: box {box}, score {score}")
+        _, _, w, h = box
+        if w < 0 or h < 0:
+            raise UserError(
+                f"detection {number}, of image {image}, has a box of negative size, {box}: it must be x, y, w, h"
+            )
+        found.append(
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": category,
+                "bbox": box,
+                "score": score,
+                "area": w * h,
+                "iscrowd": 0,
+            }
+        )
+    return found
+
+
+def _index(data: dict[str, Any]) -> COCO:
+    indexed = COCO()
+    indexed.dataset = data
+    indexed.createIndex()
+    return indexed
