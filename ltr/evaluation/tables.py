@@ -39,14 +39,15 @@ class Table:
     Attributes:
         title: one line.
         columns: names of the means.
-        groups: (name, number of columns), a second header above the first; their numbers add up to all columns.
+        groups: (name, number of columns), a second header above the first, if there is any; their numbers add up to all
+            columns.
         rows: (name, cells), a cell being a mean, text, or None where there is nothing.
         notes: lines below.
     """
 
     title: str
     columns: Sequence[str]
-    groups: Sequence[tuple[str, int]]
+    groups: Sequence[tuple[str, int]] = ()
     rows: list[tuple[str, list[Mean | str | None]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -61,13 +62,15 @@ class Table:
             above += name.rjust(width)
             start += number
         lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2), *(_line(c, widths) for c in cells)]
-        return "\n".join([self.title, above.rstrip(), *lines, *self.notes])
+        return "\n".join([self.title, *([above.rstrip()] if self.groups else []), *lines, *self.notes])
 
     def latex(self) -> str:
         """A tabular in booktabs' style; the notes become comments."""
         lines = [f"% {note}" for note in [self.title, *self.notes]]
         lines += [rf"\begin{{tabular}}{{l{'c' * len(self.columns)}}}", r"\toprule"]
-        lines.append(_latex_row(["", *(rf"\multicolumn{{{n}}}{{c}}{{{_escape(name)}}}" for name, n in self.groups)]))
+        if self.groups:
+            groups = [rf"\multicolumn{{{n}}}{{c}}{{{_escape(name)}}}" for name, n in self.groups]
+            lines.append(_latex_row(["", *groups]))
         lines.append(_latex_row(["Method", *map(_escape, self.columns)]))
         lines.append(r"\midrule")
         for name, row in self.rows:

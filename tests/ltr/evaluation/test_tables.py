@@ -43,3 +43,10 @@ def test_latex():
     assert r" & \multicolumn{2}{c}{here} & \multicolumn{1}{c}{paper} \\" in text
     assert "% 100% of a_b." in text and text.count(r"\\") == 4
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
+
+
+def test_without_groups_there_is_one_header():
+    table = Table("Title", ["AP", "runs"], rows=[("A", [Mean(1.0), "1"])])
+    assert table.text().splitlines()[1].split() == ["AP", "runs"] and len(table.text().splitlines()) == 4
+    text = table.latex()
+    assert "multicolumn" not in text and text.count(r"\\") == 2
