@@ -1,0 +1,98 @@
+"""IoU-guided non-maximum suppression (Jiang et al., "Acquisition of Localization Confidence for Accurate Object
+Detection", 2018, Algorithm 1), which the paper guides with f(x, y) (Appendix C.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ebm_common import box_iou, xyxy_to_xywh
+
+_FRONT = 16  # boxes of each class that are decided in one round
+
+
+@torch.no_grad()
+def iou_guided_nms(
+    boxes: Tensor, guide: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Of each group of overlapping boxes of a class, the one that is placed best, with the group's highest score.
+
+    The box of a class with the highest guide is kept; all others of the class whose IoU with it exceeds the threshold
+    are removed and form a group with it; so on with those that remain. Of equal guides the lower index comes first. The
+    result is the same on every device.
+
+    Args:
+        boxes: (N, 4), corners (x1, y1, x2, y2) in pixels. An empty box overlaps nothing.
+        guide: (N,), how well each box is placed, higher for better: a predicted IoU, or f.
+        scores: (N,), the probability of the box's class.
+        labels: (N,) integers, the class of each box.
+        iou_threshold: in [0, 1].
+
+    Returns:
+        The indices of the K boxes that are kept, (K,) int64, and the new scores, (K,) in the dtype of `scores`, in
+        descending order of these; equal ones by guide, then by index.
+
+    Raises:
+        ValueError: the shapes do not fit, NaN in boxes, guide or scores, or a threshold outside [0, 1].
+
+    Example:
+        >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]])
+        >>> one_class = torch.ones(3, dtype=torch.int64)
+        >>> iou_guided_nms(boxes, torch.tensor([0.6, 0.8, 0.5]), torch.tensor([0.9, 0.3, 0.4]), one_class, 0.5)
+        (tensor([1, 2]), tensor([0.9000, 0.4000]))
+    """
+    shapes = [tuple(tensor.shape) for tensor in (boxes, guide, scores, labels)]
+    if boxes.ndim != 2 or shapes != [(len(boxes), 4)] + 3 * [(len(boxes),)]:
+        raise ValueError(f"boxes, guide, scores and labels must be (N, 4) and three times (N,), got {shapes}")
+    if not 0 <= iou_threshold <= 1:
+        raise ValueError(f"iou_threshold must be in [0, 1], got {iou_threshold}")
+    for name, tensor in (("boxes", boxes), ("guide", guide), ("scores", scores)):
+        if tensor.isnan().any():
+            raise ValueError(f"{name} must not be NaN, got {int(tensor.isnan().sum())} of them")
+
+    # Class by class, in each the highest guide first: of two boxes of a class, only the earlier can remove the later.
+    order = guide.argsort(descending=True, stable=True)
+    order = order[labels[order].argsort(stable=True)]
+    rects = xyxy_to_xywh(boxes.to(torch.promote_types(boxes.dtype, torch.float32)))[order]
+    keeper = torch.empty_like(order).scatter_(0, order, order[_keepers(rects, labels[order], iou_threshold)])
+
+    best = scores.clone().scatter_reduce_(0, keeper, scores, "amax")
+    keep = (keeper == torch.arange(len(keeper), device=keeper.device)).nonzero()[:, 0]
+    keep = keep[guide[keep].argsort(descending=True, stable=True)]
+    keep = keep[best[keep].argsort(descending=True, stable=True)]
+    return keep, best[keep]
+
+
+def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """For boxes in order, (N, 4) and (N,), the position of the box that keeps each one's place: its own if it is kept.
+
+    A round decides the first boxes of every class among themselves, and lets those that are kept remove others. That
+    needs memory in proportion to N, and a round for every `_FRONT` boxes of a class that nothing removed.
+    """
+    keeper = torch.arange(len(labels), device=labels.device)
+    undecided = keeper.clone()
+    rank = torch.arange(_FRONT, device=labels.device)
+    while len(undecided):
+        classes, of_box, count = labels[undecided].unique_consecutive(return_inverse=True, return_counts=True)
+        place = torch.arange(len(undecided), device=labels.device) - (count.cumsum(0) - count)[of_box]
+        in_front = place < _FRONT
+        front = torch.full((len(classes), _FRONT), -1, device=labels.device)
+        front[of_box[in_front], place[in_front]] = undecided[in_front]
+        boxes = torch.where(front[..., None] >= 0, rects[front], 0.0)  # where a class has no more, an empty box
+
+        overlaps = box_iou(boxes[:, :, None], boxes[:, None]) > threshold
+        earlier_overlaps = overlaps & (rank[:, None] < rank)  # [., i, j]: i removes j, if i is kept
+        # The first box is right from the start, and each pass makes at least the next one right: greedy, exactly.
+        kept = torch.ones_like(front, dtype=torch.bool)
+        while True:
+            update = ~(earlier_overlaps & kept[:, :, None]).any(dim=1)
+            if torch.equal(update, kept):
+                break
+            kept = update
+
+        removes = (box_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box] & (rank < place[:, None])
+        removed = removes.any(dim=1)
+        first = removes.int().argmax(dim=1)  # of equal values the first
+        keeper[undecided[removed]] = front[of_box, first][removed]
+        undecided = undecided[~(removed | in_front)]
+    return keeper
