@@ -1,0 +1,1 @@
+"""Object detection: Faster-RCNN and the box regressors that the paper compares on it (Appendix C)."""
