@@ -13,8 +13,8 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -161,15 +161,15 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
         length: number of frames.
     """
     diagonal = float(np.hypot(*size))
-    background = _texture(recipe.background)
+    background = photo_texture(recipe.background)
     fill = max(size[0] / background.size[0], size[1] / background.size[1])
     room = (recipe.shake, recipe.shake, size[0] - recipe.shake, size[1] - recipe.shake)
 
     def sprite(cutout: Cutout, extent: float) -> Sprite:
-        outline, texture_matrix = _cut(cutout, extent, random)
+        outline, texture_matrix = cut(cutout, extent, random)
         return Sprite(
             outline,
-            _texture(cutout.photo),
+            photo_texture(cutout.photo),
             texture_matrix,
             x=Wave.draw(random, recipe.roam, recipe.roam_period),
             y=Wave.draw(random, recipe.roam, recipe.roam_period * 1.2),
@@ -223,21 +223,27 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
 
 
 @lru_cache(maxsize=32)
-def _texture(photo: str | Path) -> Texture:
+def photo_texture(photo: str | Path) -> Texture:
+    """A photograph, by its name or file, for warping; the last few are kept."""
     return Texture(load_photograph(photo))
 
 
-def _cut(cutout: Cutout, extent: float, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+def cut(cutout: Cutout, extent: float, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
     """An object's outline, (V, 2) in pixels at scale 1, and the (2, 3) map from there to its photograph."""
+    scale = extent / (2 * np.sqrt(cutout.rx * cutout.ry))
+    outline = superellipse(cutout.power, cutout.wobble, random) * (cutout.rx * scale, cutout.ry * scale)
+    return outline, np.array([[1 / scale, 0, cutout.x], [0, 1 / scale, cutout.y]])
+
+
+def superellipse(power: float, wobble: float, random: np.random.RandomState) -> np.ndarray:
+    """The outline |u|^p + |v|^p = 1, (V, 2), with a radius that departs from it by a share `wobble` or so."""
     angle = np.linspace(0, 2 * np.pi, _VERTICES, endpoint=False)
     direction = np.stack([np.cos(angle), np.sin(angle)], 1)
-    radius = (np.abs(direction) ** cutout.power).sum(1) ** (-1 / cutout.power)
+    radius = (np.abs(direction) ** power).sum(1) ** (-1 / power)
     for order in (2, 3, 4, 5):
-        share = cutout.wobble / order * random.uniform(0.5, 1.5)
+        share = wobble / order * random.uniform(0.5, 1.5)
         radius = radius * (1 + share * np.cos(order * angle + random.uniform(0, 2 * np.pi)))
-    scale = extent / (2 * np.sqrt(cutout.rx * cutout.ry))
-    outline = radius[:, None] * direction * (cutout.rx * scale, cutout.ry * scale)
-    return outline, np.array([[1 / scale, 0, cutout.x], [0, 1 / scale, cutout.y]])
+    return radius[:, None] * direction
 
 
 # -- the benchmark on disk ---------------------------------------------------------------------------------------
@@ -265,9 +271,9 @@ def write_benchmark(folder: str | Path, seed: int = 0) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         missing = [name for name in BENCHMARK_SEQUENCES if not _is_complete(folder / name, wanted)]
         manifest = {**wanted, "sequences": list(BENCHMARK_SEQUENCES)}
-        if not missing and _read_json(folder / MANIFEST) == manifest:
+        if not missing and read_json(folder / MANIFEST) == manifest:
             return folder
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in tqdm(missing, desc="generating sequences", unit="sequence", disable=None):
             _write_sequence(folder / name, benchmark_scene(name, seed), wanted)
@@ -284,8 +290,7 @@ def write_benchmark(folder: str | Path, seed: int = 0) -> Path:
 def _write_sequence(folder: Path, scene: Scene, wanted: dict) -> None:
     if folder.exists() and not _is_ours(folder):
         raise UserError(f"{folder} is there already and is not of the generated benchmark; choose another folder")
-    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder.parent))
-    try:
+    with new_folder(folder, lambda: _is_complete(folder, wanted)) as partial:
         (partial / "img").mkdir()
         for frame in range(scene.length):
             _, data = cv2.imencode(".jpg", scene.render(frame)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -294,13 +299,27 @@ def _write_sequence(folder: Path, scene: Scene, wanted: dict) -> None:
         lines = [",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes]
         (partial / "groundtruth_rect.txt").write_text("".join(lines))
         (partial / MANIFEST).write_text(json.dumps(wanted) + "\n")
+
+
+@contextmanager
+def new_folder(folder: Path, is_complete: Callable[[], bool], prefix: str = _PARTIAL) -> Iterator[Path]:
+    """A folder to write into that takes the place of `folder` if all goes well, and otherwise vanishes.
+
+    Args:
+        folder: what it becomes; whatever is there is removed. Its parent exists.
+        is_complete: whether `folder` holds the same, asked where another process was first.
+        prefix: of the name in the meantime, in the same parent, where :func:`remove_leftovers` looks for it.
+    """
+    partial = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        yield partial
         partial.chmod(0o755)  # mkdtemp's folders are for their owner only
         if folder.exists():
             shutil.rmtree(folder)
         try:
             os.rename(partial, folder)
         except OSError:
-            if not _is_complete(folder, wanted):  # otherwise another process was first, with the same pixels
+            if not is_complete():  # otherwise another process was first, with the same pixels
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -308,7 +327,7 @@ def _write_sequence(folder: Path, scene: Scene, wanted: dict) -> None:
 
 def _is_complete(folder: Path, wanted: dict) -> bool:
     """Whether a sequence on disk is of this version and seed and none of its files is missing or empty."""
-    if _read_json(folder / MANIFEST) != wanted:
+    if read_json(folder / MANIFEST) != wanted:
         return False
     files = [folder / "img" / f"{number:04d}.jpg" for number in range(1, wanted["frames"] + 1)]
     files.append(folder / "groundtruth_rect.txt")
@@ -316,19 +335,20 @@ def _is_complete(folder: Path, wanted: dict) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    return isinstance(_read_json(folder / MANIFEST), dict)
+    return isinstance(read_json(folder / MANIFEST), dict)
 
 
-def _read_json(path: Path) -> object:
+def read_json(path: Path) -> object:
+    """What a JSON file holds; None where it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed calls left half written; not what another process may be writing now."""
-    for partial in folder.glob(f"{_PARTIAL}*"):
+def remove_leftovers(folder: Path, prefix: str = _PARTIAL) -> None:
+    """Remove what killed calls left half written in a folder; not what another process may be writing now."""
+    for partial in folder.glob(f"{prefix}*"):
         with suppress(FileNotFoundError):
             if time.time() - partial.stat().st_mtime > _STALE:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -355,13 +375,13 @@ def draw_recipe(
 
     background = photos[random.randint(len(photos))]
     extent = min(size) * between(0.09, 0.42)
-    target = _draw_cutout(random, _other(random, photos, background), extent, background)
+    target = draw_cutout(random, _other(random, photos, background), extent, background)
     distractors = []
     while chance(0.25) and len(distractors) < 2:
         # another part of the same photograph looks more alike than another photograph does
         photo = target.photo if chance(0.6) else _other(random, photos, background)
-        distractors.append(replace(_draw_cutout(random, photo, extent, background), power=target.power))
-    passers = [_draw_cutout(random, _other(random, photos, background), extent, background)] if chance(0.25) else []
+        distractors.append(replace(draw_cutout(random, photo, extent, background), power=target.power))
+    passers = [draw_cutout(random, _other(random, photos, background), extent, background)] if chance(0.25) else []
     pan = random.uniform(0, 1)
     return Recipe(
         background=background,
@@ -403,10 +423,10 @@ def _other(random: np.random.RandomState, photos: Sequence[str | Path], not_this
     return photos[choice]
 
 
-def _draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float, background: str | Path) -> Cutout:
+def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float, background: str | Path) -> Cutout:
     """A part of a photograph with structure of its own that stands out from the background: the best of a few."""
     thumbnail, behind = _thumbnail(photo), _thumbnail(background).reshape(-1, 3).mean(0)
-    width, height = _texture(photo).size
+    width, height = photo_texture(photo).size
     best, best_score = None, -1.0
     for _ in range(6):
         ratio = np.exp(random.uniform(-0.5, 0.5))
@@ -427,7 +447,7 @@ def _draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float
 
 @lru_cache(maxsize=1024)
 def _thumbnail(photo: str | Path) -> np.ndarray:
-    image = _texture(photo).levels[0]
+    image = photo_texture(photo).levels[0]
     scale = 48 / max(image.shape[:2])
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
 

@@ -254,7 +254,7 @@ class Scene:
         for frame in frames if covers else frames[~inside]:
             mask = _fill(self.size, [outlines[frame]])
             for cover in covers:
-                cv2.fillPoly(mask, [_fixed_point(cover[frame])], 0, shift=_FIXED_POINT)
+                fill(mask, cover[frame], 0)
             visible[frame] = cv2.countNonZero(mask) > VISIBLE_SHARE * areas[frame]
         return visible
 
@@ -361,6 +361,11 @@ def clipped_box(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             return np.zeros(4)
     low, high = polygon.min(0), polygon.max(0)
     return np.concatenate([low, high - low])
+
+
+def fill(mask: np.ndarray, polygon: np.ndarray, value: int) -> None:
+    """Set the pixels inside a polygon (V, 2) and on its edge to a value. mask: uint8 (H, W), changed in place."""
+    cv2.fillPoly(mask, [_fixed_point(polygon)], value, shift=_FIXED_POINT)
 
 
 def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> None:
