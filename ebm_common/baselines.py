@@ -1,7 +1,8 @@
-r"""What energy-based regression is compared with (Appendices B, E.4, F.4): the losses of networks that give a number, a
-Gaussian, a Laplace density, or probabilities of bins, and what these predict.
+r"""What energy-based regression is compared with (Appendices B, C, E.4, F.4): the losses of networks that give a
+number, a Gaussian, a Laplace density, a mixture of Gaussians, a Gaussian given a latent variable, or probabilities of
+bins, and what these predict.
 
-A direct network predicts its output, the Gaussian and Laplace ones their `mean`, the one of bins its expected value.
+A direct network predicts its output, the Gaussian and Laplace ones their `mean`, the others their expected value.
 The losses are sums over the D dimensions of a target and means over the batch; constants that no parameter changes are
 left out, as in the paper. Logarithms of scales are not clamped: float32 holds the losses for |log| <= 50 and errors up
 to 1e7. Half precision is computed in float32.
@@ -9,6 +10,8 @@ to 1e7. Half precision is computed in float32.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -18,7 +21,10 @@ from torch.nn import functional as F
 __all__ = [
     "SoftmaxBins",
     "SoftmaxMoments",
+    "elbo_loss",
     "gaussian_loss",
+    "gaussian_mixture_loss",
+    "gaussian_mixture_mean",
     "huber_loss",
     "l2_loss",
     "laplace_loss",
@@ -106,6 +112,76 @@ def multivariate_laplace_loss(mean: Tensor, log_beta: Tensor, label: Tensor) -> 
     z = (label - mean) * (-0.5 * log_beta).exp()
     # Where z = 0 the root has no slope; vector_norm then gives 0 where sqrt would give NaN.
     return (torch.linalg.vector_norm(z, dim=1) + log_beta.sum(dim=1)).mean()
+
+
+def gaussian_mixture_loss(logits: Tensor, mean: Tensor, log_variance: Tensor, label: Tensor) -> Tensor:
+    r"""The negative log-likelihood of a mixture of K Gaussians with diagonal covariances (C.1), less D/2 log 2 pi:
+
+    .. math:: -\log \sum_k \pi_k
+        \exp\Big(-\frac{1}{2} \sum_d \big((y_d - \mu_{kd})^2 / \sigma_{kd}^2 + \log \sigma_{kd}^2\big)\Big).
+
+    One component is that of all D dimensions together. For K = 1 this is half of `gaussian_loss`.
+
+    Args:
+        logits: (B, K), of which pi is the softmax.
+        mean, log_variance: (B, K, D).
+        label: (B, D).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    logits, mean, log_variance, label = _shaped(
+        logits=(logits, "BK"), mean=(mean, "BKD"), log_variance=(log_variance, "BKD"), label=(label, "BD")
+    )
+    log_density = _log_density(mean, log_variance, label[:, None])
+    return -torch.logsumexp(logits.log_softmax(dim=1) + log_density, dim=1).mean()
+
+
+def gaussian_mixture_mean(logits: Tensor, mean: Tensor) -> Tensor:
+    """The expected value of a mixture, (B, D), which is its prediction (C.4): sum of pi_k mu_k.
+
+    Args:
+        logits: (B, K), of which pi is the softmax.
+        mean: (B, K, D).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    logits, mean = _shaped(logits=(logits, "BK"), mean=(mean, "BKD"))
+    return (logits.softmax(dim=1)[:, :, None] * mean).sum(dim=1)
+
+
+def elbo_loss(
+    latent_mean: Tensor, latent_log_variance: Tensor, mean: Tensor, log_variance: Tensor, label: Tensor
+) -> Tensor:
+    r"""The negative evidence lower bound of a conditional variational autoencoder (C.1, C.2), less D/2 log 2 pi:
+
+    .. math:: -\frac{1}{S} \sum_s \log N(y; \mu(x, z_s), \sigma^2(x, z_s)) + KL(q(z|x) \,\|\, N(0, I)),
+        \quad z_s \sim q(z|x).
+
+    The paper names one Gaussian for the latent z, predicted by layers in the place of those that predict the box, which
+    see the features of x and not the label. So q is q(z|x), the same in training and at test, and N(0, I) is what it is
+    held to. An encoder that sees y as well, q(z|x, y), would be further layers, of which the paper has none.
+
+    Args:
+        latent_mean, latent_log_variance: (B, Z), of q(z|x), diagonal.
+        mean, log_variance: (B, S, D), given each of S samples of z.
+        label: (B, D).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    latent_mean, latent_log_variance, mean, log_variance, label = _shaped(
+        latent_mean=(latent_mean, "BZ"),
+        latent_log_variance=(latent_log_variance, "BZ"),
+        mean=(mean, "BSD"),
+        log_variance=(log_variance, "BSD"),
+        label=(label, "BD"),
+    )
+    log_likelihood = _log_density(mean, log_variance, label[:, None]).mean(dim=1)
+    # expm1(v) - v, and not exp(v) - 1 - v: near N(0, I), where training ends, nothing cancels.
+    kl = 0.5 * (latent_mean.square() + latent_log_variance.expm1() - latent_log_variance).sum(dim=1)
+    return (kl - log_likelihood).mean()
 
 
 class SoftmaxMoments(NamedTuple):
@@ -201,12 +277,34 @@ class SoftmaxBins:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
+def _log_density(mean: Tensor, log_variance: Tensor, y: Tensor) -> Tensor:
+    """(..., D) broadcast -> (...), of a diagonal Gaussian, plus D/2 log 2 pi."""
+    z = (y - mean) * (-0.5 * log_variance).exp()
+    return -0.5 * (z.square() + log_variance).sum(dim=-1)
+
+
 def _matched(**tensors: Tensor) -> list[Tensor]:
     """The tensors in one dtype, float32 at least. Nothing broadcasts: (B, 1) against (B,) would be a silent (B, B)."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if len(set(shapes.values())) != 1 or any(len(shape) != 2 for shape in shapes.values()):
         raise ValueError(f"all must have the same shape (B, D), got {shapes}")
-    dtype = torch.float32
-    for tensor in tensors.values():
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return [tensor.to(dtype) for tensor in tensors.values()]
+    return _in_one_dtype(tensors.values())
+
+
+def _shaped(**tensors: tuple[Tensor, str]) -> list[Tensor]:
+    """As `_matched`, for shapes that are spelled: each dimension is a letter, and each letter has one length."""
+    lengths: dict[str, int] = {}
+    for tensor, letters in tensors.values():
+        same = (lengths.setdefault(k, n) == n for k, n in zip(letters, tensor.shape, strict=False))
+        if tensor.ndim != len(letters) or not all(same):
+            wanted = ", ".join(f"{name} ({', '.join(letters)})" for name, (_, letters) in tensors.items())
+            shapes = {name: tuple(tensor.shape) for name, (tensor, _) in tensors.items()}
+            raise ValueError(f"shapes must be {wanted}, got {shapes}")
+    return _in_one_dtype(tensor for tensor, _ in tensors.values())
+
+
+def _in_one_dtype(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The smallest dtype that holds all, float32 at least."""
+    tensors = list(tensors)
+    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
+    return [tensor.to(dtype) for tensor in tensors]

@@ -3,11 +3,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Laplace, Normal
+from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal, kl_divergence
 
 from ebm_common import (
     SoftmaxBins,
+    elbo_loss,
     gaussian_loss,
+    gaussian_mixture_loss,
+    gaussian_mixture_mean,
     huber_loss,
     l2_loss,
     laplace_loss,
@@ -106,6 +109,101 @@ def test_direct_losses_by_hand():
         with pytest.raises(ValueError, match=r"\(4, 1\).*\(4,\)"):
             loss(torch.zeros(4, 1), torch.zeros(4))
         assert loss(torch.full((2, 1), 300.0).half(), torch.zeros(2, 1).half()).isfinite()  # 300^2 overflows a half
+
+
+def mixture_parts(components: int = 3, dtype=torch.float64):
+    """logits (5, K), mean (5, K, 2), log variance (5, K, 2), label (5, 2)."""
+    shapes = [(5, components), (5, components, 2), (5, components, 2), (5, 2)]
+    return [torch.randn(shape, dtype=dtype) for shape in shapes]
+
+
+def latent_parts(samples: int = 7, dtype=torch.float64):
+    """latent mean (5, 10), latent log variance (5, 10), mean (5, S, 2), log variance (5, S, 2), label (5, 2)."""
+    shapes = [(5, 10), (5, 10), (5, samples, 2), (5, samples, 2), (5, 2)]
+    return [torch.randn(shape, dtype=dtype) for shape in shapes]
+
+
+def normal(mean, log_variance):
+    return Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
+
+
+@pytest.mark.parametrize("components", [1, 2, 8])
+def test_mixture_is_the_negative_log_likelihood(components):
+    logits, mean, log_variance, label = mixture_parts(components)
+    mixture = MixtureSameFamily(Categorical(logits=logits), normal(mean, log_variance))
+    nll = -mixture.log_prob(label).mean()
+    torch.testing.assert_close(gaussian_mixture_loss(logits, mean, log_variance, label), nll - math.log(2 * math.pi))
+    torch.testing.assert_close(gaussian_mixture_mean(logits, mean), mixture.mean)
+
+
+def test_a_mixture_of_one_is_half_the_gaussian_loss():
+    logits, mean, log_variance, label = mixture_parts(1)
+    torch.testing.assert_close(
+        gaussian_mixture_loss(logits, mean, log_variance, label),
+        0.5 * gaussian_loss(mean[:, 0], log_variance[:, 0], label),
+    )
+
+
+def test_elbo_by_its_definition():
+    latent_mean, latent_log_variance, mean, log_variance, label = latent_parts()
+    kl = kl_divergence(normal(latent_mean, latent_log_variance), normal(torch.zeros(10), torch.zeros(10)))
+    expected_log = normal(mean, log_variance).log_prob(label[:, None]).mean(dim=1)  # E[log p], below log E[p]
+    torch.testing.assert_close(
+        elbo_loss(latent_mean, latent_log_variance, mean, log_variance, label),
+        (kl - expected_log).mean() - math.log(2 * math.pi),
+    )
+
+
+def test_elbo_with_the_prior_and_nothing_of_z_is_half_the_gaussian_loss():
+    mean, log_variance, label = (t.expand(5, 7, 2) for t in torch.randn(3, 5, 1, 2))
+    zero = torch.zeros(5, 10)
+    torch.testing.assert_close(
+        elbo_loss(zero, zero, mean, log_variance, label[:, 0]),
+        0.5 * gaussian_loss(mean[:, 0], log_variance[:, 0], label[:, 0]),
+    )
+
+
+def test_divergence_of_nearly_the_prior_does_not_cancel():
+    """v^2 / 4 for each dimension of log variance v, which is below what exp(v) - 1 - v can tell from 0."""
+    zero = torch.zeros(1, 1, 1)
+    value = elbo_loss(torch.zeros(1, 10), torch.full((1, 10), 1e-3), zero, zero, zero[0])
+    assert value.item() == pytest.approx(10 * 1e-6 / 4, rel=1e-2)
+
+
+@pytest.mark.parametrize(("loss", "parts"), [(gaussian_mixture_loss, mixture_parts), (elbo_loss, latent_parts)])
+class TestMixtureAndElbo:
+    def test_gradients(self, loss, parts):
+        assert torch.autograd.gradcheck(loss, tuple(t.requires_grad_() for t in parts()))
+
+    @pytest.mark.parametrize("log_variance", [-50.0, 50.0])
+    @pytest.mark.parametrize("error", [0.0, 1e-3, 1e4])
+    def test_extreme_scales_stay_finite(self, loss, parts, log_variance, error):
+        tensors = [torch.zeros_like(t) for t in parts(dtype=torch.float32)]
+        tensors[1 if loss is elbo_loss else 0].fill_(log_variance)
+        tensors[0][:, 0] = -log_variance
+        tensors[-2].fill_(log_variance)
+        tensors[-1].fill_(error)
+        tensors = [t.requires_grad_() for t in tensors]
+        value = loss(*tensors)
+        value.backward()
+        assert value.isfinite() and all(t.grad.isfinite().all() for t in tensors)
+
+    def test_half_precision_is_computed_in_single(self, loss, parts):
+        half = [t.half() for t in parts()]
+        value = loss(*half)
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value.double(), loss(*(t.double() for t in half)), rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("index", [-3, -1])
+    def test_shapes_that_would_broadcast_are_refused(self, loss, parts, index):
+        """One mean for all components or samples, or a label without its dimensions."""
+        tensors = parts()
+        tensors[index] = tensors[index][:, :1]
+        with pytest.raises(ValueError, match=r"label \(B, D\), got"):
+            loss(*tensors)
+        tensors[index] = tensors[index][:, 0]
+        with pytest.raises(ValueError, match=r"label \(B, D\), got"):
+            loss(*tensors)
 
 
 def numpy_moments(logits, values):
