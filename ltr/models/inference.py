@@ -36,7 +36,7 @@ def _fuse(module: nn.Module) -> nn.Module:
         )
     if isinstance(module, BasicBlock):
         return _BasicBlock(module)
-    if isinstance(module, nn.Sequential) and [*map(type, module[1:])] == [nn.Identity, nn.ReLU]:
+    if isinstance(module, nn.Sequential) and [*map(type, list(module)[1:])] == [nn.Identity, nn.ReLU]:
         if dense.WinogradConv2d.fits(module[0]):
             return dense.WinogradConv2d(module[0], relu=True)
     for name, child in module.named_children():
