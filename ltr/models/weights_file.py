@@ -4,12 +4,14 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
 from torch import Tensor
+from torchvision.models import WeightsEnum
 
 from ebm_common.errors import UserError
 
@@ -70,6 +72,26 @@ def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
     if not is_state_dict(state):
         raise UserError(f"{file} does not hold the weights of {name}: it is no state dict")
     return state
+
+
+def download(weights: WeightsEnum, name: str, way_out: str) -> dict[str, Tensor]:
+    """A state dict from where torchvision publishes it, or from its cache.
+
+    Args:
+        weights: torchvision's entry.
+        name: of the network, for messages.
+        way_out: what a user without a network can do.
+
+    Raises:
+        UserError: no network, a connection that broke, or a wrong hash.
+    """
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True)
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise UserError(
+            f"the weights of {name} could not be downloaded from {weights.url} ({error}); where there is no network, "
+            f"{way_out}"
+        ) from error
 
 
 def is_state_dict(value: Any) -> bool:

@@ -1,6 +1,5 @@
 """ResNet-18, the backbone of ATOM and of the paper's trackers (Appendix D)."""
 
-from http.client import HTTPException
 from pathlib import Path
 
 from torch import Tensor
@@ -8,7 +7,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.base import Backbone
-from ltr.models.weights_file import misfit, read_state_dict
+from ltr.models.weights_file import download, misfit, read_state_dict
 
 
 class ResNet18(Backbone):
@@ -38,20 +37,14 @@ class ResNet18(Backbone):
         Raises:
             UserError: when there is no network and no file, or the file is not such a state dict.
         """
-        state = _download() if file is None else read_state_dict(file, "resnet18")
+        way_out = "fetch that file elsewhere and name it in the setting backbone_weights"
+        state = (
+            download(ResNet18_Weights.IMAGENET1K_V1, "resnet18", way_out)
+            if file is None
+            else read_state_dict(file, "resnet18")
+        )
         own = self.state_dict()
         problem = misfit(own, state)
         if problem:
             raise UserError(f"{file or 'the download'} is not torchvision's resnet18: {problem}")
         self.load_state_dict({**own, **{k: v for k, v in state.items() if k in own}})
-
-
-def _download() -> dict[str, Tensor]:
-    weights = ResNet18_Weights.IMAGENET1K_V1
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:  # no network, a connection that broke, a wrong hash
-        raise UserError(
-            f"the ImageNet weights of resnet18 could not be downloaded from {weights.url} ({error}); where there is no "
-            "network, fetch that file elsewhere and name it in the setting backbone_weights"
-        ) from error

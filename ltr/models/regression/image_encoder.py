@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ from torchvision.models import ResNet50_Weights, resnet50
 from ebm_common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.inference import optimize_for_inference
-from ltr.models.weights_file import misfit, read_state_dict
+from ltr.models.weights_file import download, misfit, read_state_dict
 from ltr.train_settings.base import free
 
 CHANNELS = {"resnet50": 2048, "efficientnet_lite0": 1280, "efficientnet_lite2": 1280}
@@ -100,12 +99,9 @@ def _imagenet(name: str, file: Path | None) -> dict[str, Tensor]:
         return imagenet_state_dict(file, name)
     if file is not None:
         return read_state_dict(file, name)
-    weights = ResNet50_Weights.IMAGENET1K_V1  # what `pretrained=True` was when the paper was written
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True)
-    except (OSError, HTTPException, RuntimeError) as error:  # no network, a connection that broke, a wrong hash
-        raise UserError(
-            f"the ImageNet weights of resnet50 could not be downloaded from {weights.url} ({error}); where there is no "
-            "network, fetch that file elsewhere and name it by --encoder.weights, or choose --encoder.name "
-            "efficientnet_lite0, whose weights are installed"
-        ) from error
+    return download(
+        ResNet50_Weights.IMAGENET1K_V1,  # what `pretrained=True` was when the paper was written
+        name,
+        "fetch that file elsewhere and name it by --encoder.weights, or choose --encoder.name efficientnet_lite0, "
+        "whose weights are installed",
+    )
