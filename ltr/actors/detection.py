@@ -1,0 +1,163 @@
+"""One step of training a detector of any of the ten systems (Appendix C.2).
+
+==============  =====================  ================================  ==========================================
+system          trained                candidates of a label             loss
+==============  =====================  ================================  ==========================================
+direct          the whole detector     -                                 Faster-RCNN's four
+gaussian, ...   the density's layers   -                                 negative log-likelihood; cvae: ELBO
+iou_net         the confidence branch  IoU >= 0.5, uniform in IoU        Huber's, of 2 IoU - 1
+iou_net_star    the confidence branch  Gaussian mixture (Eq. 5)          Huber's, of 2 IoU - 1
+ebm             the confidence branch  Gaussian mixture (Eq. 5)          negative log-likelihood (Eq. 4)
+==============  =====================  ================================  ==========================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import clip_boxes_to_image
+
+from ebm_common import (
+    GaussianMixtureProposal,
+    box_iou,
+    effective_sample_size,
+    log_partition_importance_sampling,
+    nll_importance_sampling,
+    rect_to_rel,
+    rel_to_rect,
+    xywh_to_xyxy,
+    xyxy_to_xywh,
+)
+from ltr.models.detection.box_densities import BoxDensity
+from ltr.models.detection.confidence import Objects
+from ltr.models.detection.detector import Detector
+from ltr.models.detection.proposals import iou_uniform_boxes
+
+_START_SIGMA = 0.075
+"""Noise of the boxes that validation refines, relative to the label's size: about a detector's error."""
+
+
+@dataclass
+class ProposalSettings:
+    """Candidate boxes of one label, of the systems with a confidence branch."""
+
+    number: int = 128
+    """C.2"""
+    sigmas: tuple[float, ...] = (0.0375, 0.075, 0.15)
+    """Standard deviations of the mixture's components, relative to the label's size (C.2, Table S1)."""
+    min_iou: float = 0.5
+    """iou_net: overlap that a candidate must have (C.2)."""
+
+
+class DetectionActor(nn.Module):
+    """Batch of :func:`ltr.data.detection_samples.collate_detection` in, loss and statistics out; see the module.
+
+    What is not trained stays in evaluation mode and is run without a graph. A batch without any object has loss 0.
+
+    Statistics of validation have, beside the loss, the mean IoU with the label of boxes about as far from it as a
+    detector's, and of the same boxes refined (`start_iou`, `refined_iou`), where the system refines.
+
+    Raises:
+        ValueError: proposals that are not possible.
+    """
+
+    def __init__(self, detector: Detector, proposals: ProposalSettings) -> None:
+        super().__init__()
+        if proposals.number < 1 or not 0 < proposals.min_iou < 1:
+            raise ValueError(
+                f"proposals.number must be at least 1 and proposals.min_iou between 0 and 1, got {proposals.number} "
+                f"and {proposals.min_iou}"
+            )
+        self.detector, self.proposals = detector, proposals
+        self.mixture = GaussianMixtureProposal(proposals.sigmas)
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        if self.detector.branch is not None:
+            return list(self.detector.branch.parameters())
+        return [p for p in self.detector.base.parameters() if p.requires_grad]
+
+    def checkpoint_model(self) -> nn.Module:
+        return self.detector
+
+    def train(self, mode: bool = True) -> DetectionActor:
+        super().train(mode)
+        # torchvision's detector gives its losses in training mode only, in validation too; its batch norms are frozen
+        self.detector.base.train(self.detector.system == "direct")
+        return self
+
+    def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss (scalar) and statistics of a batch."""
+        base, system = self.detector.base, self.detector.system
+        images = [image.float() / 255 for image in batch["images"]]
+        if system == "direct":
+            losses = base(images, batch["targets"])
+            loss = sum(losses.values())
+            return loss, {"loss": loss.detach(), **{name: part.detach() for name, part in losses.items()}}
+        with torch.no_grad():
+            scaled, targets = base.transform(images, batch["targets"])
+        features = self.detector.features(scaled.tensors)
+        if isinstance(self.detector.branch, BoxDensity):
+            loss, stats = self._density(scaled, features, targets)
+        else:
+            loss, stats = self._confidence(scaled.image_sizes, features, targets)
+        return loss, {"loss": loss.detach(), **stats}
+
+    def _density(self, scaled: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Likelihood of the offsets of positive proposals, summed and divided by the number of all that are sampled, as
+        Faster-RCNN's own regression loss."""
+        heads = self.detector.base.roi_heads
+        with torch.no_grad():
+            proposals, _ = self.detector.base.rpn(scaled, features)
+            proposals, _, labels, offsets = heads.select_training_samples(proposals, targets)
+            hidden = heads.box_head(heads.box_roi_pool(features, proposals, scaled.image_sizes))
+        labels, offsets = torch.cat(labels), torch.cat(offsets)
+        positive = labels > 0
+        nll = self.detector.branch.loss(hidden[positive], labels[positive], offsets[positive])
+        return nll * positive.float().mean(), {"nll": nll.detach()}
+
+    def _confidence(self, sizes: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        branch, p = self.detector.branch, self.proposals
+        pyramid = self.detector.pyramid(features, sizes)
+        label = torch.cat([t["labels"] for t in targets])
+        image = torch.cat([torch.full_like(t["labels"], i) for i, t in enumerate(targets)])
+        rects = xyxy_to_xywh(torch.cat([t["boxes"] for t in targets]))
+        objects = Objects(pyramid, image, label, rects[:, 2:])
+        truth = rect_to_rel(rects, objects.size)[:, None]
+
+        if self.detector.system == "iou_net":
+            y = rect_to_rel(iou_uniform_boxes(rects, p.number, p.min_iou), objects.size[:, None])
+        else:
+            y = self.mixture.sample(truth[:, 0], p.number)
+        stats = {}
+        if not len(rects):
+            loss = 0 * sum(parameter.sum() for parameter in branch.parameters())
+        elif self.detector.system == "ebm":
+            log_q = self.mixture.log_prob(y, truth[:, 0])
+            f = branch.energy(objects, torch.cat([truth, y], dim=1)).float()
+            loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
+            with torch.no_grad():
+                stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
+                stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
+        else:
+            f = branch.energy(objects, y).float()
+            iou = box_iou(rel_to_rect(y, objects.size[:, None]), rects[:, None])
+            loss = F.smooth_l1_loss(f, 2 * iou - 1)
+            stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
+        if not self.training and len(rects):
+            stats |= self._refined_iou(objects, truth, rects)
+        return loss, stats
+
+    def _refined_iou(self, objects: Objects, truth: Tensor, rects: Tensor) -> dict[str, Tensor]:
+        noisy = xywh_to_xyxy(rel_to_rect(truth[:, 0] + _START_SIGMA * torch.randn_like(truth[:, 0]), objects.size))
+        start = torch.empty_like(noisy)
+        for i, size in enumerate(objects.pyramid.image_sizes):
+            start[objects.image == i] = clip_boxes_to_image(noisy[objects.image == i], size)
+        refined, _ = self.detector.refine(objects.pyramid, objects.image, objects.label, start)
+        return {
+            "start_iou": box_iou(xyxy_to_xywh(start), rects).mean(),
+            "refined_iou": box_iou(xyxy_to_xywh(refined), rects).mean(),
+        }

