@@ -161,7 +161,8 @@ def elbo_loss(
 
     The paper names one Gaussian for the latent z, predicted by layers in the place of those that predict the box, which
     see the features of x and not the label. So q is q(z|x), the same in training and at test, and N(0, I) is what it is
-    held to. An encoder that sees y as well, q(z|x, y), would be further layers, of which the paper has none.
+    held to. An encoder that sees y as well, q(z|x, y), would be further layers, of which the paper has none. It follows
+    that z has nothing to tell of y, and that the lowest loss is that of a Gaussian for every z, with q = N(0, I).
 
     Args:
         latent_mean, latent_log_variance: (B, Z), of q(z|x), diagonal.
