@@ -214,9 +214,9 @@ class BaselineActor(nn.Module):
             case "multivariate_laplace":
                 loss = multivariate_laplace_loss(*output, label)
             case "softmax_ce_l2":
-                loss = self.bins.loss(output, label)
+                loss = self.bins.loss(output, self._within_bins(label))
             case "softmax_ce_l2_var":
-                loss = self.bins.loss(output, label, variance_weight=0.05)
+                loss = self.bins.loss(output, self._within_bins(label), variance_weight=0.05)
         stats = {"loss": loss.detach()}
         if not self.training:
             stats["mae"] = (self._prediction(output) - label).abs().mean()
@@ -225,6 +225,10 @@ class BaselineActor(nn.Module):
     def predict(self, x: Tensor) -> Tensor:
         """(B, D), in the unit of the labels."""
         return self._prediction(self.net.output(x))
+
+    def _within_bins(self, label: Tensor) -> Tensor:
+        """Labels, those beyond the bins as the outermost: no expected value lies further out."""
+        return label.clamp(self.bins.lower, self.bins.upper)
 
     def _prediction(self, output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         if self.kind.startswith("direct"):

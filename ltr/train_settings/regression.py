@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from ltr.trainers.task import Task
 System = Literal["direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm"]
 Part = Literal["train", "val", "test"]
 _CACHE_SEED = 0
+_OUTSIDE = 0.01  # of the training images may have labels beyond the bins: of BIWI's 15,677, 59 have, up to 84 degrees
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -60,7 +63,7 @@ class RegressionSettings(TrainSettings):
     loss: EnergyLossSettings = field(default_factory=EnergyLossSettings)
     """Of system 'ebm'."""
     bins: BinSettings = field(default_factory=lambda: BinSettings(0, 100, 101))
-    """Of the softmax systems."""
+    """Of the softmax systems. Labels beyond count as the outermost; where they are many, training is refused."""
 
 
 def build(settings: RegressionSettings, images: Callable[[Part], LabelledImages]) -> Task:
@@ -72,11 +75,13 @@ def build(settings: RegressionSettings, images: Callable[[Part], LabelledImages]
         UserError: settings that do not fit each other or the labels, data or weights that cannot be had.
     """
     train, val = images("train"), images("val")
+    logger.info("training: %s", train.summary())
+    logger.info("validation: %d images", len(val))
     settings.samples_per_epoch = settings.samples_per_epoch or len(train)
     actor = build_actor(settings, train.labels.shape[1])
     encoder = actor.net.encoder
     if settings.system.startswith("softmax"):
-        _check_bins(settings.bins, train, val)
+        _check_bins(settings.bins, train)
     best = "loss" if settings.system == "ebm" else "mae"
     return Task(actor, samples(settings, train, "train", encoder), samples(settings, val, "val", encoder), best=best)
 
@@ -128,12 +133,16 @@ def samples(settings: RegressionSettings, images: LabelledImages, part: Part, en
     return EncodedSamples(versions, kept, encoder, folder, settings.seed, length, settings.workers)
 
 
-def _check_bins(bins: BinSettings, *parts: LabelledImages) -> None:
-    for images in parts:
-        low, high = images.labels.min(), images.labels.max()
-        half = (bins.upper - bins.lower) / max(bins.number - 1, 1) / 2
-        if low < bins.lower - half or high > bins.upper + half:
-            raise UserError(
-                f"{images.name} has labels from {low:g} to {high:g}, outside the bins of {bins.lower:g} to "
-                f"{bins.upper:g}: widen them by --bins.lower, --bins.upper and --bins.number"
-            )
+def _check_bins(bins: BinSettings, images: LabelledImages) -> None:
+    low, high = images.labels.min(), images.labels.max()
+    half = (bins.upper - bins.lower) / max(bins.number - 1, 1) / 2
+    outside = ((images.labels < bins.lower - half) | (images.labels > bins.upper + half)).any(axis=1)
+    if not outside.any():
+        return
+    found = (
+        f"{images.name} has labels from {low:g} to {high:g}, {outside.sum()} of {len(images)} images outside the bins "
+        f"of {bins.lower:g} to {bins.upper:g}"
+    )
+    if outside.mean() > _OUTSIDE:
+        raise UserError(f"{found}: widen them by --bins.lower, --bins.upper and --bins.number")
+    logger.warning("%s; they count as the outermost bin.", found)

@@ -195,6 +195,18 @@ def test_baselines_have_their_loss_prediction_and_error(kind):
         assert stats["mae"].item() == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("kind", ["softmax_ce_l2", "softmax_ce_l2_var"])
+def test_a_label_beyond_the_bins_counts_as_the_outermost_but_errs_by_all(kind):
+    logits = torch.randn(2, 1, 7)
+    actor = BaselineActor(Fixed(logits), kind, BINS).eval()
+    (at_end, error), (beyond, larger_error) = (
+        (loss.item(), stats["mae"].item())
+        for label in ([[-3.0], [3.0]], [[-9.0], [4.0]])
+        for loss, stats in [actor({"x": torch.zeros(2, 1), "label": torch.tensor(label)})]
+    )
+    assert beyond == at_end and larger_error - error == pytest.approx(3.5, abs=1e-5)
+
+
 def test_softmax_needs_bins():
     with pytest.raises(ValueError, match="bins"):
         BaselineActor(Fixed(torch.zeros(1, 1, 7)), "softmax_ce_l2")
