@@ -262,7 +262,7 @@ def _what_was_run(runs: list[Run], images: LabelledImages) -> str:
         loss = ebm.settings.loss
         text += f"; EBM with M = {loss.number}, sigmas {' and '.join(f'{s:g}' for s in loss.sigmas)}"
     paper = s.encoder.name == "resnet50" and not s.encoder.frozen_copies and runs[0].epochs == 75
-    return f"{text}. {images.name}: {len(images)} images." + ("" if paper else " Not the paper's schedule.")
+    return f"{text}. {images.summary()}." + ("" if paper else " Not the paper's schedule.")
 
 
 def _steps_down(settings: Any) -> bool:

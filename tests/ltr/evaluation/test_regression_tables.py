@@ -170,7 +170,7 @@ def test_without_runs_the_way_out_is_named(tmp_path, capsys):
     assert "python ltr/run_training.py age direct_l2" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["shoe_size"])
-    assert "age, head_pose" in capsys.readouterr().err and set(TASKS) >= {"age", "head_pose"}
+    assert f"there are: {', '.join(TASKS)}" in capsys.readouterr().err and set(TASKS) >= {"age", "head_pose"}
 
 
 # --- tables
