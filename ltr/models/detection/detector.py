@@ -148,7 +148,12 @@ class Detector(nn.Module):
         if not images:
             return []
         encoded = self.encode(images)
-        found = self._by_confidence(encoded, refine) if self.refines else self._by_offsets(encoded)
+        if self.refines:
+            found, pyramid = self.suppressed(encoded), self.pyramid(encoded.features, encoded.sizes)
+            if refine:
+                self._refine_all(pyramid, found)
+        else:
+            found = self._by_offsets(encoded)
         shapes = [tuple(image.shape[-2:]) for image in images]
         found = self.base.transform.postprocess(found, encoded.sizes, shapes)
         if self.refines:  # Faster-RCNN leaves borders as scaling back rounds them
@@ -193,8 +198,9 @@ class Detector(nn.Module):
         found = heads.postprocess_detections(logits, offsets, encoded.proposals, encoded.sizes)
         return [{"boxes": b, "labels": k, "scores": s} for b, s, k in zip(*found, strict=True)]
 
-    def _by_confidence(self, encoded: Encoded, refine: bool) -> list[dict[str, Tensor]]:
-        """Faster-RCNN's boxes, suppressed under the guidance of f, and climbed."""
+    @torch.no_grad()
+    def suppressed(self, encoded: Encoded) -> list[dict[str, Tensor]]:
+        """Faster-RCNN's boxes in pixels of the scaled images, suppressed under the guidance of f, not yet refined."""
         heads = self.base.roi_heads
         logits, offsets = heads.box_predictor(self._box_features(encoded))
         numbers = [len(p) for p in encoded.proposals]
@@ -211,13 +217,15 @@ class Detector(nn.Module):
             keep, scores = iou_guided_nms(boxes, guide, scores, labels, heads.nms_thresh)
             keep, scores = keep[: heads.detections_per_img], scores[: heads.detections_per_img]
             found.append({"boxes": boxes[keep], "labels": labels[keep], "scores": scores})
-        if refine:
-            image = torch.cat([torch.full_like(f["labels"], i) for i, f in enumerate(found)])
-            boxes, labels = (torch.cat([f[key] for f in found]) for key in ("boxes", "labels"))
-            refined, _ = self.refine(pyramid, image, labels, boxes)
-            for f, part in zip(found, refined.split([len(f["boxes"]) for f in found]), strict=True):
-                f["boxes"] = part
         return found
+
+    def _refine_all(self, pyramid: Pyramid, found: list[dict[str, Tensor]]) -> None:
+        """Refine the boxes of all images together, in place."""
+        image = torch.cat([torch.full_like(f["labels"], i) for i, f in enumerate(found)])
+        boxes, labels = (torch.cat([f[key] for f in found]) for key in ("boxes", "labels"))
+        refined, _ = self.refine(pyramid, image, labels, boxes)
+        for f, part in zip(found, refined.split([len(f["boxes"]) for f in found]), strict=True):
+            f["boxes"] = part
 
     def _confidence(self, pyramid: Pyramid, image: int, labels: Tensor, boxes: Tensor) -> Tensor:
         """f (K,) of corners (K, 4) in one image."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import timm
+import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import FasterRCNN, FasterRCNN_ResNet50_FPN_Weights
@@ -19,6 +20,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
+from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
 from ltr.models.weights_file import download, misfit, read_safetensors, read_state_dict
 
 BIN_COUNT = 7
@@ -50,12 +52,17 @@ class LiteFPN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4))
-        channels = self.body.feature_info.channels()
-        self.fpn = FeaturePyramidNetwork(channels, _LITE_CHANNELS, LastLevelMaxPool())
+        net = timm.create_model("tf_efficientnet_lite0")
+        # timm's names, as its weights have them
+        self.body = nn.ModuleDict({"conv_stem": net.conv_stem, "bn1": net.bn1, "blocks": net.blocks})
+        self.fpn = FeaturePyramidNetwork([24, 40, 112, 320], _LITE_CHANNELS, LastLevelMaxPool())
         self.out_channels = _LITE_CHANNELS
-        for part in (self.body.conv_stem, self.body.blocks[:3], *_batch_norms(self.body)):
-            part.requires_grad_(False)
+        early = nn.Sequential(nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:2]), net.blocks[2])
+        early.requires_grad_(False)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+        self._early = OptimizedCopy(early)  # what is not trained is run as fast as can be
 
     def train(self, mode: bool = True) -> LiteFPN:
         super().train(mode)
@@ -64,7 +71,19 @@ class LiteFPN(nn.Module):
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """Normalised images (B, 3, H, W) -> levels "0" to "3" of strides 4 to 32, and "pool", (B, 64, h, w) each."""
-        return self.fpn(OrderedDict((str(i), level) for i, level in enumerate(self.body(images))))
+        blocks = self.body["blocks"]
+        if self.training:
+            with torch.no_grad(), exact_on_cpu(images.device):
+                to_stride4, to_stride8 = self._early()
+                stride4 = to_stride4(images.contiguous(memory_format=torch.channels_last))
+                stride8 = to_stride8(stride4)
+        else:
+            stride4 = blocks[:2](self.body["bn1"](self.body["conv_stem"](images)))
+            stride8 = blocks[2](stride4)
+        stride16 = blocks[3:5](stride8)
+        stride32 = blocks[5:](stride16)
+        levels = (stride4, stride8, stride16, stride32)
+        return self.fpn(OrderedDict((str(i), level) for i, level in enumerate(levels)))
 
 
 def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
@@ -98,7 +117,7 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
         rpn_post_nms_top_n_test=100,
         box_head=TwoMLPHead(_LITE_CHANNELS * BIN_COUNT**2, _LITE_HIDDEN),
         box_predictor=FastRCNNPredictor(_LITE_HIDDEN, s.num_classes),
-        box_batch_size_per_image=128,
+        box_batch_size_per_image=64,
     )
 
 
@@ -143,7 +162,3 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
     if problem:
         raise UserError(f"{file or 'the download'} is no Faster-RCNN on {name} of these classes: {problem}")
     model.load_state_dict({key: state[key] for key in model.state_dict()})
-
-
-def _batch_norms(module: nn.Module) -> list[nn.Module]:
-    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -1,0 +1,33 @@
+"""The ten systems on a small detector: minutes each without a GPU, on a generated set or on one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ltr.models.detection.detector import System
+from ltr.train_settings.base import ScheduleSettings
+from ltr.train_settings.detection.common import DetectionSettings, system
+
+GENERATED_CLASSES = 6  # five, and the background
+
+
+def small(name: System, seed: int) -> DetectionSettings:
+    """A system's settings as the paper has them, but for the detector, the images, and a schedule that fits them."""
+    settings = system(name)
+    settings.seed = seed
+    settings.data.set = "generated"
+    settings.detector.base = replace(
+        settings.detector.base,
+        name="efficientnet_lite0_fpn",
+        num_classes=GENERATED_CLASSES,
+        min_size=240,
+        max_size=320,
+    )
+    settings.batch_size, settings.samples_per_epoch = 8, 800
+    settings.epochs = 8 if name == "direct" else 6
+    settings.schedule = ScheduleSettings(kind="one_cycle", warmup=0.1)
+    settings.grad_clip = 10.0
+    settings.val_every = settings.epochs
+    settings.data.val_images = 64
+    settings.workers = 0
+    return settings
