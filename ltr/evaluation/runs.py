@@ -15,8 +15,8 @@ from ebm_common import UserError
 from ltr.actors.regression import BaselineActor, EnergyActor
 from ltr.models.weights_file import misfit, read_safetensors
 from ltr.run_training import load_settings
-from ltr.train_settings.base import differences, to_plain
-from ltr.train_settings.regression import RegressionSettings, build_actor
+from ltr.train_settings.base import TrainSettings, differences, to_plain
+from ltr.train_settings.regression import build_actor
 
 _ENDING = "_final.safetensors"
 
@@ -32,7 +32,7 @@ class Run:
     """
 
     weights: Path
-    settings: RegressionSettings
+    settings: TrainSettings
     epochs: int
 
     @property
@@ -41,14 +41,14 @@ class Run:
 
     @property
     def system(self) -> str:
-        return self.settings.system
+        return getattr(self.settings, "detector", self.settings).system
 
     @property
     def seed(self) -> int:
         return self.settings.seed
 
     def load(self, targets: int, device: torch.device) -> EnergyActor | BaselineActor:
-        """The actor with its trained network for D = `targets`, in evaluation mode.
+        """The actor of a regression task with its trained network for D = `targets`, in evaluation mode.
 
         Raises:
             UserError: the weights cannot be read or belong to another network.
@@ -62,12 +62,13 @@ class Run:
         return actor.to(device).eval()
 
 
-def find_runs(task: str, folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+def find_runs(task: str, folders: Sequence[Path], example: str = "direct_l2") -> tuple[list[Run], list[str]]:
     """Finished runs of a task in order of system and seed, and a sentence for each that cannot be used.
 
     Args:
         task: a folder of ltr/train_settings.
         folders: runs, or folders of runs.
+        example: a system of the task, for the message that says how to train one.
 
     Raises:
         UserError: a folder is missing.
@@ -75,7 +76,10 @@ def find_runs(task: str, folders: Sequence[Path]) -> tuple[list[Run], list[str]]
     runs, problems = [], []
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(f"there is no folder {folder} of runs; name one by --runs, or train: {_how(task)}")
+            raise UserError(
+                f"there is no folder {folder} of runs; name one by --runs, or train: python ltr/run_training.py {task} "
+                f"{example}"
+            )
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
         for place in [folder] if _is_run(folder) else filter(_is_run, inside):
             try:
@@ -85,27 +89,35 @@ def find_runs(task: str, folders: Sequence[Path]) -> tuple[list[Run], list[str]]
     return sorted(runs, key=lambda run: (run.system, run.seed, run.name)), problems
 
 
-def check_alike(runs: Sequence[Run]) -> None:
-    """That all were trained on the same data with the same encoder and schedule, and runs of one system fully alike.
+def check_alike(runs: Sequence[Run], own: Sequence[str] = ("system", "loss", "bins", "initial_scale")) -> None:
+    """That runs of one system were trained alike but for their seeds, and those of different systems but for `own`.
+
+    Args:
+        own: settings in which systems may differ; 'a' stands for 'a.b' too. By default those of regression, which
+            leaves data, encoder and schedule.
 
     Raises:
         UserError: two were not.
     """
     for run in runs:
         first = next(other for other in runs if other.system == run.system)
-        _compare(first, run, {"seed"})
-        _compare(runs[0], run, {"seed", "system", "loss", "bins", "initial_scale"})
+        _compare(first, run, ("seed",))
+        _compare(runs[0], run, ("seed", *own))
 
 
-def _compare(first: Run, other: Run, apart: set[str]) -> None:
+def _compare(first: Run, other: Run, apart: Sequence[str]) -> None:
     saved = to_plain(first.settings)
-    different = {k: v for k, v in differences(other.settings, saved).items() if k.split(".")[0] not in apart}
+    different = {k: v for k, v in differences(other.settings, saved).items() if not _is_of(k, apart)}
     if different:
         name, (before, now) = min(different.items())
         raise UserError(
             f"the runs {first.name} and {other.name} cannot share a table: {name} is {before} in one and {now} in the "
             "other; name those that belong together by --runs FOLDER FOLDER ..."
         )
+
+
+def _is_of(name: str, names: Sequence[str]) -> bool:
+    return any(name == each or name.startswith(f"{each}.") for each in names)
 
 
 def _is_run(folder: Path) -> bool:
@@ -120,7 +132,7 @@ def _read(task: str, folder: Path) -> Run:
     notes, _ = read_safetensors(files[0])
     try:
         plain, epochs = json.loads(notes["settings"]), int(notes["epochs"])
-        settings = load_settings(task, plain["system"]).settings()
+        settings = load_settings(task, plain.get("detector", plain)["system"]).settings()
         restore(settings, plain)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{files[0]} does not say how it was trained for '{task}' ({error!r})") from error
@@ -142,7 +154,3 @@ def restore(settings: Any, plain: dict[str, Any]) -> None:
             restore(now, value)
         else:
             setattr(settings, name, tuple(value) if isinstance(now, tuple) else value)
-
-
-def _how(task: str) -> str:
-    return f"python ltr/run_training.py {task} direct_l2"
