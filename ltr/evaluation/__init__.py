@@ -5,5 +5,6 @@ A task is a module with `main(argv) -> int`, listed here; `ltr/run_evaluation.py
 
 TASKS = {
     "age": "age of faces on UTKFace: Table S4",
+    "detection": "objects on COCO or data in its layout: Table 2",
     "head_pose": "angles of heads on BIWI or Pointing'04: Table S6",
 }
