@@ -71,7 +71,6 @@ def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
     """
     keeper = torch.arange(len(labels), device=labels.device)
     undecided = keeper.clone()
-    rank = torch.arange(_FRONT, device=labels.device)
     while len(undecided):
         classes, of_box, count = labels[undecided].unique_consecutive(return_inverse=True, return_counts=True)
         place = torch.arange(len(undecided), device=labels.device) - (count.cumsum(0) - count)[of_box]
@@ -80,19 +79,19 @@ def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
         front[of_box[in_front], place[in_front]] = undecided[in_front]
         boxes = torch.where(front[..., None] >= 0, rects[front], 0.0)  # where a class has no more, an empty box
 
-        overlaps = box_iou(boxes[:, :, None], boxes[:, None]) > threshold
-        earlier_overlaps = overlaps & (rank[:, None] < rank)  # [., i, j]: i removes j, if i is kept
+        # [., i, j]: i comes before j, and removes it if it is kept itself
+        overlaps = (box_iou(boxes[:, :, None], boxes[:, None]) > threshold).triu(diagonal=1)
         # The first box is right from the start, and each pass makes at least the next one right: greedy, exactly.
         kept = torch.ones_like(front, dtype=torch.bool)
         while True:
-            update = ~(earlier_overlaps & kept[:, :, None]).any(dim=1)
+            update = ~(overlaps & kept[:, :, None]).any(dim=1)
             if torch.equal(update, kept):
                 break
             kept = update
 
-        removes = (box_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box] & (rank < place[:, None])
+        removes = (box_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box]
         removed = removes.any(dim=1)
-        first = removes.int().argmax(dim=1)  # of equal values the first
+        first = removes.int().argmax(dim=1)  # of equal values the first: of one that is kept, itself
         keeper[undecided[removed]] = front[of_box, first][removed]
         undecided = undecided[~(removed | in_front)]
     return keeper
