@@ -62,6 +62,13 @@ def test_always_as_many_boxes_as_asked_and_none_below(position, size, number, mi
     assert box_iou(boxes, rects[:, None])[1].min() >= min_iou
 
 
+def test_a_label_that_rounds_to_nothing_is_its_own_proposals():
+    rects = torch.tensor([[1e4, 1e4, 1e-6, 1.0], [100.0, 50, 40, 60]])
+    boxes = iou_uniform_boxes(rects)
+    assert torch.equal(boxes[0], rects[0].expand(128, 4))
+    assert box_iou(boxes[1], rects[1]).min() >= 0.5
+
+
 def test_repeats_with_the_global_seed_and_differs_without():
     rects = torch.tensor([[100.0, 50, 40, 60], [100.0, 50, 40, 60]])
     state = torch.get_rng_state()
