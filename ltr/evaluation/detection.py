@@ -27,7 +27,7 @@ from ltr.evaluation.tables import Mean, Table
 from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, load_detector
 from ltr.train_settings.detection.common import images as trained_images
 
-__all__ = ["NAMES", "DetectionResult", "evaluate", "main", "make_table"]
+__all__ = ["NAMES", "UNREFINED", "DetectionResult", "draw_sheet", "evaluate", "main", "make_table"]
 
 NAMES = {
     "direct": "Faster-RCNN",
@@ -137,6 +137,41 @@ def make_table(results: Mapping[str, Sequence[DetectionResult]], title: str) -> 
     return table
 
 
+def draw_sheet(
+    images: DetectionImages,
+    before: DetectionResult,
+    after: DetectionResult,
+    path: Path,
+    title: str = "Boxes before and after refinement",
+) -> Path:
+    """A contact sheet of one detector's results without and with refinement, of the images that both have; the path.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    number = min(before.images, after.images)
+    row = {int(image_id): i for i, image_id in enumerate(images.ids[:number])}
+
+    def by_image(result: DetectionResult) -> list[dict[str, Any]]:
+        found: list[list[dict[str, Any]]] = [[] for _ in row]
+        for detection in result.detections:
+            if detection["image_id"] in row:
+                found[row[detection["image_id"]]].append(detection)
+        return [
+            {
+                "boxes": xywh_to_xyxy(torch.tensor([d["bbox"] for d in each]).reshape(-1, 4)),
+                "labels": [d["category_id"] for d in each],
+                "scores": [d["score"] for d in each],
+            }
+            for each in found
+        ]
+
+    truth = [{"boxes": images.boxes(i), "labels": images.labels(i)} for i in range(number)]
+    title = f"{title} ({images.name}, {number} images)"
+    contact_sheet(images, by_image(before), by_image(after), truth, images.categories, path, title)
+    return path
+
+
 def _check(options: Options) -> None:
     if options.system is not None and options.system not in NAMES:
         raise UserError(f"there is no system {options.system!r}; there are: {', '.join(NAMES)}")
@@ -227,10 +262,8 @@ def _evaluate_all(
                     results.setdefault(key, []).append(replace(before, detections=[]))
                 if candidate is firsts[candidate.system]:
                     path = out / f"{_stem(options)}_{candidate.system}.png"
-                    what = f"{NAMES[candidate.system]}, {candidate.name}: before and after refinement"
-                    title = f"{what} ({images.name}, {sheet_number} images)"
-                    _draw_sheet(images, before, after, sheet_number, path, title)
-                    sheets.append(path)
+                    title = f"{NAMES[candidate.system]}, {candidate.name}: boxes before and after refinement"
+                    sheets.append(draw_sheet(images, before, after, path, title))
     return results, sheets
 
 
@@ -248,29 +281,6 @@ def _with_coco_file(result: DetectionResult) -> DetectionResult:
     """The same; its detections are written as COCO results beside their log."""
     _writing(result.file.parent, lambda: write_text(result.file.with_suffix(".json"), json.dumps(result.detections)))
     return result
-
-
-def _draw_sheet(
-    images: DetectionImages, before: DetectionResult, after: DetectionResult, number: int, path: Path, title: str
-) -> None:
-    row = {int(image_id): i for i, image_id in enumerate(images.ids[:number])}
-
-    def by_image(result: DetectionResult) -> list[dict[str, Any]]:
-        found: list[list[dict[str, Any]]] = [[] for _ in row]
-        for detection in result.detections:
-            if detection["image_id"] in row:
-                found[row[detection["image_id"]]].append(detection)
-        return [
-            {
-                "boxes": xywh_to_xyxy(torch.tensor([d["bbox"] for d in each]).reshape(-1, 4)),
-                "labels": [d["category_id"] for d in each],
-                "scores": [d["score"] for d in each],
-            }
-            for each in found
-        ]
-
-    truth = [{"boxes": images.boxes(i), "labels": images.labels(i)} for i in range(number)]
-    contact_sheet(images, by_image(before), by_image(after), truth, images.categories, path, title)
 
 
 def _what_was_run(results: Mapping[str, Sequence[DetectionResult]], images: DetectionImages) -> list[str]:

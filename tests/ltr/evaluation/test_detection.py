@@ -20,7 +20,7 @@ from ltr import run_evaluation
 from ltr.dataset import read_coco_detection
 from ltr.evaluation import detection
 from ltr.evaluation.coco_metrics import coco_metrics
-from ltr.evaluation.detection import NAMES, evaluate, make_table
+from ltr.evaluation.detection import NAMES, draw_sheet, evaluate, make_table
 from ltr.evaluation.detection_log import DetectionLog, ImageDetections
 from ltr.models.detection.detector import Detector as RealDetector
 from ltr.models.detection.faster_rcnn import BaseSettings
@@ -240,6 +240,25 @@ def test_table_has_the_papers_order_and_means_of_runs(images):
     assert table.rows[1][1][3].text() == "20.00" and table.rows[2][1][3] is None  # no small object
     assert table.rows[2][1][-2].text() == "3.00 ± 1.00" and table.rows[2][1][-1] == "2"
     assert list(NAMES)[:2] == ["direct", "gaussian"] and list(NAMES)[-1] == "ebm" and len(NAMES) == 10
+
+
+def test_objects_of_crowds_only_have_no_score(root, tmp_path):
+    annotations = root / "annotations" / "instances_val2017.json"
+    annotations.write_text(annotations.read_text().replace('"category_id": 4', '"category_id": 4, "iscrowd": 1'))
+    result = evaluate(Detector(), read_coco_detection(root, "val"), progress=False)
+    assert math.isnan(result.metrics.ap) and make_table({"ebm": [result]}, "Title").rows[0][1][:6] == [None] * 6
+
+
+def test_sheet_has_the_boxes_of_the_images_that_both_results_have(images, tmp_path, monkeypatch):
+    before = evaluate(Detector(), images, refine=False, limit=3, progress=False)
+    after = evaluate(Detector(), images, progress=False)
+    seen = []
+    monkeypatch.setattr(detection, "contact_sheet", lambda *arguments: seen.append(arguments))
+    draw_sheet(images, before, after, tmp_path / "sheet.png")
+    [(_, first, second, truth, categories, path, title)] = seen
+    assert [len(part) for part in (first, second, truth)] == [3, 3, 3] and "3 images" in title
+    assert first[2]["boxes"][0].tolist() == [18, 10, 58, 50] and second[2]["boxes"][0].tolist() == [12, 10, 52, 50]
+    assert truth[2]["boxes"].tolist() == [[10, 10, 50, 50]] and categories[4] == "thing4"
 
 
 # --- the command
