@@ -27,6 +27,7 @@ from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
 from ltr.run_training import load_settings
 from ltr.train_settings.base import to_plain
+from ltr.train_settings.detection import common
 
 BOX = [10.0, 10.0, 40.0, 40.0]  # x, y, w, h of the object of every image
 IDS = (3, 5, 8, 13)
@@ -345,15 +346,33 @@ def test_finished_runs_share_a_table(runs, root, tmp_path, capsys):
     assert "Faster-RCNN" in text and "Ours" not in text and "No finished run" not in text
 
 
-def test_runs_of_different_bases_cannot_share_a_table(runs, root, tmp_path, capsys):
-    other = Path(shutil.copytree(runs, tmp_path / "runs")) / "ebm_1" / "ebm_final.safetensors"
-    notes, state = read_safetensors(other)
+def changed(runs, folder, name, section, **values):
+    """A copy of a run whose settings say something else."""
+    file = next(Path(shutil.copytree(runs / name, folder / name)).glob("*.safetensors"))
+    notes, state = read_safetensors(file)
     settings = json.loads(notes["settings"])
-    settings["detector"]["base"]["min_size"] = 32
-    save_file(state, other, {**notes, "settings": json.dumps(settings)})
+    (settings["detector"] if section == "base" else settings)[section].update(values)
+    save_file(state, file, {**notes, "settings": json.dumps(settings)})
+    return file.parent
+
+
+def test_runs_of_different_bases_cannot_share_a_table(runs, root, tmp_path, capsys):
+    other = changed(runs, tmp_path, "ebm_1", "base", min_size=32)
     with pytest.raises(SystemExit):
-        command(root, tmp_path, "--runs", tmp_path / "runs")
+        command(root, tmp_path, "--runs", runs / "ebm_0", other)
     assert "cannot share a table: detector.base.min_size is 64 in one and 32" in capsys.readouterr().err
+
+
+def test_runs_of_the_generated_set_are_evaluated_on_it(runs, root, tmp_path, capsys, monkeypatch):
+    """In the workspace of the evaluation, not of the training; --root still has the last word."""
+    run = changed(runs, tmp_path, "direct_0", "data", set="generated")
+    monkeypatch.delenv("EBM_COCO", raising=False)
+    asked = []
+    monkeypatch.setattr(common, "generated_detection", lambda workspace: asked.append(workspace) or root)
+    options = ["detection", "--runs", str(run), "--limit", "1", "--workspace", str(tmp_path)]
+    assert run_evaluation.main(options) == 0
+    assert asked == [tmp_path] and "Trained on generated" in capsys.readouterr().out
+    assert run_evaluation.main([*options, "--root", str(root)]) == 0 and len(asked) == 1
 
 
 @pytest.mark.parametrize(
