@@ -5,7 +5,8 @@
 
 It trains one baseline, and the energy-based model once for each pair of widths, and prints the baseline's mean absolute
 error on the validation images after refinement by each. Settings are those of `python ltr/run_training.py <task> ebm`
-and hold for all. Runs are in {workspace}/checkpoints/ltr/<task>_sigmas/; the same command goes on where it was stopped.
+and hold for all. Runs are in {workspace}/checkpoints/ltr/<task>_sigmas/, with the table beside them as text, JSON and
+LaTeX; the same command goes on where it was stopped.
 One option belongs to the command and not to the settings:
 
     --baseline NAME   what is refined (direct_l2)
@@ -32,6 +33,7 @@ import tyro  # noqa: E402
 
 from ebm_common import cli_main  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
+from ltr.admin.provenance import provenance, write_json, write_text  # noqa: E402
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate  # noqa: E402
 from ltr.evaluation.runs import find_runs  # noqa: E402
 from ltr.evaluation.tables import Mean, Table  # noqa: E402
@@ -76,7 +78,11 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(each, definition.build(each), folder / name, system)
         if not trainer.train():
             return 128 + trainer.stop_signal
-    print(_table(task, folder, own.baseline, names, settings).text())
+    table = _table(task, folder, own.baseline, names, settings)
+    write_text(folder / "table.txt", table.text() + "\n")
+    write_text(folder / "table.tex", table.latex())
+    write_json(folder / "table.json", provenance(settings, baseline=own.baseline, rows=table.rows, notes=table.notes))
+    print(f"{table.text()}\nThe table as text, LaTeX and JSON: {folder}/table.*")
     return 0
 
 
