@@ -25,6 +25,7 @@ PARTS = {
     "view": "what it costs to look at a run: film, density, live view",
     "training": "training images per second: the loader and the step",
     "regression": "age and head pose: the energies of 1024 candidates, factored and plain, and images per second",
+    "detection": "steps and detections of the ten detectors: images per second and memory",
 }
 
 

@@ -7,15 +7,11 @@ PyTorch's own operations; and the factored one in parts, which is used. A step i
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from unittest import mock
 
 import torch
-from timing import Table, milliseconds, time_in_turn
+from timing import Table, milliseconds, peak_of_first_step, time_in_turn, where
 from torch import Tensor, nn
 
 from ltr.actors.regression import EnergyActor, EnergyLossSettings
@@ -39,15 +35,15 @@ def _heads(encoder: str, batch: int, candidates: int, device: str, quick: bool) 
     """The head alone: its features are given."""
     channels = CHANNELS[encoder]
     table = Table(
-        f"A step of the energy's head: {batch} images, M = {candidates}, C = {channels} ({encoder}), {_where(device)}",
+        f"A step of the energy's head: {batch} images, M = {candidates}, C = {channels} ({encoder}), {where(device)}",
         ["form", "ms", "ratio", "peak memory, MiB"],
     )
     steps = {form: _head_step(form, channels, batch, candidates, device) for form in FORMS}
     times = time_in_turn(steps, device, repeats=2 if quick else 5, warmup=1)
     del steps
-    measurable = torch.device(device).type == "cuda" or Path("/proc/self/status").exists()
     for form, timing in times.items():
-        peak = _peak(form, channels, batch, candidates, device) if measurable else None
+        small, whole = ([form, channels, b, m, device] for b, m in ((1, 2), (batch, candidates)))
+        peak = peak_of_first_step(_head_step, small, whole, device)
         ratio = times["plain"].median / timing.median
         cells = [form, milliseconds(timing.median), f"{ratio:.1f}", "-" if peak is None else f"{peak / 2**20:.0f}"]
         table.add(cells, form=form, encoder=encoder, ratio=ratio, peak_bytes=peak, **vars(timing))
@@ -110,40 +106,11 @@ def _whole_energy(self: JointEnergy, a_x: Tensor, y: Tensor) -> Tensor:
     return self.score(torch.relu(hidden))[..., 0]
 
 
-_MEASURE = """
-import json, re, sys
-from pathlib import Path
-sys.path[:0] = [{root!r}, {here!r}]
-import torch
-torch.set_num_threads({threads})
-import regression
-form, channels, batch, candidates, device = json.loads(sys.argv[1])
-cuda = torch.device(device).type == "cuda"
-# not getrusage, whose maximum begins with that of the process that started this one
-resident = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-peak = torch.cuda.max_memory_allocated if cuda else resident
-regression._head_step(form, channels, 1, 2, device)()  # libraries are loaded
-step = regression._head_step(form, channels, batch, candidates, device)
-before = peak()
-step()
-print(peak() - before)
-"""
-
-
-def _peak(form: str, channels: int, batch: int, candidates: int, device: str) -> int:
-    """Bytes that a first step needs."""
-    here = Path(__file__).resolve().parent
-    program = _MEASURE.format(root=str(here.parents[1]), here=str(here), threads=torch.get_num_threads())
-    arguments = json.dumps([form, channels, batch, candidates, device])
-    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True, check=True)
-    return int(done.stdout)
-
-
 def _training(batch: int, candidates: int, device: str, quick: bool) -> Table:
     """Whole steps on images, the encoder trained as in the paper or frozen with its features at hand."""
     side = 64 if quick else SIDE
     table = Table(
-        f"Training, images/s: {side} x {side}, batch {batch}, M = {candidates}, {_where(device)}",
+        f"Training, images/s: {side} x {side}, batch {batch}, M = {candidates}, {where(device)}",
         ["encoder", *FORMS],
     )
     label = 20 + 40 * torch.rand(batch, 1, device=device)
@@ -161,9 +128,3 @@ def _training(batch: int, candidates: int, device: str, quick: bool) -> Table:
             what = f"{name}, {'frozen, features at hand' if copies else 'trained'}"
             table.add([what, *(f"{rate:.1f}" for rate in rates.values())], encoder=what, images_per_second=rates)
     return table
-
-
-def _where(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device}, {torch.get_num_threads()} threads"

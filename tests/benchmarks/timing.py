@@ -4,10 +4,14 @@ Machines are noisy: what is compared runs in turn, in one process, many times; m
 beside them in the JSON, and ratios are of medians of the same run.
 """
 
+import json
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -90,3 +94,49 @@ def time_in_turn(
 
 def milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.3f}" if seconds < 0.01 else f"{1e3 * seconds:.1f}"
+
+
+def where(device: str) -> str:
+    """The device, for titles."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device}, {torch.get_num_threads()} threads"
+
+
+_MEASURE = """
+import json, re, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {here!r}]
+import torch
+torch.set_num_threads({threads})
+import {module}
+small, whole, device = json.loads(sys.argv[1])
+cuda = torch.device(device).type == "cuda"
+# not getrusage, whose maximum begins with that of the process that started this one
+resident = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+peak = torch.cuda.max_memory_allocated if cuda else resident
+{module}.{maker}(*small)()  # libraries are loaded
+step = {module}.{maker}(*whole)
+before = peak()
+step()
+print(peak() - before)
+"""
+
+
+def peak_of_first_step(
+    maker: Callable[..., Any], small: Sequence[Any], whole: Sequence[Any], device: str
+) -> int | None:
+    """Bytes that the first call of `maker(*whole)` needs, in a process of its own; None where that cannot be measured.
+
+    Args:
+        maker: a function of a module in this folder, which returns what is called.
+        small: other arguments of `maker`, with which it is called first, so that libraries are loaded.
+    """
+    if torch.device(device).type != "cuda" and not Path("/proc/self/status").exists():
+        return None
+    here = Path(__file__).resolve().parent
+    names = {"module": maker.__module__, "maker": maker.__name__, "threads": torch.get_num_threads()}
+    program = _MEASURE.format(root=str(here.parents[1]), here=str(here), **names)
+    arguments = json.dumps([small, whole, device])
+    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True, check=True)
+    return int(done.stdout)
