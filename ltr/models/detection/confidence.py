@@ -7,7 +7,6 @@ connected layers (Feat-Conf) and one more (FC-Conf) give f for every class.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops.poolers import LevelMapper
 
 from ebm_common import rel_to_rect, xywh_to_xyxy
+from ltr.models.detection.faster_rcnn import SCALES
 from ltr.ops import prroi_pool
 
 _CANONICAL_SIZE, _CANONICAL_LEVEL = 224, 4  # of the FPN paper, and of torchvision's pooler
@@ -29,7 +29,7 @@ class Pyramid:
 
     Args:
         features: maps (N, C, H_l, W_l) by name, finest first.
-        names: those to pool from.
+        names: of P2 to P5, which are those to pool from.
         image_sizes: (height, width) of each image, in pixels, without the padding that they share.
         bins: rows and columns of bins.
     """
@@ -37,14 +37,11 @@ class Pyramid:
     def __init__(
         self, features: Mapping[str, Tensor], names: Sequence[str], image_sizes: Sequence[tuple[int, int]], bins: int
     ) -> None:
-        self.maps = [features[name] for name in names]
+        # of half-precision maps, as under autocast, pooling in half precision would round the boxes
+        self.maps = [features[name].to(torch.promote_types(features[name].dtype, torch.float32)) for name in names]
         self.image_sizes = list(image_sizes)
         self.bins = bins
-        height = max(size[0] for size in image_sizes)
-        # as torchvision infers it: padding makes a map a little larger than the image times its stride
-        self.scales = [2.0 ** round(math.log2(level.shape[-2] / height)) for level in self.maps]
-        finest, coarsest = (round(-math.log2(self.scales[i])) for i in (0, -1))
-        self._level_of = LevelMapper(finest, coarsest, _CANONICAL_SIZE, _CANONICAL_LEVEL)
+        self._level_of = LevelMapper(2, 5, _CANONICAL_SIZE, _CANONICAL_LEVEL)
 
     def pool(self, boxes: Tensor, image: Tensor) -> Tensor:
         """Corners (K, 4) in pixels, and each box's image (K,) -> (K, C, bins, bins). Boxes must be finite."""
@@ -52,7 +49,7 @@ class Pyramid:
         level = self._level_of([boxes.detach()])
         rois = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)
         parts, order = [boxes.new_zeros((0, channels, self.bins, self.bins), dtype=self.maps[0].dtype)], []
-        for i, (features, scale) in enumerate(zip(self.maps, self.scales, strict=True)):
+        for i, (features, scale) in enumerate(zip(self.maps, SCALES, strict=True)):
             where = (level == i).nonzero()[:, 0]
             order.append(where)
             if len(where):
@@ -112,12 +109,13 @@ class ConfidenceBranch(nn.Module):
         return self.score(objects, xywh_to_xyxy(rel_to_rect(y, objects.size[:, None])))
 
     def score(self, objects: Objects, boxes: Tensor) -> Tensor:
-        """f of corners (B, M, 4) in pixels: (B, M)."""
+        """f of corners (B, M, 4) in pixels: (B, M). Never in half precision, in which steps upwards would be lost."""
         b, m = boxes.shape[:2]
         if not b * m:
             return boxes.sum(-1)
         pooled = objects.pyramid.pool(boxes.reshape(-1, 4), objects.image.repeat_interleave(m))
-        hidden = self.feat_conf(pooled).view(b, m, -1)
         weight, bias = self.fc_conf.weight[objects.label], self.fc_conf.bias[objects.label]
-        # FC-Conf, but only the output of each object's class
-        return torch.bmm(hidden, weight[:, :, None].to(hidden.dtype))[..., 0] + bias[:, None]
+        with torch.autocast(boxes.device.type, enabled=False):
+            hidden = self.feat_conf(pooled).view(b, m, -1)
+            # FC-Conf, but only the output of each object's class
+            return torch.bmm(hidden, weight[:, :, None])[..., 0] + bias[:, None]

@@ -17,6 +17,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops.poolers import LevelMapper
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
@@ -25,6 +26,8 @@ from ltr.models.weights_file import download, misfit, read_safetensors, read_sta
 
 BIN_COUNT = 7
 """Rows and columns of bins that a box is pooled to."""
+SCALES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
+"""Cells per pixel of the maps that boxes are pooled from, P2 to P5."""
 _LITE_CHANNELS, _LITE_HIDDEN = 64, 256
 _WAY_OUT = "fetch that file elsewhere and name it by --base_weights"
 
@@ -103,8 +106,8 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
         for module in backbone.modules():
             if isinstance(module, FrozenBatchNorm2d):
                 module.eps = 0.0  # torchvision's detectors were trained so, and its loader sets it so
-        return FasterRCNN(backbone, s.num_classes, s.min_size, s.max_size)
-    return FasterRCNN(
+        return _with_strides(FasterRCNN(backbone, s.num_classes, s.min_size, s.max_size))
+    model = FasterRCNN(
         LiteFPN(),
         min_size=s.min_size,
         max_size=s.max_size,
@@ -119,6 +122,16 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
         box_predictor=FastRCNNPredictor(_LITE_HIDDEN, s.num_classes),
         box_batch_size_per_image=64,
     )
+    return _with_strides(model)
+
+
+def _with_strides(model: FasterRCNN) -> FasterRCNN:
+    """Tell the pooler the strides of P2 to P5. It would infer them, for good, from its first images: wrongly if these
+    are so low that most of their rows are padding."""
+    pool = model.roi_heads.box_roi_pool
+    pool.scales = list(SCALES)
+    pool.map_levels = LevelMapper(2, 5, pool.canonical_scale, pool.canonical_level)
+    return model
 
 
 def load_imagenet(model: FasterRCNN, name: str) -> None:
@@ -161,4 +174,5 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
     problem = misfit(model.state_dict(), state)
     if problem:
         raise UserError(f"{file or 'the download'} is no Faster-RCNN on {name} of these classes: {problem}")
-    model.load_state_dict({key: state[key] for key in model.state_dict()})
+    # older files lack batch norms' counters, which nothing uses
+    model.load_state_dict({key: state[key] for key in model.state_dict() if key in state}, strict=False)
