@@ -85,16 +85,22 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> tuple[Pa
 
 
 def read_instances(path: Path) -> dict:
-    """What an annotation file holds; of its form only that it is JSON is checked.
+    """What an annotation file holds but for outlines; of its form only that it is JSON is checked.
 
     Raises:
         DatasetError: it is missing, not readable or not JSON.
     """
     try:
         with open(path, "rb") as file:
-            return json.load(file)
+            return json.load(file, object_hook=_without_outline)
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def _without_outline(thing: dict) -> dict:
+    """Dropped while the file is being read: outlines are most of it, and would take several GB."""
+    thing.pop("segmentation", None)
+    return thing
 
 
 @contextmanager

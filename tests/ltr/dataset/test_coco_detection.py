@@ -15,7 +15,15 @@ FILE = r"instances_train2017\.json"
 
 
 def thing(number: int, image: int, bbox: list[float], category: int = 3, crowd: int = 0) -> dict:
-    return {"id": number, "image_id": image, "bbox": bbox, "iscrowd": crowd, "category_id": category, "area": 1.0}
+    return {
+        "id": number,
+        "image_id": image,
+        "bbox": bbox,
+        "iscrowd": crowd,
+        "category_id": category,
+        "area": 1.0,
+        "segmentation": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]],
+    }
 
 
 def annotations() -> dict:
