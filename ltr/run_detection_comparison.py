@@ -1,0 +1,244 @@
+"""Train ten detectors that differ in how they regress boxes, and score them by COCO's AP, in one command on a CPU:
+
+    python ltr/run_detection_comparison.py                 # generated images: well under an hour of two quiet cores
+    python ltr/run_detection_comparison.py --table s1      # the EBM with 18 proposal distributions: Table S1
+    python ltr/run_detection_comparison.py --seeds 3 --systems direct ebm
+
+A small Faster-RCNN (EfficientNet-Lite0 under a feature pyramid) is trained for each seed, then the part that each
+system adds to it. The step-lengths of those that climb are chosen, as in the paper, by a grid search, on images that
+are not in the table. `ltr/run_training.py detection <system>` trains the paper's ResNet-50 detectors on COCO.
+
+Runs are in {workspace}/checkpoints/ltr/detection_small, tables (text, JSON, LaTeX), detections and a contact sheet in
+{workspace}/detection_comparison. What is finished is not done again: the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import logging
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    # As a script, Python puts this folder first, where `data` and `ops` would hide other packages of these names.
+    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _HERE]
+    if importlib.util.find_spec("ltr") is None:
+        sys.path.insert(0, str(_HERE.parent))
+
+import torch  # noqa: E402
+
+from ebm_common import UserError, cli_main  # noqa: E402
+from ltr.admin.environment import get_path  # noqa: E402
+from ltr.admin.provenance import file_hash, provenance, write_json, write_text  # noqa: E402
+from ltr.dataset import DetectionImages, read_coco_detection  # noqa: E402
+from ltr.dataset.generated_detection import write_generated_detection  # noqa: E402
+from ltr.evaluation.detection import UNREFINED, draw_sheet, make_table  # noqa: E402
+from ltr.evaluation.detection_result import DetectionResult, evaluate  # noqa: E402
+from ltr.evaluation.step_search import search_steps  # noqa: E402
+from ltr.evaluation.tables import Mean, Table  # noqa: E402
+from ltr.models.detection.detector import SYSTEMS, Detector, RefinementSettings, load_detector  # noqa: E402
+from ltr.train_settings.detection.common import DetectionSettings, build, images  # noqa: E402
+from ltr.train_settings.detection.small import small  # noqa: E402
+from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+
+TABLE_S1 = {
+    (0.01875,): 38.07,
+    (0.0375,): 38.47,
+    (0.075,): 37.52,
+    (0.15,): 35.05,
+    (0.025, 0.1): 38.97,
+    (0.0375, 0.15): 39.05,
+    (0.04375, 0.175): 39.07,
+    (0.05, 0.2): 39.02,
+    (0.0125, 0.025): 38.19,
+    (0.025, 0.05): 38.65,
+    (0.075, 0.15): 37.14,
+    (0.0125, 0.025, 0.05): 38.61,
+    (0.025, 0.05, 0.1): 38.95,
+    (0.0375, 0.075, 0.15): 39.11,
+    (0.04375, 0.0875, 0.175): 39.00,
+    (0.05, 0.1, 0.2): 38.76,
+    (0.0625, 0.125, 0.25): 37.96,
+    (0.075, 0.15, 0.3): 37.42,
+}
+"""Standard deviations of the proposal's components, and the paper's AP on COCO's validation images."""
+_TUNING_IMAGES = 100
+
+
+class _Stopped(Exception):
+    """A signal ended a training, whose state is saved."""
+
+
+@cli_main
+def main(argv: list[str] | None = None) -> int:
+    """Returns 0 when the table is complete, 128 + signal (Ctrl-C: 130) when it was stopped."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--table", choices=("systems", "s1"), default="systems")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each, seeds 0 .. N - 1 (1)")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--samples", type=int, default=800, metavar="N", help="training images of an epoch (800)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--workspace", type=Path, help="where all goes; default: the workspace of the environment")
+    o = parser.parse_args(argv)
+    if o.seeds < 1 or o.samples < 8:
+        raise UserError(f"--seeds must be at least 1 and --samples at least 8 (a batch), got {o.seeds} and {o.samples}")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    comparison = Comparison(get_path("workspace", o.workspace), o.device, o.samples)
+    try:
+        table = comparison.table_s1(o.seeds) if o.table == "s1" else comparison.systems(o.systems, o.seeds)
+    except _Stopped as stopped:
+        (number,) = stopped.args
+        print("stopped; the same command goes on from there")
+        return 128 + number
+    print(table.text())
+    for path in comparison.write(table, o.table):
+        print(f"written: {path}")
+    return 0
+
+
+class Comparison:
+    """Trainings and results in a workspace.
+
+    Args:
+        workspace: their folder.
+        device: as of a training.
+        samples: training images of an epoch.
+    """
+
+    def __init__(self, workspace: Path, device: str, samples: int) -> None:
+        self.workspace, self.device, self.samples = workspace, device, samples
+        self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
+        self.out = workspace / "detection_comparison"
+        self.records: dict[str, Any] = {}
+        self.steps: dict[str, RefinementSettings] = {}
+        tuning = workspace / "generated_detection_tuning"
+        write_generated_detection(tuning, train=1, val=_TUNING_IMAGES, seed=1)
+        self.tuning = read_coco_detection(tuning, "val")
+        self.val: DetectionImages = images(self._settings("direct", 0), "val")
+
+    def systems(self, systems: list[str], seeds: int) -> Table:
+        """The table of all systems; those that climb have a second row, before they do."""
+        results: dict[str, list[DetectionResult]] = {}
+        sheet = None
+        for seed in range(seeds):
+            for system in sorted(systems, key=SYSTEMS.index):
+                detector, name = self._trained(self._settings(system, seed), f"{system}_{seed}")
+                if detector.refines:
+                    before = self._score(detector, name, refine=False)
+                    results.setdefault(f"{system} {UNREFINED}", []).append(before)
+                results.setdefault(system, []).append(self._score(detector, name))
+                if system == "ebm" and sheet is None:
+                    sheet = draw_sheet(self.val, before, results[system][0], self.out / "contact_sheet_ebm.png")
+        table = make_table(results, "Object detection on generated images: COCO's AP in percent, mean ± standard error")
+        table.notes += [*self._notes(), *self._chosen_steps()]
+        return table
+
+    def table_s1(self, seeds: int) -> Table:
+        """AP of the EBM for each proposal distribution, beside the paper's."""
+        table = Table(
+            "Proposal distributions (Table S1): AP in percent of the EBM on generated images, the paper's on COCO",
+            ["AP", "AP75", "paper AP"],
+            [],
+        )
+        found: dict[tuple[float, ...], list[DetectionResult]] = {}
+        for seed in range(seeds):
+            for sigmas in TABLE_S1:
+                settings = self._settings("ebm", seed)
+                settings.proposals = replace(settings.proposals, sigmas=sigmas)
+                name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
+                detector, name = self._trained(settings, f"{name}_{seed}")
+                found.setdefault(sigmas, []).append(self._score(detector, name))
+        for sigmas, results in found.items():
+            cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
+            name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
+            table.rows.append((name, [*cells, Mean(TABLE_S1[sigmas])]))
+        table.notes += [*self._notes(), *self._chosen_steps()]
+        return table
+
+    def write(self, table: Table, name: str) -> list[Path]:
+        """The table as text, JSON and LaTeX; returns the files."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        paths = [self.out / f"table_{name}.{ending}" for ending in ("txt", "tex", "json")]
+        write_text(paths[0], table.text() + "\n")
+        write_text(paths[1], table.latex())
+        write_json(paths[2], {"title": table.title, "notes": table.notes, "runs": self.records, **provenance()})
+        return [*paths, *self.out.glob("contact_sheet_*.png")]
+
+    # --- one run
+
+    def _settings(self, system: str, seed: int) -> DetectionSettings:
+        settings = small(system, seed)
+        settings.samples_per_epoch = self.samples
+        settings.workspace, settings.device = self.workspace, self.device
+        if system != "direct":
+            settings.base_weights = self.runs / f"direct_{seed}" / "direct_final.safetensors"
+        return settings
+
+    def _trained(self, settings: DetectionSettings, name: str) -> tuple[Detector, str]:
+        """The detector of a run, trained as far as it is not, with step-lengths of its own; and the run's name."""
+        system = settings.detector.system
+        if settings.base_weights is not None and not settings.base_weights.is_file():
+            self._trained(self._settings("direct", settings.seed), f"direct_{settings.seed}")
+        weights = self.runs / name / f"{system}_final.safetensors"
+        if not weights.is_file():
+            print(f"--- {name}")
+            seed_for_build(settings.seed)
+            trainer = Trainer(settings, build(settings), self.runs / name, system)
+            if not trainer.train():
+                raise _Stopped(trainer.stop_signal)
+        device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+        detector = load_detector(weights, device)
+        if detector.refines:
+            detector.refinement = self.steps[name] = self._steps(detector, weights)
+        return detector, name
+
+    def _steps(self, detector: Detector, weights: Path) -> RefinementSettings:
+        """Step-lengths by grid search, kept beside the run."""
+        file, belongs = weights.parent / "refinement.json", file_hash(weights)
+        try:
+            kept = json.loads(file.read_text())
+            if kept["weights"] == belongs:
+                best = kept["found"][0]
+                return RefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            pass  # not searched yet, or a file that a kill cut off
+        found = search_steps(detector, self.tuning)
+        write_json(file, {"weights": belongs, "found": [{**asdict(s), "mean_iou": iou} for s, iou in found]})
+        return found[0][0]
+
+    def _score(self, detector: Detector, name: str, refine: bool = True) -> DetectionResult:
+        """COCO's metrics on the validation images."""
+        key = name if refine else f"{name} {UNREFINED}"
+        result = evaluate(detector, self.val, self.out / "detections" / key.replace(" ", "_"), refine)
+        self.records[key] = {"metrics": asdict(result.metrics), "images_per_second": result.frames_per_second}
+        return result
+
+    # --- notes
+
+    def _notes(self) -> list[str]:
+        d, s = small("direct", 0), small("ebm", 0)
+        return [
+            f"{len(self.val)} validation images; Faster-RCNN trained for {d.epochs} epochs of {self.samples} images, "
+            f"what a system adds to it for {s.epochs}, batches of {s.batch_size}."
+        ]
+
+    def _chosen_steps(self) -> list[str]:
+        if not self.steps:
+            return []
+        steps = ", ".join(f"{name} {s.step[0]:g} / {s.step[1]:g}" for name, s in self.steps.items())
+        return [f"Step-lengths (position / size), chosen on {_TUNING_IMAGES} other images: {steps}."]
+
+
+def _joined(sigmas: tuple[float, ...]) -> str:
+    return "_".join(f"{sigma:g}" for sigma in sigmas)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The comparison of detectors as a command, on a handful of images: its table, and that nothing is done twice."""
+
+import json
+import math
+import os
+import signal
+
+import pytest
+
+from ebm_common import UserError
+from ltr import run_detection_comparison as command
+from ltr.actors.detection import DetectionActor
+from ltr.dataset.generated_detection import generated_detection, write_generated_detection
+from ltr.train_settings.detection import common
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A workspace in which everything is small: eight training images, four others, one step of each training."""
+    monkeypatch.setattr(command, "_TUNING_IMAGES", 2)
+    original = command.small
+
+    def small(name, seed):
+        settings = original(name, seed)
+        settings.epochs = settings.val_every = 1
+        settings.data.val_images = 1
+        # a detector that has seen one batch is sure of nothing, and few of its boxes are anywhere near an object
+        settings.detector.base.min_size, settings.detector.base.max_size = 96, 128
+        return settings
+
+    def generated(workspace):
+        write_generated_detection(workspace / "generated_detection", train=8, val=4)
+        return workspace / "generated_detection"
+
+    monkeypatch.setattr(command, "small", small)
+    monkeypatch.setattr(common, generated_detection.__name__, generated)
+    monkeypatch.setattr(command, "search_steps", lambda detector, images: [(detector.refinement, 0.5)])
+    return tmp_path
+
+
+def run(workspace, *arguments):
+    return command.main(["--workspace", str(workspace), "--samples", "8", "--device", "cpu", *arguments])
+
+
+def test_a_table_with_its_files_and_nothing_done_twice(tiny, capsys, monkeypatch):
+    assert run(tiny, "--systems", "direct", "laplace", "ebm") == 0
+    printed = capsys.readouterr().out
+    out = tiny / "detection_comparison"
+    assert (out / "table_systems.txt").read_text() in printed
+    for name in ("Faster-RCNN", "Laplace", "Ours (EBM)", "AP75", "images/s", "Step-lengths"):
+        assert name in printed
+    table = json.loads((out / "table_systems.json").read_text())
+    assert table["runs"].keys() == {"direct_0", "laplace_0", "ebm_0", "ebm_0 unrefined"}
+    assert all(math.isfinite(run["metrics"]["ap"]) for run in table["runs"].values())
+    assert r"\begin{tabular}" in (out / "table_systems.tex").read_text()
+    assert (out / "contact_sheet_ebm.png").stat().st_size > 0
+
+    def fail(*args, **kwargs):
+        raise AssertionError("this is done already")
+
+    monkeypatch.setattr(command.Trainer, "train", fail)
+    monkeypatch.setattr(command, "search_steps", fail)
+    monkeypatch.setattr(command.Detector, "detect", fail)
+    assert run(tiny, "--systems", "direct", "laplace", "ebm") == 0
+    assert (out / "table_systems.txt").read_text() in printed  # speeds too, which are kept with the detections
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, monkeypatch):
+    forward = DetectionActor.forward
+
+    def interrupted(self, batch):
+        if self.detector.system == "laplace":
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DetectionActor, "forward", interrupted)
+        assert run(tiny, "--systems", "direct", "laplace") == 130
+    assert "the same command goes on" in capsys.readouterr().out
+    assert run(tiny, "--systems", "direct", "laplace") == 0
+    printed = capsys.readouterr().out
+    assert "--- direct_0" not in printed and "--- laplace_0" in printed
+
+
+def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tiny, capsys, monkeypatch):
+    chosen = dict(list(command.TABLE_S1.items())[:1] + [((0.0375, 0.075, 0.15), 39.11)])
+    monkeypatch.setattr(command, "TABLE_S1", chosen)
+    assert run(tiny, "--table", "s1") == 0
+    printed = capsys.readouterr().out
+    assert "L = 1  {0.01875}" in printed and "38.07" in printed and "39.11" in printed
+    runs = {folder.name for folder in (tiny / "checkpoints" / "ltr" / "detection_small").iterdir()}
+    assert runs == {"direct_0", "ebm_0.01875_0", "ebm_0"}
+
+
+def test_numbers_that_make_no_sense_are_refused(tiny):
+    with pytest.raises(UserError, match="--seeds must be at least 1"):
+        command.main.__wrapped__(["--workspace", str(tiny), "--seeds", "0"])
