@@ -33,6 +33,7 @@ System = Literal[
 ]
 SYSTEMS: tuple[System, ...] = get_args(System)
 CONFIDENCE_SYSTEMS = ("iou_net", "iou_net_star", "ebm")
+_CLASSES = "roi_heads.box_predictor.cls_score.bias"  # in torchvision's state dicts
 _MIN_SIDE = 1e-2  # pixels: torchvision's detectors drop smaller boxes
 _SCORED_AT_ONCE = 1024  # boxes, before suppression: some 50 MB of pooled features each
 
@@ -304,7 +305,8 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
     """A trained detector, in evaluation mode.
 
     Args:
-        path: the final weights of a run (`*_final.safetensors`), or its `last.pth` or `best.pth`.
+        path: the final weights of a run (`*_final.safetensors`), its `last.pth` or `best.pth`, or torchvision's own
+            state dict of `fasterrcnn_resnet50_fpn`, which is system `direct`.
 
     Raises:
         UserError: the file is missing, damaged, or no detector's.
@@ -316,6 +318,9 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
     else:
         content = read_pickle(path)
         content = content if isinstance(content, dict) else {}
+        if _CLASSES in content and isinstance(content[_CLASSES], Tensor):
+            about = {"detector": {"system": "direct", "base": {"num_classes": len(content[_CLASSES])}}}
+            content = {"model": {f"base.{key}": value for key, value in content.items()}, "settings": about}
         state, text = content.get("model", {}), json.dumps(content.get("settings", {}))
     try:
         settings = _from_plain(DetectorSettings, json.loads(text)["detector"])
