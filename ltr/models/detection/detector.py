@@ -11,8 +11,9 @@ suppression and is climbed by what remains.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -24,8 +25,8 @@ from ebm_common import UserError, ascend_backtracking, rect_to_rel, rel_to_rect,
 from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
 from ltr.models.detection.box_densities import BoxDensity, build_box_density
 from ltr.models.detection.confidence import ConfidenceBranch, Objects, Pyramid
-from ltr.models.detection.faster_rcnn import BaseSettings, build_faster_rcnn
-from ltr.models.weights_file import misfit, read_pickle, read_safetensors
+from ltr.models.detection.faster_rcnn import BaseSettings, build_faster_rcnn, full_precision
+from ltr.models.weights_file import is_state_dict, misfit, read_pickle, read_safetensors
 from ltr.ops import iou_guided_nms
 
 System = Literal[
@@ -67,6 +68,15 @@ class DetectorSettings:
     """Of systems with a confidence branch."""
 
 
+def _check(refinement: RefinementSettings) -> None:
+    if not all(0 <= step < math.inf for step in refinement.step):
+        raise UserError(f"refinement.step must not be negative and finite, got {refinement.step}")
+    if not 0 < refinement.decay <= 1:
+        raise UserError(f"refinement.decay must be in (0, 1], got {refinement.decay}")
+    if refinement.iterations < 0:
+        raise UserError(f"refinement.iterations must not be negative, got {refinement.iterations}")
+
+
 class Encoded(NamedTuple):
     """Images as the detector sees them.
 
@@ -95,7 +105,8 @@ class Detector(nn.Module):
 
     def __init__(self, settings: DetectorSettings) -> None:
         super().__init__()
-        self.system, self.refinement = settings.system, settings.refinement
+        self.system, self.refinement = settings.system, replace(settings.refinement)
+        _check(self.refinement)
         self.num_classes = settings.base.num_classes
         self.base = build_faster_rcnn(settings.base)
         heads = self.base.roi_heads
@@ -149,12 +160,13 @@ class Detector(nn.Module):
         if not images:
             return []
         encoded = self.encode(images)
-        if self.refines:
-            found, pyramid = self.suppressed(encoded), self.pyramid(encoded.features, encoded.sizes)
-            if refine:
-                self._refine_all(pyramid, found)
-        else:
-            found = self._by_offsets(encoded)
+        with torch.autocast(device.type, enabled=False):
+            if self.refines:
+                found, pyramid = self.suppressed(encoded), self.pyramid(encoded.features, encoded.sizes)
+                if refine:
+                    self._refine_all(pyramid, found)
+            else:
+                found = self._by_offsets(encoded)
         shapes = [tuple(image.shape[-2:]) for image in images]
         found = self.base.transform.postprocess(found, encoded.sizes, shapes)
         if self.refines:  # Faster-RCNN leaves borders as scaling back rounds them
@@ -167,16 +179,17 @@ class Detector(nn.Module):
         """Features and proposals of float images on the detector's device, without a graph."""
         batch, _ = self.base.transform(images)
         features = self.features(batch.tensors)
-        proposals, _ = self.base.rpn(batch, features)
+        with torch.autocast(batch.tensors.device.type, enabled=False):
+            proposals, _ = self.base.rpn(batch, features)
         return Encoded(features, proposals, batch.image_sizes)
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
-        """The feature pyramid of a batch that the base's `transform` made, without a graph."""
+        """The feature pyramid of a batch that the base's `transform` made, without a graph; see `full_precision`."""
         with torch.no_grad():
             if self._fast_backbone is None:
-                return self.base.backbone(images)
+                return full_precision(self.base.backbone(images))
             with exact_on_cpu(images.device):
-                return self._fast_backbone()(images.contiguous(memory_format=torch.channels_last))
+                return full_precision(self._fast_backbone()(images.contiguous(memory_format=torch.channels_last)))
 
     def pyramid(self, features: dict[str, Tensor], sizes: Sequence[tuple[int, int]]) -> Pyramid:
         """What the confidence branch pools from."""
@@ -260,7 +273,8 @@ class Detector(nn.Module):
         step = boxes.new_tensor([s.step[0], s.step[0], s.step[1], s.step[1]])
 
         def inside(corners: Tensor) -> Tensor:
-            return torch.minimum(corners.clamp(min=0), limits)
+            # unlike clamp and minimum, with the whole gradient on the border itself, where many boxes start
+            return torch.where(corners < 0, 0, torch.where(corners > limits, limits, corners))
 
         def energy(corners: Tensor) -> Tensor:
             part = inside(corners)
@@ -273,22 +287,29 @@ class Detector(nn.Module):
             climbed = ascend_backtracking(energy, boxes[:, None], step * sides, s.iterations, s.decay)
             return inside(climbed.y)[:, 0], climbed.f[:, 0]
 
-        def corners_of(y: Tensor) -> Tensor:
+        def decoded(y: Tensor) -> Tensor:
             return xywh_to_xyxy(rel_to_rect(y, objects.size[:, None]))
 
         start = rect_to_rel(rects, objects.size)[:, None]
+        rounded = decoded(start)
+
+        def corners_of(y: Tensor) -> Tensor:
+            # the start is the box itself, to the bit: it shall not begin beyond a border, or in another level's reach
+            return boxes[:, None] + (decoded(y) - rounded)
+
         climbed = ascend_backtracking(lambda y: energy(corners_of(y)), start, step, s.iterations, s.decay)
         return inside(corners_of(climbed.y))[:, 0], climbed.f[:, 0]
 
     def _checked(self, index: int, image: Tensor, device: torch.device) -> Tensor:
+        if not isinstance(image, Tensor):
+            raise ValueError(f"image {index} is of {type(image).__name__}; a tensor is needed")
         if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
             raise ValueError(f"image {index} has shape {tuple(image.shape)}; (3, H, W) or (1, H, W) is needed")
         image = image.to(device)
         image = image.expand(3, -1, -1)
-        if not image.is_floating_point():
-            if image.dtype != torch.uint8:
-                raise ValueError(f"image {index} is of {image.dtype}; float in [0, 1] or uint8 is needed")
-            image = image.float() / 255
+        if not image.is_floating_point() and image.dtype != torch.uint8:
+            raise ValueError(f"image {index} is of {image.dtype}; float in [0, 1] or uint8 is needed")
+        image = image.float() / 255 if image.dtype == torch.uint8 else image.float()
         if not torch.isfinite(image).all():
             raise ValueError(f"image {index} has values that are not finite")
         transform, (short, long) = self.base.transform, sorted(image.shape[1:])
@@ -314,30 +335,33 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
     path = Path(path)
     if path.suffix == ".safetensors":
         notes, state = read_safetensors(path)
-        text = notes.get("settings", "{}")
+        about = notes.get("settings", "{}")
     else:
         content = read_pickle(path)
         content = content if isinstance(content, dict) else {}
         if _CLASSES in content and isinstance(content[_CLASSES], Tensor):
             about = {"detector": {"system": "direct", "base": {"num_classes": len(content[_CLASSES])}}}
             content = {"model": {f"base.{key}": value for key, value in content.items()}, "settings": about}
-        state, text = content.get("model", {}), json.dumps(content.get("settings", {}))
+        state, about = content.get("model", {}), content.get("settings", {})
     try:
-        settings = _from_plain(DetectorSettings, json.loads(text)["detector"])
+        plain = json.loads(about) if isinstance(about, str) else about
+        detector = Detector(_from_plain(DetectorSettings, plain["detector"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no detector of this project: it does not say which one it is") from error
-    detector = Detector(settings)
-    problem = misfit(detector.state_dict(), state)
+    own = detector.state_dict()
+    problem = misfit(own, state) if is_state_dict(state) else "it holds no weights"
+    if problem is None:
+        more = [name for name in state if name not in own and not name.endswith("num_batches_tracked")]
+        problem = f"{more[0]} is not a part of that" if more else None
     if problem:
         raise UserError(f"{path} does not fit the detector that it says it is: {problem}")
-    detector.load_state_dict(state)
+    detector.load_state_dict(state, strict=False)  # with or without batch norms' counters, which nothing uses
     return detector.to(device).eval().requires_grad_(False)
 
 
 def _from_plain(kind: type, plain: dict[str, Any]) -> Any:
     nested = {"base": BaseSettings, "refinement": RefinementSettings}
-    known = {f.name for f in fields(kind)}
-    if plain.keys() - known:
-        raise ValueError(f"unknown settings {sorted(plain.keys() - known)}")
+    if not isinstance(plain, dict) or plain.keys() - {f.name for f in fields(kind)}:
+        raise ValueError(f"no {kind.__name__}: {plain}")
     values = {key: _from_plain(nested[key], value) if key in nested else value for key, value in plain.items()}
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -94,6 +94,7 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
 
     Raises:
         UserError: sizes or a number of classes that are not possible.
+        ValueError: there is no such base.
     """
     s = settings
     if s.num_classes < 2 or not 1 <= s.min_size <= s.max_size:
@@ -107,6 +108,8 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
             if isinstance(module, FrozenBatchNorm2d):
                 module.eps = 0.0  # torchvision's detectors were trained so, and its loader sets it so
         return _with_strides(FasterRCNN(backbone, s.num_classes, s.min_size, s.max_size))
+    if s.name != "efficientnet_lite0_fpn":
+        raise ValueError(f"there is no base {s.name!r}")
     model = FasterRCNN(
         LiteFPN(),
         min_size=s.min_size,
@@ -132,6 +135,15 @@ def _with_strides(model: FasterRCNN) -> FasterRCNN:
     pool.scales = list(SCALES)
     pool.map_levels = LevelMapper(2, 5, pool.canonical_scale, pool.canonical_level)
     return model
+
+
+def full_precision(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Feature maps, in float32 also where autocast computed them in less.
+
+    The dtype of the maps is that of anchors, proposals and all boxes in torchvision's detector. Beyond 256 pixels
+    bfloat16 has every other number only.
+    """
+    return {name: level.float() for name, level in features.items()}
 
 
 def load_imagenet(model: FasterRCNN, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +64,7 @@ _DENSITY_RATE = 5e-3
 def system(name: System) -> DetectionSettings:
     """The paper's settings of a system."""
     settings = DetectionSettings()
-    settings.detector = DetectorSettings(name, BaseSettings(), REFINEMENT.get(name, RefinementSettings()))
+    settings.detector = DetectorSettings(name, BaseSettings(), replace(REFINEMENT.get(name, RefinementSettings())))
     settings.optimizer.lr = _RATES.get(name, _DENSITY_RATE)
     return settings
 
