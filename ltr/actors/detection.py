@@ -35,6 +35,7 @@ from ebm_common import (
 from ltr.models.detection.box_densities import BoxDensity
 from ltr.models.detection.confidence import Objects
 from ltr.models.detection.detector import Detector
+from ltr.models.detection.faster_rcnn import full_precision
 from ltr.models.detection.proposals import iou_uniform_boxes
 
 _START_SIGMA = 0.075
@@ -91,20 +92,27 @@ class DetectionActor(nn.Module):
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss (scalar) and statistics of a batch."""
-        base, system = self.detector.base, self.detector.system
+        base = self.detector.base
         images = [image.float() / 255 for image in batch["images"]]
-        if system == "direct":
-            losses = base(images, batch["targets"])
-            loss = sum(losses.values())
-            return loss, {"loss": loss.detach(), **{name: part.detach() for name, part in losses.items()}}
         with torch.no_grad():
             scaled, targets = base.transform(images, batch["targets"])
-        features = self.detector.features(scaled.tensors)
-        if isinstance(self.detector.branch, BoxDensity):
-            loss, stats = self._density(scaled, features, targets)
-        else:
-            loss, stats = self._confidence(scaled.image_sizes, features, targets)
+        direct = self.detector.system == "direct"
+        features = full_precision(base.backbone(scaled.tensors)) if direct else self.detector.features(scaled.tensors)
+        with torch.autocast(scaled.tensors.device.type, enabled=False):
+            if direct:
+                loss, stats = self._direct(scaled, features, targets)
+            elif isinstance(self.detector.branch, BoxDensity):
+                loss, stats = self._density(scaled, features, targets)
+            else:
+                loss, stats = self._confidence(scaled.image_sizes, features, targets)
         return loss, {"loss": loss.detach(), **stats}
+
+    def _direct(self, scaled: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        base = self.detector.base
+        proposals, losses = base.rpn(scaled, features, targets)
+        _, of_boxes = base.roi_heads(features, proposals, scaled.image_sizes, targets)
+        losses = {**losses, **of_boxes}
+        return sum(losses.values()), {name: part.detach() for name, part in losses.items()}
 
     def _density(self, scaled: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Likelihood of the offsets of positive proposals, summed and divided by the number of all that are sampled, as
@@ -117,7 +125,7 @@ class DetectionActor(nn.Module):
         labels, offsets = torch.cat(labels), torch.cat(offsets)
         positive = labels > 0
         nll = self.detector.branch.loss(hidden[positive], labels[positive], offsets[positive])
-        return nll * positive.float().mean(), {"nll": nll.detach()}
+        return nll * positive.sum() / max(1, len(positive)), {"nll": nll.detach()}
 
     def _confidence(self, sizes: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
         branch, p = self.detector.branch, self.proposals
@@ -132,23 +140,23 @@ class DetectionActor(nn.Module):
             y = rect_to_rel(iou_uniform_boxes(rects, p.number, p.min_iou), objects.size[:, None])
         else:
             y = self.mixture.sample(truth[:, 0], p.number)
-        stats = {}
-        if not len(rects):
-            loss = 0 * sum(parameter.sum() for parameter in branch.parameters())
-        elif self.detector.system == "ebm":
+        stats = {}  # of a batch without objects they are NaN, which no average counts
+        if self.detector.system == "ebm":
             log_q = self.mixture.log_prob(y, truth[:, 0])
-            f = branch.energy(objects, torch.cat([truth, y], dim=1)).float()
+            f = branch.energy(objects, torch.cat([truth, y], dim=1))
             loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
             with torch.no_grad():
                 stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
                 stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
         else:
-            f = branch.energy(objects, y).float()
+            f = branch.energy(objects, y)
             iou = box_iou(rel_to_rect(y, objects.size[:, None]), rects[:, None])
             loss = F.smooth_l1_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
-        if not self.training and len(rects):
+        if not self.training:
             stats |= self._refined_iou(objects, truth, rects)
+        if not len(rects):
+            loss = 0 * sum(parameter.sum() for parameter in branch.parameters())
         return loss, stats
 
     def _refined_iou(self, objects: Objects, truth: Tensor, rects: Tensor) -> dict[str, Tensor]:
