@@ -2,6 +2,7 @@
 
     python ltr/run_evaluation.py age --refine
     python ltr/run_evaluation.py head_pose --refine --split val --runs workspace/checkpoints/ltr/head_pose/*_short_*
+    python ltr/run_evaluation.py detection ebm --checkpoint mine.safetensors --root /data/coco
 
 It finds what `python ltr/run_training.py <task> <system>` has trained, several runs of a system where there are
 (`--seed 1 --run_name ebm_1`), and prints their mean and standard error beside the paper's figures. Options of a task:

@@ -181,7 +181,7 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
     else:
         raise UserError(
             f"there are no published weights of Faster-RCNN on {name}: train it (python ltr/run_training.py detection "
-            "direct --base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
+            "direct --detector.base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
         )
     problem = misfit(model.state_dict(), state)
     if problem:
