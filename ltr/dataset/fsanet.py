@@ -41,7 +41,7 @@ def read_fsanet(path: str | Path) -> LabelledImages:
     beyond = np.flatnonzero(~usual)
     problems = [f"{path}: row {row} is left out, it has an angle beyond {MAX_ANGLE} degrees" for row in beyond]
     pixels = np.ascontiguousarray(image[usual, :, :, ::-1])  # BGR to RGB
-    return LabelledImages(path.stem, [path] * len(pixels), pose[usual], POSE, pixels=pixels, problems=problems)
+    return LabelledImages(str(path), [path] * len(pixels), pose[usual], POSE, pixels=pixels, problems=problems)
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
