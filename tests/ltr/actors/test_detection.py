@@ -139,11 +139,12 @@ def test_a_branch_that_knows_the_overlap_has_no_loss(system, monkeypatch):
 
 
 def test_the_likelihood_is_that_of_a_density_around_the_truth(monkeypatch):
-    """With f = log N(y; truth + d, s^2) + c, the loss tends to -log N(0; d, s^2), whatever c and the image's scale."""
+    """With f = log N(y; truth + d, s^2) + c, the loss tends to the mean of -log N(0; d, s^2), whatever c and the
+    images' scales."""
     actor, batch = make_actor("ebm", number=20_000), make_batch(*SIZES, objects=2)
     truth = scaled_boxes(actor, batch)
     size = truth[:, 2:] - truth[:, :2]
-    s, d = 0.06, torch.tensor([0.03, -0.02, 0.05, 0.01])
+    s, d = 0.06, 0.05 * torch.randn(4, 1, 4)  # each object has its own
 
     def score(objects: Objects, boxes: Tensor) -> Tensor:
         torch.testing.assert_close(objects.size, size)
@@ -155,7 +156,7 @@ def test_the_likelihood_is_that_of_a_density_around_the_truth(monkeypatch):
 
     put_score(actor, monkeypatch, score)
     loss, stats = actor(batch)
-    expected = 0.5 * (d / s).square().sum().item() + 4 * math.log(s * math.sqrt(2 * math.pi))
+    expected = 0.5 * (d / s).square().sum().item() / 4 + 4 * math.log(s * math.sqrt(2 * math.pi))
     assert loss.item() == pytest.approx(expected, abs=0.05)
     assert stats["log_z"].item() == pytest.approx(7, abs=0.05)
     assert 1000 < stats["effective_samples"] < 20_000
@@ -181,17 +182,17 @@ def test_a_density_loss_is_shared_by_all_sampled_boxes(system, monkeypatch):
     assert (offsets == 0).all(1).sum() >= 4  # of the labels themselves, which are proposals in training
 
 
-@pytest.mark.parametrize("system", CONFIDENCES)
+@pytest.mark.parametrize("system", ["iou_net", "iou_net_star"])
 def test_loss_is_the_mean_over_objects_of_images_of_any_size(system):
     """Two images at once, or one by one: the same, but for other candidates."""
-    actor = make_actor(system, number=4000)
+    actor = make_actor(system, number=2000)
     with torch.no_grad():
         actor.detector.branch.fc_conf.weight *= 5
     batch = make_batch((96, 128), (40, 128), objects=2)
     both = actor(batch)[0].item()
     parts = [actor({key: value[i : i + 1] for key, value in batch.items()})[0].item() for i in range(2)]
-    assert both == pytest.approx(sum(parts) / 2, rel=0.1, abs=0.05)
-    assert abs(parts[0] - parts[1]) > 1e-4
+    assert both == pytest.approx(sum(parts) / 2, rel=0.1)
+    assert abs(parts[0] - parts[1]) > 1e-3
 
 
 def test_learning_one_batch_helps_refinement():

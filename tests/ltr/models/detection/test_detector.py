@@ -30,17 +30,17 @@ from ltr.train_settings.base import to_plain
 from ltr.train_settings.detection.common import system as settings_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs  # noqa: E402
+from tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs, quick  # noqa: E402
 
 detector_of = cache(make_detector)
 REFINING = tuple(REFINEMENT)
-SIZES = [(96, 128), (60, 45), (150, 100)]
+SIZES = [(96, 128), (60, 45)]
 
 
 def assert_sound(found: dict[str, Tensor], image: Tensor, exactly_inside: bool) -> None:
     boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
     assert list(found) == ["boxes", "labels", "scores"]
-    assert boxes.shape == (len(labels), 4) and scores.shape == labels.shape and len(labels) <= 100
+    assert boxes.shape == (len(labels), 4) and scores.shape == labels.shape and len(labels) <= 40
     assert boxes.dtype == scores.dtype == torch.float32 and labels.dtype == torch.int64
     assert not any(value.requires_grad or value.is_inference() for value in found.values())
     assert torch.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()
@@ -144,6 +144,7 @@ def test_nothing_found_is_no_failure():
 def test_resnet_detectors(system):
     images = photographs((64, 80), (50, 96))
     detector = make_detector(system, RESNET)
+    detector.refinement.iterations = 2
     for found, image in zip(detector(images), images, strict=True):
         assert len(found["boxes"]) > 20
         assert_sound(found, image, exactly_inside=detector.refines)
@@ -521,7 +522,7 @@ def saved(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("system", ["mixture2", "iou_net_star", "ebm"])
 @pytest.mark.parametrize("ending", ["safetensors", "pth"])
 def test_saved_detectors_detect_the_same(saved, system, ending):
-    loaded = load_detector(saved[f"{system}.{ending}"])
+    loaded = quick(load_detector(saved[f"{system}.{ending}"]))
     assert loaded.system == system and not loaded.training and loaded.num_classes == CLASSES
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
     assert loaded.refinement == RefinementSettings((0.01, 0.03), 0.25, 4)
@@ -529,7 +530,6 @@ def test_saved_detectors_detect_the_same(saved, system, ending):
     original.refinement = loaded.refinement
     images = photographs(*SIZES)
     assert_equal(loaded(images), original(images))
-    assert_equal(load_detector(str(saved[f"{system}.{ending}"]))(images), original(images))
 
 
 def test_torchvisions_own_file_is_a_detector(tmp_path):
@@ -593,4 +593,4 @@ def test_files_older_than_the_counters_of_batch_norms_are_read(tmp_path):
     about = {"detector": to_plain(DetectorSettings("ebm", LITE))}
     torch.save({"model": state, "settings": about}, tmp_path / "old.pth")
     images = photographs((96, 128))
-    assert_equal(load_detector(tmp_path / "old.pth")(images), detector(images))
+    assert_equal(quick(load_detector(str(tmp_path / "old.pth")))(images), detector(images))
