@@ -223,10 +223,10 @@ class Comparison:
     # --- notes
 
     def _notes(self) -> list[str]:
-        d, s = small("direct", 0), small("ebm", 0)
+        direct, gaussian, ebm = (small(system, 0) for system in ("direct", "gaussian", "ebm"))
         return [
-            f"{len(self.val)} validation images; Faster-RCNN trained for {d.epochs} epochs of {self.samples} images, "
-            f"what a system adds to it for {s.epochs}, batches of {s.batch_size}."
+            f"{len(self.val)} validation images. Epochs of {self.samples} images in batches of {ebm.batch_size}: "
+            f"{direct.epochs} of Faster-RCNN, then {gaussian.epochs} of densities and {ebm.epochs} of confidence branches."
         ]
 
     def _chosen_steps(self) -> list[str]:

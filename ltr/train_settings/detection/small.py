@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ltr.models.detection.detector import System
+from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, System
 from ltr.train_settings.base import ScheduleSettings
 from ltr.train_settings.detection.common import DetectionSettings, system
 
@@ -24,7 +24,7 @@ def small(name: System, seed: int) -> DetectionSettings:
         max_size=320,
     )
     settings.batch_size, settings.samples_per_epoch = 8, 800
-    settings.epochs = 8 if name == "direct" else 6
+    settings.epochs = 4 if name in CONFIDENCE_SYSTEMS else 8
     settings.schedule = ScheduleSettings(kind="one_cycle", warmup=0.1)
     settings.grad_clip = 10.0
     settings.val_every = settings.epochs
