@@ -42,6 +42,8 @@ from ltr.evaluation.detection_result import DetectionResult, evaluate  # noqa: E
 from ltr.evaluation.step_search import search_steps  # noqa: E402
 from ltr.evaluation.tables import Mean, Table  # noqa: E402
 from ltr.models.detection.detector import SYSTEMS, Detector, RefinementSettings, load_detector  # noqa: E402
+from ltr.models.weights_file import read_safetensors  # noqa: E402
+from ltr.train_settings.base import differences  # noqa: E402
 from ltr.train_settings.detection.common import DetectionSettings, build, images  # noqa: E402
 from ltr.train_settings.detection.small import small  # noqa: E402
 from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
@@ -187,7 +189,9 @@ class Comparison:
         if settings.base_weights is not None and not settings.base_weights.is_file():
             self._trained(self._settings("direct", settings.seed), f"direct_{settings.seed}")
         weights = self.runs / name / f"{system}_final.safetensors"
-        if not weights.is_file():
+        if weights.is_file():
+            _check_alike(settings, weights)
+        else:
             print(f"--- {name}")
             seed_for_build(settings.seed)
             trainer = Trainer(settings, build(settings), self.runs / name, system)
@@ -226,7 +230,7 @@ class Comparison:
         direct, gaussian, ebm = (small(system, 0) for system in ("direct", "gaussian", "ebm"))
         return [
             f"{len(self.val)} validation images. Epochs of {self.samples} images in batches of {ebm.batch_size}: "
-            f"{direct.epochs} of Faster-RCNN, then {gaussian.epochs} of densities and {ebm.epochs} of confidence branches."
+            f"Faster-RCNN {direct.epochs}, densities {gaussian.epochs}, confidence branches {ebm.epochs}."
         ]
 
     def _chosen_steps(self) -> list[str]:
@@ -234,6 +238,17 @@ class Comparison:
             return []
         steps = ", ".join(f"{name} {s.step[0]:g} / {s.step[1]:g}" for name, s in self.steps.items())
         return [f"Step-lengths (position / size), chosen on {_TUNING_IMAGES} other images: {steps}."]
+
+
+def _check_alike(settings: DetectionSettings, weights: Path) -> None:
+    notes, _ = read_safetensors(weights)
+    found = differences(settings, json.loads(notes["settings"]))
+    if found:
+        name, (before, now) = min(found.items())
+        raise UserError(
+            f"{weights.parent} was trained with {name} {before}, and {now} is asked for: give what was given before, "
+            "choose another --workspace, or delete that folder"
+        )
 
 
 def _joined(sigmas: tuple[float, ...]) -> str:

@@ -92,6 +92,12 @@ def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tin
     assert runs == {"direct_0", "ebm_0.01875_0", "ebm_0"}
 
 
+def test_runs_of_other_settings_are_not_mixed(tiny):
+    assert run(tiny, "--systems", "direct") == 0
+    with pytest.raises(UserError, match="direct_0 was trained with samples_per_epoch 8, and 16 is asked for"):
+        command.main.__wrapped__(["--workspace", str(tiny), "--samples", "16", "--systems", "direct"])
+
+
 def test_numbers_that_make_no_sense_are_refused(tiny):
     with pytest.raises(UserError, match="--seeds must be at least 1"):
         command.main.__wrapped__(["--workspace", str(tiny), "--seeds", "0"])
