@@ -15,10 +15,13 @@ Runs are in {workspace}/checkpoints/ltr/detection_small, tables (text, JSON, LaT
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import itertools
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +81,7 @@ class _Stopped(Exception):
 
 @cli_main
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 when the table is complete, 128 + signal (Ctrl-C: 130) when it was stopped."""
+    """Returns 0 when the table is complete, 128 + signal (Ctrl-C: 130) when it has only what was done until then."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -93,16 +96,15 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--seeds must be at least 1 and --samples at least 8 (a batch), got {o.seeds} and {o.samples}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     comparison = Comparison(get_path("workspace", o.workspace), o.device, o.samples)
-    try:
-        table = comparison.table_s1(o.seeds) if o.table == "s1" else comparison.systems(o.systems, o.seeds)
-    except _Stopped as stopped:
-        (number,) = stopped.args
-        print("stopped; the same command goes on from there")
-        return 128 + number
-    print(table.text())
-    for path in comparison.write(table, o.table):
-        print(f"written: {path}")
-    return 0
+    table = comparison.table_s1(o.seeds) if o.table == "s1" else comparison.systems(o.systems, o.seeds)
+    if table.rows:
+        print(table.text())
+        for path in comparison.write(table, o.table):
+            print(f"written: {path}")
+    if comparison.stop_signal is None:
+        return 0
+    print("stopped; the same command goes on from there")
+    return 128 + comparison.stop_signal
 
 
 class Comparison:
@@ -120,6 +122,7 @@ class Comparison:
         self.out = workspace / "detection_comparison"
         self.records: dict[str, Any] = {}
         self.steps: dict[str, RefinementSettings] = {}
+        self.stop_signal: int | None = None
         tuning = workspace / "generated_detection_tuning"
         write_generated_detection(tuning, train=1, val=_TUNING_IMAGES, seed=1)
         self.tuning = read_coco_detection(tuning, "val")
@@ -129,8 +132,8 @@ class Comparison:
         """The table of all systems; those that climb have a second row, before they do."""
         results: dict[str, list[DetectionResult]] = {}
         sheet = None
-        for seed in range(seeds):
-            for system in sorted(systems, key=SYSTEMS.index):
+        with self._until_stopped():
+            for seed, system in itertools.product(range(seeds), sorted(systems, key=SYSTEMS.index)):
                 detector, name = self._trained(self._settings(system, seed), f"{system}_{seed}")
                 if detector.refines:
                     before = self._score(detector, name, refine=False)
@@ -150,8 +153,8 @@ class Comparison:
             [],
         )
         found: dict[tuple[float, ...], list[DetectionResult]] = {}
-        for seed in range(seeds):
-            for sigmas in TABLE_S1:
+        with self._until_stopped():
+            for seed, sigmas in itertools.product(range(seeds), TABLE_S1):
                 settings = self._settings("ebm", seed)
                 settings.proposals = replace(settings.proposals, sigmas=sigmas)
                 name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
@@ -172,6 +175,14 @@ class Comparison:
         write_text(paths[1], table.latex())
         write_json(paths[2], {"title": table.title, "notes": table.notes, "runs": self.records, **provenance()})
         return [*paths, *self.out.glob("contact_sheet_*.png")]
+
+    @contextlib.contextmanager
+    def _until_stopped(self) -> Iterator[None]:
+        """Goes on after what it holds when a signal ends a training, so that what is done is shown."""
+        try:
+            yield
+        except _Stopped as stopped:
+            (self.stop_signal,) = stopped.args
 
     # --- one run
 
