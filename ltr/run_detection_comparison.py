@@ -1,6 +1,6 @@
 """Train ten detectors that differ in how they regress boxes, and score them by COCO's AP, in one command on a CPU:
 
-    python ltr/run_detection_comparison.py                 # generated images: well under an hour of two quiet cores
+    python ltr/run_detection_comparison.py                 # generated images: about an hour of one core
     python ltr/run_detection_comparison.py --table s1      # the EBM with 18 proposal distributions: Table S1
     python ltr/run_detection_comparison.py --seeds 3 --systems direct ebm
 

@@ -99,7 +99,7 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
     s = settings
     if s.num_classes < 2 or not 1 <= s.min_size <= s.max_size:
         raise UserError(
-            f"base.num_classes must be at least 2 and 1 <= base.min_size <= base.max_size, got {s.num_classes}, "
+            f"--detector.base.num_classes must be at least 2 and 1 <= min_size <= max_size, got {s.num_classes}, "
             f"{s.min_size} and {s.max_size}"
         )
     if s.name == "resnet50_fpn":
