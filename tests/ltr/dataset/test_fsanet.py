@@ -72,6 +72,12 @@ def test_files_that_are_no_npz(path):
     path.write_bytes(whole[:100] + b"x" * 20 + whole[120:])
     with pytest.raises(DatasetError, match=r"BIWI_train\.npz is damaged"):
         read_fsanet(path)
+    for header in ("{'shape': (((((", f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({10**15}, 8, 8, 3), }}"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("image.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+            archive.writestr("pose.npy", b"")
+        with pytest.raises(DatasetError, match=r"BIWI_train\.npz is damaged"):
+            read_fsanet(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("image.npy", b"text")
         archive.writestr("pose.npy", b"text")
