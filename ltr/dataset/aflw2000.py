@@ -28,7 +28,7 @@ def read_aflw2000(root: str | Path) -> LabelledImages:
 
     Raises:
         DatasetError: the folder is missing or holds no face, a .mat is damaged, lacks a key, or has numbers that are
-            not finite or landmarks without an area.
+            not finite or landmarks without an area or beyond any image.
     """
     images, annotations = folder_of(root, ("JPEG",)), folder_of(root, ("MAT",))
     names = {path.stem for path in list_files(images, r".*\.jpg")}
@@ -69,6 +69,7 @@ def _read_mat(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
     ):
         if value is None:
             raise DatasetError(f"{path} has no {key!r}")
+        value = np.asarray(value)  # a sparse matrix becomes an object
         if value.dtype.kind not in "fiu" or not fits(value):
             raise DatasetError(f"{path}: {key!r} is {value.dtype} {value.shape}; expected numbers (1, 7) or (3, 68)")
     pitch, yaw, roll = np.degrees(pose.ravel()[:3].astype(np.float64))
@@ -80,4 +81,4 @@ def _read_mat(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
     if side < 1:
         raise DatasetError(f"{path}: the landmarks 'pt3d_68' are all at one place")
     x, y = (low + high) / 2
-    return np.array([yaw, pitch, roll]), square_around(x, y - RAISE * side, side)
+    return np.array([yaw, pitch, roll]), square_around(x, y - RAISE * side, side, path)

@@ -65,12 +65,16 @@ class Calibration:
     rotation: np.ndarray
     translation: np.ndarray
 
-    def crop(self, centre: np.ndarray) -> tuple[int, int, int]:
-        """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm that is before the camera."""
+    def crop(self, centre: np.ndarray, place: Path) -> tuple[int, int, int]:
+        """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm.
+
+        Raises:
+            DatasetError: the point is behind this camera, or no image has the square; `place` is for the message.
+        """
         rotation = cv2.Rodrigues(self.rotation)[0]
-        place = cv2.projectPoints(centre[None], rotation, self.translation, self.matrix, self.distortion)[0]
+        pixel = cv2.projectPoints(centre[None], rotation, self.translation, self.matrix, self.distortion)[0]
         distance = (self.rotation @ centre + self.translation)[2]
-        return square_around(*place.ravel(), CROP_MM * self.matrix[0, 0] / distance)
+        return square_around(*pixel.ravel(), CROP_MM * self.matrix[0, 0] / distance, place)
 
 
 def read_biwi(root: str | Path) -> LabelledImages:
@@ -82,8 +86,8 @@ def read_biwi(root: str | Path) -> LabelledImages:
         root: folder of hpdb/ and, if there are .bin poses, of db_annotations/.
 
     Raises:
-        DatasetError: a folder or rgb.cal is missing, a pose or calibration is malformed or not finite, or no image has
-            a pose.
+        DatasetError: a folder or rgb.cal is missing, a pose or calibration is malformed, not finite or impossible, or
+            no image has a pose.
     """
     people = folder_of(root, ("hpdb",))
     annotations = Path(root) / "db_annotations"
@@ -100,7 +104,7 @@ def read_biwi(root: str | Path) -> LabelledImages:
             pose = read_pose(pose_file)
             files.append(path)
             labels.append(angles(pose.rotation))
-            boxes.append(calibration.crop(pose.centre))
+            boxes.append(calibration.crop(pose.centre, pose_file))
             groups.append(folder.name)
         if poses:
             problems.append(f"{folder} lacks the images of {len(poses)} poses, the first is {min(poses.values())}")

@@ -31,6 +31,7 @@ POSE = ("yaw", "pitch", "roll")
 MAX_ANGLE = 99
 """Degrees; heads with a larger angle are left out, as is usual since Hopenet."""
 
+_FURTHEST = 16384  # pixels
 _MIRROR_SIGNS = {"age": 1.0, "yaw": -1.0, "pitch": 1.0, "roll": -1.0}
 
 
@@ -189,9 +190,15 @@ class LabelledImages:
             raise DatasetError(f"image {self.files[index]} cannot be read: {error.strerror or error}") from error
 
 
-def square_around(x: float, y: float, side: float) -> tuple[int, int, int]:
-    """The square (left, top, side) of whole pixels around a centre (x, y)."""
-    return round(x - side / 2), round(y - side / 2), max(1, round(side))
+def square_around(x: float, y: float, side: float, place: Path) -> tuple[int, int, int]:
+    """The square (left, top, side) of whole pixels around a centre (x, y).
+
+    Raises:
+        DatasetError: it is smaller than a pixel, larger or further away than any image; `place` is for the message.
+    """
+    if not (max(abs(x), abs(y)) < _FURTHEST and 1 <= side < _FURTHEST):  # false for NaN
+        raise DatasetError(f"{place}: no image has the head's square of {side:.4g} pixels around {x:.4g}, {y:.4g}")
+    return round(x - side / 2), round(y - side / 2), round(side)
 
 
 def _square(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray | None:
@@ -228,19 +235,32 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
         raise DatasetError(f"{folder} cannot be read as a folder: {error.strerror or error}") from error
 
 
-def read_table(path: Path, setting: str, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) -> list[tuple[int, list[str]]]:
     """Rows of a CSV file whose first line names exactly these columns: the number of its line and its values.
 
+    Args:
+        unique: the column that has no value twice.
+
     Raises:
-        DatasetError: the file is missing, has other columns or no row, or a row has more or fewer values.
+        DatasetError: the file is missing, has other columns or no row, a row has more or fewer values, a quotation mark
+            is left open, or a value of `unique` is there twice.
     """
-    rows = list(csv.reader(read_lines(path, setting)))  # line k + 1 is row k: no value here has a line end in it
+    rows = []
+    for number, line in enumerate(read_lines(path, setting), start=1):
+        try:
+            rows += csv.reader([line], strict=True)  # line by line, for a quotation mark left open would swallow lines
+        except csv.Error as error:
+            raise DatasetError(f"{path}, line {number}: {error}, in {line[:60]!r}") from error
     if not rows or rows[0] != list(columns):
         found = ",".join(rows[0])[:80] if rows else ""
         raise DatasetError(f"{path}, line 1: expected the columns {','.join(columns)}, found {found!r}")
+    key, seen = columns.index(unique), {}
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(columns):
             raise DatasetError(f"{path}, line {number}: expected {len(columns)} values, found {len(row)}")
+        first = seen.setdefault(row[key], number)
+        if first != number:
+            raise DatasetError(f"{path}, line {number}: {row[key][:80]!r} is in line {first} already")
     if len(rows) == 1:
         raise DatasetError(f"{path} has no row below its columns")
     return list(enumerate(rows[1:], start=2))

@@ -58,12 +58,13 @@ def read_pointing04_crops(root: str | Path) -> LabelledImages:
     """The faces of crops.csv.
 
     Raises:
-        DatasetError: the table is missing or malformed, an angle is out of range, or an image is missing.
+        DatasetError: the table is missing or malformed, an angle is out of range, or an image is missing or there twice.
     """
     root = Path(root)
     table = root / "crops.csv"
     files, labels, groups = [], [], []
-    for number, row in read_table(table, "pointing04", ("file", "person", "series", "tilt", "pan")):
+    columns = ("file", "person", "series", "tilt", "pan")
+    for number, row in read_table(table, "pointing04", columns, unique="file"):
         file, person, _, tilt, pan = row
         place = f"{table}, line {number}"
         labels.append(_angles(pan, tilt, place))
@@ -92,4 +93,4 @@ def _face(path: Path) -> tuple[int, int, int]:
     x, y, width, height = values
     if not (width and height):
         raise DatasetError(f"{path}, line {start + 4}: the face has no area ({width} x {height} pixels)")
-    return square_around(x, y, MARGIN * max(width, height))
+    return square_around(x, y, MARGIN * max(width, height), path)

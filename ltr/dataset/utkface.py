@@ -16,7 +16,6 @@ Some published names are malformed; in a folder they are left out and listed as 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -62,16 +61,16 @@ def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledIm
         seed: that 'train' and 'val' are drawn by.
 
     Raises:
-        DatasetError: a file is missing or malformed, an image that it names is missing, or an age is not 0 to 39 or
-            not the one that the image's name gives.
+        DatasetError: a file is missing or malformed, an image that it names is missing or named twice, or an age is not
+            0 to 39 or not the one that the image's name gives.
     """
     if part not in ("train", "val", "trainval", "test"):
         raise ValueError(f"part must be 'train', 'val', 'trainval' or 'test', not {part!r}")
     folder = folder_of(root, ("images", "UTKFace"))
     table = Path(root) / ("utk_test.csv" if part == "test" else "utk_train.csv")
-    present = set(os.listdir(folder))
+    present = {path.name for path in list_files(folder, ".+")}
     files, ages = [], []
-    for number, (_, file, text) in read_table(table, "utkface", ("", "file", "age")):
+    for number, (_, file, text) in read_table(table, "utkface", ("", "file", "age"), unique="file"):
         place = f"{table}, line {number}"
         # 'age' is checked against the name: a table in years would be silently 21 years off
         years = FIRST_AGE + whole_number(text, 0, LAST_AGE - FIRST_AGE, f"an age, years minus {FIRST_AGE},", place)

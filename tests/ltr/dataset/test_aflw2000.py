@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from ltr.dataset import DatasetError, read_aflw2000
 
@@ -55,8 +56,10 @@ def test_two_folders(root):
         (mat(roll=np.nan), "not finite"),
         (mat(pt3d_68=np.full((3, 68), np.inf)), "not finite"),
         (mat(pt3d_68=np.ones((3, 68))), "all at one place"),
+        (mat(pt3d_68=1e20 * mat()["pt3d_68"]), "no image has the head's square of 1.4e"),
+        (mat(Pose_Para=csc_matrix(np.ones((1, 7)))), "'Pose_Para' is object"),
     ],
-    ids=["no pose", "no landmarks", "shape", "text", "nan", "inf", "one place"],
+    ids=["no pose", "no landmarks", "shape", "text", "nan", "inf", "one place", "far away", "sparse"],
 )
 def test_wrong_mats(root, stored, words):
     savemat(root / "image00002.mat", stored)

@@ -100,6 +100,8 @@ def test_angles_of_bin_files():
         (1, "0 -1 0", r": its 3 x 3 matrix is not a rotation"),
         (1, "0 1.1 0", r": its 3 x 3 matrix is not a rotation"),
         (4, "10 10 -900", r": the head's centre .* before the camera"),
+        (4, "1e9 10 900", r": no image has the head's square of 155\.6 pixels around 5\.556e\+08,"),
+        (4, "10 10 1e9", r": no image has the head's square of 0\.00014 pixels"),
     ],
 )
 def test_wrong_pose_texts(root, row, text, words):
@@ -137,6 +139,10 @@ def test_wrong_calibrations_and_folders(root, tmp_path):
     ):
         path.write_text(CALIBRATION.replace(old, new, 1))
         with pytest.raises(DatasetError, match=words):
+            read_biwi(root)
+    for old, new in (("-20 10 0", "-20 10 -5000"), ("0 0 0 0 ", "1e200 1e200 0 0")):  # behind the camera; no number
+        path.write_text(CALIBRATION.replace(old, new, 1))
+        with pytest.raises(DatasetError, match=r"frame_00003_pose\.txt: no image has the head's square"):
             read_biwi(root)
     path.unlink()
     with pytest.raises(DatasetError, match=r"rgb\.cal is missing"):

@@ -82,7 +82,7 @@ def test_duplicates_by_content(images, tmp_path):
 def test_squares_repeat_the_border(tmp_path):
     picture = np.random.default_rng(1).integers(0, 255, (20, 30, 3), np.uint8)
     write_image(tmp_path / "a.png", picture)
-    boxes = [square_around(10, 8, 6), (-3, -2, 8), (26, 16, 9), (30, 0, 5)]
+    boxes = [square_around(10, 8, 6, tmp_path), (-3, -2, 8), (26, 16, 9), (30, 0, 5)]
     images = LabelledImages("squares", [tmp_path / "a.png"] * 4, np.zeros((4, 1)), ("age",), boxes=boxes)
     np.testing.assert_array_equal(images.image(0), picture[5:11, 7:13])
     for k in (1, 2):
@@ -122,14 +122,18 @@ def test_parts_that_do_not_fit():
         ("a,b\n1,2\n1\n", "t.csv, line 3: expected 2 values, found 1"),
         ("a,b\n1,2,3\n", "t.csv, line 2: expected 2 values, found 3"),
         ("a,b\n", "t.csv has no row"),
+        ("a,b\n1,2\n\n3,4\n", "t.csv, line 3: expected 2 values, found 0"),
+        ('a,b\n1,"2\n3,"4\n', r"t.csv, line 2: unexpected end of data, in '1,\"2'"),
+        ("a,b\n1,2\n3,2\n1,5\n", "t.csv, line 4: '1' is in line 2 already"),
+        ("a,b\n" + 200_000 * "1" + ",2\n", "t.csv, line 2: field larger than field limit"),
     ],
 )
 def test_tables(tmp_path, text, words):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DatasetError, match=words):
-        read_table(tmp_path / "t.csv", "utkface", ("a", "b"))
-    (tmp_path / "t.csv").write_text('a,b\n1,"2,3"\n')
-    assert read_table(tmp_path / "t.csv", "utkface", ("a", "b")) == [(2, ["1", "2,3"])]
+        read_table(tmp_path / "t.csv", "utkface", ("a", "b"), "a")
+    (tmp_path / "t.csv").write_bytes('\ufeffa,b\r\n1,"2,3"\r\n4,"2,3"\r\n\r\n'.encode())
+    assert read_table(tmp_path / "t.csv", "utkface", ("a", "b"), "a") == [(2, ["1", "2,3"]), (3, ["4", "2,3"])]
 
 
 def test_whole_numbers():

@@ -80,6 +80,7 @@ def test_crops(crops, frame_number):
         ("a.jpg,1,1,nan,0", r"line 2: a tilt must be"),
         ("a.jpg,0,1,0,0", r"line 2: a person must be"),
         ("a.jpg,1,1,0", r"line 2: expected 5 values, found 4"),
+        ("a.jpg,1,1,0,0\na.jpg,2,1,0,0", r"line 3: 'a\.jpg' is in line 2 already"),
     ],
 )
 def test_wrong_rows(crops, row, words):

@@ -65,6 +65,7 @@ def test_images_beside_the_tables_or_in_UTKFace(root):
         ([(0, NAMES[0]), (22, NAMES[1])], r"line 3: age 22 means 43 years, but 22_1_1_.* says 22"),  # years by mistake
         ([(0, "21_0_0_1.jpg.chip.jpg")], r"line 2: the image .*images/21_0_0_1\.jpg\.chip\.jpg does not exist"),
         ([("nan", NAMES[0])], r"line 2: an age, .* not 'nan'"),
+        ([(0, NAMES[0]), (1, NAMES[1]), (0, NAMES[0])], r"line 4: '21_0_0_.*' is in line 2 already"),
     ],
 )
 def test_wrong_rows(root, rows, words):
