@@ -227,9 +227,10 @@ class SoftmaxBins:
         """
         logits = self._checked(logits)
         value = torch.linspace(self.lower, self.upper, self.num, device=logits.device, dtype=logits.dtype)
-        probability = logits.softmax(dim=-1)
-        mean = probability @ value
-        variance = (probability * (value - mean[..., None]).square()).sum(dim=-1)
+        with torch.autocast(logits.device.type, enabled=False):  # it would round ages to a quarter of a year
+            probability = logits.softmax(dim=-1)
+            mean = probability @ value
+            variance = (probability * (value - mean[..., None]).square()).sum(dim=-1)
         return SoftmaxMoments(mean, variance)
 
     def nearest(self, label: Tensor) -> Tensor:

@@ -66,7 +66,9 @@ def finite_or_stay(candidate: Tensor, y: Tensor) -> Tensor:
 def _grad(f: Tensor, y: Tensor, create_graph: bool) -> Tensor:
     grad = None
     if f.requires_grad:
-        grad = torch.autograd.grad(f.sum(), y, allow_unused=True, create_graph=create_graph)[0]
+        # Backward passes use the forward pass's types by themselves; under autocast they would round what it did not.
+        with torch.autocast(y.device.type, enabled=False):
+            grad = torch.autograd.grad(f.sum(), y, allow_unused=True, create_graph=create_graph)[0]
     if grad is None:
         raise ValueError("energy must return values that can be differentiated in y: it detaches y or f")
     return grad

@@ -269,6 +269,14 @@ def test_bins_in_half_precision_are_computed_in_single():
     torch.testing.assert_close(value.double(), POSE.loss(logits.double(), label.double(), 0.05), rtol=1e-5, atol=0)
 
 
+def test_autocast_does_not_round_the_expected_value():
+    logits = 3 * torch.randn(5, 1, 101)
+    mean, variance = AGE.moments(logits)
+    with torch.autocast("cpu", torch.bfloat16):
+        for got, whole in zip(AGE.moments(logits), (mean, variance), strict=True):
+            torch.testing.assert_close(got, whole, rtol=0, atol=0)
+
+
 def test_bins_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match=r"\(B, D, 101\), got \(3, 101\)"):
         AGE.moments(torch.zeros(3, 101))

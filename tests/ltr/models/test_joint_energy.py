@@ -5,6 +5,7 @@ from unittest import mock
 import pytest
 import torch
 
+from ebm_common import ascend, denoising_score_matching
 from ltr.models.regression import joint_energy
 from ltr.models.regression.joint_energy import JointEnergy
 
@@ -103,3 +104,19 @@ def test_autocast_does_not_round_candidates():
         torch.testing.assert_close(factored(net, g_x, y), whole, rtol=0, atol=0)
         torch.testing.assert_close(factored(net, g_x.bfloat16(), y), whole, rtol=0, atol=0.05)
     assert (whole[:, 0] - whole[:, 1]).abs().min() > 0
+
+
+def test_autocast_does_not_round_gradients_of_candidates():
+    """Nor what denoising score matching learns from them."""
+    net, g_x, y = setup(1, 2, 8, torch.float32)
+    a_x = net.encode(g_x)
+
+    def climb_and_learn(autocast):
+        label, generator = 40 + y[:, 0], torch.Generator().manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            refined = ascend(lambda y: net.energy(a_x, y), y, 3.0, 2).y
+            loss = denoising_score_matching(lambda y: net.energy(a_x, y), label, 0.2, 16, generator)
+        return refined, torch.autograd.grad(loss, net.joint.weight, retain_graph=True)[0]
+
+    for got, whole in zip(climb_and_learn(True), climb_and_learn(False), strict=True):
+        torch.testing.assert_close(got, whole, rtol=0, atol=0)
