@@ -39,6 +39,7 @@ PATH_NAMES = {
 }
 #: These are made when they are needed; everything else has to exist.
 DEFAULTS = {"results": "tracking_results", "workspace": "workspace"}
+_NO_OPTION = ""
 
 
 class EnvironmentPathError(UserError):
@@ -50,13 +51,14 @@ def settings_files() -> list[Path]:
     return [Path.cwd() / "ebm_paths.toml", Path.home() / ".config" / "ebm_regression" / "paths.toml"]
 
 
-def get_path(name: str, flag_value: str | os.PathLike | None = None) -> Path:
+def get_path(name: str, flag_value: str | os.PathLike | None = _NO_OPTION) -> Path:
     """The folder called ``name`` (a key of :data:`PATH_NAMES`) on this machine.
 
-    ``flag_value`` is what the command line gave for it, if anything. Data-set folders are checked to exist.
+    ``flag_value`` is what the command line gave for it, None for nothing; leave it out where a command has no such
+    option. Data-set folders are checked to exist.
 
-    Raises :class:`EnvironmentPathError` where the folder is not configured (naming the three ways to do so), does not
-    exist (naming which setting says so), or where a settings file is not valid.
+    Raises :class:`EnvironmentPathError` where the folder is not configured (naming the ways to do so), does not exist
+    (naming which setting says so), or where a settings file is not valid.
     """
     if name not in PATH_NAMES:
         raise ValueError(f"unknown path name {name!r}; known are {', '.join(PATH_NAMES)}")
@@ -80,10 +82,10 @@ def _find(name: str, flag_value: str | os.PathLike | None) -> tuple[Path, str]:
             return file.parent / Path(value).expanduser(), f"the settings file {file}"
     if name in DEFAULTS:
         return Path(DEFAULTS[name]), "default"
+    option = "" if flag_value == _NO_OPTION else "give it on the command line, "
     raise EnvironmentPathError(
-        f"no folder is set for {PATH_NAMES[name]} ('{name}'): give it on the command line, "
-        f"set the environment variable {variable}, or write {name} = '/path/to/it' under [paths] in "
-        f"{' or '.join(str(file) for file in settings_files())}"
+        f"no folder is set for {PATH_NAMES[name]} ('{name}'): {option}set the environment variable {variable}, or "
+        f"write {name} = '/path/to/it' under [paths] in {' or '.join(str(file) for file in settings_files())}"
     )
 
 

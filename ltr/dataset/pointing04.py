@@ -58,7 +58,7 @@ def read_pointing04_crops(root: str | Path) -> LabelledImages:
     """The faces of crops.csv.
 
     Raises:
-        DatasetError: the table is missing or malformed, an angle is out of range, or an image is missing or there twice.
+        DatasetError: the table is missing or malformed, an angle is out of range, an image is missing or there twice.
     """
     root = Path(root)
     table = root / "crops.csv"

@@ -51,8 +51,11 @@ def test_relative_and_home_paths(tmp_path, monkeypatch):
 def test_only_results_and_workspace_have_defaults():
     assert str(get_path("results")) == "tracking_results"
     assert str(get_path("workspace")) == "workspace"
-    with pytest.raises(EnvironmentPathError, match=r"command line.*EBM_NFS.*nfs = .*ebm_paths\.toml.*paths\.toml"):
+    ways = r"set the environment variable EBM_NFS, or write nfs = .*ebm_paths\.toml.*paths\.toml"
+    with pytest.raises(EnvironmentPathError, match=r"\('nfs'\): " + ways):  # where no option gives it
         get_path("nfs")
+    with pytest.raises(EnvironmentPathError, match=r"\('nfs'\): give it on the command line, " + ways):
+        get_path("nfs", None)
 
 
 def test_a_data_set_that_does_not_exist_is_named_with_the_setting(tmp_path, monkeypatch):
