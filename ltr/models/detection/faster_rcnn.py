@@ -99,8 +99,8 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
     s = settings
     if s.num_classes < 2 or not 1 <= s.min_size <= s.max_size:
         raise UserError(
-            f"--detector.base.num_classes must be at least 2 and 1 <= min_size <= max_size, got {s.num_classes}, "
-            f"{s.min_size} and {s.max_size}"
+            f"--detector.base.num_classes must be at least 2 and --detector.base.min_size from 1 to max_size, got "
+            f"{s.num_classes}, {s.min_size} and {s.max_size}"
         )
     if s.name == "resnet50_fpn":
         backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=3)
