@@ -7,6 +7,7 @@ of k: any number of workers sees the same samples, and training resumes exactly 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -32,7 +33,7 @@ class DetectionSamples(Dataset):
     In training, sample k is image k modulo N of a random order of the N images that have an object, a new one for every
     N samples, and it is mirrored at random. In evaluation, sample k is image k modulo N as it is.
 
-    An image that cannot be read costs one warning and no more: the sample is the next image that can.
+    An image that cannot be read or used costs one warning and no more: the sample is the next image that can.
 
     Args:
         images: what to draw from.
@@ -40,13 +41,23 @@ class DetectionSamples(Dataset):
         seed: of all samples; evaluation does not use it.
         train: whether to shuffle and mirror.
         flip: probability that an image is mirrored, left and right changing places.
+        max_ratio: an image whose longer side is that many times the shorter one, or more, is not used: of a detector
+            that scales images to a length of max_size it would leave no width.
 
     Raises:
         DatasetError: no image has an object.
         ValueError: the other arguments make no sense.
     """
 
-    def __init__(self, images: DetectionImages, length: int, seed: int, train: bool, flip: float = 0.5):
+    def __init__(
+        self,
+        images: DetectionImages,
+        length: int,
+        seed: int,
+        train: bool,
+        flip: float = 0.5,
+        max_ratio: float = math.inf,
+    ):
         if length < 0 or not 0 <= flip <= 1:
             raise ValueError(f"no {length} samples can be made, mirrored with probability {flip}")
         self.images = images
@@ -54,6 +65,7 @@ class DetectionSamples(Dataset):
         self.seed = seed
         self.train = train
         self.flip = flip
+        self.max_ratio = max_ratio
         self._usable = images.usable()
         if not len(self._usable):
             raise DatasetError(f"{images.annotations} has no object that can be learnt from in any image")
@@ -64,10 +76,10 @@ class DetectionSamples(Dataset):
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, Tensor | int]:
-        """Raises UserError where 100 images in a row cannot be read."""
+        """Raises UserError where 100 images in a row cannot be used."""
         if not 0 <= k < self.length:
             raise IndexError(f"there are {self.length} samples, there is no sample {k}")
-        index, image = self._first_readable(k)
+        index, image = self._first_usable(k)
         boxes = torch.tensor(self.images.boxes(index))
         if self.train and np.random.default_rng([self.seed, k]).random() < self.flip:
             image = cv2.flip(image, 1)
@@ -81,18 +93,25 @@ class DetectionSamples(Dataset):
             "image_id": int(self.images.ids[index]),
         }
 
-    def _first_readable(self, k: int) -> tuple[int, np.ndarray]:
-        """The number of sample k's image, or of the next that can be read, and that image."""
+    def _first_usable(self, k: int) -> tuple[int, np.ndarray]:
+        """The number of sample k's image, or of the next that can be used, and that image."""
         for candidate in range(k, k + _MAX_FAILURES):
             index = self._index(candidate)
             try:
-                return index, self.images.image(index)
+                return index, self._image(index)
             except ImageReadError as error:
                 failure = error
             if not self._reported[index]:
                 self._reported[index] = True
                 logger.warning("%s; another image is taken in its place", failure)
-        raise UserError(f"{_MAX_FAILURES} images of {self.images.name} in a row cannot be read; the last: {failure}")
+        raise UserError(f"{_MAX_FAILURES} images of {self.images.name} in a row cannot be used; the last: {failure}")
+
+    def _image(self, index: int) -> np.ndarray:
+        width, height = (int(side) for side in self.images.sizes[index])
+        if max(width, height) >= self.max_ratio * min(width, height):
+            path = self.images.folder / self.images.files[index]
+            raise ImageReadError(f"image {path} of {width} x {height} pixels is too narrow for the detector")
+        return self.images.image(index)
 
     def _index(self, k: int) -> int:
         epoch, position = divmod(k, len(self._usable))

@@ -112,8 +112,9 @@ def build(settings: DetectionSettings) -> Task:
     try:
         actor = DetectionActor(Detector(settings.detector), settings.proposals)
         length = settings.epochs * settings.samples_per_epoch
-        samples = DetectionSamples(train, length, settings.seed, train=True, flip=d.flip)
-        held_out = DetectionSamples(val, min(d.val_images, len(val.usable())), settings.seed, train=False)
+        samples = DetectionSamples(train, length, settings.seed, train=True, flip=d.flip, max_ratio=base.max_size)
+        number = min(d.val_images, len(val.usable()))
+        held_out = DetectionSamples(val, number, settings.seed, train=False, max_ratio=base.max_size)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
     detector = actor.detector

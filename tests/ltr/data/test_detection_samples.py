@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ebm_common.errors import UserError
 from ltr.data.detection_samples import DetectionSamples, collate_detection
@@ -138,9 +139,24 @@ def test_a_folder_of_damaged_images_ends_the_training(root):
         file.write_bytes(b"")
     for train in (True, False):
         with pytest.raises(
-            UserError, match=r"100 images of .* train2017 in a row cannot be read; the last: image .*png"
+            UserError, match=r"100 images of .* train2017 in a row cannot be used; the last: image .*png"
         ):
             DetectionSamples(images, 10, seed=0, train=train)[0]
+
+
+def test_images_too_narrow_to_be_scaled_are_passed_over(root, caplog):
+    """Of 100 x 1 pixels nothing is left when the longer side becomes less than 100, and torchvision would fail."""
+    images = read_coco_detection(root)
+    for max_size, left_out in ((99, {20, 30}), (101, set())):
+        transform = GeneralizedRCNNTransform(50, max_size, [0.0] * 3, [1.0] * 3)
+        for train in (True, False):
+            caplog.clear()
+            samples = DetectionSamples(images, 7, seed=1, train=train, max_ratio=max_size)
+            for k in range(7):
+                assert samples[k]["image_id"] not in left_out
+                transform([samples[k]["image"].float()])
+            assert len(caplog.messages) == len(left_out)
+            assert all("1 pixels is too narrow" in m or "100 pixels is too narrow" in m for m in caplog.messages)
 
 
 def test_grey_images_have_three_channels(root):
