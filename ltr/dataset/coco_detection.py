@@ -7,6 +7,7 @@ gaps), as torchvision's COCO models use them: 0 is left for the background.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -176,28 +177,26 @@ def _read_objects(
     path: Path, listed: Sequence[dict], ids: dict[int, int], categories: dict[int, str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Of each object that is no crowd its image's number, box (x, y, w, h) and label; and how many crowds there are."""
-    image_of, boxes, labels, numbers, crowds = [], [], [], [], 0
+    image_of, boxes, labels, crowds = [], [], [], 0
     for annotation in listed:
         number = annotation["id"]
         if annotation["image_id"] not in ids:
             raise DatasetError(f"{path}, annotation {number}: there is no image {annotation['image_id']!r}")
         if annotation["category_id"] not in categories:
             raise DatasetError(f"{path}, annotation {number}: there is no category {annotation['category_id']!r}")
-        if annotation.get("iscrowd", 0):
-            crowds += 1
-            continue
         try:
             x, y, w, h = map(float, annotation["bbox"])
-        except (TypeError, ValueError):
-            x = y = w = h = np.nan
+        except (KeyError, OverflowError, TypeError, ValueError):
+            x = y = w = h = math.nan
+        if not all(map(math.isfinite, (x, y, w, h))):
+            raise DatasetError(f"{path}, annotation {number}: its box is not four finite numbers x, y, w, h")
+        if annotation.get("iscrowd", 0):  # only now: it is not learnt from, but scored with the others
+            crowds += 1
+            continue
         boxes.append((x, y, w, h))
         image_of.append(ids[annotation["image_id"]])
         labels.append(annotation["category_id"])
-        numbers.append(number)
     boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    wrong = np.flatnonzero(~np.isfinite(boxes).all(1))
-    if len(wrong):
-        raise DatasetError(f"{path}, annotation {numbers[wrong[0]]}: its box is not four finite numbers x, y, w, h")
     return np.array(image_of, np.int64), boxes, np.array(labels, np.int64), crowds
 
 
@@ -219,7 +218,7 @@ def _listing(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries}
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a ValueError: no folder can have such a name
         return set()
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error.strerror or error}") from error

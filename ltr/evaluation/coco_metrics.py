@@ -96,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
         objects = []
         for number, annotation in enumerate(data["annotations"], 1):
             x, y, w, h = (float(value) for value in annotation["bbox"])
-            category = annotation["category_id"]
+            category, area = annotation["category_id"], annotation.get("area")
             if category not in categories:
                 name = annotation.get("id", number)
                 raise DatasetError(f"{path}, annotation {name}: 'categories' do not list its category {category!r}")
@@ -106,8 +106,8 @@ def _read(path: Path) -> dict[str, Any]:
                     "image_id": annotation["image_id"],
                     "category_id": category,
                     "bbox": [x, y, w, h],
-                    "area": float(annotation.get("area", w * h)),
-                    "iscrowd": int(annotation.get("iscrowd", 0)),
+                    "area": w * h if area is None else float(area),
+                    "iscrowd": int(bool(annotation.get("iscrowd"))),
                 }
             )
         images = [{"id": image["id"]} for image in data["images"]]

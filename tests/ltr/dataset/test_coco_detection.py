@@ -116,11 +116,13 @@ def test_images_in_folders_of_the_folder(root):
     data["images"][2]["file_name"] = "part/five.jpg"
     data["images"][3]["file_name"] = "elsewhere/12.jpg"
     write(root, data)
+    data["images"][0]["file_name"] = "no\0folder/77.jpg"  # nor can there be any
+    write(root, data)
     (root / "train2017" / "part").mkdir()
     (root / "train2017" / "500.jpg").rename(root / "train2017" / "part" / "five.jpg")
     images = read_coco_detection(root)
-    assert images.files == ["77.jpg", "9.jpg", "part/five.jpg"]
-    assert images.image(2).shape == (24, 32, 3)
+    assert images.files == ["9.jpg", "part/five.jpg"]
+    assert images.image(1).shape == (24, 32, 3)
 
 
 def test_missing_parts(root, tmp_path):
@@ -156,6 +158,10 @@ def test_missing_parts(root, tmp_path):
         (lambda d: d["annotations"][3].update(bbox=[1, 2, 3, None]), "annotation 4: its box is not four finite"),
         (lambda d: d["annotations"][3].update(bbox=[1, float("nan"), 3, 4]), "annotation 4: its box is not four"),
         (lambda d: d["annotations"][3].update(bbox=[1, 2, float("inf"), 4]), "annotation 4: its box is not four"),
+        (lambda d: d["annotations"][3].pop("bbox"), "annotation 4: its box is not four finite numbers"),
+        (lambda d: d["annotations"][3].update(bbox=[1, 2, 3, 10**400]), "annotation 4: its box is not four finite"),
+        # crowds are not learnt from, but are a part of what is scored
+        (lambda d: d["annotations"][2].update(bbox=None), "annotation 3: its box is not four finite numbers"),
         (lambda d: d["annotations"][3].pop("image_id"), "is not a COCO instances file: KeyError 'image_id'"),
         (lambda d: d["annotations"].append("thing"), "is not a COCO instances file: TypeError"),
     ],

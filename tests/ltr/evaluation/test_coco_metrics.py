@@ -65,7 +65,7 @@ def test_one_image_by_hand(tmp_path):
     assert found.ar100 == pytest.approx((3 * 0.5 + 7 * 0.25) / 10) and found.ar1 == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("more", [{}, {"iscrowd": 0}, {"area": SIDE**2}])
+@pytest.mark.parametrize("more", [{}, {"iscrowd": 0}, {"area": SIDE**2}, {"area": None, "iscrowd": None}])
 def test_perfect_detections_score_one_also_where_ids_begin_at_0(tmp_path, more):
     """The file need not say what is a crowd, nor areas. pycocotools takes an object of id 0 for never found."""
     boxes = [(7, 1, 0, 0), (7, 2, 100, 50), (8, 1, 30, 30)]
