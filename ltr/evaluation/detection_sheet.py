@@ -110,7 +110,8 @@ def contact_sheet(
         UserError: the file cannot be written.
     """
     found = changes(before, after, truth)
-    with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 5.5}):
+    # names of files and categories are no formulas, even with dollars in them
+    with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 5.5, "text.parse_math": False}):
         figure = _draw(images, found, categories, title)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

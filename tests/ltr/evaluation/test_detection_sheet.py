@@ -90,7 +90,7 @@ def test_summary_counts_all_objects():
 
 
 class Images:
-    files = ["a.jpg", "b.jpg"]
+    files = ["a.jpg", r"b$\x$.jpg"]  # which is no formula
 
     def image(self, i):
         if i:
@@ -102,7 +102,7 @@ def test_sheet_is_drawn(tmp_path):
     """The very colours are there: the image's and those of the three boxes; an image that is gone meanwhile is grey."""
     before, after, truth = [found(moved(12))] * 2, [found(moved(4))] * 2, [found(TRUTH)] * 2
     path = tmp_path / "new" / "sheet.png"
-    contact_sheet(Images(), before, after, truth, {1: "cat"}, path)
+    contact_sheet(Images(), before, after, truth, {1: r"$\cat$"}, path, r"Run $\1$")
     sheet = cv2.imread(str(path))[..., ::-1].astype(int)
     assert sheet.shape[1] == 1600
     for color in ((200, 30, 30), (255, 157, 46), (63, 178, 255), (221, 221, 221)):
