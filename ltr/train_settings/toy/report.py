@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from ebm_common.errors import UserError
 from ltr.admin.provenance import provenance, write_json
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
+from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.base import TrainSettings
 from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
 
 _TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
 _PICTURE_CELLS = 512
+logger = logging.getLogger(__name__)
 
 
 def write_report(folder: Path, system: str, net: nn.Module, settings: TrainSettings) -> None:
@@ -73,11 +75,15 @@ def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
 def _newest_model(folder: Path, system: str, data: str) -> nn.Module | None:
     files = sorted(folder.parent.glob(f"*/{system}_final.safetensors"), key=lambda file: file.stat().st_mtime)
     for file in reversed(files):
-        with safetensors.safe_open(file, "pt") as opened:
-            settings = json.loads(opened.metadata()["settings"])
-        if settings["data"] == data:
+        try:
+            notes, state = read_safetensors(file)
+            settings = json.loads(notes["settings"])
+            if settings["data"] != data:
+                continue
             smooth = settings.get("net") == "smooth"
             net = ToyGaussianNet() if system == "gaussian" else ToySmoothEnergyNet() if smooth else ToyEnergyNet()
-            net.load_state_dict(safetensors.torch.load_file(file))
+            net.load_state_dict(state)
             return net
+        except (UserError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            logger.warning("%s is damaged or something else, and not drawn: %s", file, error)
     return None
