@@ -37,6 +37,7 @@ from ebm_common import (  # noqa: E402
     temperature_curve,
 )
 from ltr.actors.bbreg import BBRegActor  # noqa: E402
+from ltr.admin.device import choose_device  # noqa: E402
 from ltr.models.bbreg import load_atom_net  # noqa: E402
 from ltr.run_training import load_settings  # noqa: E402
 from ltr.train_settings.bbreg.common import BBRegSettings, validation_pairs  # noqa: E402
@@ -95,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     if settings.loss != "nll":
         raise UserError(f"'{name}' is trained to predict an IoU; only a network trained by likelihood has a density")
-    device = torch.device("cuda" if torch.cuda.is_available() and settings.device != "cpu" else "cpu")
+    device = choose_device(settings.device)
     net = load_atom_net(Path(network), settings.backbone_weights, settings.model.backbone).to(device).eval()
     actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement).eval()
     sets = {each: held_out(actor, pairs, device, each) for each, pairs in validation_pairs(settings).items()}

@@ -34,6 +34,7 @@ class EncodedSamples(Dataset):
         samples: what is encoded; the first `copies` * N of them.
         copies: P, versions of each image.
         encoder: frozen.
+        device: where features are computed, if they are not yet kept.
         folder: root of all caches. Each combination of settings, encoder and content (a few samples are looked at) has
             a file of its own; processes that start together all compute it.
         seed: of the order in training.
@@ -49,6 +50,7 @@ class EncodedSamples(Dataset):
         samples: RegressionSamples,
         copies: int,
         encoder: ImageEncoder,
+        device: torch.device,
         folder: Path,
         seed: int = 0,
         length: int | None = None,
@@ -60,11 +62,11 @@ class EncodedSamples(Dataset):
         self.length = number if length is None else length
         file = Path(folder) / f"{_digest(samples, number, encoder)}.npz"
         if not file.is_file():
-            _make(file, Subset(samples, range(number)), encoder, workers)
+            _make(file, Subset(samples, range(number)), encoder, device, workers)
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 self.features, self.labels = (torch.from_numpy(arrays[name]) for name in ("features", "labels"))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"the features in {file} cannot be read ({error}); delete that file") from error
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
 
@@ -95,8 +97,7 @@ def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> s
     return digest.hexdigest()[:16]
 
 
-def _make(file: Path, samples: Dataset, encoder: ImageEncoder, workers: int) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _make(file: Path, samples: Dataset, encoder: ImageEncoder, device: torch.device, workers: int) -> None:
     fast = encoder.for_inference(device)
     loader = DataLoader(_Reporting(samples), _BATCH, num_workers=workers, collate_fn=_collate)
     features, labels = torch.empty(len(samples), encoder.channels), []

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ebm_common import UserError, ascend_early_stop
+from ltr.admin.device import choose_device
 from ltr.admin.environment import get_path
 from ltr.admin.provenance import provenance, write_json, write_text
 from ltr.dataset import LabelledImages
@@ -114,6 +115,9 @@ def main(task: RegressionTask, argv: list[str]) -> int:
     """
     default = Options(RefinementSettings(task.step))
     options = tyro.cli(Options, default=default, args=argv, prog=f"run_evaluation.py {task.name}")
+    for name, value in (("workers", options.workers), ("refinement.iterations", options.refinement.iterations)):
+        if value < 0:
+            raise UserError(f"--{name} is {value}; it must be at least 0.")
     workspace = get_path("workspace", options.workspace)
     runs, problems = find_runs(task.name, options.runs or [workspace / "checkpoints" / "ltr" / task.name])
     if not any(run.system in BASELINES for run in runs):
@@ -137,9 +141,7 @@ def evaluate(task: RegressionTask, runs: list[Run], options: Options) -> tuple[d
     Raises:
         UserError: data that cannot be had or weights that do not fit.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu")
-    if options.device == "cuda" and device.type != "cuda":
-        raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
+    device = choose_device(options.device)
     settings = runs[0].settings
     images = load_settings(task.name, settings.system).images(settings, options.split)
     label = torch.tensor(images.labels)
@@ -298,7 +300,7 @@ def _through(
 ) -> Tensor:
     """The function's values of all images, one below the other, on the CPU."""
     settings = run.settings
-    settings.workspace, settings.workers = options.workspace, options.workers
+    settings.workspace, settings.workers, settings.device = options.workspace, options.workers, options.device
     encoder = actor.net.encoder
     device = next(actor.parameters()).device
     bar.set_description(run.name)

@@ -134,7 +134,7 @@ def _read(task: str, folder: Path) -> Run:
         plain, epochs = json.loads(notes["settings"]), int(notes["epochs"])
         settings = load_settings(task, plain.get("detector", plain)["system"]).settings()
         restore(settings, plain)
-    except (KeyError, ValueError, TypeError) as error:
+    except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{files[0]} does not say how it was trained for '{task}' ({error!r})") from error
     return Run(files[0], settings, epochs)
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from ebm_common import SoftmaxBins, UserError
 from ltr.actors.regression import BaselineActor, EnergyActor, EnergyLossSettings
+from ltr.admin.device import choose_device
 from ltr.admin.environment import get_path
 from ltr.data.encoded_samples import EncodedSamples
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
@@ -82,7 +83,7 @@ def build(settings: RegressionSettings, images: Callable[[Part], LabelledImages]
     encoder = actor.net.encoder
     if settings.system.startswith("softmax"):
         _check_bins(settings.bins, train)
-    best = "loss" if settings.system == "ebm" else "mae"
+    best = "nll" if settings.system == "ebm" else "mae"  # other losses of an energy do not compare
     return Task(actor, samples(settings, train, "train", encoder), samples(settings, val, "val", encoder), best=best)
 
 
@@ -92,11 +93,16 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
     Raises:
         UserError: settings that do not fit each other, or weights that cannot be had.
     """
+    if settings.encoder.frozen_copies < 0:
+        raise UserError(f"--encoder.frozen_copies is {settings.encoder.frozen_copies}; it must be at least 0.")
+    if not 0 < settings.initial_scale < math.inf:
+        raise UserError(f"--initial_scale is {settings.initial_scale}; it must be positive and finite.")
+    if settings.system == "ebm" and settings.loss.kind == "sm":
+        raise UserError("score matching needs curvature in y, of which ReLU has none: choose another --loss.kind.")
     encoder = ImageEncoder(settings.encoder, imagenet)
-    b = settings.bins
+    b, log_scale = settings.bins, math.log(settings.initial_scale)
     try:
         bins = SoftmaxBins(b.lower, b.upper, b.number)
-        log_scale = math.log(settings.initial_scale)  # a ValueError for what is not positive
         match settings.system:
             case "ebm":
                 return EnergyActor(EnergyNet(encoder, targets), settings.loss)
@@ -130,7 +136,8 @@ def samples(settings: RegressionSettings, images: LabelledImages, part: Part, en
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
     folder = get_path("workspace", settings.workspace) / "image_features"
-    return EncodedSamples(versions, kept, encoder, folder, settings.seed, length, settings.workers)
+    device = choose_device(settings.device)
+    return EncodedSamples(versions, kept, encoder, device, folder, settings.seed, length, settings.workers)
 
 
 def _check_bins(bins: BinSettings, images: LabelledImages) -> None:

@@ -16,6 +16,8 @@ from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faces import make_utkface  # noqa: E402
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def images(tmp_path):
@@ -32,7 +34,7 @@ def versions(images, train=True, copies=2):
 
 
 def test_evaluation_has_each_image_in_its_place(images, encoder, tmp_path):
-    kept = EncodedSamples(versions(images, False, 1), 1, encoder, tmp_path)
+    kept = EncodedSamples(versions(images, False, 1), 1, encoder, CPU, tmp_path)
     assert len(kept) == 12
     for k, sample in enumerate(kept):
         original = kept_from(images, k)
@@ -49,7 +51,7 @@ def test_training_goes_through_images_and_versions(images, encoder, tmp_path):
     source = versions(images)
     with torch.no_grad():
         features = [encoder(source[k]["x"][None])[0] for k in range(24)]
-    kept = EncodedSamples(source, 2, encoder, tmp_path, seed=3, length=60)
+    kept = EncodedSamples(source, 2, encoder, CPU, tmp_path, seed=3, length=60)
 
     def row(k):
         distances = torch.stack([(kept[k]["x"] - f).norm() for f in features])
@@ -62,7 +64,7 @@ def test_training_goes_through_images_and_versions(images, encoder, tmp_path):
     assert len(kept) == 60 and torch.equal(kept[59]["x"], kept[59]["x"])
     with pytest.raises(IndexError):
         kept[60]
-    other = EncodedSamples(source, 2, encoder, tmp_path, seed=4, length=60)
+    other = EncodedSamples(source, 2, encoder, CPU, tmp_path, seed=4, length=60)
     assert not all(torch.equal(kept[k]["x"], other[k]["x"]) for k in range(12))
 
 
@@ -71,13 +73,13 @@ def test_computed_once_for_the_same_and_anew_for_anything_else(images, encoder, 
     make = encoded_samples._make
     monkeypatch.setattr(encoded_samples, "_make", lambda *a: (made.append(1), make(*a)))
     for _ in range(2):
-        EncodedSamples(versions(images), 2, encoder, tmp_path)
+        EncodedSamples(versions(images), 2, encoder, CPU, tmp_path)
     assert len(made) == 1
-    EncodedSamples(versions(images, copies=1), 1, encoder, tmp_path)
-    EncodedSamples(versions(images.subset(range(11))), 2, encoder, tmp_path)
+    EncodedSamples(versions(images, copies=1), 1, encoder, CPU, tmp_path)
+    EncodedSamples(versions(images.subset(range(11))), 2, encoder, CPU, tmp_path)
     with torch.no_grad():
         encoder.net.bn1.bias += 1
-    EncodedSamples(versions(images), 2, encoder, tmp_path)
+    EncodedSamples(versions(images), 2, encoder, CPU, tmp_path)
     assert len(made) == 4
 
 
@@ -85,19 +87,20 @@ def test_computed_once_for_the_same_and_anew_for_anything_else(images, encoder, 
 def test_a_missing_image_is_one_sentence_and_leaves_no_file(images, encoder, tmp_path, workers):
     images.files[5].unlink()
     with pytest.raises(UserError, match=images.files[5].name) as caught:
-        EncodedSamples(versions(images.subset(range(1, 12))), 2, encoder, tmp_path / "cache", workers=workers)
+        EncodedSamples(versions(images.subset(range(1, 12))), 2, encoder, CPU, tmp_path / "cache", workers=workers)
     assert "\n" not in str(caught.value) and not list((tmp_path / "cache").glob("*"))
 
 
 def test_a_damaged_file_is_named(images, encoder, tmp_path):
-    EncodedSamples(versions(images), 2, encoder, tmp_path / "cache")
+    EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UserError, match=f"{file.name}.*delete that file"):
-        EncodedSamples(versions(images), 2, encoder, tmp_path / "cache")
+    for length in (1000, 0):
+        file.write_bytes(file.read_bytes()[:length])
+        with pytest.raises(UserError, match=f"{file.name}.*delete that file"):
+            EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
 
 
 def test_folder_that_cannot_be_made(images, encoder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be made.*--workspace"):
-        EncodedSamples(versions(images), 2, encoder, tmp_path / "file" / "cache")
+        EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "file" / "cache")
