@@ -1,12 +1,14 @@
 """The command that fits a temperature, on the shipped head and pairs of a miniature."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ltr import run_calibration
-from pytracking.tracker.networks import SHIPPED
 
+SHIPPED = Path(__file__).resolve().parents[2] / "pytracking" / "networks"
 HEAD = str(SHIPPED / "ebm_efficientnet_lite0.safetensors")
 
 
@@ -43,6 +45,13 @@ def test_a_network_that_predicts_an_iou_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         run_calibration.main(["atom", str(SHIPPED / "atom_efficientnet_lite0.safetensors")])
     assert "has a density" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        run_calibration.main(["ebm", HEAD, "--device", "cuda"])
+    assert "PyTorch finds no CUDA device" in capsys.readouterr().err
 
 
 def test_a_missing_network_is_named(pairs, capsys):
