@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
 
 from ebm_common.errors import UserError
 from ltr import run_toy_comparison as comparison
@@ -15,15 +14,19 @@ from ltr.dataset.toy import ToySamples
 from ltr.train_settings.toy.evaluation import model_log_density, true_log_density
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """One thread, and a coarse grid: the numbers do not matter here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+@pytest.fixture
+def quick(monkeypatch, one_thread):
+    """Few pairs and a coarse grid: the numbers do not matter here."""
+    settings = comparison.method_settings
+
+    def fewer(method, data):
+        s = settings(method, data)
+        s.samples_per_epoch = 256
+        return s
+
+    monkeypatch.setattr(comparison, "method_settings", fewer)
     monkeypatch.setattr(comparison, "model_log_density", partial(model_log_density, cells=32))
     monkeypatch.setattr(comparison, "true_log_density", partial(true_log_density, cells=32))
-    yield
-    torch.set_num_threads(before)
 
 
 TINY = ["--epochs", "1", "--number", "4", "--methods", "gaussian", "nce_plus", "--sets", "2"]
@@ -38,7 +41,7 @@ def lines(workspace: Path) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_finished_runs_are_kept_and_not_done_again(tmp_path, capsys):
+def test_finished_runs_are_kept_and_not_done_again(tmp_path, quick, capsys):
     assert compare(tmp_path, *TINY, "--seeds", "1") == 0
     first = lines(tmp_path)
     assert [(r["data"], r["method"], r["seed"]) for r in first] == [("2", "gaussian", 0), ("2", "nce_plus", 0)]
@@ -58,11 +61,11 @@ def test_finished_runs_are_kept_and_not_done_again(tmp_path, capsys):
     assert [r["number"] for r in map(json.loads, file.read_text().splitlines()[5:])] == [5, 5]
 
 
-def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, quick, monkeypatch, capsys):
     get = ToySamples.__getitem__
 
     def interrupting(self, k):
-        if k == 500:
+        if k == 100:
             os.kill(os.getpid(), signal.SIGINT)
         return get(self, k)
 
@@ -76,7 +79,7 @@ def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, monkeyp
     assert broken["kl"] == whole["kl"]
 
 
-def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path, monkeypatch, capsys):
+def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path, quick, monkeypatch, capsys):
     train = comparison.Trainer.train
 
     def failing(self, restart=False):
