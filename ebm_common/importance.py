@@ -126,7 +126,7 @@ class ImportanceSample:
         """The density of one function of y, smoothed by a Gaussian kernel.
 
         The bandwidth is Silverman's, for the effective sample size and the smaller of standard deviation and
-        interquartile range: so it broadens a normal density by about 2% for 500 samples, and less what is not one.
+        interquartile range: so it broadens a normal density by about 3% for 500 samples, and less what is not one.
 
         Args:
             values: (B, M) the function at the candidates.

@@ -5,8 +5,8 @@ first layer is linear, so W = [W_x, W_y] and
 
 .. math:: f(x, y) = w^T \mathrm{relu}(a_x + W_y g_y) + c, \qquad a_x = W_x g_x + b,
 
-where a_x is the same for the M = 1024 candidates of an image. That is the very same function with C + 128 columns of
-work for each image and 128 for each candidate, instead of C + 128 for each candidate.
+where a_x is the same for the M = 1024 candidates of an image. That is the very same function with C columns of work for
+each image and 128 for each candidate, instead of C + 128 for each candidate.
 """
 
 from __future__ import annotations
