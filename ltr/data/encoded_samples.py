@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
 from ebm_common.errors import UserError
+from ltr.data.batches import batches
 from ltr.data.regression_samples import RegressionSamples
 from ltr.models.regression.image_encoder import ImageEncoder
 from ltr.trainers.checkpoint import write_atomically
@@ -99,13 +100,10 @@ def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> s
 
 def _make(file: Path, samples: Dataset, encoder: ImageEncoder, device: torch.device, workers: int) -> None:
     fast = encoder.for_inference(device)
-    loader = DataLoader(_Reporting(samples), _BATCH, num_workers=workers, collate_fn=_collate)
     features, labels = torch.empty(len(samples), encoder.channels), []
     done = 0
     with tqdm(total=len(samples), desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True) as bar:
-        for batch in loader:
-            if isinstance(batch, str):
-                raise UserError(batch)
+        for batch in batches(samples, _BATCH, workers):
             number = len(batch["x"])
             with torch.no_grad():
                 features[done : done + number] = fast(batch["x"].to(device))
@@ -118,23 +116,3 @@ def _make(file: Path, samples: Dataset, encoder: ImageEncoder, device: torch.dev
     except OSError as error:
         raise UserError(f"{file.parent} cannot be made: {error.strerror}; choose another --workspace") from error
     write_atomically(file, lambda out: np.savez(out, **arrays))
-
-
-class _Reporting(Dataset):
-    """A user's error in a loader process comes back as its text; PyTorch would add a traceback."""
-
-    def __init__(self, samples: Dataset) -> None:
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, k: int) -> dict[str, Tensor] | str:
-        try:
-            return self.samples[k]
-        except UserError as error:
-            return str(error)
-
-
-def _collate(batch: list[dict[str, Tensor] | str]) -> dict[str, Tensor] | str:
-    return next((sample for sample in batch if isinstance(sample, str)), None) or default_collate(batch)

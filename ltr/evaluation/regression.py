@@ -13,13 +13,13 @@ from typing import Any, Literal
 import torch
 import tyro
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ebm_common import UserError, ascend_early_stop
 from ltr.admin.device import choose_device
 from ltr.admin.environment import get_path
 from ltr.admin.provenance import provenance, write_json, write_text
+from ltr.data.batches import batches
 from ltr.dataset import LabelledImages
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
@@ -305,7 +305,7 @@ def _through(
     device = next(actor.parameters()).device
     bar.set_description(run.name)
     found = []
-    for batch in DataLoader(samples(settings, images, options.split, encoder), 64, num_workers=options.workers):
+    for batch in batches(samples(settings, images, options.split, encoder), 64, options.workers):
         found.append(function(batch["x"].to(device)).float().cpu())
         bar.update(len(found[-1]))
     return torch.cat(found)
