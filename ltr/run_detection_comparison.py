@@ -20,6 +20,7 @@ import importlib.util
 import itertools
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -122,6 +123,7 @@ class Comparison:
         self.out = workspace / "detection_comparison"
         self.records: dict[str, Any] = {}
         self.steps: dict[str, RefinementSettings] = {}
+        self.sheets: list[Path] = []
         self.stop_signal: int | None = None
         tuning = workspace / "generated_detection_tuning"
         write_generated_detection(tuning, train=1, val=_TUNING_IMAGES, seed=1)
@@ -131,16 +133,17 @@ class Comparison:
     def systems(self, systems: list[str], seeds: int) -> Table:
         """The table of all systems; those that climb have a second row, before they do."""
         results: dict[str, list[DetectionResult]] = {}
-        sheet = None
         with self._until_stopped():
             for seed, system in itertools.product(range(seeds), sorted(systems, key=SYSTEMS.index)):
                 detector, name = self._trained(self._settings(system, seed), f"{system}_{seed}")
                 if detector.refines:
                     before = self._score(detector, name, refine=False)
                     results.setdefault(f"{system} {UNREFINED}", []).append(before)
-                results.setdefault(system, []).append(self._score(detector, name))
-                if system == "ebm" and sheet is None:
-                    sheet = draw_sheet(self.val, before, results[system][0], self.out / "contact_sheet_ebm.png")
+                after = self._score(detector, name)
+                results.setdefault(system, []).append(after)
+                if system == "ebm" and not self.sheets:
+                    file = self.out / "contact_sheet_ebm.png"
+                    self.sheets.append(draw_sheet(self.val, before, after, file))
         table = make_table(results, "Object detection on generated images: COCO's AP in percent, mean ± standard error")
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
@@ -159,7 +162,8 @@ class Comparison:
                 settings.proposals = replace(settings.proposals, sigmas=sigmas)
                 name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
                 detector, name = self._trained(settings, f"{name}_{seed}")
-                found.setdefault(sigmas, []).append(self._score(detector, name))
+                result = self._score(detector, name)
+                found.setdefault(sigmas, []).append(result)
         for sigmas, results in found.items():
             cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
             name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
@@ -174,15 +178,17 @@ class Comparison:
         write_text(paths[0], table.text() + "\n")
         write_text(paths[1], table.latex())
         write_json(paths[2], {"title": table.title, "notes": table.notes, "runs": self.records, **provenance()})
-        return [*paths, *self.out.glob("contact_sheet_*.png")]
+        return [*paths, *self.sheets]
 
     @contextlib.contextmanager
     def _until_stopped(self) -> Iterator[None]:
-        """Goes on after what it holds when a signal ends a training, so that what is done is shown."""
+        """Goes on after what it holds when a signal ends it, so that what is done is shown."""
         try:
             yield
         except _Stopped as stopped:
             (self.stop_signal,) = stopped.args
+        except KeyboardInterrupt:  # not in a training
+            self.stop_signal = signal.SIGINT
 
     # --- one run
 
@@ -196,9 +202,18 @@ class Comparison:
 
     def _trained(self, settings: DetectionSettings, name: str) -> tuple[Detector, str]:
         """The detector of a run, trained as far as it is not, with step-lengths of its own; and the run's name."""
+        if settings.base_weights is not None:
+            self._weights(self._settings("direct", settings.seed), f"direct_{settings.seed}")
+        weights = self._weights(settings, name)
+        device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+        detector = load_detector(weights, device)
+        if detector.refines:
+            detector.refinement = self.steps[name] = self._steps(detector, weights)
+        return detector, name
+
+    def _weights(self, settings: DetectionSettings, name: str) -> Path:
+        """The file of a run's last weights, trained as far as it is not."""
         system = settings.detector.system
-        if settings.base_weights is not None and not settings.base_weights.is_file():
-            self._trained(self._settings("direct", settings.seed), f"direct_{settings.seed}")
         weights = self.runs / name / f"{system}_final.safetensors"
         if weights.is_file():
             _check_alike(settings, weights)
@@ -208,11 +223,7 @@ class Comparison:
             trainer = Trainer(settings, build(settings), self.runs / name, system)
             if not trainer.train():
                 raise _Stopped(trainer.stop_signal)
-        device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
-        detector = load_detector(weights, device)
-        if detector.refines:
-            detector.refinement = self.steps[name] = self._steps(detector, weights)
-        return detector, name
+        return weights
 
     def _steps(self, detector: Detector, weights: Path) -> RefinementSettings:
         """Step-lengths by grid search, kept beside the run."""

@@ -65,6 +65,15 @@ def test_a_table_with_its_files_and_nothing_done_twice(tiny, capsys, monkeypatch
     assert (out / "table_systems.txt").read_text() in printed  # speeds too, which are kept with the detections
 
 
+def interrupted_evaluation(evaluate):
+    def interrupted(detector, *args):
+        if detector.system == "laplace":
+            raise KeyboardInterrupt
+        return evaluate(detector, *args)
+
+    return interrupted
+
+
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, monkeypatch):
     forward = DetectionActor.forward
 
@@ -78,16 +87,26 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, mo
         assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
     assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command goes on" in printed
-    assert run(tiny, "--systems", "direct", "laplace") == 0
+    with monkeypatch.context() as patch:  # between the training of one system and its row
+        patch.setattr(command, "evaluate", interrupted_evaluation(command.evaluate))
+        assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
     assert "--- direct_0" not in printed and "--- laplace_0" in printed
+    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command goes on" in printed
+    assert run(tiny, "--systems", "direct", "laplace") == 0
+    printed = capsys.readouterr().out
+    assert "--- " not in printed and "Laplace" in printed
 
 
 def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tiny, capsys, monkeypatch):
     chosen = dict(list(command.TABLE_S1.items())[:1] + [((0.0375, 0.075, 0.15), 39.11)])
     monkeypatch.setattr(command, "TABLE_S1", chosen)
+    old = tiny / "detection_comparison" / "contact_sheet_ebm.png"  # of the other table
+    old.parent.mkdir()
+    old.write_text("")
     assert run(tiny, "--table", "s1") == 0
     printed = capsys.readouterr().out
+    assert "table_s1.txt" in printed and old.name not in printed
     assert "L = 1  {0.01875}" in printed and "38.07" in printed and "39.11" in printed
     runs = {folder.name for folder in (tiny / "checkpoints" / "ltr" / "detection_small").iterdir()}
     assert runs == {"direct_0", "ebm_0.01875_0", "ebm_0"}
@@ -97,6 +116,8 @@ def test_runs_of_other_settings_are_not_mixed(tiny):
     assert run(tiny, "--systems", "direct") == 0
     with pytest.raises(UserError, match="direct_0 was trained with samples_per_epoch 8, and 16 is asked for"):
         command.main.__wrapped__(["--workspace", str(tiny), "--samples", "16", "--systems", "direct"])
+    with pytest.raises(UserError, match="direct_0 was trained with samples_per_epoch 8, and 16 is asked for"):
+        command.main.__wrapped__(["--workspace", str(tiny), "--samples", "16", "--systems", "laplace"])
 
 
 def test_numbers_that_make_no_sense_are_refused(tiny):
