@@ -9,6 +9,7 @@ SHARE = 0.35  # of the tracker's time
 _PACE_FRAMES, _PACE_LEAST = 300, 10
 _PACE_ROOM = 1.25  # a tracker's own frames differ by as much
 _NEWEST = 0.3  # weight of the newest cost in what is expected of the next
+_ALONE = 0.05  # weight of the newest frame in what the tracker loses to other programs
 
 
 class Budget:
@@ -36,8 +37,8 @@ class Budget:
             self._credit -= seconds
 
     def lost(self, seconds: float) -> None:
-        """The tracker took `seconds` longer than it needs. There is an end to that debt: if the machine has another
-        program to run, the view shows little for a while, and not nothing for ever."""
+        """The view made the tracker `seconds` slower, or less slow if negative. There is an end to that debt: a machine
+        that stands still for a moment is no reason to show nothing for a minute."""
         self._credit = max(self._credit - seconds, min(self._credit, -CEILING))
 
     def allows(self, *kinds: str) -> bool:
@@ -49,17 +50,29 @@ class Budget:
 class Pace:
     """What the tracker loses to the server, the browser and Python's lock, on cores that it shares with them.
 
-    That cannot be measured where it arises; it shows in frames that take longer than the fastest of late.
+    That cannot be measured where it arises; it shows in frames that take longer than the fastest of late, by more than
+    frames do that the tracker has for itself. Those tell what it loses to other programs, which the view does not owe.
     """
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=_PACE_FRAMES)
+        self._elsewhere = 0.0
 
-    def lost(self, seconds: float) -> float:
-        """Of the `seconds` that a frame took, those that it would not have taken if nothing else had worked."""
+    def lost(self, seconds: float, alone: bool) -> float:
+        """Of the `seconds` that a frame took, those that it would not have taken without the view: 0 in the mean where
+        the view changes nothing, so some are negative.
+
+        Args:
+            seconds: of the frame.
+            alone: the view and its page have done nothing for a while.
+        """
         if len(self._recent) < _PACE_LEAST:
             self._recent.append(seconds)
             return 0.0
         fast = sorted(self._recent)[len(self._recent) // 32]  # the very fastest may be a fault of the clock
         self._recent.append(seconds)
-        return max(seconds - _PACE_ROOM * fast, 0.0)
+        slower = max(seconds - _PACE_ROOM * fast, 0.0)
+        if alone:
+            self._elsewhere += _ALONE * (slower - self._elsewhere)
+            return 0.0
+        return slower - self._elsewhere

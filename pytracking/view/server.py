@@ -61,12 +61,12 @@ def serve(port: int, host: str, env_path: Path) -> None:
     except OSError as error:
         raise UserError(_refusal(error, port, host)) from None
     shown = "localhost" if host in ("", "127.0.0.1", "0.0.0.0") else host
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that nothing is left behind
-    try:
-        print(f"The live view is at http://{shown}:{port} (Ctrl-C ends the server)", flush=True)
-        IOLoop.current().start()
-    except KeyboardInterrupt:
-        print("\nThe server has ended")
+    loop = IOLoop.current()
+    for number in (signal.SIGINT, signal.SIGTERM):  # an exception might be raised where somebody else takes it
+        signal.signal(number, lambda *_: loop.asyncio_loop.call_soon_threadsafe(loop.stop))
+    print(f"The live view is at http://{shown}:{port} (Ctrl-C ends the server)", flush=True)
+    loop.start()
+    print("\nThe server has ended")
 
 
 def _refusal(error: OSError, port: int, host: str) -> str:

@@ -27,6 +27,8 @@ EVERY = 0.1
 """Seconds between two frames: the page draws no more often."""
 EVERY_WHOLE = 0.25
 """Seconds between two frames with all their blocks: a browser needs some time for its plots."""
+SETTLED = 0.5
+"""Seconds after a frame was sent until server and browser have done all that it needs."""
 RETRY = 2.0
 """Seconds between two attempts to reach the server."""
 PATIENCE = 5.0
@@ -88,6 +90,7 @@ class VisdomView:
         self._busy = self._stale = self._closing = self._ended = False
         self._closed_windows: set[str] = set()
         self._last = self._last_whole = -math.inf  # when a frame was handed over
+        self._last_work = -math.inf  # when the view's thread had last done something
         self._state = "running"
         self._left_out = 0
         self._seconds = 0.0
@@ -148,10 +151,12 @@ class VisdomView:
         """Keep the tracker's mean time, and take down what it worked for itself and what for the view."""
         if index < 2 or not self._asked.events:
             self._seconds = seconds if index < 2 else 0.9 * self._seconds + 0.1 * seconds
-        lost = self._pace.lost(seconds) if index > 1 else 0.0  # the first takes longer by its nature
-        self._budget.tracked(seconds - lost)
+        idle = not self._busy and self._moment is None and not any(self._asked)
+        alone = idle and self._clock() - seconds - self._last_work >= SETTLED
+        lost = self._pace.lost(seconds, alone) if index > 1 else 0.0  # the first takes longer by its nature
+        self._budget.tracked(seconds - max(lost, 0.0))
         # Telling of events is part of a frame's seconds, and never costs more than tracking.
-        telling = min(lost, seconds - lost) if self._asked.events else 0.0
+        telling = min(max(lost, 0.0), seconds - lost) if self._asked.events else 0.0
         if any(self._asked):
             self._budget.spent("asked", extra + telling, free=self._watched)
         if not self._watched:
@@ -231,7 +236,7 @@ class VisdomView:
     def _next(self) -> Moment | None:
         """Wait for something to do, or for the time of the next attempt to connect."""
         with self._condition:
-            self._busy = False
+            self._busy, self._last_work = False, self._clock()
             timeout = None if self._client.connected else RETRY
             self._condition.wait_for(lambda: self._moment is not None or self._stale or self._closing, timeout)
             moment, self._moment = self._moment, None

@@ -68,41 +68,70 @@ def test_kinds_are_paid_together_and_free_ones_are_only_learnt_from():
 
 def test_frames_slower_than_the_fastest_of_late_have_lost_time():
     pace = Pace()
-    assert [pace.lost(0.02 + 0.0004 * (k % 10)) for k in range(100)] == [0.0] * 100
-    assert pace.lost(0.06) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
+    assert [pace.lost(0.02 + 0.0004 * (k % 10), False) for k in range(100)] == [0.0] * 100
+    assert pace.lost(0.06, False) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
 
 
 def test_before_a_pace_is_known_nothing_is_lost():
     pace = Pace()
-    assert [pace.lost(seconds) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
+    assert [pace.lost(seconds, False) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
 
 
 def test_a_machine_that_became_slower_is_the_new_pace():
     pace = Pace()
     for _ in range(300):
-        pace.lost(0.02)
-    assert pace.lost(0.05) > 0
+        pace.lost(0.02, False)
+    assert pace.lost(0.05, False) > 0
     for _ in range(300):
-        pace.lost(0.05)
-    assert pace.lost(0.05) == 0
+        pace.lost(0.05, False)
+    assert pace.lost(0.05, False) == 0
 
 
-def test_a_view_whose_drawing_slows_the_tracker_elsewhere_draws_less():
-    """Each drawing costs 5 ms here, and slows the next five frames by 20 ms each."""
-    budget, pace, shown, slow = Budget(), Pace(), 0, 0
-    time = 0.0
-    for _ in range(1000):
-        seconds = 0.02 + (0.02 if slow else 0.0)
+def run_view(frames, others, slowdown):
+    """A tracker's and its view's time, and how often the view has drawn, the longest time without a drawing included.
+
+    Args:
+        frames: of 20 ms each.
+        others: gives the seconds that other programs take from a frame.
+        slowdown: seconds that each of the five frames after a drawing takes longer; the drawing itself takes 5 ms.
+    """
+    budget, pace = Budget(), Pace()
+    time = last = 0.0
+    shown, slow, longest = 0, 0, 0.0
+    for _ in range(frames):
+        seconds = 0.02 + others() + (slowdown if slow else 0.0)
         slow = max(slow - 1, 0)
-        lost = pace.lost(seconds)
-        budget.tracked(seconds - lost)
+        lost = pace.lost(seconds, alone=time - last > 0.5)
+        budget.tracked(seconds - max(lost, 0.0))
         budget.lost(lost)
         time += seconds
         if budget.allows("drawing"):
             budget.spent("drawing", 0.005)
             time += 0.005
+            longest, last = max(longest, time - last), time
             shown, slow = shown + 1, 5
+    return time, shown, max(longest, time - last)
+
+
+def test_a_view_whose_drawing_slows_the_tracker_elsewhere_draws_less():
+    time, shown, _ = run_view(1000, lambda: 0.0, 0.02)
     assert 20 < shown and time < 2 * 1000 * 0.02
+    assert shown < run_view(1000, lambda: 0.0, 0.0)[1] / 3
+
+
+@pytest.mark.parametrize("busy", [0.3, 0.6, 0.9])
+def test_a_machine_with_other_programs_does_not_stop_the_view(busy):
+    """They take up to four times a frame's time from some frames, whatever the view does."""
+    rng = random.Random(0)
+    time, shown, longest = run_view(3000, lambda: rng.uniform(0.02, 0.08) if rng.random() < busy else 0.0, 0.0)
+    assert shown > time and longest < 5
+
+
+def test_both_at_once():
+    rng = random.Random(0)
+    time, shown, longest = run_view(3000, lambda: rng.uniform(0.02, 0.08) if rng.random() < 0.6 else 0.0, 0.02)
+    without = 3000 * (0.02 + 0.6 * 0.05)
+    assert shown > 0.3 * time and longest < 8 and time < 2 * without
 
 
 def test_time_lost_to_another_program_is_not_owed_for_ever():

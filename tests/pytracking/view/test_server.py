@@ -68,7 +68,7 @@ def test_it_ends_cleanly_and_leaves_nothing_behind(complete, tmp_path, monkeypat
     assert list(tmp_path.iterdir())
     started.process.send_signal(end)
     try:
-        assert started.process.wait(10) == 0
+        assert started.process.wait(60) == 0
     except subprocess.TimeoutExpired:
         started.kill()
         raise
