@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,12 +45,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None], keep: Path |
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+
+    def make(temporary: Path) -> None:
         with open(temporary, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+
+    _replace(path, make, keep)
+
+
+def _replace(path: Path, make: Callable[[Path], None], keep: Path | None) -> None:
+    """Put the file that `make` makes in the place of `path`, at once; raises as :func:`write_atomically`."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        make(temporary)
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
@@ -76,6 +86,22 @@ def save_checkpoint(path: Path, state: dict[str, Any], keep: Path | None = None)
     """Write `state` (tensors, dicts, lists, strings, numbers) atomically; see :func:`write_atomically`."""
     content = {"format": FORMAT, "version": VERSION, **state}
     write_atomically(path, lambda file: torch.save(content, file), keep)
+
+
+def link_checkpoint(source: Path, path: Path, keep: Path | None = None) -> None:
+    """Make `path` a second name of the file `source`, atomically, or a copy where the file system has no hard links.
+
+    The two take the space of one. Later saves put new files under a name and leave the other's content as it is.
+    """
+
+    def make(temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+    _replace(path, make, keep)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -34,7 +34,14 @@ from tqdm import tqdm
 
 from ebm_common.errors import UserError
 from ltr.train_settings.base import OptimizerSettings, TrainSettings, differences, to_plain
-from ltr.trainers.checkpoint import CheckpointError, read_latest, remove_checkpoints, save_checkpoint, write_atomically
+from ltr.trainers.checkpoint import (
+    CheckpointError,
+    link_checkpoint,
+    read_latest,
+    remove_checkpoints,
+    save_checkpoint,
+    write_atomically,
+)
 from ltr.trainers.log import Averages, TrainingLog
 from ltr.trainers.task import Task
 
@@ -179,7 +186,7 @@ class Trainer:
                 if self.stop_signal is None:
                     self._finish_epoch()
         if self.stop_signal is not None:
-            self._save("last.pth", keep="previous.pth")
+            self._save()
             self._say(f"stopped at epoch {self.epoch + 1}, step {self.step}; saved {self.folder / 'last.pth'}")
             self._say("the same command goes on from there")
 
@@ -214,7 +221,7 @@ class Trainer:
             self._bar.update()
             within = self.step < self.steps_per_epoch and self.stop_signal is None
             if within and time.monotonic() - self._saved_at >= 60 * self.settings.checkpoint_minutes:
-                self._save("last.pth", keep="previous.pth")
+                self._save()
         self._bar.close()
 
     def _train_step(self, batches: Iterator[Any]) -> dict[str, float]:
@@ -300,9 +307,7 @@ class Trainer:
         self._log.scalars("epoch/val", validation or {}, number)
         self.history.append(line)
         self.epoch, self.step, self.averages, self.seconds = number, 0, Averages(), 0.0
-        if validation is not None and self._is_best(validation):
-            self._save("best.pth")
-        self._save("last.pth", keep="previous.pth")
+        self._save(best=validation is not None and self._is_best(validation))
         self._log.epochs(self.history)
         brief = "".join(f" | {part}: {_brief(line[part])}" for part in ("train", "val") if part in line)
         self._say(f"epoch {number}/{self.settings.epochs}{brief}")
@@ -397,14 +402,14 @@ class Trainer:
             if (
                 self.global_step > self._session_first
             ):  # parts accumulated so far are in the gradients, and are not saved
-                self._save("last.pth", keep="previous.pth")
+                self._save()
             raise
 
     # --- checkpoints
 
-    def _save(self, name: str, keep: str | None = None) -> None:
-        if name == "last.pth":
-            self._saved_at = time.monotonic()
+    def _save(self, best: bool = False) -> None:
+        """Write last.pth, and before it best.pth if it is the best: a process that dies in between does both again."""
+        self._saved_at = time.monotonic()
         if not self.is_first:
             return
         state = {
@@ -420,7 +425,12 @@ class Trainer:
             "settings": to_plain(self.settings),
             "versions": _versions(),
         }
-        save_checkpoint(self.folder / name, state, self.folder / keep if keep else None)
+        last, previous = self.folder / "last.pth", self.folder / "previous.pth"
+        if best:
+            save_checkpoint(self.folder / "best.pth", state)
+            link_checkpoint(self.folder / "best.pth", last, previous)
+        else:
+            save_checkpoint(last, state, previous)
 
     def _resume(self) -> None:
         found = read_latest(self.folder)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from ltr.trainers import checkpoint
 from ltr.trainers.checkpoint import (
     CheckpointError,
     DamagedCheckpointError,
+    link_checkpoint,
     read_checkpoint,
     read_latest,
     save_checkpoint,
@@ -50,6 +52,21 @@ def test_a_write_that_dies_leaves_the_old_file(tmp_path, monkeypatch):
         save_checkpoint(path, {}, keep=tmp_path / "previous.pth")
     assert read_checkpoint(path)["position"] == STATE["position"]
     assert [p.name for p in tmp_path.iterdir()] == ["last.pth"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_takes_no_space_and_survives_the_next_save(tmp_path, monkeypatch, links):
+    """Where the file system has no hard links, a copy does."""
+    best, last, previous = (tmp_path / name for name in ("best.pth", "last.pth", "previous.pth"))
+    if not links:
+        monkeypatch.setattr(checkpoint.os, "link", Mock(side_effect=OSError(95, "Operation not supported")))
+    save_checkpoint(last, {**STATE, "number": 1})
+    save_checkpoint(best, {**STATE, "number": 2})
+    link_checkpoint(best, last, previous)
+    assert os.path.samefile(best, last) == links
+    save_checkpoint(last, {**STATE, "number": 3}, previous)
+    assert [read_checkpoint(path)["number"] for path in (previous, best, last)] == [2, 2, 3]
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_process_that_dies_between_the_two_renames_leaves_the_previous(tmp_path):
