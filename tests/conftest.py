@@ -19,6 +19,14 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory) -> Iterator[Path]:
+    """What `tmp_path` is to a test, for all tests of a file: its trained networks do not wait for the session's end."""
+    folder = tmp_path_factory.mktemp("module")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""

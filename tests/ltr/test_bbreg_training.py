@@ -31,9 +31,8 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def miniature(tmp_path_factory) -> Path:
+def miniature(module_folder) -> Path:
     """Rectangles in one colour on noise: 30 stills and two short videos."""
-    root = tmp_path_factory.mktemp("miniature")
     rng = np.random.default_rng(0)
     rows = []
     for n in range(46):
@@ -41,11 +40,11 @@ def miniature(tmp_path_factory) -> Path:
         x, y = rng.integers(5, 160 - w - 5), rng.integers(5, 120 - h - 5)
         image = rng.integers(0, 120, (120, 160, 3), dtype=np.uint8)
         image[y : y + h, x : x + w] = (230, 200, 40 * (n % 5))
-        Image.fromarray(image).save(root / f"{n}.png")
+        Image.fromarray(image).save(module_folder / f"{n}.png")
         row = {"file": f"{n}.png", "set": "mini", "boxes": [[int(x), int(y), w, h]]}
         rows.append(row if n < 30 else {**row, "sequence": f"run{n % 2}", "frame": n})
-    (root / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return root
+    (module_folder / "index.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return module_folder
 
 
 TINY = """
@@ -86,8 +85,8 @@ def test_training_by_command_lowers_the_validation_loss(name, miniature, tmp_pat
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("workspace")
+def workspace(module_folder) -> Path:
+    return module_folder / "workspace"
 
 
 def validate(actor, data) -> dict[str, float]:

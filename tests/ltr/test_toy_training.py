@@ -49,12 +49,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(module_folder) -> Path:
     """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper."""
-    workspace = tmp_path_factory.mktemp("trained")
-    assert train(workspace, "gaussian", *SHORT) == 0
-    assert train(workspace, "ebm", *SHORT, "--loss.number", "64") == 0
-    return workspace
+    assert train(module_folder, "gaussian", *SHORT) == 0
+    assert train(module_folder, "ebm", *SHORT, "--loss.number", "64") == 0
+    return module_folder
 
 
 def test_the_energy_based_model_is_much_nearer_to_the_truth(trained):

@@ -313,21 +313,20 @@ def test_refinement_is_overridden(files, root, tmp_path, capsys):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(module_folder):
     """Finished runs of real detectors, as a training leaves them, with random weights: two of ebm, one of direct."""
-    folder = tmp_path_factory.mktemp("runs")
     for name, seed in (("direct", 0), ("ebm", 0), ("ebm", 1)):
         settings = load_settings("detection", name).settings()
         settings.seed, settings.detector.base = seed, BaseSettings("efficientnet_lite0_fpn", 5, 64, 96)
         torch.manual_seed(seed)
         net = RealDetector(settings.detector)
         nn.init.constant_(net.base.roi_heads.box_predictor.cls_score.bias, 0.0)
-        (folder / f"{name}_{seed}").mkdir()
+        (module_folder / f"{name}_{seed}").mkdir()
         about = {"settings": json.dumps(to_plain(settings)), "epochs": str(settings.epochs)}
-        save_file(net.state_dict(), folder / f"{name}_{seed}" / f"{name}_final.safetensors", about)
-    (folder / "laplace").mkdir()
-    (folder / "laplace" / "last.pth").write_bytes(b"")
-    return folder
+        save_file(net.state_dict(), module_folder / f"{name}_{seed}" / f"{name}_final.safetensors", about)
+    (module_folder / "laplace").mkdir()
+    (module_folder / "laplace" / "last.pth").write_bytes(b"")
+    return module_folder
 
 
 def test_finished_runs_share_a_table(runs, root, tmp_path, capsys):

@@ -33,9 +33,9 @@ SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(module_folder):
     """A workspace with two runs each of direct_l2 and ebm, one of gaussian, and one that is not finished."""
-    root = tmp_path_factory.mktemp("evaluation")
+    root = module_folder
     make_utkface(root / "utkface")
     make_pointing04(root / "pointing04")
     with pytest.MonkeyPatch.context() as patch:
@@ -57,8 +57,9 @@ def paths(place, monkeypatch):
 
 @pytest.fixture
 def runs(place, tmp_path):
-    """A copy of the runs, to damage."""
-    return Path(shutil.copytree(place / "checkpoints" / "ltr" / "age", tmp_path / "runs"))
+    """A copy of the runs, to damage, without what only a training reads."""
+    ignored = shutil.ignore_patterns("best.pth", "tensorboard")
+    return Path(shutil.copytree(place / "checkpoints" / "ltr" / "age", tmp_path / "runs", ignore=ignored))
 
 
 def options(place, **changes) -> Options:
@@ -252,11 +253,11 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     train = Trainer.train
     stopped = []
 
-    def train_or_stop(trainer):
+    def train_or_stop(trainer, restart):
         if trainer.folder.name == "ebm_0.1_20_0" and not stopped:
             stopped.append(trainer)
             trainer._asked = signal.SIGINT
-        return train(trainer)
+        return train(trainer, restart)
 
     monkeypatch.setattr(Trainer, "train", train_or_stop)
     assert run_ablation.main(command) == 130 and "MAE" not in capsys.readouterr().out
@@ -272,6 +273,17 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     written = json.loads((folder / "table.json").read_text())
     assert written["baseline"] == "direct_huber"
     assert [f"{here['value']:.2f}" for _, (here, _) in written["rows"]] == [row[2] for row in rows]
+    with pytest.raises(SystemExit):
+        run_ablation.main([*command, "--loss.number", "8"])
+    assert "loss.number: 32 there, 8 now" in capsys.readouterr().err
+
+    def stop_at_once(trainer, restart):
+        stopped.append(restart)
+        trainer.stop_signal = signal.SIGINT
+
+    monkeypatch.setattr(Trainer, "train", stop_at_once)
+    assert run_ablation.main([*command, "--loss.number", "8", "--restart"]) == 130  # the way out of that message
+    assert stopped[-1] is True
 
 
 def test_ablations_are_the_papers():

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -111,8 +112,8 @@ def test_every_field_has_a_flag_with_its_help(name, capsys):
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("generated") / "set"
+def generated(module_folder) -> Path:
+    root = module_folder / "set"
     write_generated_detection(root, train=8, val=4)
     return root
 
@@ -202,11 +203,10 @@ def weights(workspace: Path, name: str, run: str | None = None) -> tuple[Path, d
 
 
 @pytest.fixture(scope="module")
-def base(generated, tmp_path_factory) -> Path:
+def base(generated, module_folder) -> Path:
     """A workspace where `direct` was trained."""
-    workspace = tmp_path_factory.mktemp("workspace")
-    assert train(generated, workspace, "direct") == 0
-    return workspace
+    assert train(generated, module_folder, "direct") == 0
+    return module_folder
 
 
 def test_a_base_is_trained(base):
@@ -236,6 +236,7 @@ def test_every_system_is_trained_on_the_base(generated, base, name):
     (line,) = [json.loads(line) for line in (file.parent / "log.jsonl").read_text().splitlines()]
     assert ("refined_iou" in line["val"]) == detector.refines
     assert line["skipped"] == 0 and all(value is not None for value in line["val"].values())
+    shutil.rmtree(file.parent)
 
 
 def test_ctrl_c_and_the_same_command_give_the_same_weights(generated, base, monkeypatch):

@@ -1,6 +1,7 @@
 """Age and head pose: the paper's settings, and every system learns a miniature by the command that a user gives."""
 
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -32,11 +33,17 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("faces")
-    make_utkface(root / "utkface")
-    make_pointing04(root / "pointing04")
-    return root
+def place(module_folder):
+    make_utkface(module_folder / "utkface")
+    make_pointing04(module_folder / "pointing04")
+    return module_folder
+
+
+@pytest.fixture
+def workspace(place):
+    """One for all, since features of a frozen encoder are kept there; runs go with the test."""
+    yield place
+    shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -75,29 +82,29 @@ def log(workspace: Path, task: str, name: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_every_system_learns_age(name, place):
+def test_every_system_learns_age(name, workspace):
     """The loss falls, in training and on held-out faces."""
-    options = [*OPTIONS, "--epochs", "3", "--val_every", "1", "--workspace", str(place), "--restart"]
+    options = [*OPTIONS, "--epochs", "3", "--val_every", "1", "--workspace", str(workspace)]
     assert main(["age", name, *options]) == 0
-    epochs = log(place, "age", name)
+    epochs = log(workspace, "age", name)
     for part in ("train", "val"):
         assert epochs[-1][part]["loss"] < epochs[0][part]["loss"]
 
 
 @pytest.mark.parametrize("name", ["direct_l2", "laplace", "softmax_ce_l2_var", "ebm"])
-def test_systems_take_two_angles(name, place):
-    options = [*OPTIONS, *POINTING04, "--epochs", "2", "--val_every", "2", "--workspace", str(place), "--restart"]
+def test_systems_take_two_angles(name, workspace):
+    options = [*OPTIONS, *POINTING04, "--epochs", "2", "--val_every", "2", "--workspace", str(workspace)]
     assert main(["head_pose", name, *options]) == 0
-    assert log(place, "head_pose", name)[-1]["val"]["loss"] > -100
+    assert log(workspace, "head_pose", name)[-1]["val"]["loss"] > -100
 
 
-def test_the_encoder_is_trained_unless_frozen(place):
+def test_the_encoder_is_trained_unless_frozen(workspace):
     """Trained as in the paper, its weights change; frozen, all stay but the head's."""
     changed = {}
     for copies in ("0", "1"):
         options = [*OPTIONS, "--epochs", "1", "--val_every", "1", "--encoder.frozen_copies", copies]
-        assert main(["age", "direct_l2", *options, "--run_name", copies, "--workspace", str(place), "--restart"]) == 0
-        state = read_checkpoint(place / "checkpoints" / "ltr" / "age" / copies / "last.pth")["model"]
+        assert main(["age", "direct_l2", *options, "--run_name", copies, "--workspace", str(workspace)]) == 0
+        state = read_checkpoint(workspace / "checkpoints" / "ltr" / "age" / copies / "last.pth")["model"]
         definition = load_settings("age", "direct_l2")
         s = definition.settings()
         s.encoder.name, s.encoder.frozen_copies = "efficientnet_lite0", 1

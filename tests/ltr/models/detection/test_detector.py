@@ -501,9 +501,8 @@ def test_training_mode_is_refused():
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> dict[str, Path]:
+def saved(module_folder) -> dict[str, Path]:
     """Files as a training leaves them, of detectors whose refinement is not the default."""
-    folder = tmp_path_factory.mktemp("runs")
     files = {}
     for system in ("mixture2", "iou_net_star", "ebm"):
         detector = make_detector(system)
@@ -511,9 +510,9 @@ def saved(tmp_path_factory) -> dict[str, Path]:
         settings.detector = DetectorSettings(system, LITE, RefinementSettings((0.01, 0.03), 0.25, 4))
         state = {name: value.contiguous() for name, value in detector.state_dict().items()}
         about = {"settings": json.dumps(to_plain(settings)), "epochs": "3"}
-        files[f"{system}.safetensors"] = folder / f"{system}_final.safetensors"
+        files[f"{system}.safetensors"] = module_folder / f"{system}_final.safetensors"
         safetensors.torch.save_file(state, files[f"{system}.safetensors"], about)
-        files[f"{system}.pth"] = folder / f"{system}.pth"
+        files[f"{system}.pth"] = module_folder / f"{system}.pth"
         checkpoint = {"model": detector.state_dict(), "settings": to_plain(settings), "optimizer": {"state": {}}}
         torch.save(checkpoint, files[f"{system}.pth"])
     return files
