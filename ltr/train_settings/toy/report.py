@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -72,18 +73,34 @@ def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
     figure.savefig(path)
 
 
+def read_model(file: Path) -> tuple[dict[str, Any], nn.Module]:
+    """The settings, as plain data, and the network of a finished training: of its `{system}_final.safetensors`.
+
+    Raises:
+        UserError: the file is missing, damaged or something else.
+    """
+    notes, state = read_safetensors(file)
+    try:
+        settings = json.loads(notes["settings"])
+        if settings["data"] not in TOY_DENSITIES:
+            raise KeyError(settings["data"])
+        smooth = settings.get("net") == "smooth"
+        gaussian = file.name.startswith("gaussian")
+        net = ToyGaussianNet() if gaussian else ToySmoothEnergyNet() if smooth else ToyEnergyNet()
+        net.load_state_dict(state)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{file} holds no network of the toy") from error
+    return settings, net
+
+
 def _newest_model(folder: Path, system: str, data: str) -> nn.Module | None:
     files = sorted(folder.parent.glob(f"*/{system}_final.safetensors"), key=lambda file: file.stat().st_mtime)
     for file in reversed(files):
         try:
-            notes, state = read_safetensors(file)
-            settings = json.loads(notes["settings"])
-            if settings["data"] != data:
-                continue
-            smooth = settings.get("net") == "smooth"
-            net = ToyGaussianNet() if system == "gaussian" else ToySmoothEnergyNet() if smooth else ToyEnergyNet()
-            net.load_state_dict(state)
+            settings, net = read_model(file)
+        except UserError as error:
+            logger.warning("not drawn: %s", error)
+            continue
+        if settings["data"] == data:
             return net
-        except (UserError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            logger.warning("%s is damaged or something else, and not drawn: %s", file, error)
     return None
