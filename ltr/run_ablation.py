@@ -7,9 +7,10 @@ It trains one baseline, and the energy-based model once for each pair of widths,
 error on the validation images after refinement by each. Settings are those of `python ltr/run_training.py <task> ebm`
 and hold for all. Runs are in {workspace}/checkpoints/ltr/<task>_sigmas/, with the table beside them as text, JSON and
 LaTeX; the same command goes on where it was stopped.
-One option belongs to the command and not to the settings:
+Two options belong to the command and not to the settings:
 
     --baseline NAME   what is refined (direct_l2)
+    --restart         delete the trainings' checkpoints and start anew
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if __name__ == "__main__":
 
 import tyro  # noqa: E402
 
-from ebm_common import cli_main  # noqa: E402
+from ebm_common import UserError, cli_main  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
 from ltr.admin.provenance import provenance, write_json, write_text  # noqa: E402
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate  # noqa: E402
@@ -59,12 +60,15 @@ def main(argv: list[str] | None = None) -> int:
     task = argv[0]
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--baseline", choices=BASELINES, default="direct_l2")
+    parser.add_argument("--restart", action="store_true")
     own, rest = parser.parse_known_args(argv[1:])
     definition = load_settings(task, "ebm")
     default = definition.settings()
     settings = tyro.cli(
-        type(default), default=default, args=rest, prog=f"run_ablation.py {task} [--baseline {own.baseline}]"
+        type(default), default=default, args=rest, prog=f"run_ablation.py {task} [--baseline NAME] [--restart]"
     )
+    if settings.system != "ebm":
+        raise UserError("--system is no choice here: the energy-based model refines what --baseline names.")
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / f"{task}_sigmas"
     trainings = {f"{own.baseline}_{settings.seed}": (own.baseline, settings.loss.sigmas)}
@@ -76,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         each.system, each.loss.sigmas = system, sigmas
         seed_for_build(each.seed)
         trainer = Trainer(each, definition.build(each), folder / name, system)
-        if not trainer.train():
+        if not trainer.train(own.restart):
             return 128 + trainer.stop_signal
     table = _table(task, folder, own.baseline, names, settings)
     write_text(folder / "table.txt", table.text() + "\n")

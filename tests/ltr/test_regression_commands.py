@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ltr import run_evaluation, run_training
+from ltr import run_ablation, run_evaluation, run_training
 from ltr.data import encoded_samples
 from ltr.evaluation.runs import find_runs
 from ltr.run_training import load_settings
@@ -31,6 +31,7 @@ def utkface(tmp_path, monkeypatch):
         (run_training, "age ebm --loss.kind sm", "score matching needs curvature in y"),
         (run_training, "age ebm --augment.size 0", "do not fit each other: no samples can be made by"),
         (run_training, "age softmax_ce_l2 --bins.number 1", "do not fit each other: bins need"),
+        (run_ablation, "age --system gaussian", "--system is no choice here"),
         (run_evaluation, "age --workers -1", "--workers is -1; it must be at least 0."),
         (run_evaluation, "age --refinement.iterations -1", "--refinement.iterations is -1; it must be at least 0."),
     ],
