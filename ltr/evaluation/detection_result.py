@@ -36,6 +36,17 @@ from ltr.train_settings.detection.common import check_labels
 logger = logging.getLogger(__name__)
 
 
+def _digest_of_code() -> str:
+    code = hashlib.sha256()
+    for package in (ebm_common, ltr.models, ltr.ops):
+        for file in sorted(Path(package.__file__).parent.rglob("*.py")):
+            code.update(file.read_bytes())
+    return code.hexdigest()
+
+
+_CODE = _digest_of_code()  # now, as it is being loaded: what is on disk later may be other code than what runs
+
+
 @dataclass(frozen=True)
 class DetectionResult:
     """What one detector achieved.
@@ -182,16 +193,12 @@ def _about(detector: nn.Module, images: DetectionImages, refine: bool) -> dict[s
     for name, tensor in detector.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    code = hashlib.sha256()
-    for package in (ebm_common, ltr.models, ltr.ops):
-        for file in sorted(Path(package.__file__).parent.rglob("*.py")):
-            code.update(file.read_bytes())
     return {
         "system": detector.system,
         "weights": weights.hexdigest(),
         "refinement": to_plain(detector.refinement) if detector.refines and refine else None,
         "annotations": file_hash(images.annotations),
-        "code": code.hexdigest(),
+        "code": _CODE,
         "libraries": f"torch {torch.__version__}, torchvision {torchvision.__version__}",
         "device": device_name(device),
         "threads": torch.get_num_threads(),
