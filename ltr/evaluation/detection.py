@@ -181,8 +181,8 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1")
-    if options.step is not None and not min(options.step) > 0:
-        raise UserError(f"--step is {options.step[0]:g} {options.step[1]:g}; both must be positive")
+    if options.step is not None and not all(0 < step < math.inf for step in options.step):
+        raise UserError(f"--step is {options.step[0]:g} {options.step[1]:g}; both must be positive and finite")
     if options.decay is not None and not 0 < options.decay < 1:
         raise UserError(f"--decay is {options.decay:g}; it must lie between 0 and 1")
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -242,7 +242,10 @@ def _evaluate_all(
     results: dict[str, list[DetectionResult]] = {}
     sheets: list[Path] = []
     total = number * len(candidates) + sheet_number * len(also)
-    with _told_how_to_go_on(), tqdm(total=total, unit="image", leave=False, disable=None, dynamic_ncols=True) as bar:
+    with (
+        _told_how_to_go_on(options),
+        tqdm(total=total, unit="image", leave=False, disable=None, dynamic_ncols=True) as bar,
+    ):
         for candidate in candidates:
             bar.set_description(candidate.name)
             detector = load_detector(candidate.file, _device(options))
@@ -371,11 +374,12 @@ def _writing(folder: Path, write: Callable[[], None]) -> None:
 
 
 @contextmanager
-def _told_how_to_go_on() -> Iterator[None]:
+def _told_how_to_go_on(options: Options) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("stopped; what was detected is kept, and the same command goes on from there", file=sys.stderr)
+        command = "the same command, without --restart," if options.restart else "the same command"
+        print(f"stopped; what was detected is kept, and {command} goes on from there", file=sys.stderr)
         raise
 
 

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import ltr.ops
 from ebm_common.errors import UserError
 from ltr import run_evaluation
 from ltr.dataset import read_coco_detection
@@ -28,6 +29,8 @@ from ltr.models.weights_file import read_safetensors
 from ltr.run_training import load_settings
 from ltr.train_settings.base import to_plain
 from ltr.train_settings.detection import common
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = [10.0, 10.0, 40.0, 40.0]  # x, y, w, h of the object of every image
 IDS = (3, 5, 8, 13)
@@ -202,6 +205,14 @@ def test_what_was_found_by_another_detector_or_in_other_data_is_not_taken(images
     assert len({first.file, *(r.file for r in results)}) == 5 and first.file.read_bytes() == content
 
 
+def test_code_that_is_changed_while_it_runs_is_not_taken_for_what_ran(images, tmp_path, monkeypatch):
+    before = evaluate(Detector(), images, progress=False).about
+    (tmp_path / "ops").mkdir()
+    (tmp_path / "ops" / "__init__.py").write_text("# edited meanwhile")
+    monkeypatch.setattr(ltr.ops, "__file__", str(tmp_path / "ops" / "__init__.py"))
+    assert evaluate(Detector(), images, progress=False).about == before
+
+
 def test_restart_detects_anew(images, tmp_path):
     evaluate(Detector(), images, tmp_path / "ebm", progress=False)
     detector = Detector()
@@ -312,6 +323,14 @@ def test_refinement_is_overridden(files, root, tmp_path, capsys):
     assert report["results"]["ebm"][0]["about"]["refinement"]["iterations"] == 3
 
 
+@pytest.mark.parametrize(("more", "said"), [([], "same command goes"), (["--restart"], "command, without --restart, ")])
+def test_ctrl_c_says_how_to_go_on(files, root, tmp_path, capsys, monkeypatch, more, said):
+    monkeypatch.setattr(detection, "load_detector", lambda path, device="cpu": Detector(stop=8))
+    with pytest.raises(SystemExit) as left:
+        command(root, tmp_path, "--checkpoint", files["ebm"], *more)
+    assert left.value.code == 130 and said in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def runs(module_folder):
     """Finished runs of real detectors, as a training leaves them, with random weights: two of ebm, one of direct."""
@@ -383,6 +402,7 @@ def test_runs_of_the_generated_set_are_evaluated_on_it(runs, root, tmp_path, cap
         (["--checkpoint", "{ebm}", "--limit", "0"], "--limit is 0; it must be at least 1"),
         (["--checkpoint", "{ebm}", "--decay", "1.5"], "--decay is 1.5; it must lie between 0 and 1"),
         (["--checkpoint", "{ebm}", "--step", "0", "1"], "--step is 0 1; both must be positive"),
+        (["--checkpoint", "{ebm}", "--step", "1", "nan"], "--step is 1 nan; both must be positive and finite"),
         (["--checkpoint", "{ebm}", "--runs", "x"], "give one of them"),
         (["ebm"], "no folder .*checkpoints/ltr/detection of runs; .* python ltr/run_training.py detection ebm"),
     ],
