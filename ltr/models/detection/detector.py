@@ -346,6 +346,8 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
     try:
         plain = json.loads(about) if isinstance(about, str) else about
         detector = Detector(_from_plain(DetectorSettings, plain["detector"]))
+    except UserError as error:
+        raise UserError(f"{path} describes a detector that is not possible: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no detector of this project: it does not say which one it is") from error
     own = detector.state_dict()
