@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
 from ltr import run_evaluation, run_training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = (
     "--device cpu --workers 0 --detector.base.name efficientnet_lite0_fpn --detector.base.min_size 160 "

@@ -27,13 +27,7 @@ from ltr.trainers.trainer import learning_rate
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models" / "detection"))
 from tiny_detectors import LITE, photographs  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def settings_of(name: str) -> DetectionSettings:
@@ -130,6 +124,7 @@ def test_build_gives_a_task(generated):
     task = build(s)
     assert len(task.train_data) == s.epochs * s.samples_per_epoch and len(task.val_data) == 4
     assert isinstance(task.actor, DetectionActor) and task.best == "loss"
+    assert task.train_data.max_ratio == task.val_data.max_ratio == 128  # narrower images cannot be scaled
     batch = task.collate([task.train_data[0], task.val_data[3]])
     assert len(batch["images"]) == len(batch["targets"]) == 2
     s.data.val_images = 2
@@ -193,7 +188,8 @@ def train(root: Path, workspace: Path, name: str, *more: str, run: str | None = 
     arguments = ["detection", name, "--workspace", str(workspace), "--run_name", run or name, "--data.root", str(root)]
     arguments += ["--detector.base.name", LITE.name, "--detector.base.num_classes", "6", "--detector.base.min_size",
                   "96", "--detector.base.max_size", "128", "--samples_per_epoch", "8", "--batch_size", "4",
-                  "--epochs", "2", "--workers", "0", "--device", "cpu", "--val_every", "1"]  # fmt: skip
+                  "--epochs", "2", "--workers", "0", "--device", "cpu", "--val_every", "1",
+                  "--proposals.number", "32"]  # fmt: skip
     return run_training.main([*arguments, "--optimizer.lr", "1e-3", "--grad_clip", "10", *more])
 
 
@@ -220,7 +216,7 @@ def test_a_base_is_trained(base):
     assert load_detector(file).system == "direct"
 
 
-@pytest.mark.parametrize("name", ["gaussian", "mixture8", "cvae", "iou_net", "ebm"])
+@pytest.mark.parametrize("name", ["mixture8", "cvae", "iou_net", "ebm"])
 def test_every_system_is_trained_on_the_base(generated, base, name):
     base_file, base_state = weights(base, "direct")
     assert train(generated, base, name, "--base_weights", str(base_file), "--epochs", "1") == 0
