@@ -16,17 +16,11 @@ from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.toy.evaluation import grid_axis, kl_divergence, model_log_density, true_log_density
 
-SHORT = "--device cpu --epochs 20".split()
+SHORT = "--device cpu --epochs 12".split()
 TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.number 8".split()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Bit-identical weights need the same number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(workspace: Path, *arguments: str) -> int:
@@ -49,7 +43,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trained(module_folder) -> Path:
+def trained(module_folder, one_thread) -> Path:
     """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper."""
     assert train(module_folder, "gaussian", *SHORT) == 0
     assert train(module_folder, "ebm", *SHORT, "--loss.number", "64") == 0
@@ -60,7 +54,7 @@ def test_the_energy_based_model_is_much_nearer_to_the_truth(trained):
     gaussian, ebm = (json.loads((run_folder(trained, name) / "kl.json").read_text()) for name in ("gaussian", "ebm"))
     for part in ("all", "negative", "positive"):
         assert 0 < ebm["kl"][part] < 0.5 * gaussian["kl"][part]
-    assert ebm["data"] == "1" and ebm["cells"] == 2048 and ebm["settings"]["epochs"] == 20 and ebm["seed"] == 0
+    assert ebm["data"] == "1" and ebm["cells"] == 2048 and ebm["settings"]["epochs"] == 12 and ebm["seed"] == 0
 
 
 def test_a_training_ends_in_its_divergence_and_a_picture(trained, capsys):

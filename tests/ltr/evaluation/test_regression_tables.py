@@ -2,10 +2,8 @@
 
 import functools
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,7 +26,6 @@ from ltr.trainers.trainer import Trainer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faces import OPTIONS, make_pointing04, make_utkface  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
 
 
@@ -200,21 +197,18 @@ def test_errors_are_those_of_the_networks(place):
         assert result.errors["age without 1 duplicates"] == pytest.approx(without, rel=1e-3)
 
 
-def test_command_as_a_user_gives_it(place, tmp_path):
+def test_command_as_a_user_gives_it(place, tmp_path, monkeypatch, capsys):
     """Table on the terminal and in three files; what is missing is said and is no failure."""
-    command = [sys.executable, "ltr/run_evaluation.py", "age", "--refine", "--workspace", str(place), "--out", "out"]
-    command[1] = str(ROOT / command[1])
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    monkeypatch.chdir(tmp_path)
+    assert main(["age", "--refine", "--workspace", str(place), "--out", "out"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
     rows = {line.split("  ")[0]: line.split() for line in lines if line.startswith(("Direct", "Gaussian"))}
     assert list(rows) == ["Direct - L2", "Direct - L2 + Refinement", "Gaussian", "Gaussian + Refinement"]
     assert rows["Direct - L2"][-3:] == ["4.81", "±", "0.02"] and rows["Gaussian"][-4:] == ["1", "4.79", "±", "0.06"]
-    assert "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var:" in done.stdout
-    assert "laplace is not finished" in done.stdout and "Not the paper's schedule." in done.stdout
-    assert "lambda = 3, by ebm_0 and ebm_1." in done.stdout and "M = 32" in done.stdout
+    assert "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var:" in out
+    assert "laplace is not finished" in out and "Not the paper's schedule." in out
+    assert "lambda = 3, by ebm_0 and ebm_1." in out and "M = 32" in out
     assert (tmp_path / "out" / "test.txt").read_text() == "\n".join(lines[:-3]) + "\n"
     report = json.loads((tmp_path / "out" / "test.json").read_text())
     first, second = report["results"]["direct_l2"]

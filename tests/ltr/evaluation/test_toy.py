@@ -1,7 +1,10 @@
 """The toy's table: runs that differ in their seed alone share a row, and what cannot be scored is said."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from ltr.train_settings.base import to_plain
 from ltr.train_settings.toy.evaluation import kl_divergence, model_log_density, true_log_density
 
 CELLS = 32
+SCRIPT = Path(__file__).resolve().parents[3] / "ltr" / "run_evaluation.py"
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +74,13 @@ def test_table_of_what_was_trained(runs, tmp_path, capsys):
     assert [(r["run"], r["seed"]) for r in results] == [("a", 0), ("b", 1), ("c", 0), ("d", 2)]
     assert (tmp_path / "evaluation" / "toy" / "kl.txt").read_text() in out
     assert rf"{mean.value:.4f} \pm {mean.error:.4f}" in (tmp_path / "evaluation" / "toy" / "kl.tex").read_text()
+
+
+def test_the_script_runs_from_anywhere(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.returncode == 0 and "toy: densities in one dimension" in done.stdout, done.stderr
 
 
 def test_damaged_runs_are_named_and_the_others_serve(runs, tmp_path, capsys):

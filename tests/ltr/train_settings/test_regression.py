@@ -24,12 +24,7 @@ from faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface  # noqa: E402
 POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.number", "181"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +67,7 @@ def test_a_density_starts_at_the_scale_that_is_set(name, targets, power):
     log_scale = net.output(torch.randn(8, 1280))[1]
     torch.testing.assert_close((log_scale / power).exp(), torch.full((8, targets), 45.0), rtol=0.5, atol=0)
     s.initial_scale = 0.0
-    with pytest.raises(UserError, match="do not fit"):
+    with pytest.raises(UserError, match="must be positive and finite"):
         build_actor(s, targets, imagenet=False)
 
 
