@@ -60,7 +60,13 @@ def seed_everything(*key: int) -> None:
 
 
 def seed_for_build(seed: int) -> None:
-    """Seed the generators before a task is built, so that initial weights depend on the seed alone."""
+    """Seed the generators before a task is built, so that initial weights depend on the seed alone.
+
+    Raises:
+        UserError: the seed is negative.
+    """
+    if seed < 0:
+        raise UserError(f"--seed is {seed}; it must be at least 0.")
     seed_everything(seed, _BUILD)
 
 

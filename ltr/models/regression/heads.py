@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ltr.models.regression.image_encoder import ImageEncoder
 from ltr.models.regression.joint_energy import JointEnergy
@@ -88,4 +89,12 @@ class SoftmaxNet(nn.Module):
 
 
 def _head(channels: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(channels, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, outputs))
+    return nn.Sequential(nn.Linear(channels, HIDDEN), nn.ReLU(inplace=True), _ExactLinear(HIDDEN, outputs))
+
+
+class _ExactLinear(nn.Linear):
+    """In float32 under autocast too: bfloat16 has no number between 45 and 45.25 years."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return functional.linear(input.float(), self.weight, self.bias)

@@ -49,3 +49,18 @@ def test_a_scale_starts_where_it_is_told(encoder):
     wide = DensityNet(encoder, 2, log_scale=7.0).output(x)
     torch.testing.assert_close(wide[0], plain[0], rtol=0, atol=0)
     torch.testing.assert_close(wide[1], plain[1] + 7.0)
+
+
+def test_predictions_are_not_rounded_under_autocast(encoder):
+    """Only what is below the last layer may be: two outputs of one hidden layer stay 0.01 apart."""
+    direct, softmax = DirectNet(encoder, 2), SoftmaxNet(encoder, 1, 2)
+    with torch.no_grad():
+        for last in (direct.head[-1], softmax.heads[0][-1]):
+            last.weight[1] = last.weight[0]
+            last.bias.copy_(torch.tensor([45.0, 45.01]))
+    x = torch.randn(4, 1280)
+    with torch.autocast("cpu", torch.bfloat16):
+        for output in (direct.output(x), softmax.output(x)[:, 0], DensityNet(encoder, 2).output(x)[0]):
+            assert output.dtype == torch.float32
+        for output in (direct.output(x), softmax.output(x)[:, 0]):
+            torch.testing.assert_close(output.diff(dim=1), torch.full((4, 1), 0.01), rtol=0, atol=1e-4)

@@ -62,6 +62,12 @@ def test_initial_weights_depend_on_the_seed_alone(tiny, tmp_path):
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
+def test_a_negative_seed_is_refused(capsys, tiny):
+    with pytest.raises(SystemExit):
+        run_training.main(["toy", "tiny", "--seed", "-1"])
+    assert "--seed is -1; it must be at least 0" in capsys.readouterr().err
+
+
 def test_ctrl_c_exits_with_130(monkeypatch, tiny):
     def train(self, restart):
         self.stop_signal = 2
