@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
 from ltr.data.batches import batches
+from ltr.data.kept_rows import Rows, kept_rows
 from ltr.data.regression_samples import RegressionSamples
 from ltr.models.regression.image_encoder import ImageEncoder
-from ltr.trainers.checkpoint import write_atomically
 
 _BATCH = 16
 _PROBES = 16
@@ -37,13 +36,13 @@ class EncodedSamples(Dataset):
         encoder: frozen.
         device: where features are computed, if they are not yet kept.
         folder: root of all caches. Each combination of settings, encoder and content (a few samples are looked at) has
-            a file of its own; processes that start together all compute it.
+            a folder of its own; what was interrupted goes on.
         seed: of the order in training.
         length: number of samples; all that are kept if None.
         workers: loader processes while computing.
 
     Raises:
-        UserError: an image cannot be read, or the folder cannot be written.
+        UserError: an image cannot be read, the folder cannot be written, or a file in it is damaged.
     """
 
     def __init__(
@@ -61,14 +60,14 @@ class EncodedSamples(Dataset):
         self.copies, self.seed, self.train = copies, seed, samples.train
         number = copies * self.images
         self.length = number if length is None else length
-        file = Path(folder) / f"{_digest(samples, number, encoder)}.npz"
-        if not file.is_file():
-            _make(file, Subset(samples, range(number)), encoder, device, workers)
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                self.features, self.labels = (torch.from_numpy(arrays[name]) for name in ("features", "labels"))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UserError(f"the features in {file} cannot be read ({error}); delete that file") from error
+        arrays = kept_rows(
+            Path(folder) / _digest(samples, number, encoder),
+            number,
+            lambda start: _compute(start, Subset(samples, range(number)), encoder, device, workers),
+            "features",
+            "Choose another --workspace, or --encoder.frozen_copies 0 for none.",
+        )
+        self.features, self.labels = (torch.from_numpy(np.array(arrays[name])) for name in ("features", "labels"))
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
 
     def __len__(self) -> int:
@@ -98,21 +97,15 @@ def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> s
     return digest.hexdigest()[:16]
 
 
-def _make(file: Path, samples: Dataset, encoder: ImageEncoder, device: torch.device, workers: int) -> None:
+def _compute(start: int, samples: Subset, encoder: ImageEncoder, device: torch.device, workers: int) -> Iterator[Rows]:
     fast = encoder.for_inference(device)
-    features, labels = torch.empty(len(samples), encoder.channels), []
-    done = 0
-    with tqdm(total=len(samples), desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True) as bar:
-        for batch in batches(samples, _BATCH, workers):
-            number = len(batch["x"])
+    number = len(samples)
+    bar = tqdm(
+        total=number, initial=start, desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True
+    )
+    with bar:
+        for batch in batches(Subset(samples, range(start, number)), _BATCH, workers):
             with torch.no_grad():
-                features[done : done + number] = fast(batch["x"].to(device))
-            labels.append(batch["label"])
-            done += number
-            bar.update(number)
-    arrays = {"features": features.numpy(), "labels": torch.cat(labels).numpy()}
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{file.parent} cannot be made: {error.strerror}; choose another --workspace") from error
-    write_atomically(file, lambda out: np.savez(out, **arrays))
+                features = fast(batch["x"].to(device)).float().cpu()
+            yield {"features": features.numpy(), "labels": batch["label"].numpy()}
+            bar.update(len(features))

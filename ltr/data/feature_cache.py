@@ -2,29 +2,25 @@
 
 On a CPU the frozen backbone, the decoding and the augmentation cost more than the head that is trained. A cache holds
 the features of the first P pairs of a data set; pair k is then pair k mod P, with fresh candidate boxes each time. The
-three systems, and every later run on the same data and seed, share one cache.
+three systems, and every later run on the same data and seed, share one cache. One that was interrupted goes on.
 """
 
-import contextlib
 import hashlib
 import json
-import logging
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
+from ltr.data.batches import batches
+from ltr.data.kept_rows import Rows, kept_rows, open_rows
 from ltr.models.backbone import Backbone
 from ltr.models.backbone.frozen import FrozenBackbone
-
-logger = logging.getLogger(__name__)
 
 _BATCH = 16
 _PROBES = 16
@@ -58,11 +54,13 @@ class CachedFeatures(Dataset):
         self.number = number
         self.length = length
         self.folder = Path(folder) / _digest(pairs, number, backbone, key)
-        if not self.folder.is_dir():
-            with _locked(self.folder):
-                if not self.folder.is_dir():  # another process may have made it meanwhile
-                    _make(self.folder, pairs, number, backbone, workers)
-        self.arrays = self._open()
+        self.arrays = kept_rows(
+            self.folder,
+            number,
+            lambda start: _compute(start, number, pairs, backbone, workers),
+            "feature cache",
+            "Choose another --workspace, a smaller --data.feature_cache, or 0 for none.",
+        )
 
     def __len__(self) -> int:
         return self.length
@@ -75,10 +73,7 @@ class CachedFeatures(Dataset):
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self.arrays = self._open()
-
-    def _open(self) -> dict[str, np.memmap]:
-        return {f.stem: np.load(f, mmap_mode="r") for f in sorted(self.folder.glob("*.npy"))}
+        self.arrays = open_rows(self.folder)
 
 
 def _digest(pairs: Dataset, number: int, backbone: Backbone, key: str) -> str:
@@ -92,90 +87,20 @@ def _digest(pairs: Dataset, number: int, backbone: Backbone, key: str) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process computes a cache, others that want the same wait for it. A killed one leaves no lock behind."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        file = open(folder.with_suffix(".lock"), "w")
-    except OSError as error:
-        raise _not_written(folder, error) from error
-    with file:
-        try:
-            import fcntl
-        except ImportError:  # Windows has no such lock: two trainings that start together both compute
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logger.info("waiting for another process that computes the same features in %s", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _make(folder: Path, pairs: Dataset, number: int, backbone: Backbone, workers: int) -> None:
-    """Compute into a folder beside it, which gets its name when it is complete and goes when it is not."""
-    part = folder.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-    try:
-        part.mkdir()
-        _compute(part, pairs, number, backbone, workers)
-        os.rename(part, folder)
-    except OSError as error:
-        raise _not_written(folder, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _not_written(folder: Path, error: OSError) -> UserError:
-    return UserError(
-        f"the feature cache {folder} cannot be written: {error.strerror or error}. Choose another --workspace, a "
-        "smaller --data.feature_cache, or 0 for none."
-    )
-
-
-def _compute(folder: Path, pairs: Dataset, number: int, backbone: Backbone, workers: int) -> None:
-    loader = DataLoader(Subset(pairs, range(number)), _BATCH, num_workers=workers)
-    arrays: dict[str, np.memmap] = {}
+def _compute(start: int, number: int, pairs: Dataset, backbone: Backbone, workers: int) -> Iterator[Rows]:
     device = next(backbone.parameters()).device
     frozen = FrozenBackbone(backbone)
     seconds = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
-    bar = tqdm(total=number, desc="backbone features", unit="pair", mininterval=seconds, dynamic_ncols=True)
-    with bar:
-        for start, batch in zip(range(0, number, _BATCH), _clean_errors(loader, pairs), strict=True):
-            out = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
+    with tqdm(
+        total=number, initial=start, desc="backbone features", unit="pair", mininterval=seconds, dynamic_ncols=True
+    ) as bar:
+        for batch in batches(Subset(pairs, range(start, number)), _BATCH, workers):
+            rows = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
             for which in ("reference", "test"):
                 # Where the processor has it and there are no fused layers (which keep to float32), this halves the
                 # time, and features are off by about 5% of their norm, mostly at random.
                 with torch.autocast(device.type, torch.bfloat16):
                     features = frozen(batch[f"{which}_image"].to(device))
-                out |= {f"{which}_{level}": f.half().cpu().contiguous().numpy() for level, f in features.items()}
-            if not arrays:
-                arrays = {k: _new_array(folder / f"{k}.npy", (number, *v.shape[1:]), v.dtype) for k, v in out.items()}
-            for name, value in out.items():
-                arrays[name][start : start + len(value)] = value
+                rows |= {f"{which}_{level}": f.half().cpu().contiguous().numpy() for level, f in features.items()}
+            yield rows
             bar.update(len(batch["test_box"]))
-    for array in arrays.values():
-        array.flush()
-
-
-def _clean_errors(loader: DataLoader, pairs: Dataset) -> Iterator[dict[str, Tensor]]:
-    batches = iter(loader)
-    for start in range(0, len(loader.dataset), _BATCH):
-        try:
-            batch = next(batches)
-        except UserError:  # from a loader process, with a traceback in its message: let it happen here
-            for k in range(start, min(start + _BATCH, len(loader.dataset))):
-                pairs[k]
-            raise
-        yield batch
-
-
-def _new_array(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
-    """An array on disk whose space is taken at once: a disk that fills later would kill the process without a word."""
-    array = np.lib.format.open_memmap(file, "w+", dtype, shape)
-    if hasattr(os, "posix_fallocate"):
-        with open(file, "r+b") as opened:
-            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
-    return array

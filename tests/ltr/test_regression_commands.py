@@ -63,8 +63,8 @@ def test_weights_of_something_else_are_left_out(settings, tmp_path):
 def test_features_are_computed_where_the_option_says(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     devices = []
-    make = encoded_samples._make
-    monkeypatch.setattr(encoded_samples, "_make", lambda *a: (devices.append(a[3].type), make(*a)))
+    compute = encoded_samples._compute
+    monkeypatch.setattr(encoded_samples, "_compute", lambda *a: (devices.append(a[3].type), compute(*a))[1])
     definition = load_settings("age", "direct_l2")
     s = definition.settings()
     s.device, s.workers, s.workspace = "cpu", 0, tmp_path

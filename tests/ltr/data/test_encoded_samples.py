@@ -8,6 +8,7 @@ import torch
 
 from ebm_common.errors import UserError
 from ltr.data import encoded_samples
+from ltr.data.batches import batches
 from ltr.data.encoded_samples import EncodedSamples
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import read_utkface_split
@@ -70,8 +71,8 @@ def test_training_goes_through_images_and_versions(images, encoder, tmp_path):
 
 def test_computed_once_for_the_same_and_anew_for_anything_else(images, encoder, tmp_path, monkeypatch):
     made = []
-    make = encoded_samples._make
-    monkeypatch.setattr(encoded_samples, "_make", lambda *a: (made.append(1), make(*a)))
+    compute = encoded_samples._compute
+    monkeypatch.setattr(encoded_samples, "_compute", lambda *a: (made.append(1), compute(*a))[1])
     for _ in range(2):
         EncodedSamples(versions(images), 2, encoder, CPU, tmp_path)
     assert len(made) == 1
@@ -88,19 +89,32 @@ def test_a_missing_image_is_one_sentence_and_leaves_no_file(images, encoder, tmp
     images.files[5].unlink()
     with pytest.raises(UserError, match=images.files[5].name) as caught:
         EncodedSamples(versions(images.subset(range(1, 12))), 2, encoder, CPU, tmp_path / "cache", workers=workers)
-    assert "\n" not in str(caught.value) and not list((tmp_path / "cache").glob("*"))
+    assert "\n" not in str(caught.value)
+    assert not [path for path in (tmp_path / "cache").glob("*") if path.is_dir()]
 
 
-def test_a_damaged_file_is_named(images, encoder, tmp_path):
-    EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
-    (file,) = (tmp_path / "cache").iterdir()
-    for length in (1000, 0):
-        file.write_bytes(file.read_bytes()[:length])
-        with pytest.raises(UserError, match=f"{file.name}.*delete that file"):
-            EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+def test_ctrl_c_loses_no_batch(images, encoder, tmp_path, monkeypatch):
+    """24 images in batches of 16: after the first, the second is all that is left."""
+    seen, stop = [], True
+
+    def interrupted(samples, size, workers):
+        for batch in batches(samples, size, workers):
+            if seen and stop:
+                raise KeyboardInterrupt
+            seen.append(len(batch["x"]))
+            yield batch
+
+    whole = EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "whole")
+    monkeypatch.setattr(encoded_samples, "batches", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+    stop = False
+    kept = EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+    assert seen == [16, 8]
+    assert torch.equal(kept.features, whole.features) and torch.equal(kept.labels, whole.labels)
 
 
 def test_folder_that_cannot_be_made(images, encoder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be made.*--workspace"):
+    with pytest.raises(UserError, match="cannot be written.*--workspace"):
         EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "file" / "cache")
