@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
+from ebm_common.errors import UserError
 from ltr.data.batches import batches
 from ltr.data.kept_rows import Rows, kept_rows
 from ltr.data.regression_samples import RegressionSamples
@@ -60,14 +61,18 @@ class EncodedSamples(Dataset):
         self.copies, self.seed, self.train = copies, seed, samples.train
         number = copies * self.images
         self.length = number if length is None else length
+        folder = Path(folder) / _digest(samples, number, encoder)
         arrays = kept_rows(
-            Path(folder) / _digest(samples, number, encoder),
+            folder,
             number,
             lambda start: _compute(start, Subset(samples, range(number)), encoder, device, workers),
             "features",
             "Choose another --workspace, or --encoder.frozen_copies 0 for none.",
         )
-        self.features, self.labels = (torch.from_numpy(np.array(arrays[name])) for name in ("features", "labels"))
+        try:
+            self.features, self.labels = (torch.from_numpy(np.array(arrays[name])) for name in ("features", "labels"))
+        except KeyError as error:
+            raise UserError(f"{folder} lacks its {error.args[0]}.npy; delete that folder") from error
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ import tyro
 from tqdm import tqdm
 
 from ebm_common import UserError, xywh_to_xyxy
+from ltr.admin.device import choose_device
 from ltr.admin.environment import get_path
 from ltr.admin.provenance import file_hash, provenance, write_json, write_text
 from ltr.dataset import DetectionImages, read_coco_detection
@@ -185,8 +186,7 @@ def _check(options: Options) -> None:
         raise UserError(f"--step is {options.step[0]:g} {options.step[1]:g}; both must be positive and finite")
     if options.decay is not None and not 0 < options.decay < 1:
         raise UserError(f"--decay is {options.decay:g}; it must lie between 0 and 1")
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
+    choose_device(options.device)  # refuses what is not there, before data is read
 
 
 def _runs(options: Options, workspace: Path) -> tuple[list[Run], list[str]]:
@@ -248,7 +248,7 @@ def _evaluate_all(
     ):
         for candidate in candidates:
             bar.set_description(candidate.name)
-            detector = load_detector(candidate.file, _device(options))
+            detector = load_detector(candidate.file, choose_device(options.device))
             _override(detector.refinement, options)
 
             def score(refine: bool, limit: int, detector=detector, name=candidate.name) -> DetectionResult:
@@ -268,10 +268,6 @@ def _evaluate_all(
                     title = f"{NAMES[candidate.system]}, {candidate.name}: boxes before and after refinement"
                     sheets.append(draw_sheet(images, before, after, path, title))
     return results, sheets
-
-
-def _device(options: Options) -> str:
-    return "cuda" if torch.cuda.is_available() and options.device != "cpu" else "cpu"
 
 
 def _override(refinement: Any, options: Options) -> None:
@@ -335,7 +331,7 @@ def _write(
 ) -> list[Path]:
     about = provenance(
         options,
-        device=_device(options),
+        device=choose_device(options.device),
         results={key: [_record(r) for r in found] for key, found in results.items()},
         notes=table.notes,
         files={str(c.file): file_hash(c.file) for c in candidates},

@@ -33,6 +33,8 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
 from ebm_common.errors import UserError
+from ltr.admin.device import choose_device
+from ltr.data.batches import Collate, Reporting, checked
 from ltr.train_settings.base import OptimizerSettings, TrainSettings, differences, to_plain
 from ltr.trainers.checkpoint import (
     CheckpointError,
@@ -349,7 +351,7 @@ class Trainer:
         with bar, torch.no_grad(), self.fabric.autocast(), _iterating(loader) as loaded:
             for indices, batch in zip(batches, loaded, strict=True):
                 seed_everything(self.settings.seed, _VALIDATE, indices[0])
-                loss, stats = self.task.actor(self.fabric.to_device(_checked(batch)))
+                loss, stats = self.task.actor(self.fabric.to_device(checked(batch)))
                 numbers = {name: float(value) for name, value in {**stats, "loss": loss}.items()}
                 averages.add(numbers, weight=len(indices))
                 bar.update()
@@ -393,17 +395,17 @@ class Trainer:
 
     def _loader(self, data: Dataset, batches: Iterable[list[int]]) -> DataLoader:
         return DataLoader(
-            _Reporting(data),
+            Reporting(data),
             batch_sampler=batches,
             num_workers=self.settings.workers,
-            collate_fn=_Collate(self.task.collate or default_collate),
+            collate_fn=Collate(self.task.collate or default_collate),
             pin_memory=self.fabric.device.type == "cuda",
             worker_init_fn=_worker_signals,
         )
 
     def _next(self, batches: Iterator[Any]) -> Any:
         try:
-            return _checked(next(batches))
+            return checked(next(batches))
         except UserError:
             if (
                 self.global_step > self._session_first
@@ -549,10 +551,7 @@ def _make_optimizer(o: OptimizerSettings, parameters: list[torch.nn.Parameter]) 
 
 
 def _make_fabric(settings: TrainSettings) -> Fabric:
-    cuda = torch.cuda.is_available()
-    if settings.device == "cuda" and not cuda:
-        raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
-    kind = "cuda" if cuda and settings.device != "cpu" else "cpu"
+    kind = choose_device(settings.device).type
     if settings.precision == "16-mixed" and kind == "cpu":
         raise UserError("--precision 16-mixed needs a CUDA device. Use bf16-mixed or 32-true.")
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
@@ -604,13 +603,6 @@ def _load_model(model: torch.nn.Module, saved: dict[str, Tensor], path: Path) ->
     model.load_state_dict(saved)
 
 
-class _Failure:
-    """A user's error in a loader process on its way to the training process, where PyTorch would add a traceback."""
-
-    def __init__(self, error: UserError) -> None:
-        self.text = str(error)
-
-
 class _Lazy:
     """The batches of a whole training, made one by one: a list of them would hold millions of numbers."""
 
@@ -622,28 +614,6 @@ class _Lazy:
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-
-class _Reporting(Dataset):
-    def __init__(self, data: Dataset) -> None:
-        self.data = data
-
-    def __getitem__(self, index: int) -> Any:
-        try:
-            return self.data[index]
-        except UserError as error:
-            return _Failure(error)
-
-
-class _Collate:
-    def __init__(self, collate: Any) -> None:
-        self.collate = collate
-
-    def __call__(self, samples: list[Any]) -> Any:
-        for sample in samples:
-            if isinstance(sample, _Failure):
-                return sample
-        return self.collate(samples)
 
 
 @contextlib.contextmanager
@@ -658,12 +628,6 @@ def _iterating(loader: DataLoader) -> Iterator[Iterator[Any]]:
     finally:
         if loader.num_workers:
             batches._shutdown_workers()  # PyTorch has no public name for it
-
-
-def _checked(batch: Any) -> Any:
-    if isinstance(batch, _Failure):
-        raise UserError(batch.text)
-    return batch
 
 
 def _worker_signals(worker: int) -> None:

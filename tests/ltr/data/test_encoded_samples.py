@@ -114,6 +114,18 @@ def test_ctrl_c_loses_no_batch(images, encoder, tmp_path, monkeypatch):
     assert torch.equal(kept.features, whole.features) and torch.equal(kept.labels, whole.labels)
 
 
+def test_a_damaged_folder_is_named(images, encoder, tmp_path):
+    EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("*/features.npy")
+    for length in (1000, 0):
+        file.write_bytes(file.read_bytes()[:length])
+        with pytest.raises(UserError, match=r"features\.npy is damaged.*delete"):
+            EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+    file.unlink()
+    with pytest.raises(UserError, match=r"lacks its features\.npy; delete that folder"):
+        EncodedSamples(versions(images), 2, encoder, CPU, tmp_path / "cache")
+
+
 def test_folder_that_cannot_be_made(images, encoder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written.*--workspace"):
