@@ -2,6 +2,7 @@
 
     python ltr/run_detection_comparison.py                 # generated images: about an hour of one core
     python ltr/run_detection_comparison.py --table s1      # the EBM with 18 proposal distributions: Table S1
+    python ltr/run_detection_comparison.py --table s1 --seeds 2 --sigmas .15 .3 .0375,.15
     python ltr/run_detection_comparison.py --seeds 3 --systems direct ebm
 
 A small Faster-RCNN (EfficientNet-Lite0 under a feature pyramid) is trained for each seed, then the part that each
@@ -20,6 +21,7 @@ import importlib.util
 import itertools
 import json
 import logging
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,9 +36,8 @@ if __name__ == "__main__":
     if importlib.util.find_spec("ltr") is None:
         sys.path.insert(0, str(_HERE.parent))
 
-import torch  # noqa: E402
-
 from ebm_common import UserError, cli_main  # noqa: E402
+from ltr.admin.device import choose_device  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
 from ltr.admin.provenance import file_hash, provenance, write_json, write_text  # noqa: E402
 from ltr.dataset import DetectionImages, read_coco_detection  # noqa: E402
@@ -87,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--table", choices=("systems", "s1"), default="systems")
+    parser.add_argument("--sigmas", nargs="+", type=_sigmas, default=list(TABLE_S1), metavar="S",
+                        help="rows of --table s1: '.3 .0375,.15' are two (the paper's 18)")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each, seeds 0 .. N - 1 (1)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--samples", type=int, default=800, metavar="N", help="training images of an epoch (800)")
@@ -97,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError(f"--seeds must be at least 1 and --samples at least 8 (a batch), got {o.seeds} and {o.samples}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     comparison = Comparison(get_path("workspace", o.workspace), o.device, o.samples)
-    table = comparison.table_s1(o.seeds) if o.table == "s1" else comparison.systems(o.systems, o.seeds)
+    table = comparison.table_s1(o.sigmas, o.seeds) if o.table == "s1" else comparison.systems(o.systems, o.seeds)
     if table.rows:
         print(table.text())
         for path in comparison.write(table, o.table):
@@ -148,16 +151,16 @@ class Comparison:
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
 
-    def table_s1(self, seeds: int) -> Table:
-        """AP of the EBM for each proposal distribution, beside the paper's."""
+    def table_s1(self, rows: list[tuple[float, ...]], seeds: int) -> Table:
+        """AP of the EBM for each proposal distribution, beside the paper's where it has that one."""
         table = Table(
             "Proposal distributions (Table S1): AP in percent of the EBM on generated images, the paper's on COCO",
-            ["AP", "AP75", "paper AP"],
+            ["AP", "AP75", "runs", "paper AP"],
             [],
         )
         found: dict[tuple[float, ...], list[DetectionResult]] = {}
         with self._until_stopped():
-            for seed, sigmas in itertools.product(range(seeds), TABLE_S1):
+            for seed, sigmas in itertools.product(range(seeds), rows):
                 settings = self._settings("ebm", seed)
                 settings.proposals = replace(settings.proposals, sigmas=sigmas)
                 name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
@@ -167,7 +170,7 @@ class Comparison:
         for sigmas, results in found.items():
             cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
             name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
-            table.rows.append((name, [*cells, Mean(TABLE_S1[sigmas])]))
+            table.rows.append((name, [*cells, str(len(results)), str(TABLE_S1.get(sigmas, "-"))]))
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
 
@@ -205,8 +208,7 @@ class Comparison:
         if settings.base_weights is not None:
             self._weights(self._settings("direct", settings.seed), f"direct_{settings.seed}")
         weights = self._weights(settings, name)
-        device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
-        detector = load_detector(weights, device)
+        detector = load_detector(weights, choose_device(settings.device))
         if detector.refines:
             detector.refinement = self.steps[name] = self._steps(detector, weights)
         return detector, name
@@ -271,6 +273,17 @@ def _check_alike(settings: DetectionSettings, weights: Path) -> None:
             f"{weights.parent} was trained with {name} {before}, and {now} is asked for: give what was given before, "
             "choose another --workspace, or delete that folder"
         )
+
+
+def _sigmas(text: str) -> tuple[float, ...]:
+    """A row of Table S1 from its standard deviations: '0.0375,0.15'."""
+    try:
+        sigmas = tuple(map(float, text.split(",")))
+    except ValueError:
+        sigmas = (math.nan,)
+    if not all(0 < sigma < math.inf for sigma in sigmas):
+        raise argparse.ArgumentTypeError(f"{text!r} is no row: give positive numbers with commas between them")
+    return sigmas
 
 
 def _joined(sigmas: tuple[float, ...]) -> str:

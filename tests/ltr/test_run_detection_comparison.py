@@ -113,17 +113,31 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, mo
     assert "--- " not in printed and "Laplace" in printed
 
 
-def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tiny, capsys, monkeypatch):
-    chosen = dict(list(command.TABLE_S1.items())[:1] + [((0.0375, 0.075, 0.15), 39.11)])
-    monkeypatch.setattr(command, "TABLE_S1", chosen)
+def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tiny, capsys):
+    assert len(command.TABLE_S1) == 18
     old = tiny / "detection_comparison" / "contact_sheet_ebm.png"  # of the other table
     old.write_text("")
-    assert run(tiny, "--table", "s1") == 0
+    assert run(tiny, "--table", "s1", "--sigmas", ".01875", ".0375,.075,.15") == 0
     printed = capsys.readouterr().out
     assert "table_s1.txt" in printed and old.name not in printed
     assert "L = 1  {0.01875}" in printed and "38.07" in printed and "39.11" in printed
     runs = {folder.name for folder in (tiny / "checkpoints" / "ltr" / "detection_small").iterdir()}
     assert runs == {"direct_0", "ebm_0.01875_0", "ebm_0"}
+
+
+def test_rows_of_ones_own_and_of_the_paper(tiny, capsys):
+    assert run(tiny, "--table", "s1", "--sigmas", ".3", "0.0375,.075,.15") == 0
+    rows = [line.split("}")[1].split() for line in capsys.readouterr().out.splitlines() if line.startswith("L = ")]
+    assert [row[2:] for row in rows] == [["1", "-"], ["1", "39.11"]]
+    runs = {folder.name for folder in (tiny / "checkpoints" / "ltr" / "detection_small").iterdir()}
+    assert runs == {"direct_0", "ebm_0.3_0", "ebm_0"}
+
+
+@pytest.mark.parametrize("sigmas", ["0", "-.1,.2", "wide", "nan", ".1,", ""])
+def test_widths_that_are_none_are_refused(tiny, sigmas, capsys):
+    with pytest.raises(SystemExit):
+        run(tiny, "--table", "s1", f"--sigmas={sigmas}")
+    assert f"argument --sigmas: {sigmas!r} is no row" in capsys.readouterr().err
 
 
 def test_runs_of_other_settings_are_not_mixed(tiny):
