@@ -216,7 +216,7 @@ def test_a_base_is_trained(base):
     assert load_detector(file).system == "direct"
 
 
-@pytest.mark.parametrize("name", ["mixture8", "cvae", "iou_net", "ebm"])
+@pytest.mark.parametrize("name", ["gaussian", "mixture8", "cvae", "iou_net", "ebm"])
 def test_every_system_is_trained_on_the_base(generated, base, name):
     base_file, base_state = weights(base, "direct")
     assert train(generated, base, name, "--base_weights", str(base_file), "--epochs", "1") == 0
