@@ -31,7 +31,7 @@ def module_folder(tmp_path_factory) -> Iterator[Path]:
 def shared_data() -> Path:
     """The real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    path = Path(os.environ.get("EBM_SHARED_DATA", default))
+    path = Path(os.environ.get("EBM_SHARED_DATA") or default)
     if not path.is_dir():
         pytest.skip(f"no real data at {path}; set EBM_SHARED_DATA to its folder")
     return path
