@@ -27,6 +27,15 @@ def module_folder(tmp_path_factory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread for all tests of a file: bit-identical weights need the same number, and small networks no more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""

@@ -17,6 +17,7 @@ from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faces import make_utkface  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 
