@@ -181,7 +181,10 @@ class VisdomClient:
                 if silent:
                     break
                 silent = True
-                socket.ping()
+                try:
+                    socket.ping()
+                except (OSError, websocket.WebSocketException):  # it was closed while nothing came
+                    break
                 continue
             except (OSError, websocket.WebSocketException):
                 break

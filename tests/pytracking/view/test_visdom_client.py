@@ -98,3 +98,22 @@ def test_losing_the_server_is_told_once(other_server):
 
 def test_a_place_in_pixels_leaves_room_for_the_bar():
     assert Place(0, 0, 100, 20).pixels == (1260, 276)
+
+
+def test_a_listener_whose_connection_was_closed_while_nothing_came_ends_quietly():
+    import websocket
+
+    class Closed:
+        def settimeout(self, seconds):
+            pass
+
+        def recv_data(self, control_frame):
+            raise websocket.WebSocketTimeoutException
+
+        def ping(self):
+            raise websocket.WebSocketConnectionClosedException("socket is already closed.")
+
+    told = []
+    listening = client(1, lost=lambda: told.append(1))
+    listening._listen(Closed())  # not the present connection: nothing to tell
+    assert not told
