@@ -2,7 +2,7 @@
 
     python pytracking/run_tracker.py atom ebm --dataset_name otb --threads 4
     python pytracking/run_tracker.py atom ebm --dataset_name /path/to/my/videos --sequence David --debug 1
-    python pytracking/run_tracker.py atom ebm --seed 3 --runid 3
+    python pytracking/run_tracker.py atom ebm --dataset_name data/otb data/otb_more --seed 3 --runid 3
 
 --debug 1 shows the run live in visdom's page; start its server first, by `python -m pytracking.view.server`.
 
@@ -28,7 +28,7 @@ if not __package__:
 
 from ebm_common.errors import cli_main  # noqa: E402
 from ltr.admin.environment import get_path  # noqa: E402
-from pytracking.evaluation.datasets import SequenceList, get_dataset  # noqa: E402
+from pytracking.evaluation.datasets import SequenceList, get_datasets  # noqa: E402
 from pytracking.evaluation.running import TrackerSpec, run_dataset  # noqa: E402
 from pytracking.utils.arguments import natural  # noqa: E402
 from pytracking.view.server import DEFAULT_PORT  # noqa: E402
@@ -47,9 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tracker_param", help="parameter file: default, atom_star, ebm, ...; csrt or kcf for opencv")
     parser.add_argument("--runid", type=natural, help="number of this run: its results get a folder of their own")
     parser.add_argument(
-        "--dataset_name", default="otb", help="otb (the default), nfs, generated, or a folder in OTB's layout"
+        "--dataset_name",
+        nargs="+",
+        default=["otb"],
+        metavar="NAME",
+        help="otb (the default), nfs, generated, or a folder in OTB's layout; several are run as one",
     )
-    parser.add_argument("--dataset_root", type=Path, help="where that benchmark lies, if the settings do not say so")
+    parser.add_argument(
+        "--dataset_root", type=Path, help="where that one benchmark lies, if the settings do not say so"
+    )
     parser.add_argument("--sequence", nargs="+", metavar="NAME", help="only these, each by name or index from 0")
     parser.add_argument("--results", type=Path, help="where results are written (./tracking_results)")
     parser.add_argument("--threads", type=natural, default=0, help="number of worker processes (0: run in this one)")
@@ -92,7 +98,7 @@ def main(arguments: SequenceType[str] | None = None) -> int:
         options.tracker_name, options.tracker_param, options.device, options.seed, overrides, options.runid
     )
     spec.settings()  # a misspelt tracker or setting is said before any data is looked at
-    dataset = get_dataset(options.dataset_name, options.dataset_root)
+    dataset = get_datasets(options.dataset_name, options.dataset_root)
     sequences = _selected(dataset, options.sequence)
     print(dataset.summary())
     with _live_view(options) as view:

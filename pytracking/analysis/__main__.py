@@ -2,6 +2,8 @@
 
 python -m pytracking.analysis --dataset_name otb
     the table on the terminal; tables, JSON and plots in {results}/analysis/otb
+python -m pytracking.analysis --dataset_name data/otb data/otb_more
+    two data sets, here folders in OTB's layout, scored together as one; the files in {results}/analysis/otb+otb_more
 python -m pytracking.analysis table --dataset_name otb --trackers atom/ebm opencv/csrt --per_sequence
     the table alone, here of two trackers, and one by sequence; files only with --out
 python -m pytracking.analysis plot --dataset_name otb --out figures
@@ -35,7 +37,7 @@ from pytracking.analysis.plots import write_plots
 from pytracking.analysis.results import TrackerResults, external_results, find_results, read_annotations
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
-from pytracking.evaluation.datasets import get_dataset
+from pytracking.evaluation.datasets import get_datasets
 
 _COMMANDS = {
     "all": "table on the terminal; tables, JSON and plots in a folder (the default)",
@@ -57,9 +59,10 @@ def _add_ground_truth(command: argparse.ArgumentParser) -> None:
     truth = ground_truth.add_mutually_exclusive_group()
     truth.add_argument(
         "--dataset_name",
-        default="otb",
+        nargs="+",
+        default=["otb"],
         metavar="NAME",
-        help="otb, nfs, generated, or a folder in OTB's layout (default: otb)",
+        help="otb, nfs, generated, or a folder in OTB's layout; several are taken as one (default: otb)",
     )
     truth.add_argument(
         "--annotations",
@@ -68,7 +71,7 @@ def _add_ground_truth(command: argparse.ArgumentParser) -> None:
         help="ground truth alone: a folder of {sequence}.txt, no images needed",
     )
     ground_truth.add_argument(
-        "--dataset_root", type=Path, metavar="FOLDER", help="where the data set lies (default: as configured)"
+        "--dataset_root", type=Path, metavar="FOLDER", help="where that one data set lies (default: as configured)"
     )
 
 
@@ -152,10 +155,10 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
         if arguments.dataset_root is not None:
             raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
         return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
-    dataset = get_dataset(arguments.dataset_name, root=arguments.dataset_root)
-    notes = [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
-    if dataset.expected and len(dataset) < dataset.expected:
-        notes.insert(0, dataset.summary())
+    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
+    parts = dataset.parts or (dataset,)
+    notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
+    notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
     return dataset.title, list(dataset), notes
 
 
@@ -197,7 +200,7 @@ def play_back(arguments: argparse.Namespace) -> None:
         raise UserError("playback shows images: name a data set by --dataset_name, not --annotations")
     if not 0 < arguments.fps <= 1000:
         raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
-    dataset = get_dataset(arguments.dataset_name, root=arguments.dataset_root)
+    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
     sequences = list({dataset[name].name: dataset[name] for name in arguments.sequence}.values())
     results = read_results(arguments, [sequence.name for sequence in sequences])
     if not results:
@@ -229,7 +232,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
         missing=arguments.missing,
     )
     report = replace(report, notes=(*notes, *report.notes))
-    name = title if arguments.annotations is not None else Path(arguments.dataset_name).name
+    name = title if arguments.annotations is not None else "+".join(Path(n).name for n in arguments.dataset_name)
     return report.sorted(arguments.sort), sequences, results / "analysis" / name
 
 

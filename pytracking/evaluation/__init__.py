@@ -1,6 +1,6 @@
 """Benchmarks as they lie on disk, and running a tracker over them."""
 
-from pytracking.evaluation.datasets import DatasetError, Sequence, SequenceList, get_dataset
+from pytracking.evaluation.datasets import DatasetError, Sequence, SequenceList, get_dataset, get_datasets
 from pytracking.evaluation.report import RunReport
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.evaluation.sequence_run import run_sequence
@@ -12,6 +12,7 @@ __all__ = [
     "SequenceList",
     "TrackerSpec",
     "get_dataset",
+    "get_datasets",
     "run_dataset",
     "run_sequence",
 ]

@@ -25,6 +25,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable
+from collections.abc import Sequence as SequenceType
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,7 +113,8 @@ class SequenceList:
     """The sequences of a benchmark that are on disk, by index or by name.
 
     ``problems`` has, by name, those that are there but cannot be run, each with the reason. ``expected`` is the number
-    the whole benchmark has, where that is known.
+    the whole benchmark has, where that is known. Of several benchmarks in one (:func:`get_datasets`), ``parts`` has
+    each by itself, and ``root`` is the folder that holds all of theirs.
     """
 
     title: str
@@ -120,6 +122,7 @@ class SequenceList:
     sequences: list[Sequence]
     problems: dict[str, DatasetError] = field(default_factory=dict)
     expected: int | None = None
+    parts: tuple["SequenceList", ...] = ()
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -152,7 +155,9 @@ class SequenceList:
         raise DatasetError(f"no sequence '{key}' in {self.title} under {self.root}; {listed}")
 
     def summary(self) -> str:
-        """One line on what was found, such as 'OTB-100: 15 of 100 targets found under /data/otb'."""
+        """What was found, such as 'OTB-100: 15 of 100 targets found under /data/otb'; a line for each benchmark."""
+        if self.parts:
+            return "\n".join(part.summary() for part in self.parts)
         count = f"{len(self)} of {self.expected} targets" if self.expected else f"{len(self)} targets"
         unusable = f", {len(self.problems)} more cannot be run" if self.problems else ""
         return f"{self.title}: {count} found under {self.root}{unusable}"
@@ -191,6 +196,39 @@ def get_dataset(name: str, root: str | os.PathLike | None = None) -> SequenceLis
     if not dataset.sequences:
         raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}")
     return dataset
+
+
+def get_datasets(names: SequenceType[str], root: str | os.PathLike | None = None) -> SequenceList:
+    """Several benchmarks as one: the sequences of each, in the order of ``names``. A single name gives that benchmark.
+
+    Raises DatasetError where :func:`get_dataset` does, where two of them have a sequence of one name (results go by
+    names), and where ``root`` is given with several names; ValueError without a name.
+    """
+    if not names:
+        raise ValueError("no data set is named")
+    if len(names) == 1:
+        return get_dataset(names[0], root)
+    if root is not None:
+        raise DatasetError(
+            f"--dataset_root goes with one data set, not with {len(names)}; name the folders by --dataset_name"
+        )
+    parts = tuple(get_dataset(name) for name in names)
+    owners: dict[str, SequenceList] = {}
+    for part in parts:
+        for name in [*(sequence.name for sequence in part), *part.problems]:
+            owner = owners.setdefault(_plain_name(name).casefold(), part)
+            if owner is not part:
+                raise DatasetError(
+                    f"the sequence {name} is both in {owner.title} under {owner.root} and in {part.title} under "
+                    f"{part.root}; rename one of the two, or take one data set at a time"
+                )
+    return SequenceList(
+        " + ".join(part.title for part in parts),
+        Path(os.path.commonpath([part.root.resolve() for part in parts])),
+        [sequence for part in parts for sequence in part],
+        {name: problem for part in parts for name, problem in part.problems.items()},
+        parts=parts,
+    )
 
 
 def read_folder(root: Path, title: str | None = None) -> SequenceList:

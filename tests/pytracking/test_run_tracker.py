@@ -70,6 +70,23 @@ def test_sequences_by_name_and_by_index(call, data, tmp_path, wanted):
     ) == expected
 
 
+def test_several_data_sets_are_run_as_one(call, data, tmp_path, capsys):
+    write_sequence(data, "one", 3)
+    write_sequence(tmp_path / "more", "two", 3)
+    write_sequence(tmp_path / "more", "bad", 3, lines=5)
+    assert call("--dataset_name", str(data), str(tmp_path / "more"), "--a.b", "2") == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("data: 1 targets") and shown[1].startswith("more: 1 targets")
+    assert "2 finished at" in shown[-3] and shown[-2].startswith("failed: bad: ")
+    assert {path.stem for path in (tmp_path / "results" / "fake" / "still").glob("*_time.txt")} == {
+        "one_time",
+        "two_time",
+    }
+    with pytest.raises(SystemExit, match="2"):
+        call("--dataset_name", str(data), "otbb")
+    assert "no data set 'otbb' (did you mean otb?)" in capsys.readouterr().err
+
+
 def test_failures_give_exit_code_one_and_are_named_at_the_end(call, data, capsys):
     write_sequence(data, "bad", 4, height=RAISES)
     write_sequence(data, "worse", 4, lines=3)
@@ -88,6 +105,7 @@ def test_failures_give_exit_code_one_and_are_named_at_the_end(call, data, capsys
         (["--sequence", "7"], "numbered from 0"),
         (["--dataset_name", "otbb"], "did you mean otb"),
         (["--dataset_name", "/nowhere/at/all"], "does not exist"),
+        (["--dataset_name", "otb", "nfs", "--dataset_root", "/"], "--dataset_root goes with one data set"),
         (["--results", "/proc/nowhere"], "cannot be written"),
     ],
 )

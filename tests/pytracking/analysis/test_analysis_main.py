@@ -86,6 +86,33 @@ def test_error_is_one_line_and_exit_code_2(tree):
     assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
 
 
+def test_several_data_sets_are_scored_as_one(tree, capsys):
+    (tree / "more").mkdir()
+    (tree / "data" / "Pair").rename(tree / "more" / "Pair")
+    main(["--dataset_name", "more", "data/"])
+    assert capsys.readouterr().out.splitlines()[0] == "more + data, 3 sequences"
+    out = tree / "tracking_results" / "analysis" / "more+data"
+    assert json.loads((out / "results.json").read_text())["sequences"] == ["Pair-1", "Pair-2", "Cat"]
+    np.savetxt(tree / "more" / "Pair" / "groundtruth_rect.2.txt", TRUTH[:5], "%g", delimiter=",")
+    main(["table", "--dataset_name", "data", "more"])
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == "data + more, 2 sequences"
+    assert "note: Pair-2 is left out: " in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data", "nowhere"], "no data set 'nowhere'"),
+        (["data", "copy"], "the sequence Cat is both in data under data and in data under copy"),
+        (["data", "otb", "--dataset_root", "data"], "--dataset_root goes with one data set"),
+    ],
+)
+def test_data_sets_that_do_not_go_together(tree, capsys, arguments, says):
+    (tree / "copy").symlink_to(tree / "data")
+    assert says in fails(capsys, "table", "--dataset_name", *arguments)
+
+
 def test_plot_prints_no_table_and_out_is_kept_to(tree, capsys):
     main(["plot", "--annotations", "truth", "--out", "figures", "--title", "Toy"])
     assert "AUC" not in capsys.readouterr().out

@@ -7,7 +7,7 @@ import pytest
 from evaluation_fakes import write_images, write_sequence
 
 from ebm_common.errors import UserError
-from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, read_boxes
+from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, get_datasets, read_boxes
 from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
 
 
@@ -175,6 +175,46 @@ def test_a_data_set_of_which_nothing_can_be_run(tmp_path):
     write_sequence(tmp_path, "bad", 4, lines=9)
     with pytest.raises(DatasetError, match="none of the 1 sequences .* 9 lines"):
         get_dataset(str(tmp_path))
+
+
+def test_several_data_sets_as_one(tmp_path):
+    write_sequence(tmp_path / "b", "two", 4)
+    write_sequence(tmp_path / "b", "bad", 4, lines=9)
+    write_sequence(tmp_path / "a", "one", 3)
+    both = get_datasets([str(tmp_path / "b"), str(tmp_path / "a")])
+    assert (both.title, [sequence.name for sequence in both]) == ("b + a", ["two", "one"])
+    assert both["one"] is both["1"] and both["one"].dataset == "a"
+    assert both.summary().splitlines() == [
+        f"b: 1 targets found under {tmp_path / 'b'}, 1 more cannot be run",
+        f"a: 1 targets found under {tmp_path / 'a'}",
+    ]
+    with pytest.raises(DatasetError, match="9 lines"):
+        both["bad"]
+    with pytest.raises(DatasetError, match=rf"no sequence 'tow' in b \+ a under {tmp_path}; did you mean two"):
+        both["tow"]
+    alone = get_datasets([str(tmp_path / "b")])
+    assert (alone.title, alone.parts, alone.root) == ("b", (), tmp_path / "b")
+
+
+@pytest.mark.parametrize(("name", "lines"), [("Pair_1", 3), ("pair-1", 3), ("Pair-1", 9)])
+def test_a_name_that_stands_in_two_data_sets(tmp_path, name, lines):
+    # Result files go by the name, in any spelling; one that cannot be run today may be tomorrow.
+    write_sequence(tmp_path / "a", "Pair-1", 3)
+    write_sequence(tmp_path / "b", name, 3, lines=lines)
+    write_sequence(tmp_path / "b", "other", 3)
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    with pytest.raises(DatasetError, match=f"{name} is both in a under {folders[0]} and in b under {folders[1]}; "):
+        get_datasets(folders)
+
+
+def test_several_data_sets_are_each_looked_for(tmp_path):
+    write_sequence(tmp_path / "a", "one", 3)
+    with pytest.raises(DatasetError, match="no data set 'otbb'"):
+        get_datasets([str(tmp_path / "a"), "otbb"])
+    with pytest.raises(DatasetError, match="one is both in a under"):
+        get_datasets([str(tmp_path / "a")] * 2)
+    with pytest.raises(DatasetError, match="--dataset_root goes with one data set, not with 2"):
+        get_datasets([str(tmp_path / "a"), "otb"], tmp_path)
 
 
 def test_nfs_as_published(tmp_path):
