@@ -3,12 +3,14 @@
     python pytracking/run_tracker.py atom ebm --dataset_name otb --threads 4
     python pytracking/run_tracker.py atom ebm --dataset_name /path/to/my/videos --sequence David --debug 1
     python pytracking/run_tracker.py atom ebm --dataset_name data/otb data/otb_more --seed 3 --runid 3
+    python pytracking/run_tracker.py atom ebm --classifier.update_every 2 --save_as every2
 
 --debug 1 shows the run live in visdom's page; start its server first, by `python -m pytracking.view.server`.
 
 Boxes go to {results}/{tracker}/{param}[_{run:03d}]/{sequence}.txt; a second call skips what is finished. Any further
-'--name value' sets that setting of the tracker. The exit code is 0 when all is well, 1 when sequences failed, 2 when
-nothing could be run, 130 after Ctrl-C.
+'--name value' sets that setting of the tracker; --save_as gives such a variation a name of its own in place of {param},
+so that it stands beside the others in the tables of `python -m pytracking.analysis`. The exit code is 0 when all is
+well, 1 when sequences failed, 2 when nothing could be run, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tracker_name", help="atom or opencv")
     parser.add_argument("tracker_param", help="parameter file: default, atom_star, ebm, ...; csrt or kcf for opencv")
     parser.add_argument("--runid", type=natural, help="number of this run: its results get a folder of their own")
+    parser.add_argument("--save_as", metavar="NAME", help="name of the results folder, in place of the parameter's")
     parser.add_argument(
         "--dataset_name",
         nargs="+",
@@ -95,7 +98,13 @@ def main(arguments: SequenceType[str] | None = None) -> int:
     """Runs what the command line asks for and returns the exit code."""
     options, overrides = parse_arguments(arguments)
     spec = TrackerSpec(
-        options.tracker_name, options.tracker_param, options.device, options.seed, overrides, options.runid
+        options.tracker_name,
+        options.tracker_param,
+        options.device,
+        options.seed,
+        overrides,
+        options.runid,
+        options.save_as,
     )
     spec.settings()  # a misspelt tracker or setting is said before any data is looked at
     dataset = get_datasets(options.dataset_name, options.dataset_root)

@@ -18,8 +18,8 @@ import numpy as np
 
 from ebm_common.errors import UserError
 from pytracking.evaluation.datasets import otb_attributes
+from pytracking.evaluation.results import RUN_FOLDER
 
-_RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
 _NOT_BOXES = ("_time", "_object_presence_scores")
 _COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
 
@@ -174,7 +174,7 @@ def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] 
     folders = sorted(path for path in results.glob("*/*") if path.is_dir()) if results.is_dir() else []
     for folder in folders:
         name = f"{folder.parent.name}/{folder.name}"
-        run = _RUN_FOLDER.fullmatch(folder.name)
+        run = RUN_FOLDER.fullmatch(folder.name)
         aliases = {folder.parent.name, name} | ({f"{folder.parent.name}/{run['param']}"} if run else set())
         if wanted and aliases.isdisjoint(wanted):
             continue

@@ -1,6 +1,7 @@
 """Results of one run of one tracker, on disk.
 
-``{results}/{tracker}/{param}[_{run:03d}]/`` holds for each finished sequence
+``{results}/{tracker}/{param}[_{run:03d}]/``, where a name asked for may stand in place of the parameter's, holds for
+each finished sequence
 
 - ``{sequence}.txt``: x, y, w, h on a line for each frame, tab-separated with four decimals, in the coordinates of the
   annotation; the first line is the annotated first box. (With ``integer``, truncated as PyTracking writes them.)
@@ -14,6 +15,7 @@ when it is complete. Until then, and after a failure, its boxes are in ``{sequen
 import contextlib
 import datetime
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +29,8 @@ from pytracking.evaluation.density_log import density_file
 from pytracking.utils.folders import make_writable
 
 RECORD = "run.json"
+RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
+"""Name of the folder of a numbered run."""
 
 
 class ResultsError(UserError):
@@ -69,7 +73,7 @@ class ResultFolder:
         if not overwrite:
             raise ResultsError(
                 f"{self.path} holds results that were made otherwise ({difference}); give this run a folder of its own "
-                "with --runid, or replace them with --overwrite"
+                "with --runid or --save_as, or replace them with --overwrite"
             )
         now = datetime.datetime.now(datetime.UTC)
         replaced = self.path / f"replaced_{now:%Y%m%d_%H%M%S_%f}"

@@ -1,6 +1,7 @@
 """Running a tracker over sequences: one at a time, or on many processes; what is finished stays finished."""
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ from ebm_common.errors import UserError
 from ltr.admin.provenance import file_hash, provenance, to_plain
 from pytracking.evaluation.datasets import Sequence
 from pytracking.evaluation.report import Progress, RunReport
-from pytracking.evaluation.results import ResultFolder
+from pytracking.evaluation.results import RUN_FOLDER, ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
 from pytracking.evaluation.workers import run_on_workers
 from pytracking.tracker import BaseTracker, Tracker, tracker_settings
@@ -26,7 +27,11 @@ FILM_HEIGHT = 480
 @dataclass(frozen=True)
 class TrackerSpec:
     """Which tracker to run, in a form that can be sent to another process: the arguments of
-    :func:`pytracking.tracker.Tracker`, and the number of the run for its results folder."""
+    :func:`pytracking.tracker.Tracker`, and what its results folder is called: the number of the run, and a name
+    (``save_as``) in place of the parameter's, so that variations of its settings stand side by side.
+
+    Raises UserError where ``save_as`` is no name for a folder, or would be read as one with a run number.
+    """
 
     tracker: str
     param: str
@@ -34,6 +39,23 @@ class TrackerSpec:
     seed: int = 0
     overrides: tuple[str, ...] = ()
     run_id: int | None = None
+    save_as: str | None = None
+
+    def __post_init__(self):
+        name = self.save_as
+        if name is None:
+            return
+        if not re.fullmatch(r"\w[\w.+=,-]*", name):
+            raise UserError(
+                f"--save_as {name!r} is no name for a results folder: "
+                "take letters, digits and any of _ . + = , - and start with a letter, a digit or _"
+            )
+        numbered = RUN_FOLDER.fullmatch(name)
+        if numbered:
+            raise UserError(
+                f"--save_as {name} would be read as run {numbered['run']} of {numbered['param']}: "
+                f"give --save_as {numbered['param']} --runid {int(numbered['run'])}, or another name"
+            )
 
     def make(self) -> BaseTracker:
         """The tracker itself."""
@@ -55,9 +77,9 @@ class TrackerSpec:
         }
 
     def results_folder(self, results: Path) -> Path:
-        """{results}/{tracker}/{param}[_{run:03d}]"""
+        """{results}/{tracker}/{param or save_as}[_{run:03d}]"""
         run = "" if self.run_id is None else f"_{self.run_id:03d}"
-        return Path(results) / self.tracker / f"{self.param}{run}"
+        return Path(results) / self.tracker / f"{self.save_as or self.param}{run}"
 
 
 def _weight_hashes(settings: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 from evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
 
 from pytracking import run_tracker
+from pytracking.analysis.__main__ import main as analysis
 
 ROOT = Path(run_tracker.__file__).resolve().parents[1]
 
@@ -57,6 +58,50 @@ def test_all_other_arguments_are_settings_of_the_tracker(call, data, tmp_path):
     folder = tmp_path / "results" / "fake" / "still_002"
     assert [path.name for path in sorted(folder.glob("*.txt"))] == ["two.txt", "two_time.txt"]
     assert "--a.b" in json.loads((folder / "run.json").read_text())["made_with"]["settings"]["overrides"]
+
+
+def test_variations_of_the_settings_stand_side_by_side(call, data, tmp_path, capsys):
+    write_sequence(data, "one", 3)
+    results = ["--results", str(tmp_path / "results")]
+    assert call() == 0
+    with pytest.raises(SystemExit, match="2"):
+        call("--every", "2")
+    assert "--save_as" in capsys.readouterr().err
+    for seed in (0, 1):
+        assert call("--every", "2", "--save_as", "every-2.0", "--seed", str(seed), "--runid", str(seed)) == 0
+    assert call("--every", "3", "--save_as", "every3") == 0
+    folder = tmp_path / "results" / "fake"
+    assert sorted(path.name for path in folder.iterdir()) == ["every-2.0_000", "every-2.0_001", "every3", "still"]
+    made_with = json.loads((folder / "every3" / "run.json").read_text())["made_with"]
+    assert (made_with["param"], made_with["settings"]["overrides"]) == ("still", ["--every", "3"])
+    capsys.readouterr()
+    analysis(["table", "--dataset_name", str(data), *results, "--merge_runs"])
+    rows = capsys.readouterr().out.splitlines()[3:]
+    assert [row.split("  ")[0] for row in rows] == ["fake/every-2.0 (2 runs)", "fake/every3", "fake/still"]
+    with pytest.raises(SystemExit, match="2"):  # a name that is taken mixes nothing
+        call("--every", "4", "--save_as", "still")
+    assert "were made otherwise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "is no name for a results folder"),
+        ("a/b", "is no name for a results folder"),
+        ("..", "is no name for a results folder"),
+        ("a\\b", "is no name for a results folder"),
+        (".hidden", "is no name for a results folder"),
+        ("two words", "is no name for a results folder"),
+        ("every_002", "run 002 of every: give --save_as every --runid 2, or another name"),
+    ],
+)
+def test_a_name_that_no_results_folder_can_have(call, data, tmp_path, capsys, name, says):
+    write_sequence(data, "one", 3)
+    with pytest.raises(SystemExit, match="2"):
+        call("--save_as", name)
+    (shown,) = capsys.readouterr().err.splitlines()
+    assert shown.startswith("error: --save_as ") and says in shown
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("wanted", [["two", "one"], ["1", "0"], ["two", "0", "1"]])
