@@ -21,7 +21,7 @@ from ltr.dataset.base import VideoDataset
 PATCH = 288
 """Side of a crop in pixels: 18 cells of stride 16 (PyTracking: feature_sz 18)."""
 
-PIXELS_VERSION = 2
+PIXELS_VERSION = 3
 """Raised whenever the pixels of a pair change for the same settings and seed: features kept of others are not used."""
 
 

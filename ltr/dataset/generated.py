@@ -27,7 +27,7 @@ from ebm_common.errors import UserError
 from ltr.data.image_loader import shrink
 from ltr.dataset.base import SequenceInfo, VideoDataset, video_info
 from ltr.dataset.photographs import TRAINING_PHOTOGRAPHS, find_photographs, load_photograph
-from ltr.dataset.scenes import Light, Scene, Sprite, Texture, Wave
+from ltr.dataset.scenes import Deformation, Light, Ripple, Scene, Sprite, Texture, Wave
 
 BENCHMARK_VERSION = 1
 """To be raised whenever the benchmark's pixels or boxes change, so that an older one on disk is written anew."""
@@ -52,6 +52,8 @@ class Cutout:
         photo: name of a packaged photograph, or an image file.
         power: exponent of the superellipse |u|^p + |v|^p = 1 that is its outline: 2 an ellipse, large ones a rectangle.
         wobble: how much the outline's radius departs from that, as a share of it.
+        flex: how far parts of the object move against each other, as a share of half its size; 0 for a rigid one.
+        flex_period: in frames.
     """
 
     photo: str | Path
@@ -61,6 +63,8 @@ class Cutout:
     ry: float
     power: float = 2.0
     wobble: float = 0.0
+    flex: float = 0.0
+    flex_period: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,12 @@ class Recipe:
         turn: its steady rotation in degrees a frame.
         shake: amplitude of the hand-held camera's shake.
         distractors: objects that move behind the target.
+        closeness: 0 where the distractors go ways of their own; otherwise they go along with the target and stray from
+            it by at most so many of its extents to each side, so that they are next to it or partly behind it.
         passers: objects that pass in front of it; the n-th of N is over it after n / (N + 1) of the sequence.
         passer_extent: their size relative to the target's.
+        standing: objects that stand in front of its way, so that it is partly behind each at some time.
+        standing_extent: their size relative to the target's.
         defocus: greatest standard deviation of the lens's blur; it is never under 0.5.
         shutter, exposure, shadow, tint, noise, grey: as in Scene and Light; `exposure` is an amplitude in stops.
     """
@@ -107,8 +115,11 @@ class Recipe:
     turn: float = 0.0
     shake: float = 0.6
     distractors: tuple[Cutout, ...] = ()
+    closeness: float = 0.0
     passers: tuple[Cutout, ...] = ()
     passer_extent: float = 1.2
+    standing: tuple[Cutout, ...] = ()
+    standing_extent: float = 1.0
     defocus: float = 0.0
     shutter: float = 0.3
     exposure: float = 0.0
@@ -178,10 +189,23 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
             log_scale=Wave.draw(random, recipe.scale, recipe.scale_period),
             log_aspect=Wave.draw(random, recipe.aspect, recipe.aspect_period),
             tilt=random.uniform(0, 180),
+            # nothing is drawn for a rigid object: the benchmark's scenes depend on the order of the draws
+            deformation=draw_deformation(random, cutout, extent) if cutout.flex else None,
         )
 
     target = sprite(recipe.target, recipe.extent)
     behind = [sprite(cutout, recipe.extent * random.uniform(0.85, 1.15)) for cutout in recipe.distractors]
+    if recipe.closeness:
+        stray = recipe.closeness * recipe.extent
+        behind = [
+            replace(
+                distractor,
+                # in units of half the room that a target of this extent leaves
+                x=target.x + Wave.draw(random, 2 * stray / max(size[0] - recipe.extent, 1), recipe.roam_period),
+                y=target.y + Wave.draw(random, 2 * stray / max(size[1] - recipe.extent, 1), recipe.roam_period),
+            )
+            for distractor in behind
+        ]
     in_front = []
     for number, cutout in enumerate(recipe.passers, start=1):
         passer = sprite(cutout, recipe.extent * recipe.passer_extent)
@@ -193,6 +217,25 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
         start = place - meeting * velocity
         x, y = Wave(start[0], velocity[0]), Wave(start[1], velocity[1])
         in_front.append(replace(passer, x=x, y=y, room=None))
+    for cutout in recipe.standing:
+        extent = recipe.extent * recipe.standing_extent
+        stander = sprite(cutout, extent)
+        # to one side of the target, so that it does not hide all of it
+        direction = random.uniform(0, 2 * np.pi)
+        distance = random.uniform(0.5, 0.9) * (recipe.extent + extent) / 2
+        place = target.pose(length * random.uniform(0.1, 0.9))[:, 2]
+        place = place + distance * np.array([np.cos(direction), np.sin(direction)])
+        in_front.append(
+            replace(
+                stander,
+                x=Wave.draw(random, 0.05 * extent, 60, offset=place[0]),
+                y=Wave.draw(random, 0.05 * extent, 60, offset=place[1]),
+                room=None,
+                angle=Wave.draw(random, 3, 60, offset=random.uniform(-20, 20)),
+                log_scale=Wave(),
+                log_aspect=Wave(),
+            )
+        )
 
     sharpest = 0.5
     blur = max(recipe.defocus - sharpest, 0) / 2
@@ -219,6 +262,33 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
         noise=recipe.noise,
         grey=recipe.grey,
         noise_seed=random.randint(2**31 - 1),
+    )
+
+
+def draw_deformation(random: np.random.RandomState, cutout: Cutout, extent: float) -> Deformation:
+    """A way for an object to bend: in any direction, at several places, back and forth about a lasting bend.
+
+    Args:
+        cutout: the object, with `flex` and `flex_period`.
+        extent: geometric mean of its width and height, in pixels at scale 1.
+    """
+
+    def ripple(share: float, low: float, high: float) -> Ripple:
+        """One of a frequency between two; `share` is of the object's flex."""
+        amplitude, period = share * cutout.flex, cutout.flex_period * random.uniform(0.85, 1.15)
+        phase = random.uniform(0, 2)
+        if random.uniform() < 0.3:  # a travelling wave: a phase of 2 is a whole turn
+            return Ripple(random.uniform(low, high), Wave(amplitude), phase, random.choice([-2, 2]) / period)
+        lasting = random.uniform(0, 0.4) * amplitude
+        swing = Wave(lasting, 0, (amplitude - lasting,), (period,), (random.uniform(0, 1),))
+        return Ripple(random.uniform(low, high), swing, phase)
+
+    return Deformation(
+        radius=extent / 2,
+        axis=random.uniform(0, 360),
+        bend=(ripple(0.65, 0.25, 0.7), ripple(0.35, 0.7, 1.3)),
+        swell=(ripple(0.6, 0.3, 0.9),),
+        stretch=(ripple(0.4, 0.3, 0.9),),
     )
 
 
@@ -360,7 +430,7 @@ def remove_leftovers(folder: Path, prefix: str = _PARTIAL) -> None:
 def draw_recipe(
     random: np.random.RandomState, photos: Sequence[str | Path], size: tuple[int, int] = IMAGE_SIZE
 ) -> Recipe:
-    """A recipe for training: any mixture of what the benchmark shows one by one.
+    """A recipe for training: any mixture of what the benchmark shows one by one, and objects that bend.
 
     Args:
         photos: packaged names or image files, at least one.
@@ -375,13 +445,23 @@ def draw_recipe(
 
     background = photos[random.randint(len(photos))]
     extent = min(size) * between(0.09, 0.42)
-    target = draw_cutout(random, _other(random, photos, background), extent, background)
+
+    def draw(photo: str | Path) -> Cutout:
+        cutout = draw_cutout(random, photo, extent, background)
+        return replace(cutout, flex=between(0.06, 0.45), flex_period=between(8, 60)) if chance(0.5) else cutout
+
+    target = draw(_other(random, photos, background))
     distractors = []
-    while chance(0.25) and len(distractors) < 2:
-        # another part of the same photograph looks more alike than another photograph does
-        photo = target.photo if chance(0.6) else _other(random, photos, background)
-        distractors.append(replace(draw_cutout(random, photo, extent, background), power=target.power))
-    passers = [draw_cutout(random, _other(random, photos, background), extent, background)] if chance(0.25) else []
+    while chance(0.4) and len(distractors) < 2:
+        if chance(0.4):  # the target's double, as one player of a team is another's
+            rx, ry = target.rx * between(0.85, 1.1), target.ry * between(0.85, 1.1)
+            distractors.append(replace(target, rx=rx, ry=ry, wobble=random.uniform(0, 0.25)))
+        else:
+            # another part of the same photograph looks more alike than another photograph does
+            photo = target.photo if chance(0.6) else _other(random, photos, background)
+            distractors.append(replace(draw(photo), power=target.power))
+    passers = [draw(_other(random, photos, background))] if chance(0.28) else []
+    standing = [draw(_other(random, photos, background))] if chance(0.25) else []
     pan = random.uniform(0, 1)
     return Recipe(
         background=background,
@@ -404,7 +484,10 @@ def draw_recipe(
         shake=between(0.3, 4),
         distractors=tuple(distractors),
         passers=tuple(passers),
+        closeness=between(0.5, 2.0) if chance(0.6) else 0.0,
         passer_extent=between(0.6, 1.3),
+        standing=tuple(standing),
+        standing_extent=between(0.5, 1.2),
         defocus=between(0.5, 3) if chance(0.3) else 0.5,
         shutter=random.uniform(0.2, 0.8) if chance(0.4) else 0.0,
         exposure=random.uniform(0, 1.2) if chance(0.3) else 0.2,

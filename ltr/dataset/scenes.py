@@ -6,7 +6,8 @@ continuous time, counted in frames, so a scene can be rendered between its frame
 renderings over the time that the shutter is open.
 
 The outline serves twice: its area, supersampled, is the sprite's opacity, and its vertices give the box. The box is
-therefore exact to the sub-pixel for whatever scale, rotation and foreshortening; no pixel is ever measured for it.
+therefore exact to the sub-pixel for whatever scale, rotation, foreshortening and deformation; no pixel is ever measured
+for it.
 
 Coordinates are continuous and 0-based: pixel (column i, row j) covers [i, i + 1) x [j, j + 1). A box (x, y, w, h) of
 whole numbers thus covers exactly w x h pixels, as in OTB, whose files say x + 1, y + 1 for it.
@@ -15,7 +16,7 @@ whole numbers thus covers exactly w x h pixels, as in OTB, whose files say x + 1
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -47,6 +48,16 @@ class Wave:
         for amplitude, period, phase in zip(self.amplitudes, self.periods, self.phases, strict=True):
             value = value + amplitude * np.sin(2 * np.pi * (time / period + phase))
         return value
+
+    def __add__(self, other: Wave) -> Wave:
+        """The sum of two waves."""
+        return Wave(
+            self.offset + other.offset,
+            self.slope + other.slope,
+            self.amplitudes + other.amplitudes,
+            self.periods + other.periods,
+            self.phases + other.phases,
+        )
 
     @staticmethod
     def draw(
@@ -88,15 +99,99 @@ class Texture:
         Returns:
             uint8 (height, width, 3). Beyond its border the image is mirrored.
         """
-        magnification = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-        level = int(np.clip(np.floor(-np.log2(max(magnification, 1e-6)) + 0.25), 0, len(self.levels) - 1))
-        image = self.levels[level]
-        linear = matrix[:, :2] * (np.array(self.size) / (image.shape[1], image.shape[0]))
+        image, reduction = self._level(matrix[:, :2])
+        linear = matrix[:, :2] * reduction
         # OpenCV counts from pixel centres
         shift = matrix[:, 2] - 0.5 + linear @ (0.5, 0.5)
         return cv2.warpAffine(
             image, np.column_stack([linear, shift]), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
+
+    def sample(self, x: np.ndarray, y: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """The image's colours at any places, each the middle of a pixel of the result.
+
+        Args:
+            x, y: float32 (height, width), continuous coordinates of the image.
+            linear: (2, 2), about how the image is magnified there.
+
+        Returns:
+            uint8 (height, width, 3). Beyond its border the image is mirrored.
+        """
+        image, reduction = self._level(linear)
+        # OpenCV counts from pixel centres
+        x, y = (cv2.addWeighted(a, 1 / r, a, 0, -0.5) for a, r in zip((x, y), reduction, strict=True))
+        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+    def _level(self, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The reduction of the image that suits a magnification (2, 2), and the ratios (2,) of their sizes."""
+        magnification = np.sqrt(abs(np.linalg.det(linear)))
+        level = int(np.clip(np.floor(-np.log2(max(magnification, 1e-6)) + 0.25), 0, len(self.levels) - 1))
+        image = self.levels[level]
+        return image, np.array(self.size) / (image.shape[1], image.shape[0])
+
+
+@dataclass(frozen=True)
+class Ripple:
+    """A sine along one coordinate s that changes in time: amplitude(t) * sin(pi * (frequency * s + phase + drift * t)).
+
+    Over the length of an object, s from -1 to 1, a frequency of a quarter bends one end, a half bends the middle or
+    turns the ends against each other, and one makes an S. A drift, in half turns a frame, makes the wave travel.
+    """
+
+    frequency: float
+    amplitude: Wave
+    phase: float = 0.0
+    drift: float = 0.0
+
+    def __call__(self, s: np.ndarray, time: float | np.ndarray) -> np.ndarray:
+        """Values at places `s`, (N,) for any shape of `time` or any shape for a scalar: (..., N), of the type of s."""
+        amplitude = self.amplitude(time)[..., None].astype(s.dtype)
+        phase = np.pi * (self.phase + self.drift * np.asarray(time, float))[..., None].astype(s.dtype)
+        return amplitude * np.sin(np.pi * self.frequency * s + phase)
+
+
+@dataclass(frozen=True)
+class Deformation:
+    """How a sprite bends in its own plane, as limbs do.
+
+    It acts in coordinates (u, v) that are turned by `axis` and measured in units of `radius`. First each line across
+    the object (of one v) swells and moves aside, u' = u * exp(swell(v)) + bend(v); then each line along it (of one u')
+    moves lengthways, v' = v + stretch(u'). Either step is undone exactly, so the texture can be looked up for every
+    pixel, and neither can fold or tear, whatever the amplitudes.
+
+    Attributes:
+        radius: about half the outline's size, in pixels at scale 1.
+        axis: direction of u in degrees.
+        bend, swell, stretch: each the sum of its ripples.
+    """
+
+    radius: float
+    axis: float = 0.0
+    bend: tuple[Ripple, ...] = ()
+    swell: tuple[Ripple, ...] = ()
+    stretch: tuple[Ripple, ...] = ()
+
+    @cached_property
+    def frame(self) -> np.ndarray:
+        """(2, 2) map from (u, v) to outline coordinates."""
+        return _rotation(self.axis) * self.radius
+
+    def forward(self, points: np.ndarray, time: float | np.ndarray) -> np.ndarray:
+        """Where points (N, 2) of the undeformed outline or its inside are at `time` (...,): (..., N, 2)."""
+        u, v = np.linalg.solve(self.frame, points.T)
+        u = u * np.exp(_sum(self.swell, v, time)) + _sum(self.bend, v, time)
+        v = v + _sum(self.stretch, u, time)
+        return np.stack(np.broadcast_arrays(u, v), -1) @ self.frame.T
+
+    def backward(self, u: np.ndarray, v: np.ndarray, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Where the points that are at (u, v), arrays of one shape, at `time` would be undeformed."""
+        v = v - _sum(self.stretch, u, time)
+        u = (u - _sum(self.bend, v, time)) * np.exp(-_sum(self.swell, v, time))
+        return u, v
+
+
+def _sum(ripples: tuple[Ripple, ...], s: np.ndarray, time: float | np.ndarray) -> np.ndarray | float:
+    return sum(ripple(s, time) for ripple in ripples)
 
 
 @dataclass(frozen=True)
@@ -114,6 +209,7 @@ class Sprite:
         log_scale: logarithm of the scale.
         log_aspect: logarithm of the ratio of the outline's scale along and across its tilt axis.
         tilt: direction of that axis in degrees: foreshortening of a flat object that turns away.
+        deformation: how outline and texture bend together, or None for a rigid object.
     """
 
     outline: np.ndarray
@@ -126,22 +222,28 @@ class Sprite:
     log_scale: Wave = Wave()
     log_aspect: Wave = Wave()
     tilt: float = 0.0
+    deformation: Deformation | None = None
 
     def pose(self, time: float | np.ndarray) -> np.ndarray:
-        """(..., 2, 3) maps from outline coordinates to image coordinates at `time` (...,)."""
+        """(..., 2, 3) maps from deformed outline coordinates to image coordinates at `time` (...,)."""
+        return self.posed(time)[0]
+
+    def posed(self, time: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pose, and the outline as it is deformed: (..., V, 2), or (V, 2) where that is always the same."""
         time = np.asarray(time, float)
+        shape = self.outline if self.deformation is None else self.deformation.forward(self.outline, time)
         scale, aspect = self.log_scale(time), self.log_aspect(time) / 2
         squash = np.zeros(time.shape + (2, 2))
         squash[..., 0, 0], squash[..., 1, 1] = np.exp(scale + aspect), np.exp(scale - aspect)
         tilt = _rotation(self.tilt)
         linear = _rotation(self.angle(time)) @ tilt @ squash @ np.swapaxes(tilt, -1, -2)
-        return np.concatenate([linear, self._origin(time, linear)[..., None]], -1)
+        return np.concatenate([linear, self._origin(time, linear, shape)[..., None]], -1), shape
 
-    def _origin(self, time: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    def _origin(self, time: np.ndarray, linear: np.ndarray, shape: np.ndarray) -> np.ndarray:
         place = np.stack([self.x(time), self.y(time)], -1)
         if self.room is None:
             return place
-        vertices = self.outline @ np.swapaxes(linear, -1, -2)
+        vertices = shape @ np.swapaxes(linear, -1, -2)
         lowest = np.array(self.room[:2]) - vertices.min(-2)
         highest = np.array(self.room[2:]) - vertices.max(-2)
         # an outline larger than its room stays in the middle
@@ -149,8 +251,8 @@ class Sprite:
 
     def vertices(self, time: float | np.ndarray) -> np.ndarray:
         """(..., V, 2) the outline in image coordinates at `time` (...,)."""
-        pose = self.pose(time)
-        return self.outline @ np.swapaxes(pose[..., :2], -1, -2) + pose[..., None, :, 2]
+        pose, shape = self.posed(time)
+        return shape @ np.swapaxes(pose[..., :2], -1, -2) + pose[..., None, :, 2]
 
 
 @dataclass(frozen=True)
@@ -370,9 +472,9 @@ def fill(mask: np.ndarray, polygon: np.ndarray, value: int) -> None:
 
 def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> None:
     """Draw a sprite into `image`, uint8 (H, W, 3)."""
-    pose = sprite.pose(time)
+    pose, shape = sprite.posed(time)
     pose[:, 2] += shake
-    vertices = sprite.outline @ pose[:, :2].T + pose[:, 2]
+    vertices = shape @ pose[:, :2].T + pose[:, 2]
     size = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(vertices.min(0)) - 1, 0, size).astype(int)
     high = np.clip(np.ceil(vertices.max(0)) + 1, 0, size).astype(int)
@@ -391,11 +493,36 @@ def _paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) ->
     )
     opacity = opacity.astype(np.float32) / 255
 
-    to_photo = np.vstack([sprite.texture_matrix, [0, 0, 1]])
     to_region = np.column_stack([pose[:, :2], pose[:, 2] - low])
     region = image[low[1] : high[1], low[0] : high[0]]
-    colours = sprite.texture.warp(to_region @ np.linalg.inv(to_photo), (int(width), int(height)))
+    colours = _colours(sprite, to_region, (int(width), int(height)), time)
     region[:] = cv2.blendLinear(colours, np.ascontiguousarray(region), opacity, 1 - opacity)
+
+
+def _colours(sprite: Sprite, to_region: np.ndarray, size: tuple[int, int], time: float) -> np.ndarray:
+    """A sprite's texture in a region of the image, uint8 (height, width, 3).
+
+    Args:
+        to_region: (2, 3) from deformed outline coordinates to those of the region.
+        size: width and height of the region.
+    """
+    if sprite.deformation is None:
+        to_photo = np.vstack([sprite.texture_matrix, [0, 0, 1]])
+        return sprite.texture.warp(to_region @ np.linalg.inv(to_photo), size)
+    frame = sprite.deformation.frame
+    to_frame = np.linalg.inv(to_region[:, :2] @ frame)
+    columns, rows = np.arange(size[0]) + 0.5, np.arange(size[1])[:, None] + 0.5
+    u, v = sprite.deformation.backward(*_affine(to_frame, -to_frame @ to_region[:, 2], columns, rows), time)
+    x, y = _affine(sprite.texture_matrix[:, :2] @ frame, sprite.texture_matrix[:, 2], u, v)
+    return sprite.texture.sample(x, y, to_region[:, :2] @ np.linalg.inv(sprite.texture_matrix[:, :2]))
+
+
+def _affine(linear: np.ndarray, shift: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """linear @ (x, y) + shift for arrays that broadcast together, in single precision."""
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    (a, b), (c, d) = linear.tolist()
+    e, f = shift.tolist()
+    return a * x + (b * y + e), c * x + (d * y + f)
 
 
 def _fill(size: tuple[int, int], polygons: list[np.ndarray], magnification: int = 1) -> np.ndarray:

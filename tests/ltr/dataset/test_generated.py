@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,9 +17,18 @@ from ebm_common.errors import UserError
 from ltr.data.image_loader import ImageReadError, read_image
 from ltr.dataset import generated
 from ltr.dataset.base import VideoDataset
-from ltr.dataset.generated import BENCHMARK_SEQUENCES, Generated, benchmark_scene, write_benchmark
+from ltr.dataset.generated import (
+    BENCHMARK_SEQUENCES,
+    Cutout,
+    Generated,
+    Recipe,
+    benchmark_scene,
+    build_scene,
+    draw_recipe,
+    write_benchmark,
+)
 from ltr.dataset.photographs import BENCHMARK_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
-from ltr.dataset.scenes import Scene
+from ltr.dataset.scenes import Scene, fill
 
 # -- what the sequences show ---------------------------------------------------------------------------------------
 
@@ -68,6 +78,31 @@ def test_each_sequence_stresses_what_its_name_says(seed):
     assert max(light) > 1.6 * min(light)
     detail = [cv2.Laplacian(benchmark_scene("blur", seed).render(frame), cv2.CV_32F).std() for frame in range(0, 60, 6)]
     assert max(detail) > 1.3 * min(detail)
+
+
+# of version 1: what is drawn last, and the last frame's box
+BENCHMARK_ENDS = {
+    "scale": (622839907, (164.35, 108.07, 78.96, 71.05)),
+    "aspect": (533351908, (62.3, 67.89, 103.36, 54.69)),
+    "rotation": (1508713648, (131.54, 67.74, 60.73, 62.34)),
+    "occlusion": (1867811813, (143.35, 108.51, 53.99, 47.66)),
+    "blur": (1395661467, (157.69, 145.62, 58.53, 51.4)),
+    "fast_motion": (158111330, (44.25, 129.29, 45.86, 48.7)),
+    "illumination": (1160442460, (173.95, 107.27, 62.31, 63.66)),
+    "low_resolution": (1486922018, (95.68, 134.16, 17.91, 18.39)),
+    "clutter": (91895291, (92.09, 119.48, 43.83, 43.5)),
+    "distractor": (1591084365, (106.9, 151.44, 42.18, 42.44)),
+}
+
+
+@pytest.mark.parametrize("name", BENCHMARK_SEQUENCES)
+def test_benchmark_of_this_version_stays_as_it_is(name):
+    assert generated.BENCHMARK_VERSION == 1
+    scene = benchmark_scene(name)
+    noise_seed, box = BENCHMARK_ENDS[name]
+    assert scene.noise_seed == noise_seed
+    np.testing.assert_allclose(scene.boxes()[-1], box, atol=0.01)
+    assert all(sprite.deformation is None for sprite in scene.sprites)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------------
@@ -229,6 +264,75 @@ def test_training_boxes_stay_within_limits():
         assert (info.boxes[:, :2] + info.boxes[:, 2:] <= np.array([320, 240]) + 1e-3).all()
         assert info.visible.mean() > 0.4
         assert info.boxes[info.visible, 2:].min() >= 4
+
+
+def test_training_recipes_show_what_the_benchmark_lacks_often_enough():
+    random = np.random.RandomState(0)
+    recipes = [draw_recipe(random, TRAINING_PHOTOGRAPHS) for _ in range(400)]
+    flexes = np.array([recipe.target.flex for recipe in recipes])
+    assert 0.42 < (flexes > 0).mean() < 0.58
+    assert flexes[flexes > 0].min() < 0.1 and flexes.max() > 0.35
+    periods = [recipe.target.flex_period for recipe in recipes if recipe.target.flex]
+    assert min(periods) >= 8 and max(periods) <= 60
+    assert 0.38 < np.mean([bool(recipe.passers or recipe.standing) for recipe in recipes]) < 0.54
+    crowded = [recipe for recipe in recipes if recipe.distractors]
+    assert 0.33 < len(crowded) / len(recipes) < 0.47
+    doubles = [recipe for recipe in crowded if any(_is_double(d, recipe.target) for d in recipe.distractors)]
+    assert 0.3 < len(doubles) / len(crowded) < 0.65
+    assert 0.45 < np.mean([recipe.closeness > 0 for recipe in crowded]) < 0.75
+
+
+def _is_double(distractor, target) -> bool:
+    return (distractor.photo, distractor.x, distractor.y) == (target.photo, target.x, target.y)
+
+
+def test_deforming_target_changes_its_shape_and_its_frames_depend_on_the_seed_only():
+    target = Cutout("astronaut", 226, 100, 72, 88, flex=0.4, flex_period=20)
+    recipe = Recipe("brick", target, scale=0, aspect=0, sway=0, roam=0)
+
+    def scene():
+        return build_scene(recipe, np.random.RandomState(5), (320, 240), 40)
+
+    ratio = scene().boxes()[:, 2] / scene().boxes()[:, 3]
+    assert ratio.max() > 1.1 * ratio.min()
+    rigid = replace(recipe, target=replace(target, flex=0.0))
+    rigid = build_scene(rigid, np.random.RandomState(5), (320, 240), 40)
+    assert np.ptp(rigid.boxes()[:, 2:], axis=0).max() < 1e-9
+    np.testing.assert_array_equal(scene().render(7), scene().render(7))
+
+
+def test_close_distractors_stay_next_to_the_target_and_behind_it():
+    target = Cutout("astronaut", 226, 100, 72, 88)
+    recipe = Recipe("brick", target, extent=40, scale=0, distractors=(target, target), closeness=1.0, roam=0.9)
+    frames = np.arange(60)
+    overlaps = []
+    for seed in range(5):
+        scene = build_scene(recipe, np.random.RandomState(seed), (320, 240), 60)
+        assert scene.target == 2 and len(scene.sprites) == 3
+        centre = scene.vertices(frames).mean(1)
+        for index in (0, 1):
+            apart = np.abs(scene.vertices(frames, index).mean(1) - centre)
+            assert apart.max() < 1.3 * recipe.extent
+            overlaps.append((apart.max(1) < 0.8 * recipe.extent).mean())
+    assert np.mean(overlaps) > 0.3
+
+
+def test_what_stands_in_the_way_hides_a_part_of_the_target():
+    target, saucer = Cutout("astronaut", 226, 100, 72, 88), Cutout("coffee", 278, 212, 196, 172)
+    recipe = Recipe("brick", target, extent=40, scale=0, standing=(saucer,), standing_extent=0.8)
+    for seed in range(5):
+        scene = build_scene(recipe, np.random.RandomState(seed), (320, 240), 60)
+        place = scene.sprites[1].vertices(np.arange(60)).mean(1)
+        assert np.ptp(place, axis=0).max() < 0.2 * recipe.extent
+        covered = []
+        for outline, cover in zip(*(scene.vertices(np.arange(60), index) for index in (0, 1)), strict=True):
+            mask = np.zeros((240, 320), np.uint8)
+            fill(mask, outline, 1)
+            whole = mask.sum()
+            fill(mask, cover, 0)
+            covered.append(1 - mask.sum() / whole)
+        assert 0.05 < max(covered)
+        assert np.mean(np.array(covered) < 0.75) > 0.8
 
 
 def test_training_takes_no_photograph_of_the_benchmark():
