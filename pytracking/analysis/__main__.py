@@ -6,6 +6,8 @@ python -m pytracking.analysis --dataset_name data/otb data/otb_more
     two data sets, here folders in OTB's layout, scored together as one; the files in {results}/analysis/otb+otb_more
 python -m pytracking.analysis table --dataset_name otb --trackers atom/ebm opencv/csrt --per_sequence
     the table alone, here of two trackers, and one by sequence; files only with --out
+python -m pytracking.analysis table --dataset_name otb --trackers atom --merge_runs --halves
+    means and standard deviations over runs; and of two fixed halves of the sequences, one to tune on, one to check on
 python -m pytracking.analysis plot --dataset_name otb --out figures
     success, precision and normalised precision and, where sequences have attributes, a radar of the AUC by attribute,
     as PNG, PDF and TikZ; and the numbers behind them
@@ -125,10 +127,17 @@ def build_parser() -> argparse.ArgumentParser:
         output.add_argument("--title", help="name of the ground truth in tables and plots (default: its own)")
         output.add_argument("--sort", choices=SORT_KEYS, default="auc", help="order of the trackers (default: auc)")
         if name in ("all", "table"):
+            scoring.add_argument(
+                "--halves",
+                action="store_true",
+                help="AUC, OP50 and OP75 also of two halves: the sequences in the order of their names, alternately to "
+                "half A and half B",
+            )
             output.add_argument(
                 "--per_sequence",
                 action="store_true",
-                help="also a table by sequence, of the --sort metric (of one tracker: of all)",
+                help="also a table by sequence, of the --sort metric (of one tracker: of all), with the spread of "
+                "merged runs",
             )
         where = "none" if name == "table" else "{results}/analysis/{dataset}"
         output.add_argument("--out", type=Path, metavar="FOLDER", help=f"where files are written (default: {where})")
@@ -230,6 +239,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
         exclude_invalid=arguments.exclude_invalid,
         merge_runs=arguments.merge_runs,
         missing=arguments.missing,
+        halves=getattr(arguments, "halves", False),
     )
     report = replace(report, notes=(*notes, *report.notes))
     name = title if arguments.annotations is not None else "+".join(Path(n).name for n in arguments.dataset_name)

@@ -4,6 +4,7 @@ speed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,8 +43,9 @@ class TrackerScore:
     """A tracker's scores: the mean over sequences, and each sequence by itself; of merged runs, mean and spread.
 
     `fps` is frames divided by seconds, the first frame and its initialisation included, averaged over the scored
-    sequences with recorded times. `records` says of each run how it was made, where it was recorded. `std` is the
-    standard deviation (n - 1) of each overall number over the runs.
+    sequences with recorded times. `records` says of each run how it was made, where it was recorded, and `by_run` has
+    the sequences' scores of each by itself. `std` is the standard deviation (n - 1) of each overall number over the
+    runs, None of one run.
     """
 
     name: str
@@ -54,6 +56,7 @@ class TrackerScore:
     fps: float | None = None
     records: tuple[dict[str, Any] | None, ...] = ()
     std: dict[str, float] | None = None
+    by_run: tuple[dict[str, SequenceScore], ...] = ()
 
     @property
     def runs(self) -> int:
@@ -63,13 +66,21 @@ class TrackerScore:
         """The numbers of a table row: rates in [0, 1], and fps."""
         return {**self.overall.scalars(), "fps": self.fps}
 
+    def over(self, sequences: Sequence[str]) -> tuple[dict[str, float], dict[str, float] | None]:
+        """The rates, in [0, 1], over some of the sequences: the mean over these in each run, then the mean over the
+        runs, and its standard deviation as in `std`.
+        """
+        runs = [mean_curves([run[name].curves for name in sequences]) for run in self.by_run]
+        return mean_curves(runs).scalars(), _spread(runs)
+
 
 @dataclass(frozen=True)
 class Report:
     """Trackers compared on the same sequences.
 
     `attributes` has, by attribute, the scored sequences that carry it: OTB's eleven in the benchmark's order, others
-    after them by the alphabet. It is empty where the sequences have none.
+    after them by the alphabet. It is empty where the sequences have none. `halves` has the scored sequences of half A
+    and half B (`split_in_halves`), and is empty where they were not asked for.
     """
 
     dataset: str
@@ -79,6 +90,7 @@ class Report:
     trackers: tuple[TrackerScore, ...]
     notes: tuple[str, ...]  # what a reader of the numbers has to know, a sentence each
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    halves: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -125,12 +137,18 @@ class Report:
             },
             "notes": list(self.notes),
             "attributes": {attribute: list(names) for attribute, names in self.attributes.items()},
+            **({"halves": {half: list(names) for half, names in self.halves.items()}} if self.halves else {}),
             "trackers": {
                 tracker.name: _tracker_to_json(tracker)
                 | {"attributes": {a: curves.scalars() for a, curves in self.by_attribute(tracker).items()}}
+                | ({"halves": self._halves_to_json(tracker)} if self.halves else {})
                 for tracker in self.trackers
             },
         }
+
+    def _halves_to_json(self, tracker: TrackerScore) -> dict[str, Any]:
+        scores = {half: tracker.over(names) for half, names in self.halves.items()}
+        return {half: {**mean, "std": std} for half, (mean, std) in scores.items()}
 
 
 def _curves_to_json(curves: Curves) -> dict[str, list[float]]:
@@ -150,6 +168,7 @@ def _tracker_to_json(tracker: TrackerScore) -> dict[str, Any]:
         "sequences": {
             name: {
                 **score.curves.scalars(),
+                **({"std": tracker.over([name])[1]} if tracker.std else {}),
                 "fps": tracker.sequence_fps.get(name),
                 "frames": score.frames,
                 "invalid_frames": score.invalid,
@@ -171,13 +190,15 @@ def score_results(
     exclude_invalid: bool = False,
     merge_runs: bool = False,
     missing: str = "skip",
+    halves: bool = False,
 ) -> Report:
     """Score every result folder on the sequences that all of them have.
 
     A sequence that some tracker lacks is left out for all of them, and the report's notes say which and why
     (`missing='skip'`), or the whole is refused (`missing='error'`). With `merge_runs` the numbered runs of one
-    parameter become one tracker: curves are averaged over the runs, and the spread is kept. Raises UserError if nothing
-    is left to score or a file is bad.
+    parameter become one tracker: curves are averaged over the runs, and the spread is kept. With `halves` the report
+    names two halves of the sequences, see `split_in_halves`. Raises UserError if nothing is left to score (or nothing
+    of one half), or a file is bad.
     """
     if not results:
         raise UserError("there is no result to score; run a tracker first, or name one by --external NAME=FOLDER")
@@ -201,6 +222,15 @@ def score_results(
     if not scored:
         raise UserError(
             f"no sequence of {dataset} has a result of every tracker ({'; '.join(notes)}); choose by --trackers"
+        )
+    split = split_in_halves([sequence.name for sequence in sequences]) if halves else {}
+    # What a half holds goes by the data set alone, so that it is the same whichever trackers are compared.
+    split = {half: tuple(name for name in names if name not in skipped) for half, names in split.items()}
+    empty = [half for half, names in split.items() if not names]
+    if empty:
+        raise UserError(
+            f"half {empty[0]} of {dataset} has none of the {len(scored)} scored sequences; score more, or leave out "
+            "--halves"
         )
     if skipped:
         notes.append(f"scored on the {len(scored)} sequences that every tracker has")
@@ -229,7 +259,21 @@ def score_results(
         trackers=tuple(trackers),
         notes=tuple(notes),
         attributes=_by_attribute(scored),
+        halves=split,
     ).sorted()
+
+
+def split_in_halves(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Half A and half B of the sequences: in the order of their names, numbers in them by value and letters whatever
+    their case, the first goes to A, the second to B, the third to A, and so on.
+    """
+
+    def order(name: str) -> tuple[list[str | int], str]:
+        parts = re.split(r"(\d+)", name.casefold())
+        return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+    ordered = sorted(names, key=order)
+    return {"A": tuple(ordered[::2]), "B": tuple(ordered[1::2])}
 
 
 def _by_attribute(sequences: Sequence[GroundTruth]) -> dict[str, tuple[str, ...]]:
@@ -267,6 +311,7 @@ def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude
         sequence_fps=fps,
         fps=float(np.mean(list(fps.values()))) if fps else None,
         records=(result.record(),),
+        by_run=(scores,),
     )
 
 
@@ -280,7 +325,6 @@ def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerSco
         else:
             groups.setdefault(result.parameter, []).append(tracker)
     for parameter, runs in groups.items():
-        overall = [run.overall.scalars() for run in runs]
         speeds = [run.fps for run in runs if run.fps is not None]
         merged.append(
             TrackerScore(
@@ -291,12 +335,19 @@ def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerSco
                 sequence_fps=_mean_by_name([run.sequence_fps for run in runs]),
                 fps=float(np.mean(speeds)) if speeds else None,
                 records=tuple(run.records[0] for run in runs),
-                std={key: float(np.std([o[key] for o in overall], ddof=1)) for key in overall[0]}
-                if len(runs) > 1
-                else None,
+                std=_spread([run.overall for run in runs]),
+                by_run=tuple(run.sequences for run in runs),
             )
         )
     return merged
+
+
+def _spread(runs: Sequence[Curves]) -> dict[str, float] | None:
+    """The standard deviation (n - 1) of each rate over the runs; None of one run."""
+    if len(runs) < 2:
+        return None
+    rates = [curves.scalars() for curves in runs]
+    return {key: float(np.std([each[key] for each in rates], ddof=1)) for key in rates[0]}
 
 
 def _merge_scores(scores: Sequence[SequenceScore]) -> SequenceScore:

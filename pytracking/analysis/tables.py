@@ -24,7 +24,7 @@ COLUMNS = {
     "norm_precision": "NPrec",
     "fps": "FPS",
 }
-_HEADER = ("Tracker", *COLUMNS.values())
+_IN_HALVES = ("auc", "op50", "op75")
 
 
 def _cell(key: str, value: float | None, std: float | None = None) -> str:
@@ -36,9 +36,33 @@ def _cell(key: str, value: float | None, std: float | None = None) -> str:
     return f"{100 * value:.2f}" + ("" if std is None else f"±{100 * std:.2f}")
 
 
-def _tracker_row(tracker: TrackerScore) -> list[str]:
-    std = tracker.std or {}
-    return [tracker.name, *(_cell(key, value, std.get(key)) for key, value in tracker.scalars().items())]
+def _header(report: Report) -> tuple[str, ...]:
+    if not report.halves:
+        return ("Tracker", *COLUMNS.values())
+    parts = ["", *(f" {half}" for half in report.halves)]
+    return ("Tracker", *(f"{COLUMNS[key]}{part}" for key in _IN_HALVES for part in parts))
+
+
+def _tracker_row(report: Report, tracker: TrackerScore, pad: str = "") -> list[str]:
+    """The cells of `_header`; those of several runs with their standard deviation. `pad` goes after each rate."""
+    overall = (tracker.scalars(), tracker.std)
+    if not report.halves:
+        columns = [(key, overall) for key in COLUMNS]
+    else:
+        parts = [overall, *(tracker.over(names) for names in report.halves.values())]
+        columns = [(key, part) for key in _IN_HALVES for part in parts]
+    cells = [
+        _cell(key, mean[key], (std or {}).get(key)) + (pad if key != "fps" else "") for key, (mean, std) in columns
+    ]
+    return [tracker.name, *cells]
+
+
+def _halves_lines(report: Report) -> list[str]:
+    """Which sequences are in which half, a line for each; none where there are no halves."""
+    return [
+        f"half {half}, {len(names)} sequence{'s' if len(names) > 1 else ''}: {', '.join(names)}"
+        for half, names in report.halves.items()
+    ]
 
 
 def _title(report: Report) -> str:
@@ -63,20 +87,18 @@ def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def tracker_table(report: Report) -> str:
     """One row per tracker: AUC, OP50, OP75, precision at 20 px and normalised precision at 0.20 in percent, and frames
     per second. The mean of several runs has their standard deviation behind it.
+
+    With halves: AUC, OP50 and OP75 of all and of each half, and below which sequences these hold.
     """
-    rows = [_tracker_row(tracker) for tracker in report.trackers]
-    if any(tracker.std for tracker in report.trackers):  # keep the decimal points of the others in line
-        pad = " " * len("±0.00")
-        rows = [
-            row if t.std else [row[0], *(c + pad for c in row[1:-1]), row[-1]]
-            for row, t in zip(rows, report.trackers, strict=True)
-        ]
-    return f"{_title(report)}\n{align(_HEADER, rows)}"
+    # Where some have a spread, keep the decimal points of the others in line.
+    pad = " " * len("±0.00") if any(tracker.std for tracker in report.trackers) else ""
+    rows = [_tracker_row(report, tracker, "" if tracker.std else pad) for tracker in report.trackers]
+    return "\n".join([_title(report), align(_header(report), rows), *_halves_lines(report)])
 
 
 def sequence_table(report: Report, metric: str = "auc") -> str:
     """One row per sequence. Of several trackers: `metric` (a key of COLUMNS) of each, the best marked by *. Of one:
-    every metric.
+    every metric. The mean of several runs has their standard deviation behind it.
     """
     if len(report.trackers) == 1:
         (tracker,) = report.trackers
@@ -84,7 +106,10 @@ def sequence_table(report: Report, metric: str = "auc") -> str:
         rows = [
             [
                 name,
-                *(_cell(key, value) for key, value in score.curves.scalars().items()),
+                *(
+                    _cell(key, value, _sequence_spread(tracker, name, key))
+                    for key, value in score.curves.scalars().items()
+                ),
                 _cell("fps", tracker.sequence_fps.get(name)),
                 str(score.frames),
             ]
@@ -95,9 +120,13 @@ def sequence_table(report: Report, metric: str = "auc") -> str:
     for name in report.sequences:
         values = [_sequence_value(tracker, name, metric) for tracker in report.trackers]
         best = max((value for value in values if value is not None), default=None)
-        rows.append([name, *(_cell(metric, v) + ("*" if v is not None and v == best else " ") for v in values)])
+        spreads = [_sequence_spread(tracker, name, metric) for tracker in report.trackers]
+        cells = [_cell(metric, v, std) for v, std in zip(values, spreads, strict=True)]
+        marks = ["*" if v is not None and v == best else " " for v in values]
+        rows.append([name, *(cell + mark for cell, mark in zip(cells, marks, strict=True))])
     header = ("Sequence", *(f"{tracker.name} " for tracker in report.trackers))
-    mean = ["mean", *(f"{_cell(metric, tracker.scalars()[metric])} " for tracker in report.trackers)]
+    means = [_cell(metric, tracker.scalars()[metric], (tracker.std or {}).get(metric)) for tracker in report.trackers]
+    mean = ["mean", *(f"{cell} " for cell in means)]
     return f"{COLUMNS[metric]} per sequence, {_title(report)}, * best\n{align(header, [*rows, mean])}"
 
 
@@ -107,10 +136,17 @@ def _sequence_value(tracker: TrackerScore, sequence: str, metric: str) -> float 
     return tracker.sequences[sequence].curves.scalars()[metric]
 
 
+def _sequence_spread(tracker: TrackerScore, sequence: str, metric: str) -> float | None:
+    """The standard deviation of a sequence's rate over the runs; None of one run, and of speeds."""
+    return (tracker.over([sequence])[1] or {}).get(metric)
+
+
 def markdown_table(report: Report) -> str:
     """The tracker table in Markdown."""
-    lines = [_HEADER, ("---", *["---:"] * len(COLUMNS)), *map(_tracker_row, report.trackers)]
-    return f"{_title(report)}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    header = _header(report)
+    rows = [_tracker_row(report, tracker) for tracker in report.trackers]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in (header, ("---", *["---:"] * (len(header) - 1)), *rows))
+    return "\n\n".join([_title(report), table, *_halves_lines(report)]) + "\n"
 
 
 def sequences_csv(report: Report) -> str:

@@ -129,6 +129,20 @@ def test_missing_sequence_is_said_or_refused(tree, capsys):
     assert "Cat" in fails(capsys, "table", "--annotations", "truth", "--missing", "error")
 
 
+def test_halves_of_the_sequences(tree, capsys):
+    main(["table", "--annotations", "truth", "--halves", "--out", "out"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].split() == ["opencv/csrt", *["47.62"] * 3, *["50.00"] * 6]
+    assert lines[5:7] == ["half A, 2 sequences: Cat, Pair-2", "half B, 1 sequence: Pair-1"]
+    assert json.loads((tree / "out" / "results.json").read_text())["halves"]["B"] == ["Pair-1"]
+    main(["table", "--annotations", "truth", "--out", "out"])
+    assert "half" not in capsys.readouterr().out
+    assert "halves" not in json.loads((tree / "out" / "results.json").read_text())
+    for name in ("Cat", "Pair-1"):
+        (tree / "truth" / f"{name}.txt").unlink()
+    assert "half B of truth has none of the 1 scored" in fails(capsys, "table", "--annotations", "truth", "--halves")
+
+
 def test_sorting_by_name(tree, capsys):
     main(["table", "--annotations", "truth", "--sort", "name", "--external", "A=truth"])
     rows = capsys.readouterr().out.splitlines()[3:]

@@ -5,6 +5,7 @@ import pytest
 
 from ebm_common.errors import UserError
 from pytracking.analysis import Annotation, external_results, find_results, score_results
+from pytracking.analysis.scoring import split_in_halves
 from pytracking.analysis.tables import markdown_table, sequence_table, sequences_csv, tracker_table, write_tables
 
 TRUTH = np.tile([10, 20, 40, 30.0], (10, 1))
@@ -60,6 +61,67 @@ def test_runs_are_merged_with_their_spread(results, sequences):
     assert merged.std["op50"] == pytest.approx(np.std([0.9, 0.8], ddof=1))
     assert (single.name, single.std) == ("atom/default", None)
     assert "85.00±7.07" in tracker_table(report)
+
+
+def test_merged_runs_have_their_spread_by_sequence_too(results, sequences):
+    found = find_results(results, ["Bolt", "Deer"])
+    report = score_results("otb", sequences, found, merge_runs=True)
+    of_all = sequence_table(report, "op50").splitlines()
+    spread = f"{100 * np.std([1.0, 0.8], ddof=1):.2f}"  # of Bolt; Deer has 8 good frames in both runs
+    assert of_all[3].split() == ["Bolt", f"90.00±{spread}*", "60.00"]
+    assert of_all[4].split() == ["Deer", "80.00±0.00*", "40.00"]
+    assert of_all[5].split() == ["mean", "85.00±7.07", "50.00"]
+    assert sequence_table(report, "fps").splitlines()[3].split() == ["Bolt", "3.1*", "3.1*"]
+    alone = score_results("otb", sequences, found[1:], merge_runs=True)
+    row = sequence_table(alone).splitlines()[3].split()
+    assert row[0] == "Bolt" and row[2] == f"90.00±{spread}" and row[-2:] == ["3.1", "10"]
+    document = report.to_json()["trackers"]
+    assert document["atom/ebm (2 runs)"]["sequences"]["Bolt"]["std"]["op50"] == pytest.approx(np.std([1, 0.8], ddof=1))
+    assert "std" not in document["atom/default"]["sequences"]["Bolt"]
+
+
+def test_halves_go_by_the_order_of_names():
+    names = ["car10", "Bolt", "Car2", "dog", "Bolt2", "ball"]
+    assert split_in_halves(names) == {"A": ("ball", "Bolt2", "car10"), "B": ("Bolt", "Car2", "dog")}
+    assert split_in_halves(reversed(names)) == split_in_halves(names)
+    assert split_in_halves(["1", "a1b2", "a1b10", "a"]) == {"A": ("1", "a1b2"), "B": ("a", "a1b10")}
+
+
+def test_halves_are_scored_each_by_itself_with_the_spread_over_runs(results, tmp_path):
+    for run in ("atom/default", "atom/ebm_000", "atom/ebm_001"):
+        write(results / run, "Zebra", 10 if run == "atom/ebm_001" else 5)
+    names = ["Zebra", "Bolt", "Deer"]
+    sequences = [Annotation(name, TRUTH) for name in names]
+    report = score_results("otb", sequences, find_results(results, names), merge_runs=True, halves=True)
+    assert report.halves == {"A": ("Bolt", "Zebra"), "B": ("Deer",)}
+    merged, single = report.trackers
+    mean, std = merged.over(report.halves["A"])  # runs: 10 and 5 good frames of 10, then 8 and 10
+    assert mean["op50"] == pytest.approx((0.75 + 0.9) / 2)
+    assert std["op50"] == pytest.approx(np.std([0.75, 0.9], ddof=1))
+    assert single.over(report.halves["B"])[1] is None
+    lines = tracker_table(report).splitlines()
+    assert lines[1].split("  ")[0] == "Tracker"
+    assert lines[1].split()[1:] == "AUC AUC A AUC B OP50 OP50 A OP50 B OP75 OP75 A OP75 B".split()
+    assert lines[3].split()[6:9] == ["81.67±7.07", "82.50±10.61", "80.00±0.00"]
+    assert lines[4].split()[4:7] == ["50.00", "55.00", "40.00"]
+    assert lines[-2:] == ["half A, 2 sequences: Bolt, Zebra", "half B, 1 sequence: Deer"]
+    write_tables(report, tmp_path / "out")
+    assert "half B, 1 sequence: Deer" in (tmp_path / "out" / "table.md").read_text()
+    document = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert document["halves"] == {"A": ["Bolt", "Zebra"], "B": ["Deer"]}
+    half = document["trackers"]["atom/ebm (2 runs)"]["halves"]["A"]
+    assert (half["op50"], half["std"]["op50"]) == (mean["op50"], std["op50"])
+
+
+def test_halves_do_not_depend_on_which_results_there_are(results, sequences):
+    (results / "atom/default" / "Bolt.txt").unlink()
+    for run in ("atom/default", "atom/ebm_000", "atom/ebm_001"):
+        write(results / run, "Zebra", 5)
+    found = find_results(results, ["Bolt", "Deer", "Zebra"])
+    report = score_results("otb", [*sequences, Annotation("Zebra", TRUTH)], found, halves=True)
+    assert report.halves == {"A": ("Zebra",), "B": ("Deer",)}
+    with pytest.raises(UserError, match="half A of otb has none of the 1 scored sequences.*--halves"):
+        score_results("otb", sequences, found, halves=True)
 
 
 def test_a_missing_sequence_counts_for_nobody_and_is_named(results, sequences):
