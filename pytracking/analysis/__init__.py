@@ -1,5 +1,5 @@
 """Scores of trackers: curves and numbers (`metrics`), result files (`results`), reports (`scoring`), `tables`,
-`plots` and a page (`html_report`).
+`plots` and a page (`html_report`); and where trackers fail (`failures`).
 """
 
 from pytracking.analysis.metrics import Curves, SequenceScore, mean_curves, score_sequence

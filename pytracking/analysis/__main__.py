@@ -15,6 +15,8 @@ python -m pytracking.analysis report --dataset_name otb
     one HTML page with all of it, and with frames of the sequences that differ most
 python -m pytracking.analysis coverage --dataset_name generated --trackers atom/ebm
     how often the truth lies inside the credible regions that run_tracker.py --density wrote
+python -m pytracking.analysis failures --dataset_name otb --trackers atom/ebm
+    where and how it fails: stretches of frames that are lost, too large, too small or beside the target
 python -m pytracking.analysis playback --dataset_name otb --sequence Crossing --trackers atom/ebm opencv --out x.mp4
     the boxes over the frames, as a film, or without --out in a window
 python -m pytracking.analysis table --annotations otb_annotations --external ECO=otb_results/ECO
@@ -33,6 +35,7 @@ from ebm_common.errors import UserError, cli_main
 from ltr.admin.environment import get_path
 from ltr.admin.provenance import write_json
 from pytracking.analysis.coverage import coverage, has_densities
+from pytracking.analysis.failures import SHORTEST, tracker_failures
 from pytracking.analysis.html_report import write_html
 from pytracking.analysis.playback import play
 from pytracking.analysis.plots import write_plots
@@ -40,6 +43,7 @@ from pytracking.analysis.results import TrackerResults, external_results, find_r
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
 from pytracking.evaluation.datasets import get_datasets
+from pytracking.utils.arguments import natural
 
 _COMMANDS = {
     "all": "table on the terminal; tables, JSON and plots in a folder (the default)",
@@ -104,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m pytracking.analysis", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar=f"{{{','.join([*_COMMANDS, 'coverage', 'playback'])}}}"
+        dest="command", required=True, metavar=f"{{{','.join([*_COMMANDS, 'coverage', 'failures', 'playback'])}}}"
     )
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
@@ -146,6 +150,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_ground_truth(command)
     _add_results(command)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="write coverage.json there too")
+    text = "where and how trackers fail: stretches of frames that are lost, too large, too small or beside the target"
+    command = commands.add_parser("failures", help=text, description=text)
+    _add_ground_truth(command)
+    _add_results(command)
+    command.add_argument(
+        "--shortest",
+        type=natural,
+        default=SHORTEST,
+        metavar="N",
+        help=f"frames with an overlap below 0.5 in a row that are a failure ({SHORTEST})",
+    )
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="write failures.json there too")
     text = "boxes of several trackers over the frames of a sequence, as a film or in a window"
     command = commands.add_parser("playback", help=text, description=text)
     _add_ground_truth(command)
@@ -203,6 +219,35 @@ def print_coverage(arguments: argparse.Namespace) -> None:
         print(f"\nwritten: {arguments.out / 'coverage.json'}")
 
 
+def print_failures(arguments: argparse.Namespace) -> None:
+    """The tables of the command `failures`, and its file."""
+    if arguments.shortest < 1:
+        raise UserError("--shortest 0 is no length of a failure; give a number of frames from 1 on")
+    title, sequences, notes = read_ground_truth(arguments)
+    by_name = {sequence.name: sequence for sequence in sequences}
+    results = read_results(arguments, list(by_name))
+    if not results:
+        raise UserError(_no_result(title, arguments))
+    found = [tracker_failures(result, by_name, arguments.shortest) for result in results]
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    for each in found:
+        if each.missing:
+            print(f"note: {each.tracker} has no result of {', '.join(each.missing)}", file=sys.stderr)
+    print("\n\n".join(each.table() for each in found))
+    if arguments.out is not None:
+        make_folder(arguments.out)
+        write_json(arguments.out / "failures.json", [each.to_json() for each in found])
+        print(f"\nwritten: {arguments.out / 'failures.json'}")
+
+
+def _no_result(title: str, arguments: argparse.Namespace) -> str:
+    return (
+        f"no result on {title} lies in {get_path('results', arguments.results)}; run a tracker by "
+        "pytracking/run_tracker.py, or name a folder by --results or --external NAME=FOLDER"
+    )
+
+
 def play_back(arguments: argparse.Namespace) -> None:
     """What the command `playback` asks for."""
     if arguments.annotations is not None:
@@ -228,10 +273,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
     found = read_results(arguments, names)
     results = get_path("results", arguments.results)
     if not found:
-        raise UserError(
-            f"no result on {title} lies in {results}; run a tracker by pytracking/run_tracker.py, "
-            "or name a folder by --results or --external NAME=FOLDER"
-        )
+        raise UserError(_no_result(title, arguments))
     report = score_results(
         arguments.title or title,
         sequences,
@@ -254,6 +296,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = build_parser().parse_args(argv)
     if arguments.command == "coverage":
         print_coverage(arguments)
+        return
+    if arguments.command == "failures":
+        print_failures(arguments)
         return
     if arguments.command == "playback":
         play_back(arguments)

@@ -140,9 +140,9 @@ def valid_frames(gt: np.ndarray) -> np.ndarray:
     return np.isfinite(gt).all(axis=1) & (gt[:, 2:] > 0).all(axis=1)
 
 
-def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = False) -> SequenceScore:
-    """Score the predicted boxes (M, 4) of one sequence against its annotation (N, 4), by the rules at the top of this
-    file.
+def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
+    """The boxes that are compared with the annotation, (M, 4) and (N, 4) -> (N, 4) float64, by the rules at the top of
+    this file; and how many zero-size boxes took the box before them.
 
     Raises ValueError for a prediction that holds NaN, infinite or negative sizes (`results.read_boxes` says so with
     file and line), and when no annotated frame is valid.
@@ -152,8 +152,7 @@ def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = Fal
         raise ValueError(f"boxes must be (N, 4); the prediction is {pred.shape}, the ground truth {gt.shape}")
     if not np.isfinite(pred).all() or (pred[:, 2:] < 0).any():
         raise ValueError("the prediction holds a NaN, an infinite number or a negative size")
-    valid = valid_frames(gt)
-    if not valid.any():
+    if not valid_frames(gt).any():
         raise ValueError("no frame of the ground truth holds a box")
 
     # In PyTracking's order: a box carried forward from row 0 is the file's own row 0, and padding rows stay zero boxes.
@@ -163,10 +162,21 @@ def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = Fal
         if zero_size[i]:
             pred[i] = pred[i - 1]
             replaced += 1
-    padded, cut = max(len(gt) - len(pred), 0), max(len(pred) - len(gt), 0)
-    pred = np.concatenate([pred[: len(gt)], np.zeros((padded, 4))])
+    pred = np.concatenate([pred[: len(gt)], np.zeros((max(len(gt) - len(pred), 0), 4))])
     pred[0] = gt[0]
+    return pred, replaced
 
+
+def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = False) -> SequenceScore:
+    """Score the predicted boxes (M, 4) of one sequence against its annotation (N, 4), by the rules at the top of this
+    file.
+
+    Raises ValueError where `fit_prediction` does.
+    """
+    padded, cut = max(len(gt) - len(pred), 0), max(len(pred) - len(gt), 0)
+    pred, replaced = fit_prediction(pred, gt)
+    gt = np.asarray(gt, dtype=np.float64)
+    valid = valid_frames(gt)
     present = np.where(valid[:, None], gt, 0.0)  # no NaN below; the values of invalid frames are set by rule
     pred[~valid] = 0.0
     iou = np.where(valid, overlap(pred, present), -1.0)

@@ -1,0 +1,189 @@
+"""Where and how a tracker fails, frame by frame, from its boxes and the annotation alone.
+
+A failure is a stretch of frames whose box overlaps the annotated one by less than 0.5. Frames are counted from 1. Those
+without an annotated target count for nothing: they neither belong to a stretch nor end it. Each frame of a failure is
+
+* "lost": the boxes do not overlap, or their centres are further apart than the annotated box's diagonal; else
+* "too large": the box has more than twice the annotated area;
+* "too small": it has less than half of it;
+* "beside": its size fits, its place does not;
+
+and the failure is of the kind that most of its frames are; of two equally many, the one that stands first above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ebm_common.errors import UserError
+from pytracking.analysis.metrics import center_error, fit_prediction, overlap, valid_frames
+from pytracking.analysis.results import TrackerResults, read_boxes
+from pytracking.analysis.scoring import GroundTruth
+from pytracking.analysis.tables import align
+
+KINDS = ("lost", "too large", "too small", "beside")
+ON_TARGET = 0.5
+"""The least overlap with the annotated box that is no failure."""
+SHORTEST = 5
+"""Frames: what is over sooner is no failure, if nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One stretch of frames, `first` to `last` counted from 1, of which `frames` have an annotated target.
+
+    `found_again` says whether a later frame has the tracker on the target.
+    """
+
+    first: int
+    last: int
+    frames: int
+    kind: str
+    found_again: bool
+
+
+@dataclass(frozen=True)
+class SequenceFailures:
+    """The failures of one sequence in order of time.
+
+    `frames` are those with an annotated target, `kinds` how many of them are in failures, each by its own kind, and
+    `short` how many fail for too short a time to be listed.
+    """
+
+    failures: tuple[Failure, ...]
+    frames: int
+    kinds: dict[str, int]
+    short: int
+
+    @property
+    def failed(self) -> int:
+        """The number of frames in failures."""
+        return sum(self.kinds.values())
+
+
+def kinds_of(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """What is wrong in each frame, (N, 4) x (N, 4) with targets in all -> (N,) int: an index of KINDS, -1 where the
+    overlap is at least 0.5.
+    """
+    iou = overlap(pred, gt)
+    ratio = pred[:, 2:].prod(axis=1) / gt[:, 2:].prod(axis=1)
+    lost = (iou == 0) | (center_error(pred, gt) > np.hypot(gt[:, 2], gt[:, 3]))
+    return np.select([iou >= ON_TARGET, lost, ratio > 2, ratio < 0.5], [-1, 0, 1, 2], default=3)
+
+
+def find_failures(pred: np.ndarray, gt: np.ndarray, shortest: int = SHORTEST) -> SequenceFailures:
+    """The failures of at least `shortest` frames in one sequence: predicted boxes (M, 4), annotated ones (N, 4).
+
+    The prediction is made to fit as for the scores (see `metrics`), with the same ValueErrors.
+    """
+    pred = fit_prediction(pred, gt)[0]
+    numbers = np.flatnonzero(valid_frames(gt))  # of the frames that count, from 0
+    kinds = kinds_of(pred[numbers], gt[numbers])
+    # A stretch starts where failing starts, and ends before the frame where it stops.
+    changes = np.diff(np.concatenate([[0], (kinds >= 0).astype(int), [0]]))
+    failures, counts, short = [], np.zeros(len(KINDS), int), 0
+    for start, stop in zip(np.flatnonzero(changes == 1), np.flatnonzero(changes == -1), strict=True):
+        if stop - start < shortest:
+            short += int(stop - start)
+            continue
+        count = np.bincount(kinds[start:stop], minlength=len(KINDS))
+        counts += count
+        failures.append(
+            Failure(
+                first=int(numbers[start]) + 1,
+                last=int(numbers[stop - 1]) + 1,
+                frames=int(stop - start),
+                kind=KINDS[count.argmax()],
+                found_again=bool(stop < len(kinds)),
+            )
+        )
+    return SequenceFailures(tuple(failures), len(numbers), dict(zip(KINDS, counts.tolist(), strict=True)), short)
+
+
+@dataclass(frozen=True)
+class TrackerFailures:
+    """One run of one tracker: its failures by sequence, and the sequences it has no result of."""
+
+    tracker: str
+    shortest: int
+    sequences: dict[str, SequenceFailures]
+    missing: tuple[str, ...]
+
+    def shares(self) -> dict[str, float]:
+        """The share of frames in failures, by kind and then those that fail for too short a time ('short'): in [0, 1],
+        the mean over sequences.
+        """
+        found = self.sequences.values()
+        shares = {kind: float(np.mean([each.kinds[kind] / each.frames for each in found])) for kind in KINDS}
+        return {**shares, "short": float(np.mean([each.short / each.frames for each in found]))}
+
+    def table(self) -> str:
+        """A row for each failure, the sequence with the most failed frames first, and a line on the frames by kind."""
+        some = {name: found for name, found in self.sequences.items() if found.failures}
+        rows = [
+            (
+                name,
+                f"{found.failed}/{found.frames}",
+                f"{failure.first}-{failure.last}",
+                str(failure.frames),
+                failure.kind,
+                "yes" if failure.found_again else "no",
+            )
+            for name, found in sorted(some.items(), key=lambda item: (-item[1].failed, item[0]))
+            for failure in found.failures
+        ]
+        shares = self.shares()
+        short = shares.pop("short")
+        by_kind = ", ".join(f"{kind} {100 * share:.1f}" for kind, share in shares.items())
+        lines = [
+            f"{self.tracker}: {len(rows)} failures of {self.shortest} frames or more, "
+            f"in {len(some)} of {len(self.sequences)} sequences",
+            f"frames in failures, % of all, mean over sequences: {by_kind}; together {100 * sum(shares.values()):.1f}, "
+            f"and {100 * short:.1f} in shorter ones",
+        ]
+        if rows:
+            header = ("Sequence", "Failed", "Stretch", "Frames", "Kind", "Found again")
+            lines.insert(1, align(header, rows))
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything in the table, and the numbers of every sequence."""
+        return {
+            "tracker": self.tracker,
+            "shortest": self.shortest,
+            "shares": self.shares(),
+            "missing_sequences": list(self.missing),
+            "sequences": {
+                name: {
+                    "frames": found.frames,
+                    "failed_frames": found.failed,
+                    "kinds": found.kinds,
+                    "short": found.short,
+                    "failures": [asdict(failure) for failure in found.failures],
+                }
+                for name, found in self.sequences.items()
+            },
+        }
+
+
+def tracker_failures(
+    result: TrackerResults, sequences: Mapping[str, GroundTruth], shortest: int = SHORTEST
+) -> TrackerFailures:
+    """The failures of one run of a tracker on those of the sequences (by name) that it has a result of.
+
+    Raises UserError where a file is bad.
+    """
+    found = {}
+    for name, sequence in sequences.items():
+        if name not in result.files:
+            continue
+        path = result.files[name]
+        try:
+            found[name] = find_failures(read_boxes(path), sequence.ground_truth, shortest)
+        except ValueError as error:
+            raise UserError(f"{path} cannot be compared with the ground truth of {name}: {error}") from error
+    return TrackerFailures(result.name, shortest, found, tuple(name for name in sequences if name not in result.files))
