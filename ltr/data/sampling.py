@@ -25,6 +25,9 @@ PIXELS_VERSION = 3
 """Raised whenever the pixels of a pair change for the same settings and seed: features kept of others are not used."""
 
 
+_LEAST_PART = 12.0  # pixels: smaller ones show nothing to tell them by
+
+
 @dataclass
 class CropSettings:
     """Crops and augmentation. Defaults are ATOM's (bbreg/atom in PyTracking); the rest is off."""
@@ -45,6 +48,9 @@ class CropSettings:
     """Contrast and saturation factor of each image, uniform within 1 +- this. (Not in ATOM: for small data.)"""
     blur: float = 0.0
     """Probability that the test image is blurred. (Not in ATOM: for small data.)"""
+    parts: float = 0.0
+    """Probability that the target of a still is a part of its box, of 35 to 85% of each side: the first box says what
+    the target is, and boxes must not grow to the object that it is a part of. (Not in ATOM.)"""
     stretch: float = 0.0
     """Standard deviation of the log aspect ratio that the test image is stretched by. (Not in ATOM: for stills, whose
     two crops would otherwise show the same shape.)"""
@@ -187,7 +193,10 @@ class BoxPairs(Dataset):
                     near = visible[(np.abs(visible - ids[0]) <= gap) & (visible != ids[0])]
                     gap += 5
                 ids[1] = int(rng.choice(near))
-            return data, index, ids, info.boxes[ids].astype(np.float64)
+            boxes = info.boxes[ids].astype(np.float64)
+            if not info.is_video and self.crop.parts and rng.random() < self.crop.parts:
+                boxes = np.tile(_part(boxes[0], rng), (2, 1))
+            return data, index, ids, boxes
         names = ", ".join(d.name for d in self.datasets)
         raise UserError(f"no visible target was found in 1000 sequences drawn from {names}; are its annotations empty?")
 
@@ -214,3 +223,10 @@ class BoxPairs(Dataset):
         if rng.random() < c.blur:
             views[1] = replace(views[1], blur=rng.uniform(0.5, 2.0))
         return views
+
+
+def _part(box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A part of a box (4,), or the box itself where that would be smaller than _LEAST_PART."""
+    size = box[2:] * rng.uniform(0.35, 0.85, 2)
+    corner = box[:2] + (box[2:] - size) * rng.random(2)
+    return np.concatenate([corner, size]) if size.min() >= _LEAST_PART else box

@@ -84,13 +84,13 @@ def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
     settings.model = AtomNetConfig()
     settings.data = DataSettings(
         sets=("stills", "video", "generated"),
-        proportions=(0.5, 0.25, 0.25),
+        proportions=(0.45, 0.25, 0.3),
         val_sets=("stills", "video"),
         val_samples=512,
         max_gap=30,
     )
     settings.crop = CropSettings(
-        test_center_jitter=3.0, test_scale_jitter=0.35, flip=0.5, contrast=0.3, blur=0.1, stretch=0.2
+        test_center_jitter=3.0, test_scale_jitter=0.35, flip=0.5, contrast=0.3, blur=0.1, stretch=0.2, parts=0.25
     )
     settings.epochs = 20
     settings.samples_per_epoch = 8000

@@ -196,6 +196,31 @@ def test_stretch_changes_the_shape_of_the_test_box_only():
     assert np.std(aspect) == pytest.approx(0.5, rel=0.35)
 
 
+def test_parts_are_the_same_part_of_a_still_in_both_crops():
+    stills = pairs(CropSettings(grayscale=0.0, brightness=0.0, parts=1.0), lengths=(1,), scale=2)
+    shares = []
+    for k in range(60):
+        item, places = stills[k], []
+        for which in ("reference", "test"):
+            red = painted_box(item[f"{which}_image"])
+            if red is None or min(red[:2]) == 0 or max(red[2:]) == PATCH:  # the whole is not in view
+                break
+            x, y, w, h = item[f"{which}_box"].numpy()
+            place = (np.array([x, y, x + w, y + h]) - np.tile(red[:2], 2)) / np.tile(np.subtract(red[2:], red[:2]), 2)
+            places.append(place)
+        else:
+            np.testing.assert_allclose(*places, atol=0.06)
+            assert places[0].min() > -0.05 and places[0].max() < 1.05
+            shares.append(places[0][2:] - places[0][:2])
+    assert len(shares) > 20
+    assert 0.3 < np.min(shares) and np.max(shares) < 0.92 and np.std(shares) > 0.08
+
+
+def test_parts_leave_videos_alone():
+    with_parts = pairs(CropSettings(grayscale=0.0, brightness=0.0, parts=1.0), lengths=(10, 10))
+    assert same(with_parts[3], pairs(lengths=(10, 10))[3])
+
+
 def test_gray_takes_the_colour_of_both_images():
     item = pairs(CropSettings(grayscale=1.0))[0]
     for which in ("reference", "test"):
