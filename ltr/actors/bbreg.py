@@ -10,8 +10,13 @@ ATOM       perturbed boxes, IoU > 0.1     squared error to 2 IoU - 1
 ATOM*      Gaussian mixture (Eq. 5)       squared error to 2 IoU - 1
 EBM        Gaussian mixture (Eq. 5)       negative log-likelihood (Eq. 4)
 =========  =============================  ==================================
+
+The EBM can also be trained by NCE+ (loss 'nce_plus'), which its authors recommend in Gustafsson et al., "How to Train
+Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not known to us: the
+candidates are those of the likelihood here, and `ProposalSettings.beta` is that of its detector.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,11 +30,14 @@ from ebm_common import (
     effective_sample_size,
     log_partition_importance_sampling,
     nll_importance_sampling,
+    noise_contrastive_estimation,
     rect_to_rel,
     rel_to_rect,
 )
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
+
+BoxLoss = Literal["nll", "nce_plus", "iou"]
 
 _REFINED_STARTS = 10
 _REFINED_ITERATIONS = 10
@@ -47,6 +55,8 @@ class ProposalSettings:
     """Candidates of a label (ATOM 16; ATOM* and EBM 128, Appendix D.1)."""
     sigmas: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.5, 0.5))
     """Standard deviations of each component for (position, size) (Appendix D.1)."""
+    beta: float = 0.1
+    """nce_plus: noise on the label, relative to the mixture's own (BMVC 2020, its detector). 0 is plain NCE."""
     perturbation_sigmas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3)
     """ATOM: one of these, drawn for each candidate, is the noise relative to sqrt(w h)."""
     min_iou: float = 0.1
@@ -67,16 +77,20 @@ class BBRegActor(nn.Module):
     Args:
         net: the network; only its `bb_regressor` is trained.
         proposals: candidate boxes.
-        loss: 'nll' or 'iou'.
+        loss: 'nll', 'nce_plus' or 'iou'. The first two train a density p(y | x), have the same statistics, and their
+            validations compare by `log_z` - `f_label`, the negative log-likelihood of the exact labels.
         refinement: what validation refines with.
+
+    Raises:
+        ValueError: settings that are not possible, or do not fit each other.
     """
 
-    def __init__(
-        self, net: AtomNet, proposals: ProposalSettings, loss: Literal["nll", "iou"], refinement: RefinementSettings
-    ):
+    def __init__(self, net: AtomNet, proposals: ProposalSettings, loss: BoxLoss, refinement: RefinementSettings):
         super().__init__()
-        if loss == "nll" and proposals.kind != "mixture":
-            raise ValueError("the likelihood needs the density of its candidates: proposals.kind must be 'mixture'")
+        if loss != "iou" and proposals.kind != "mixture":
+            raise ValueError(f"{loss} needs the density of its candidates: proposals.kind must be 'mixture'")
+        if not 0 <= proposals.beta < math.inf:
+            raise ValueError(f"proposals.beta must be finite and at least 0, got {proposals.beta}")
         self.net = net
         self.proposals = proposals
         self.loss = loss
@@ -103,23 +117,35 @@ class BBRegActor(nn.Module):
                 box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou
             )
             y = rect_to_rel(candidates, box[:, None, 2:])
-        log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss == "nll" else None
+        log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss != "iou" else None
+        marked = [label]
+        if self.loss == "nce_plus":
+            # The share beta of the way to a candidate: noise of the mixture's shape, beta times as wide. Its density is
+            # that under the mixture itself, as for the other candidates.
+            noisy = label.lerp(self.mixture.sample(label[:, 0], 1), self.proposals.beta)
+            log_q_noisy = self.mixture.log_prob(noisy, label[:, 0])[:, 0]
+            marked.append(noisy)
 
         features = self.encode(batch, size=box[:, 2:])
         stats = {}
         head = self.net.bb_regressor
-        if self.loss == "nll":
-            f = head.energy(features, torch.cat([label, y], dim=1)).float()
-            loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
-            with torch.no_grad():
-                stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
-                stats["f_label"] = f[:, 0].mean()
-                stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
-        else:
+        if self.loss == "iou":
             f = head.energy(features, y).float()
             iou = box_iou(rel_to_rect(y, box[:, None, 2:]), box[:, None])
             loss = nn.functional.mse_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
+        else:
+            # NCE+ does not train with the exact label, whose energy is for the statistics.
+            f = head.energy(features, torch.cat([*marked, y], dim=1)).float()
+            f_marked, f = f[:, : len(marked)], f[:, len(marked) :]
+            if self.loss == "nll":
+                loss = nll_importance_sampling(f_marked[:, 0], f, log_q)
+            else:
+                loss = noise_contrastive_estimation(f_marked[:, 1], f, log_q_noisy, log_q)
+            with torch.no_grad():
+                stats["log_z"] = log_partition_importance_sampling(f, log_q).mean()
+                stats["f_label"] = f_marked[:, 0].mean()
+                stats["effective_samples"] = effective_sample_size(f, log_q).mean()
         if not self.training:
             stats["start_iou"], stats["refined_iou"] = self._refined_iou(features, box)
         return loss, {"loss": loss.detach(), **stats}

@@ -54,11 +54,14 @@ TINY = """
 """.split()
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_training_by_command_lowers_the_validation_loss(name, miniature, tmp_path_factory, monkeypatch):
+@pytest.mark.parametrize("name, loss", [*((name, None) for name in SYSTEMS), ("ebm", "nce_plus")])
+def test_training_by_command_lowers_the_validation_loss(name, loss, miniature, tmp_path_factory, monkeypatch):
     workspace = miniature / "workspace"  # shared: the systems use one cache of features
-    arguments = ["bbreg", name, "--workspace", str(workspace), *TINY]
-    if name == "ebm":
+    run = loss or name
+    arguments = ["bbreg", name, "--workspace", str(workspace), "--run_name", run, *TINY]
+    if loss is not None:
+        arguments += ["--loss", loss]
+    if run == "ebm":
         done = subprocess.run(
             [sys.executable, str(ROOT / "ltr" / "run_training.py"), *arguments],
             env={**os.environ, "EBM_IMAGE_FOLDER": str(miniature), "OMP_NUM_THREADS": "1"},
@@ -71,7 +74,7 @@ def test_training_by_command_lowers_the_validation_loss(name, miniature, tmp_pat
         monkeypatch.setenv("EBM_IMAGE_FOLDER", str(miniature))
         assert main(arguments) == 0
 
-    folder = workspace / "checkpoints" / "ltr" / "bbreg" / name
+    folder = workspace / "checkpoints" / "ltr" / "bbreg" / run
     history = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     losses = [line["val"]["loss"] for line in history]
     assert len(losses) == 4 and losses[-1] < losses[0]

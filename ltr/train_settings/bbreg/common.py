@@ -7,7 +7,7 @@ from typing import Literal
 
 from ebm_common.errors import UserError
 from ltr import dataset
-from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings
+from ltr.actors.bbreg import BBRegActor, BoxLoss, ProposalSettings, RefinementSettings
 from ltr.admin.environment import get_path
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import PIXELS_VERSION, BoxPairs, CropSettings
@@ -49,7 +49,10 @@ class BBRegSettings(TrainSettings):
     data: DataSettings = field(default_factory=DataSettings)
     crop: CropSettings = field(default_factory=CropSettings)
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
-    loss: Literal["nll", "iou"] = "nll"
+    loss: BoxLoss = "nll"
+    """nll and nce_plus train a density by the mixture's candidates: the paper's likelihood, or NCE+ (Gustafsson et al.,
+    BMVC 2020) with proposals.beta. iou trains a prediction of the overlap. The best weights are those of the lowest
+    validation loss of this kind; values of different kinds do not compare."""
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
 
 

@@ -1,5 +1,7 @@
 """The paper's energy-based tracker (Section 4.2, Appendix D.1): mixture proposals, negative log-likelihood.
 
+With `--loss nce_plus` trained by NCE+ instead, with the same proposals: see `ltr.actors.bbreg`.
+
 On the small default backbone, with data and a budget for one machine without a GPU."""
 
 from ltr.train_settings.bbreg import ebm_resnet18

@@ -1,5 +1,7 @@
 """The paper's energy-based tracker (Section 4.2, Appendix D.1): mixture proposals, negative log-likelihood.
 
+With `--loss nce_plus` trained by NCE+ instead, with the same proposals: see `ltr.actors.bbreg`.
+
 On ResNet-18 with the paper's data and schedule."""
 
 from ltr.actors.bbreg import ProposalSettings, RefinementSettings

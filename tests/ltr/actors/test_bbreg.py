@@ -7,13 +7,18 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ebm_common import box_iou, rect_to_rel, rel_to_rect
+from ebm_common import box_iou, noise_contrastive_estimation, rect_to_rel, rel_to_rect
 from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings, perturb_boxes
 from ltr.models.bbreg import AtomNet, AtomNetConfig, BoxFeatures, Modulation
 
 ATOM = ProposalSettings(kind="perturbation", number=16)
 MIXTURE = ProposalSettings(kind="mixture", number=128)
-SYSTEMS = {"atom": (ATOM, "iou"), "atom_star": (MIXTURE, "iou"), "ebm": (MIXTURE, "nll")}
+SYSTEMS = {
+    "atom": (ATOM, "iou"),
+    "atom_star": (MIXTURE, "iou"),
+    "ebm": (MIXTURE, "nll"),
+    "ebm_nce_plus": (MIXTURE, "nce_plus"),
+}
 
 
 class Quadratic(nn.Module):
@@ -56,6 +61,19 @@ def batch_of(box: torch.Tensor) -> dict[str, torch.Tensor]:
     return dict.fromkeys(names, box)
 
 
+def weights_of(candidates: torch.Tensor, label: torch.Tensor, sharpness: float) -> list[float]:
+    """exp f / q of `Quadratic` and the mixture of Eq. 5 at candidates (M, 4) of a label (4,), in plain numbers."""
+    weights = []
+    for y in candidates:
+        delta = (y - label).double()
+        density = sum(
+            math.prod(math.exp(-d * d / (2 * s * s)) / (math.sqrt(2 * math.pi) * s) for d in delta.tolist()) / 2
+            for s in (0.05, 0.5)
+        )
+        weights.append(math.exp(-0.5 * sharpness * delta.square().sum().item()) / density)
+    return weights
+
+
 def iou_of(a, b) -> float:
     """Two boxes x, y, w, h, in plain numbers."""
     across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
@@ -77,17 +95,71 @@ def test_ebm_loss_is_the_importance_sampled_likelihood():
     samples = actor.mixture.sample(label, 128)
     total = 0.0
     for i in range(3):
-        ratios = []
-        for y in samples[i]:
-            delta = (y - label[i]).double()
-            density = sum(
-                math.prod(math.exp(-d * d / (2 * s * s)) / (math.sqrt(2 * math.pi) * s) for d in delta.tolist()) / 2
-                for s in (0.05, 0.5)
-            )
-            ratios.append(math.exp(-15.0 * delta.square().sum().item()) / density)
+        ratios = weights_of(samples[i], label[i], sharpness=30.0)
         total += math.log(sum(ratios) / len(ratios)) - 0.0  # f of the label is zero
     assert loss.item() == pytest.approx(total / 3, rel=1e-4)
     assert stats["f_label"].item() == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1, 0.8])
+def test_nce_plus_tells_the_noisy_label_from_the_candidates(beta):
+    box, sharpness = boxes(3), 30.0
+    proposals = ProposalSettings(number=20, beta=beta)
+    actor = BBRegActor(Net(sharpness), proposals, "nce_plus", RefinementSettings())
+    torch.manual_seed(5)
+    loss, stats = actor(batch_of(box))
+
+    torch.manual_seed(5)
+    label = rect_to_rel(box, box[:, 2:])
+    samples = actor.mixture.sample(label, 20)
+    component, noise = torch.randint(2, (3, 1)), torch.randn(3, 1, 4)
+    noisy = label + beta * torch.tensor([0.05, 0.5])[component] * noise[:, 0]
+    total, log_z = 0.0, 0.0
+    for i in range(3):
+        (positive,) = weights_of(noisy[i, None], label[i], sharpness)
+        ratios = weights_of(samples[i], label[i], sharpness)
+        total -= math.log(positive / (positive + sum(ratios)))
+        log_z += math.log(sum(ratios) / len(ratios))
+    assert loss.item() == pytest.approx(total / 3, rel=1e-4)
+    # the statistics are the likelihood's: of the exact label, whose energy is zero, and of the candidates alone
+    assert stats["f_label"].item() == pytest.approx(0.0, abs=1e-4)
+    assert stats["log_z"].item() == pytest.approx(log_z / 3, rel=1e-4)
+
+
+def test_nce_plus_without_noise_is_nce():
+    box = boxes(3)
+    actor = BBRegActor(Net(30.0), ProposalSettings(number=20, beta=0.0), "nce_plus", RefinementSettings())
+    torch.manual_seed(5)
+    loss, _ = actor(batch_of(box))
+
+    torch.manual_seed(5)
+    label = rect_to_rel(box, box[:, 2:])
+    y = actor.mixture.sample(label, 20)
+    f = actor.net.bb_regressor.energy(BoxFeatures(box, box, box[:, 2:]), torch.cat([label[:, None], y], dim=1))
+    log_q = actor.mixture.log_prob(torch.cat([label[:, None], y], dim=1), label)
+    expected = noise_contrastive_estimation(f[:, 0], f[:, 1:], log_q[:, 0], log_q[:, 1:])
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["nll", "nce_plus"])
+def test_a_density_learns_how_exact_its_labels_are(loss):
+    """Labels are noisier than the energy believes, by a known amount: its sharpness goes to the inverse variance."""
+    torch.manual_seed(0)
+    actor = BBRegActor(Net(60.0), ProposalSettings(number=64), loss, RefinementSettings())
+    optimizer = torch.optim.Adam(actor.parameters(), lr=1.0)
+    losses = []
+    for _ in range(150):
+        box = boxes(64)
+        batch = batch_of(box)
+        relative = rect_to_rel(box, box[:, 2:])
+        batch["test_stride8"] = rel_to_rect(relative + 0.3 * torch.randn_like(relative), box[:, 2:])
+        optimizer.zero_grad()
+        value, _ = actor(batch)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert sum(losses[-20:]) < sum(losses[:20])
+    assert actor.net.bb_regressor.sharpness.item() == pytest.approx(1 / 0.3**2, rel=0.25)
 
 
 def test_ebm_diagnostics_of_a_gaussian():
@@ -126,8 +198,9 @@ def test_iou_loss_is_the_squared_error_to_the_scaled_overlap(system):
 
 def test_statistics_of_each_system():
     box = boxes(4)
-    common = {"atom": {"iou_error"}, "atom_star": {"iou_error"}, "ebm": {"log_z", "f_label", "effective_samples"}}
-    for system, own in common.items():
+    of_density = {"log_z", "f_label", "effective_samples"}
+    for system, (_, kind) in SYSTEMS.items():
+        own = {"iou_error"} if kind == "iou" else of_density
         actor = quadratic_actor(system)
         for training, more in ((True, set()), (False, {"start_iou", "refined_iou"})):
             with torch.set_grad_enabled(training):
@@ -138,9 +211,29 @@ def test_statistics_of_each_system():
             assert stats["loss"] == loss and loss.requires_grad == training
 
 
-def test_likelihood_needs_a_density():
-    with pytest.raises(ValueError, match="mixture"):
-        BBRegActor(Net(1.0), ATOM, "nll", RefinementSettings())
+@pytest.mark.parametrize("loss", ["nll", "nce_plus"])
+def test_losses_of_a_density_need_that_of_the_candidates(loss):
+    with pytest.raises(ValueError, match=f"{loss}.*mixture"):
+        BBRegActor(Net(1.0), ATOM, loss, RefinementSettings())
+
+
+@pytest.mark.parametrize("beta", [-0.1, math.inf, math.nan])
+def test_noise_that_cannot_be_is_refused(beta):
+    with pytest.raises(ValueError, match="beta"):
+        BBRegActor(Net(1.0), ProposalSettings(beta=beta), "nce_plus", RefinementSettings())
+
+
+def test_validation_compares_the_losses_of_a_density():
+    """The same candidates give the same statistics, the exact label's energy among them, whatever trained."""
+    box, found = boxes(4), []
+    for system in ("ebm", "ebm_nce_plus"):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            found.append(quadratic_actor(system).eval()(batch_of(box)))
+    (nll, of_nll), (nce, of_nce) = found
+    assert of_nce["log_z"] - of_nce["f_label"] == pytest.approx(nll.item(), rel=1e-4)
+    assert of_nce["effective_samples"] == pytest.approx(of_nll["effective_samples"].item(), rel=1e-4)
+    assert nce > 0 and nce != nll  # a cross-entropy
 
 
 # --- refinement
@@ -246,7 +339,7 @@ class Asking(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("system", ["atom_star", "ebm"])
+@pytest.mark.parametrize("system", ["atom_star", "ebm", "ebm_nce_plus"])
 def test_a_step_never_waits_for_a_number(net, system):
     actor, batch = BBRegActor(net, *SYSTEMS[system], RefinementSettings()).train(), images(2)
     with Asking() as mode:

@@ -97,6 +97,15 @@ def small_settings() -> BBRegSettings:
     return s
 
 
+def test_nce_plus_is_the_ebm_with_another_loss(image_folder):
+    default = small_settings()
+    s = tyro.cli(BBRegSettings, default=default, args=["--loss", "nce_plus"])
+    # the mixture is the likelihood's; beta that of the BMVC 2020 paper's detector
+    assert (s.loss, s.proposals) == ("nce_plus", default.proposals) and s.proposals.beta == 0.1
+    task = build(s)
+    assert task.actor.loss == "nce_plus" and (task.best, task.best_mode) == ("loss", "min")
+
+
 def test_build_gives_pairs_of_both_splits(image_folder):
     s = small_settings()
     task = build(s)
@@ -116,7 +125,9 @@ def test_build_gives_pairs_of_both_splits(image_folder):
         (lambda s: setattr(s.data, "val_samples", 0), "val_samples"),
         (lambda s: setattr(s.data, "feature_cache", -1), "feature_cache"),
         (lambda s: setattr(s.data, "set_weights", {"gray": 0.5}), "'gray'"),
-        (lambda s: setattr(s.proposals, "kind", "perturbation"), "mixture"),
+        (lambda s: setattr(s.proposals, "kind", "perturbation"), "nll.*mixture"),
+        (lambda s: (setattr(s, "loss", "nce_plus"), setattr(s.proposals, "kind", "perturbation")), "nce_plus.*mixture"),
+        (lambda s: setattr(s.proposals, "beta", -1.0), "beta"),
         (lambda s: setattr(s.proposals, "sigmas", ((0.05, -1.0),)), "sigmas"),
         (lambda s: setattr(s, "model", AtomNetConfig(backbone="vgg")), "'vgg'"),
     ],
