@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     settings: BBRegSettings = tyro.cli(
         type(default), default=default, args=argv[2:], prog=f"run_calibration.py {name} {network}"
     )
-    if settings.loss != "nll":
+    if settings.loss == "iou":
         raise UserError(f"'{name}' is trained to predict an IoU; only a network trained by likelihood has a density")
     device = choose_device(settings.device)
     net = load_atom_net(Path(network), settings.backbone_weights, settings.model.backbone).to(device).eval()
