@@ -51,3 +51,17 @@ class Backbone(nn.Module):
             UserError: they cannot be had, or the file holds something else.
         """
         raise NotImplementedError
+
+    def classification_layer(self, file: Path | None = None) -> nn.Module | None:
+        """A frozen layer from the stride-16 features to those that a classifier of targets learns on.
+
+        It takes (B, C16, H/16, W/16) to (B, K, H/16, W/16), in evaluation mode. None where the backbone's own features
+        are made for that.
+
+        Args:
+            file: ImageNet weights, as in :meth:`load_imagenet`.
+
+        Raises:
+            UserError: weights that cannot be had.
+        """
+        return None

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import timm
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_common.errors import UserError
 from ltr.models.backbone.base import Backbone
@@ -51,6 +51,20 @@ class EfficientNetLite0(Backbone):
         state = imagenet_state_dict(file)
         own = self.state_dict()
         self.load_state_dict({k: state[k] for k in own})
+
+    def classification_layer(self, file: Path | None = None) -> nn.Module:
+        """The expansion of the next block to 672 channels: 1 x 1 convolution, batch norm, ReLU6.
+
+        The stride-16 features end in a linear bottleneck. Detectors on such networks (SSDLite: Sandler et al.,
+        MobileNetV2, CVPR 2018) take the expansion that follows it for the same reason: there, channels are rectified
+        and each stands for something of its own.
+        """
+        block = timm.create_model("tf_efficientnet_lite0").blocks[5][0]
+        layer = nn.Sequential(block.conv_pw, block.bn1)
+        state = imagenet_state_dict(file)
+        names = {"0": "blocks.5.0.conv_pw", "1": "blocks.5.0.bn1"}
+        layer.load_state_dict({k: state[f"{names[k[0]]}{k[1:]}"] for k in layer.state_dict()})
+        return layer.eval().requires_grad_(False)
 
 
 def imagenet_state_dict(file: Path | None = None, name: str = "efficientnet_lite0") -> dict[str, Tensor]:
