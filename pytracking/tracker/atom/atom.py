@@ -4,13 +4,14 @@ Frame by frame, the classifier finds the target's centre in a search region arou
 it climb the box network's output; the mean of the three best is the answer, and the classifier learns from it.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_common.errors import UserError
 from ltr.data.crops import Crop
@@ -22,7 +23,9 @@ from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
 from pytracking.tracker.atom.localization import localize
 from pytracking.tracker.atom.refinement import BoxRefiner
+from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
+from pytracking.tracker.atom.size_filter import SizeFilter
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
 from pytracking.tracker.density import BoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
@@ -51,6 +54,10 @@ class Atom(BaseTracker):
         written = file.stat().st_mtime_ns
         self.dtype = _dtype(settings.precision, self.device)
         self.network = _network(file, written, settings.backbone, settings.backbone_weights, self.device, self.dtype)
+        if settings.classifier.layer == "classification" and self.network.classification is None:
+            raise UserError(
+                f"the backbone {settings.backbone} has no classification layer; use --classifier.layer stride16"
+            )
         self._ready = False
         self._seen: tuple[BoxFeatures, Crop, np.ndarray] | None = None
 
@@ -64,21 +71,23 @@ class Atom(BaseTracker):
         self._center = box[:2] + box[2:] / 2
         self._frame = 1
         self._seen = None
+        self._region = SearchRegion(s.search_area_scale, s.lost)
+        self._filter = SizeFilter(self._size, s.size)
 
+        crop = self._region.crop(self._center, self._size, image)
         patches = augmented_patches(
-            image, tuple(self._center), self._region_size(), PATCH, s.first_frame, np.random.default_rng(self.seed)
+            image, tuple(self._center), crop.size, PATCH, s.first_frame, np.random.default_rng(self.seed)
         )
         features = self._features(np.stack([p.patch for p in patches]))
-        crop = Crop.around(tuple(self._center), self._region_size(), PATCH)
-        first = {level: f[:1] for level, f in features.items()}
+        first = {level: features[level][:1] for level in STRIDES}
         reference = torch.tensor(crop.to_patch(box)[None], dtype=torch.float32, device=self.device)
         head = self.network.head
         self.refiner = BoxRefiner(head, head.modulation(first, reference), s.refinement, generator)
         losses: list[Tensor] = []
         self.classifier = TargetClassifier(
-            features["stride16"],
+            features[s.classifier.layer],
             np.array([p.center for p in patches]) / _CELL,
-            self._size * PATCH / self._region_size() / _CELL,
+            self._size / crop.scale / _CELL,
             s.classifier,
             generator,
             s.first_frame.dropout_samples,
@@ -97,11 +106,14 @@ class Atom(BaseTracker):
         s = self.settings
         self._frame += 1
 
-        crop = Crop.around(tuple(self._center), self._region_size(), PATCH)
+        crop = self._region.crop(self._center, self._size, image)
         features = self._features(crop.extract(image)[None])
-        sample = self.classifier.prepare(features["stride16"])
+        sample = self.classifier.prepare(features[s.classifier.layer])
         scores = self.classifier.scores(sample)
-        found = localize(scores, PATCH, self._size / crop.scale, s.localization)
+        found = localize(scores, crop.output, self._size / crop.scale, s.localization)
+        if not self._region.accepts(crop, found.score):
+            found = replace(found, flag="not_found")
+        self._region.tell(found.flag != "not_found")
         if self.observer:
             region = (crop.x, crop.y, crop.size, crop.size)
             self.observer(ScoreMap(scores.double().cpu().numpy(), region, s.localization.not_found))
@@ -115,14 +127,14 @@ class Atom(BaseTracker):
             refined = self.refiner.refine(encoded, crop, box, path=self.observer is not None)
         if refined is not None:
             shift = 0.5 * crop.scale if s.half_pixel_shift else 0.0
-            self._size = self._limit_size(refined.box[2:], image)
+            self._size = self._limit_size(self._filter.update(self._size, refined.box[2:]), image)
             self._move_to(refined.box[:2] + refined.box[2:] / 2 + shift, image)
             if self.observer:
                 name = "energy" if s.predicts == "energy" else "predicted IoU"
                 self.observer(RefinementPaths(refined.path, refined.path_scores, refined.best, name))
 
         hard = found.flag == "hard_negative"
-        if hard or found.flag == "normal":
+        if (hard or found.flag == "normal") and crop.output == PATCH:
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
             self.classifier.remember(sample, center, hard)
         if hard or (self._frame - 1) % s.classifier.update_every == 0:
@@ -151,20 +163,24 @@ class Atom(BaseTracker):
         if self.observer:
             self.observer(OptimizerLoss(torch.stack(losses).double().cpu().numpy(), stage))
 
-    def _region_size(self) -> float:
-        """Side of the search region, in image pixels."""
-        return self.settings.search_area_scale * float(np.sqrt(self._size.prod()))
-
     def _features(self, patches: np.ndarray) -> dict[str, Tensor]:
-        """uint8 (N, S, S, 3) -> the backbone's features."""
+        """uint8 (N, S, S, 3) -> the backbone's features and, where it is wanted, the classification layer."""
         n = self.network
         pixels = torch.from_numpy(patches).to(self.device)
         colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
-        images = torch.addcmul(n.shift, colours, n.scale).view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
+        side = patches.shape[2]
+        images = torch.addcmul(n.shift.repeat(side), colours, n.scale.repeat(side))
+        images = images.view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
         # On a CPU one after the other: what passes between the layers has to stay in the cache.
         parts = images.split(1) if self.device.type == "cpu" else [images]
-        features = [n.backbone.extract(part) for part in parts]
-        return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in STRIDES}
+        features = [self._extract(part) for part in parts]
+        return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in features[0]}
+
+    def _extract(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.network.backbone.extract(images)
+        if self.settings.classifier.layer == "classification":
+            features["classification"] = self.network.classification(features["stride16"])
+        return features
 
     def _move_to(self, center: np.ndarray, image: np.ndarray) -> None:
         """Set the centre, keeping a share of the target inside the image."""
@@ -194,9 +210,11 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class _Network(NamedTuple):
-    """A network ready for inference. `scale` and `shift` (3 S,) take a row of S pixels, from 0 to 255, to its input."""
+    """A network ready for inference. `scale` and `shift` (3,) take pixels, from 0 to 255, to its input;
+    `classification` is None for a backbone without such a layer."""
 
     backbone: Backbone
+    classification: nn.Module | None
     head: FrozenBoxNet
     scale: Tensor
     shift: Tensor
@@ -209,6 +227,10 @@ def _network(
     """Shared by the trackers of a process: nothing changes it. `written`, when the file was, tells contents apart."""
     net = load_atom_net(file, backbone_weights, backbone).to(device)
     extractor = net.feature_extractor
-    scale = (1 / (255 * extractor.std)).flatten().repeat(PATCH)
-    shift = -(extractor.mean / extractor.std).flatten().repeat(PATCH)
-    return _Network(optimize_for_inference(extractor, dtype), FrozenBoxNet(net.bb_regressor, dtype), scale, shift)
+    classification = extractor.classification_layer(backbone_weights)
+    if classification is not None:
+        classification = optimize_for_inference(classification.to(device), dtype)
+    scale = (1 / (255 * extractor.std)).flatten()
+    shift = -(extractor.mean / extractor.std).flatten()
+    head = FrozenBoxNet(net.bb_regressor, dtype)
+    return _Network(optimize_for_inference(extractor, dtype), classification, head, scale, shift)

@@ -31,6 +31,8 @@ class FirstFrameSettings:
 class ClassifierSettings:
     """The target classifier that is learnt online."""
 
+    layer: Literal["stride16", "classification"] = "stride16"
+    """What it learns on: the backbone's features of stride 16, as in ATOM, or the backbone's classification layer."""
     channels: int = 64
     """Channels that the backbone's are projected to."""
     kernel: int = 4
@@ -70,6 +72,32 @@ class LocalizationSettings:
     """Side of what belongs to a peak, in target sizes."""
     displacement: float = 0.8
     """How far a target may jump, in half search regions scaled by it, before a nearer second peak is preferred."""
+
+
+@dataclass
+class LostSettings:
+    """What is done while the target is not found. ATOM looks in the same place again; so do the defaults."""
+
+    patience: int = 2
+    """Frames in a row without the target before the search region grows."""
+    growth: float = 1.0
+    """Factor by which its side then grows with each frame. Details keep their size: the network sees a larger patch."""
+    largest: float = 2.0
+    """Most that the side grows by; never beyond what shows the whole image."""
+    found_again: float = 0.35
+    """Least score in a grown region: the more places are looked at, the more of them look like the target."""
+
+
+@dataclass
+class SizeSettings:
+    """How much of a refined box's size is believed: see size_filter.py. ATOM believes all of it; so do the defaults."""
+
+    scale_gain: float = 1.0
+    """Share of a change of log sqrt(w h) that is taken over in a frame."""
+    shape_gain: float = 1.0
+    """Share of a change of log(w / h) that is taken over in a frame."""
+    shape_return: float = 0.0
+    """Share of the way back to the first frame's log(w / h) that is gone in a frame."""
 
 
 @dataclass
@@ -134,7 +162,9 @@ class AtomSettings:
     first_frame: FirstFrameSettings = field(default_factory=FirstFrameSettings)
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     localization: LocalizationSettings = field(default_factory=LocalizationSettings)
+    lost: LostSettings = field(default_factory=LostSettings)
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    size: SizeSettings = field(default_factory=SizeSettings)
     density: DensitySettings = field(default_factory=DensitySettings)
 
     def weight_files(self) -> list[Path]:
