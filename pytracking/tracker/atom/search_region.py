@@ -31,7 +31,7 @@ class SearchRegion:
         side = self.scale * float(np.sqrt(size.prod()))
         output = PATCH * min(self._growth(), max(2 * max(image.shape[:2]) / max(side, 1.0), 1.0))
         output = 2 * _CELL * round(output / (2 * _CELL))  # an even number of cells, as the filter was learnt on
-        return Crop.around(tuple(center), side * output / PATCH, output)
+        return Crop.around(tuple(center), side * (output / PATCH), output)
 
     def accepts(self, crop: Crop, score: float) -> bool:
         """Whether a peak that would do in the ordinary region is high enough for the target in this one."""

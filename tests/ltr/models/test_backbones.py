@@ -67,6 +67,23 @@ def test_lite_is_timms_feature_network(lite, lite_weights):
     torch.testing.assert_close(ours["stride16"], stride16, rtol=1e-4, atol=1e-4)
 
 
+def test_classification_layer_is_what_timms_classifier_computes_next(lite, lite_weights):
+    whole = timm.create_model("tf_efficientnet_lite0")
+    whole.load_state_dict(lite_weights)
+    seen = []
+    whole.blocks[5][0].bn1.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    image = as_input(grace_hopper(), 224)
+    with torch.inference_mode():
+        whole.eval()((image * 255 - 127) / 128)
+        ours = lite.classification_layer()(lite(image)["stride16"])
+    assert ours.shape == (1, 672, 14, 14) and ours.min() == 0
+    torch.testing.assert_close(ours, seen[0], rtol=1e-4, atol=1e-4)
+
+
+def test_resnet_has_no_classification_layer():
+    assert build_backbone("resnet18", imagenet=False).classification_layer() is None
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_strides_and_channels_are_as_declared(name):
     net = build_backbone(name, imagenet=False).eval()

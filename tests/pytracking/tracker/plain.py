@@ -29,5 +29,7 @@ def plain_atom(settings, seed: int = 0) -> Atom:
     net = load_atom_net(network_file(settings.network), settings.backbone_weights, settings.backbone)
     head = net.bb_regressor.requires_grad_(False)
     head.__class__ = PlainBoxNet
-    tracker.network = tracker.network._replace(backbone=net.feature_extractor, head=head)
+    backbone = net.feature_extractor
+    classification = backbone.classification_layer(settings.backbone_weights)
+    tracker.network = tracker.network._replace(backbone=backbone, classification=classification, head=head)
     return tracker

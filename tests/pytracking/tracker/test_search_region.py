@@ -1,0 +1,65 @@
+"""Where the target is looked for: ordinary regions, growth while it is lost, and its limits."""
+
+import numpy as np
+import pytest
+
+from ltr.data.sampling import PATCH
+from pytracking.tracker.atom.search_region import SearchRegion
+from pytracking.tracker.atom.settings import AtomSettings, LostSettings
+
+CENTER, SIZE = np.array([100.0, 80.0]), np.array([30.0, 20.0])
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+GROWING = LostSettings(patience=2, growth=1.2, largest=2.0, found_again=0.4)
+
+
+def region(settings=GROWING, lost=0) -> SearchRegion:
+    made = SearchRegion(5.0, settings)
+    for _ in range(lost):
+        made.tell(False)
+    return made
+
+
+def test_the_region_of_a_found_target_is_atoms():
+    crop = region().crop(CENTER, SIZE, IMAGE)
+    side = 5 * np.sqrt(600)
+    assert crop.output == PATCH and crop.size == side
+    assert (crop.x + side / 2, crop.y + side / 2) == pytest.approx(tuple(CENTER))
+
+
+def test_atoms_region_never_grows():
+    crop = region(AtomSettings().lost, lost=50).crop(CENTER, SIZE, IMAGE)
+    assert crop.output == PATCH
+
+
+def test_it_grows_after_some_patience_up_to_a_limit_and_keeps_the_scale_of_details():
+    ordinary = region().crop(CENTER, SIZE, IMAGE)
+    sides = []
+    for lost in range(10):
+        crop = region(lost=lost).crop(CENTER, SIZE, IMAGE)
+        assert crop.scale == pytest.approx(ordinary.scale)
+        assert crop.x + crop.size / 2 == pytest.approx(CENTER[0])
+        assert crop.output % 32 == 0  # an even number of cells
+        sides.append(crop.output)
+    assert sides[:2] == [PATCH, PATCH]
+    assert sides == sorted(sides) and sides[2] > PATCH and sides[-1] == 2 * PATCH
+
+
+def test_it_grows_no_further_than_to_show_the_whole_image():
+    small = np.zeros((60, 90, 3), np.uint8)
+    crop = region(lost=50).crop(np.array([5.0, 5.0]), SIZE, small)
+    assert PATCH <= crop.output < 2 * PATCH
+    assert crop.size >= 5 * np.sqrt(600)
+    assert region(lost=50).crop(CENTER, np.array([400.0, 400.0]), small).output == PATCH
+
+
+def test_a_found_target_brings_the_ordinary_region_back():
+    grown = region(lost=5)
+    grown.tell(True)
+    assert grown.lost == 0 and grown.crop(CENTER, SIZE, IMAGE).output == PATCH
+
+
+def test_more_is_asked_of_a_peak_in_a_grown_region():
+    ordinary, grown = region(lost=1), region(lost=5)
+    assert ordinary.accepts(ordinary.crop(CENTER, SIZE, IMAGE), 0.3)
+    crop = grown.crop(CENTER, SIZE, IMAGE)
+    assert not grown.accepts(crop, 0.3) and grown.accepts(crop, 0.4)
