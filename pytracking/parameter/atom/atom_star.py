@@ -1,11 +1,12 @@
 """ATOM* on the shipped small backbone: the EBM's refinement with step-lengths of its own (Appendix D.2)."""
 
 from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
+from pytracking.tracker.atom.shipped import on_shipped_backbone
 
 
 def parameters() -> AtomSettings:
-    return AtomSettings(
-        network="atom_star_efficientnet_lite0.safetensors",
+    return on_shipped_backbone(
+        "atom_star_efficientnet_lite0.safetensors",
         predicts="iou",
         # Set on validation data for the shipped head, as the paper set (1e-2, 5e-2) for its own.
         refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 2e-2)),

@@ -1,11 +1,13 @@
 """The paper's EBM tracker on the shipped small backbone: ascent in the relative parametrisation (Appendix D.2)."""
 
 from pytracking.tracker.atom.settings import AtomSettings, DensitySettings, RefinementSettings
+from pytracking.tracker.atom.shipped import on_shipped_backbone
 
 
 def parameters() -> AtomSettings:
-    return AtomSettings(
-        network="ebm_efficientnet_lite0.safetensors",
+    return on_shipped_backbone(
+        "ebm_efficientnet_lite0.safetensors",
+        predicts="energy",
         # The paper set its step-lengths, (2e-4, 1e-3), on validation data for its network, and these are set likewise:
         # the shipped head's density is narrower, and the paper's steps overshoot its peak.
         refinement=RefinementSettings(space="relative", iterations=10, step=(1e-4, 3e-4)),

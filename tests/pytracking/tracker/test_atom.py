@@ -6,17 +6,21 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ebm_common.errors import UserError
 from ltr.data.image_loader import read_image
 from ltr.dataset.generated import benchmark_scene
+from ltr.models.bbreg import RESNET18, AtomNet
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.settings import (
     AtomSettings,
     ClassifierSettings,
     DensitySettings,
     FirstFrameSettings,
+    LostSettings,
     RefinementSettings,
+    SizeSettings,
 )
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 
@@ -212,6 +216,76 @@ def test_a_target_that_vanishes_is_reported_and_the_box_stays(atom, scene):
     assert gone.flag == "not_found"
     assert gone.score < AtomSettings().localization.not_found
     np.testing.assert_allclose(gone.box, before.box)
+
+
+def vanishing(absent: int, present: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """A textured square that is there for three frames, gone for `absent`, and elsewhere for `present` more, outside
+    of the ordinary search region; and its two boxes."""
+    background, target = textured(480, 360) // 2 + 30, textured(48, 48, seed=3)
+    boxes = np.array([(60, 70, 48, 48), (250, 190, 48, 48)], float)
+
+    def frame(box=None):
+        image = background.copy()
+        if box is not None:
+            x, y, w, h = box.astype(int)
+            image[y : y + h, x : x + w] = target
+        return image
+
+    return [frame(boxes[0])] * 3 + [frame()] * absent + [frame(boxes[1])] * present, boxes
+
+
+def test_a_lost_target_is_looked_for_further_away_and_found_again(atom):
+    frames, (before, after) = vanishing(absent=6, present=8)
+    settings = replace(CLASSIFIER_ONLY, lost=LostSettings(patience=2, growth=1.2))
+    tracker, regions = atom(settings), []
+    tracker.observer = lambda event: regions.append(event.region[2]) if isinstance(event, ScoreMap) else None
+    outputs = run(tracker, frames, before)
+    for out in outputs[3:9]:
+        assert out.flag == "not_found"
+        np.testing.assert_allclose(out.box, before, atol=2)  # neither grows nor drifts
+    assert outputs[-1].flag != "not_found"
+    np.testing.assert_allclose(outputs[-1].box, after, atol=4)
+    assert max(regions) > 1.5 * regions[0]
+    assert regions[-1] == pytest.approx(regions[0], rel=1e-6)  # found: the ordinary region again
+
+
+def test_atom_looks_in_the_same_place_again(atom):
+    frames, (before, _) = vanishing(absent=6, present=8)
+    outputs = run(atom(CLASSIFIER_ONLY), frames, before)
+    assert all(out.flag == "not_found" for out in outputs[3:])
+    np.testing.assert_allclose(outputs[-1].box, before, atol=2)
+
+
+def test_the_size_filter_is_between_the_refined_box_and_the_last(atom, scene):
+    frames, truth = scene[0][:2], scene[1]
+    believed = run(atom(QUICK), frames, truth[0])[1].box
+    slow = replace(QUICK, size=SizeSettings(scale_gain=0.5, shape_gain=0.5))
+    half = run(atom(slow), frames, truth[0])[1].box
+    np.testing.assert_allclose(half[2:], np.sqrt(believed[2:] * truth[0, 2:]), rtol=1e-6)
+    np.testing.assert_allclose(centers([half]), centers([believed]), atol=1e-6)
+
+
+def test_the_classification_layer_is_learnt_on_where_there_is_one(atom, scene):
+    settings = replace(
+        CLASSIFIER_ONLY, classifier=replace(CLASSIFIER_ONLY.classifier, layer="classification", first_gauss_newton=3)
+    )
+    frames, truth = scene
+    tracker = atom(settings)
+    outputs = run(tracker, frames, truth[0])
+    assert tracker.classifier.projection.shape == (64, 672)
+    error = np.abs(centers(boxes_of(outputs)) - centers(truth[:16])).max(1)
+    assert error.max() < 0.2 * np.sqrt(truth[0, 2:].prod())
+
+
+def test_a_backbone_without_a_classification_layer_is_refused(tmp_path):
+    torch.manual_seed(0)
+    file = tmp_path / "resnet.pth"
+    torch.save({"net": AtomNet(RESNET18, imagenet=False).state_dict()}, file)
+    settings = AtomSettings(
+        network=str(file), backbone="resnet18", classifier=ClassifierSettings(layer="classification")
+    )
+    with pytest.raises(UserError, match="resnet18 has no classification layer; use --classifier.layer stride16"):
+        Atom(settings, "cpu")
 
 
 def test_the_density_comes_on_request_and_changes_nothing(atom, scene):
