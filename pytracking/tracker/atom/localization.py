@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltr.data.sampling import PATCH
 from pytracking.tracker.atom.settings import LocalizationSettings
 
 
@@ -16,7 +17,7 @@ class Localization:
 
     Attributes:
         offset: (x, y) from the patch's centre, in patch pixels.
-        score: the classifier's score there.
+        score: the classifier's score there, times the motion prior.
         flag: 'normal', 'not_found', 'uncertain' or 'hard_negative'.
     """
 
@@ -37,6 +38,13 @@ def _fourier_matrix(cells: int, output: int) -> Tensor:
     return torch.from_numpy(np.real(basis @ np.fft.fft(np.eye(cells))) / cells)
 
 
+@lru_cache(maxsize=8)
+def _motion_prior(output: int, strength: float) -> np.ndarray:
+    """(output, output) factors of scores: 1 in the middle, 1 - strength from half an ordinary search region on."""
+    distance = (np.arange(output) - output / 2) / (PATCH / 2)
+    return 1 - strength * np.minimum(distance[:, None] ** 2 + distance[None] ** 2, 1)
+
+
 def upsample(scores: Tensor, output: int) -> np.ndarray:
     """Scores (H, W) resampled by their Fourier series to (output, output); row i lies at cell i H / output."""
     scores = scores.detach().cpu().double()
@@ -55,6 +63,8 @@ def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: Loc
         settings: thresholds.
     """
     fine = upsample(scores, output)
+    if settings.motion_prior:
+        fine *= _motion_prior(output, settings.motion_prior)
     # Score cell i looks at the feature edges i - 2 .. i + 2, so that its centre is i cells from the patch's edge.
     (y1, x1), score = _peak(fine)
     offset1 = np.array([x1, y1]) - output / 2

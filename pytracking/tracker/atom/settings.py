@@ -70,6 +70,9 @@ class LocalizationSettings:
     """A second peak above this share of the highest is learnt as a negative."""
     neighbourhood: float = 2.2
     """Side of what belongs to a peak, in target sizes."""
+    motion_prior: float = 0.0
+    """Share that a score loses at half a search region from the target's last place; it grows with the square of the
+    distance. Of two who look alike, the nearer one is the target. ATOM has none."""
     displacement: float = 0.8
     """How far a target may jump, in half search regions scaled by it, before a nearer second peak is preferred."""
 

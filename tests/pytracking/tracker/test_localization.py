@@ -1,5 +1,7 @@
 """From score maps to positions: the interpolation in closed form, and every branch of the judgement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -95,3 +97,29 @@ def test_two_like_peaks_as_far_away_as_each_other_are_uncertain(places):
     found = find(peak(*first) + peak(*second, 0.9))
     assert found.flag == "uncertain"
     np.testing.assert_allclose(found.offset, np.array(first) - OUTPUT / 2, atol=2)
+
+
+def two_alike(near: float, far: float) -> torch.Tensor:
+    """A peak of height `near` 20 pixels right of the middle, and one of height `far` 100 pixels left of it."""
+    return peak(164, 144, near) + peak(44, 144, far)
+
+
+def test_the_motion_prior_prefers_the_nearer_of_two_who_look_alike():
+    prior = replace(SETTINGS, motion_prior=0.3)
+    scores = two_alike(near=0.85, far=0.95)
+    np.testing.assert_allclose(find(scores).offset, (-100, 0), atol=1)
+    found = localize(scores, OUTPUT, np.array([40.0, 40.0]), prior)
+    np.testing.assert_allclose(found.offset, (20, 0), atol=1)
+    assert found.score == pytest.approx(0.85 * (1 - 0.3 * (20 / 144) ** 2), abs=0.03)
+
+
+def test_a_much_better_far_peak_is_taken_all_the_same():
+    found = localize(two_alike(0.4, 0.95), OUTPUT, np.array([40.0, 40.0]), replace(SETTINGS, motion_prior=0.3))
+    np.testing.assert_allclose(found.offset, (-100, 0), atol=2)
+
+
+def test_the_motion_prior_takes_no_more_than_its_share_in_a_grown_region():
+    scores = gaussian_label(2 * CELLS, np.array([2.0, 3.0]), np.array([0.9, 0.9]), CPU)
+    settings = replace(SETTINGS, motion_prior=0.3)
+    found = localize(scores, 2 * OUTPUT, np.array([40.0, 40.0]), settings)
+    assert found.score == pytest.approx(0.7, abs=0.03) and found.flag == "normal"
