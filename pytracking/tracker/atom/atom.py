@@ -111,7 +111,7 @@ class Atom(BaseTracker):
         sample = self.classifier.prepare(features[s.classifier.layer])
         scores = self.classifier.scores(sample)
         found = localize(scores, crop.output, self._size / crop.scale, s.localization)
-        if not self._region.accepts(crop, found.score):
+        if not self._region.accepts(found.offset, found.score):
             found = replace(found, flag="not_found")
         self._region.tell(found.flag != "not_found")
         if self.observer:

@@ -65,7 +65,8 @@ class TargetClassifier:
             s.first_conjugate_gradient,
             watch,
         )
-        self.memory = SampleMemory(self.project(features), labels, s.memory, s.learning_rate, s.first_frame_weight)
+        self._remembered = 0
+        self.memory = SampleMemory(self.project(features), labels, s.memory, s.first_frame_weight)
 
     def project(self, normalised: Tensor) -> Tensor:
         """(N, K, H, W) normalised features -> (N, channels, H, W)."""
@@ -85,7 +86,11 @@ class TargetClassifier:
 
     def remember(self, sample: Tensor, center: np.ndarray, hard_negative: bool) -> None:
         """Store a frame's projected sample with the target at `center`, in cells."""
-        rate = self.settings.hard_negative_learning_rate if hard_negative else None
+        s = self.settings
+        self._remembered += 1
+        rate = s.hard_negative_learning_rate if hard_negative else s.learning_rate
+        if s.early_samples is not None:
+            rate = max(rate, 1 / (self._remembered + s.early_samples))
         self.memory.add(sample[0], self.label(center, sample.device), rate)
 
     def update(self, watch: Callable[[Tensor], None] | None = None) -> None:

@@ -14,11 +14,10 @@ class SampleMemory:
         features: (N, C, H, W) of the first frame.
         labels: (N, H, W).
         size: most samples that are kept, at least N.
-        learning_rate: weight of a new sample.
         first_weight: least total weight of the first frame's samples.
     """
 
-    def __init__(self, features: Tensor, labels: Tensor, size: int, learning_rate: float, first_weight: float):
+    def __init__(self, features: Tensor, labels: Tensor, size: int, first_weight: float):
         self.first = len(features)
         size = max(size, self.first + 1)
         # Channels-last, as the least-squares problem reads it.
@@ -27,14 +26,12 @@ class SampleMemory:
         self.weights = torch.zeros(size)  # on the CPU, where it is decided what to replace
         self.features[: self.first], self.labels[: self.first] = features, labels
         self.weights[: self.first] = 1 / self.first
-        self.learning_rate = learning_rate
         self.first_weight = first_weight
         self.used = self.first
         self._last: int | None = None
 
-    def add(self, features: Tensor, label: Tensor, learning_rate: float | None = None) -> None:
-        """Store one sample (C, H, W) and its label (H, W)."""
-        rate = self.learning_rate if learning_rate is None else learning_rate
+    def add(self, features: Tensor, label: Tensor, rate: float) -> None:
+        """Store one sample (C, H, W) and its label (H, W), of weight `rate` among all."""
         place = self.first + int(torch.argmin(self.weights[self.first :]))
         if self._last is None:
             # The first one: everything so far shares what it leaves.

@@ -33,9 +33,10 @@ class SearchRegion:
         output = 2 * _CELL * round(output / (2 * _CELL))  # an even number of cells, as the filter was learnt on
         return Crop.around(tuple(center), side * (output / PATCH), output)
 
-    def accepts(self, crop: Crop, score: float) -> bool:
-        """Whether a peak that would do in the ordinary region is high enough for the target in this one."""
-        return crop.output == PATCH or score >= self.settings.found_again
+    def accepts(self, offset: np.ndarray, score: float) -> bool:
+        """Whether a peak `offset` (x, y) patch pixels from the last place is high enough, where a lower one would do in
+        the ordinary region."""
+        return np.abs(offset).max() <= PATCH / 2 or score >= self.settings.found_again
 
     def tell(self, found: bool) -> None:
         """Take note whether the target was found."""

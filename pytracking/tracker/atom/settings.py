@@ -54,6 +54,9 @@ class ClassifierSettings:
     memory: int = 250
     learning_rate: float = 0.01
     hard_negative_learning_rate: float = 0.02
+    early_samples: int | None = None
+    """The t-th sample after the first frame's is learnt at a rate of at least 1 / (t + this): early on, the filter
+    knows one pose before one background. None for the rates above alone, as ATOM."""
     first_frame_weight: float = 0.25
     """Least total weight of the first frame's samples."""
 
@@ -88,7 +91,7 @@ class LostSettings:
     largest: float = 2.0
     """Most that the side grows by; never beyond what shows the whole image."""
     found_again: float = 0.35
-    """Least score in a grown region: the more places are looked at, the more of them look like the target."""
+    """Least score outside the ordinary region: the more places are looked at, the more of them look like the target."""
 
 
 @dataclass

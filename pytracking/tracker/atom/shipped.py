@@ -31,7 +31,7 @@ def on_shipped_backbone(
         network=network,
         backbone="efficientnet_lite0",
         predicts=predicts,
-        classifier=ClassifierSettings(layer="classification"),
+        classifier=ClassifierSettings(layer="classification", early_samples=20),
         localization=LocalizationSettings(motion_prior=0.3),
         lost=LostSettings(growth=1.1),
         size=SizeSettings(scale_gain=0.6, shape_gain=0.3, shape_return=0.15),

@@ -277,6 +277,21 @@ def test_the_classification_layer_is_learnt_on_where_there_is_one(atom, scene):
     assert error.max() < 0.2 * np.sqrt(truth[0, 2:].prod())
 
 
+def test_early_samples_are_learnt_at_a_higher_rate(atom, scene):
+    def shares(early_samples):
+        settings = replace(QUICK, classifier=replace(QUICK.classifier, early_samples=early_samples))
+        tracker = atom(replace(settings, refinement=CLASSIFIER_ONLY.refinement))
+        run(tracker, scene[0][:5], scene[1][0])
+        weights = tracker.classifier.memory.contents()[2]
+        return weights[tracker.classifier.memory.first :].numpy()
+
+    assert shares(None)[0] == pytest.approx(0.01 * 0.99**3 / (0.99**3 + 0.01 * (1 + 0.99 + 0.99**2)), rel=0.1)
+    early = shares(20)
+    ratios = early[1:] / early[:-1]
+    np.testing.assert_allclose(ratios, [1 / (1 - 1 / (t + 20)) for t in (2, 3, 4)], rtol=1e-4)
+    assert early.sum() == pytest.approx(4 / 24, rel=0.2)
+
+
 def test_a_backbone_without_a_classification_layer_is_refused(tmp_path):
     torch.manual_seed(0)
     file = tmp_path / "resnet.pth"
