@@ -13,12 +13,15 @@ _CELL = STRIDES["stride16"]
 class SearchRegion:
     """The search region of one target.
 
+    Args:
+        scale: side of the region over sqrt(w h) of the target, while the target is found.
+        settings: how the region grows while it is not.
+
     Attributes:
         lost: frames in a row, up to the last one, in which the target was not found.
     """
 
     def __init__(self, scale: float, settings: LostSettings):
-        """`scale` is the side of the region over sqrt(w h) of the target, while it is found."""
         self.scale = scale
         self.settings = settings
         self.lost = 0
