@@ -134,7 +134,7 @@ class Atom(BaseTracker):
                 self.observer(RefinementPaths(refined.path, refined.path_scores, refined.best, name))
 
         hard = found.flag == "hard_negative"
-        if (hard or found.flag == "normal") and crop.output == PATCH:
+        if (hard or found.flag == "normal") and crop.output == PATCH:  # the memory holds maps of one size
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
             self.classifier.remember(sample, center, hard)
         if hard or (self._frame - 1) % s.classifier.update_every == 0:
