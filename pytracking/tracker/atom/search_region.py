@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ebm_common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES
@@ -19,9 +20,17 @@ class SearchRegion:
 
     Attributes:
         lost: frames in a row, up to the last one, in which the target was not found.
+
+    Raises:
+        UserError: the region would shrink.
     """
 
     def __init__(self, scale: float, settings: LostSettings):
+        if not (settings.growth >= 1 and settings.largest >= 1):
+            raise UserError(
+                f"lost.growth is {settings.growth:g} and lost.largest {settings.largest:g}: both must be at least 1, where "
+                "1 is no growth"
+            )
         self.scale = scale
         self.settings = settings
         self.lost = 0
@@ -47,4 +56,6 @@ class SearchRegion:
 
     def _growth(self) -> float:
         s = self.settings
-        return min(s.growth ** max(self.lost - s.patience + 1, 0), s.largest)
+        steps = max(self.lost - s.patience + 1, 0)
+        # By logarithms: after some minutes without the target, the power itself would overflow.
+        return float(np.exp(min(steps * np.log(s.growth), np.log(s.largest))))

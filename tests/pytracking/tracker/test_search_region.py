@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ebm_common.errors import UserError
 from ltr.data.sampling import PATCH
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings, LostSettings
@@ -42,6 +43,18 @@ def test_it_grows_after_some_patience_up_to_a_limit_and_keeps_the_scale_of_detai
         sides.append(crop.output)
     assert sides[:2] == [PATCH, PATCH]
     assert sides == sorted(sides) and sides[2] > PATCH and sides[-1] == 2 * PATCH
+
+
+def test_a_target_that_is_lost_for_hours_is_still_looked_for():
+    waiting = region()
+    waiting.lost = 10**6
+    assert waiting.crop(CENTER, SIZE, IMAGE).output == 2 * PATCH
+
+
+@pytest.mark.parametrize("growth, largest", [(0.9, 2.0), (-1.0, 2.0), (1.1, 0.5), (float("nan"), 2.0)])
+def test_a_region_that_would_shrink_is_refused(growth, largest):
+    with pytest.raises(UserError, match="at least 1"):
+        region(LostSettings(growth=growth, largest=largest))
 
 
 def test_it_grows_no_further_than_to_show_the_whole_image():
