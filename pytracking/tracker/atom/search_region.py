@@ -28,8 +28,8 @@ class SearchRegion:
     def __init__(self, scale: float, settings: LostSettings):
         if not (settings.growth >= 1 and settings.largest >= 1):
             raise UserError(
-                f"lost.growth is {settings.growth:g} and lost.largest {settings.largest:g}: both must be at least 1, where "
-                "1 is no growth"
+                f"lost.growth is {settings.growth:g} and lost.largest {settings.largest:g}: both must be at least 1, "
+                "where 1 is no growth"
             )
         self.scale = scale
         self.settings = settings
