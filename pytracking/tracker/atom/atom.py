@@ -58,6 +58,11 @@ class Atom(BaseTracker):
             raise UserError(
                 f"the backbone {settings.backbone} has no classification layer; use --classifier.layer stride16"
             )
+        prior, early = settings.localization.motion_prior, settings.classifier.early_samples
+        if not 0 <= prior <= 1:
+            raise UserError(f"localization.motion_prior is {prior:g}: a share must lie between 0 and 1")
+        if early is not None and early < 0:
+            raise UserError(f"classifier.early_samples is {early}: give 0 or more, or None")
         self._ready = False
         self._seen: tuple[BoxFeatures, Crop, np.ndarray] | None = None
 

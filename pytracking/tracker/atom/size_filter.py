@@ -13,6 +13,7 @@ A shape that lasts is thus followed for a share gain / (gain + return) of the wa
 
 import numpy as np
 
+from ebm_common.errors import UserError
 from pytracking.tracker.atom.settings import SizeSettings
 
 
@@ -22,9 +23,20 @@ class SizeFilter:
     Args:
         first: (w, h) in the first frame, in pixels.
         settings: gains.
+
+    Raises:
+        UserError: gains with which the filter is none.
     """
 
     def __init__(self, first: np.ndarray, settings: SizeSettings):
+        s = settings
+        if not (
+            0 <= s.scale_gain <= 1 and min(s.shape_gain, s.shape_return) >= 0 and s.shape_gain + s.shape_return <= 1
+        ):
+            raise UserError(
+                f"size.scale_gain is {s.scale_gain:g}, size.shape_gain {s.shape_gain:g} and size.shape_return "
+                f"{s.shape_return:g}: all must lie between 0 and 1, and so must the sum of the last two"
+            )
         self._first = _scale_and_shape(first)
         self._gain = np.array([settings.scale_gain, settings.shape_gain])
         self._return = np.array([0.0, settings.shape_return])

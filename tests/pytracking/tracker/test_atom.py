@@ -292,6 +292,19 @@ def test_early_samples_are_learnt_at_a_higher_rate(atom, scene):
     assert early.sum() == pytest.approx(4 / 24, rel=0.2)
 
 
+@pytest.mark.parametrize(
+    "prior, early, name", [(1.5, None, "motion_prior"), (float("nan"), None, "motion_prior"), (0, -1, "early_samples")]
+)
+def test_settings_without_meaning_are_refused(atom, prior, early, name):
+    settings = replace(
+        QUICK,
+        localization=replace(QUICK.localization, motion_prior=prior),
+        classifier=replace(QUICK.classifier, early_samples=early),
+    )
+    with pytest.raises(UserError, match=name):
+        atom(settings)
+
+
 def test_a_backbone_without_a_classification_layer_is_refused(tmp_path):
     torch.manual_seed(0)
     file = tmp_path / "resnet.pth"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ebm_common.errors import UserError
 from pytracking.tracker.atom.settings import AtomSettings, SizeSettings
 from pytracking.tracker.atom.size_filter import SizeFilter
 
@@ -51,3 +52,12 @@ def test_one_outlier_moves_the_size_less_than_believing_it_and_is_forgotten():
     for _ in range(20):
         size = sizes.update(size, FIRST)
     np.testing.assert_allclose(size, FIRST, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "gains",
+    [(float("nan"), 1, 0), (1, float("nan"), 0), (1, 0.5, float("nan")), (2, 1, 0), (1, 0.7, 0.5), (1, -0.1, 0)],
+)
+def test_gains_that_are_none_are_refused(gains):
+    with pytest.raises(UserError, match="between 0 and 1"):
+        SizeFilter(FIRST, SizeSettings(*gains))
