@@ -29,7 +29,6 @@ from ebm_common.density import (
     log_partition_grid,
     normalized_log_density_grid,
 )
-from ebm_common.errors import UserError, cli_main
 from ebm_common.importance import ImportanceSample, importance_sample
 from ebm_common.langevin import contrastive_divergence, langevin_sample
 from ebm_common.losses import (
@@ -52,12 +51,10 @@ __all__ = [
     "SoftmaxBins",
     "SoftmaxMoments",
     "TemperatureCurve",
-    "UserError",
     "ascend",
     "ascend_backtracking",
     "ascend_early_stop",
     "box_iou",
-    "cli_main",
     "contrastive_divergence",
     "denoising_score_matching",
     "density_slice_2d",

@@ -32,14 +32,16 @@ if __name__ == "__main__":
 
 import tyro  # noqa: E402
 
-from ebm_common import UserError, cli_main  # noqa: E402
-from ltr.admin.environment import get_path  # noqa: E402
-from ltr.admin.provenance import provenance, write_json, write_text  # noqa: E402
+from ltr.common.environment import get_path  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.files import write_json, write_text  # noqa: E402
+from ltr.common.provenance import provenance  # noqa: E402
+from ltr.common.seeds import seed_for_build  # noqa: E402
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate  # noqa: E402
 from ltr.evaluation.runs import find_runs  # noqa: E402
 from ltr.evaluation.tables import Mean, Table  # noqa: E402
 from ltr.run_training import load_settings  # noqa: E402
-from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+from ltr.trainers.trainer import Trainer  # noqa: E402
 
 #: Widths of the two components, and the paper's error on its own validation images.
 PAPER = {

@@ -37,7 +37,7 @@ from ebm_common import (  # noqa: E402
     temperature_curve,
 )
 from ltr.actors.bbreg import BBRegActor  # noqa: E402
-from ltr.admin.device import choose_device  # noqa: E402
+from ltr.common.device import choose_device  # noqa: E402
 from ltr.models.bbreg import load_atom_net  # noqa: E402
 from ltr.run_training import load_settings  # noqa: E402
 from ltr.train_settings.bbreg.common import BBRegSettings, validation_pairs  # noqa: E402

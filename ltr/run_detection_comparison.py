@@ -36,10 +36,13 @@ if __name__ == "__main__":
     if importlib.util.find_spec("ltr") is None:
         sys.path.insert(0, str(_HERE.parent))
 
-from ebm_common import UserError, cli_main  # noqa: E402
-from ltr.admin.device import choose_device  # noqa: E402
-from ltr.admin.environment import get_path  # noqa: E402
-from ltr.admin.provenance import file_hash, provenance, write_json, write_text  # noqa: E402
+from ltr.common.device import choose_device  # noqa: E402
+from ltr.common.environment import get_path  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.files import write_json, write_text  # noqa: E402
+from ltr.common.provenance import file_hash, provenance  # noqa: E402
+from ltr.common.seeds import seed_for_build  # noqa: E402
+from ltr.common.settings import differences  # noqa: E402
 from ltr.dataset import DetectionImages, read_coco_detection  # noqa: E402
 from ltr.dataset.generated_detection import write_generated_detection  # noqa: E402
 from ltr.evaluation.detection import UNREFINED, draw_sheet, make_table  # noqa: E402
@@ -48,10 +51,9 @@ from ltr.evaluation.step_search import search_steps  # noqa: E402
 from ltr.evaluation.tables import Mean, Table  # noqa: E402
 from ltr.models.detection.detector import SYSTEMS, Detector, RefinementSettings, load_detector  # noqa: E402
 from ltr.models.weights_file import read_safetensors  # noqa: E402
-from ltr.train_settings.base import differences  # noqa: E402
 from ltr.train_settings.detection.common import DetectionSettings, build, images  # noqa: E402
 from ltr.train_settings.detection.small import small  # noqa: E402
-from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+from ltr.trainers.trainer import Trainer  # noqa: E402
 
 TABLE_S1 = {
     (0.01875,): 38.07,

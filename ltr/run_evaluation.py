@@ -24,7 +24,7 @@ if __name__ == "__main__":
     if importlib.util.find_spec("ltr") is None:
         sys.path.insert(0, str(_HERE.parent))
 
-from ebm_common import UserError, cli_main  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
 from ltr.evaluation import TASKS  # noqa: E402
 
 

@@ -35,16 +35,18 @@ if __name__ == "__main__":
 
 from tqdm import tqdm  # noqa: E402
 
-from ebm_common.errors import UserError, cli_main  # noqa: E402
 from ltr.actors.regression import EnergyLossSettings  # noqa: E402
-from ltr.admin.environment import get_path  # noqa: E402
-from ltr.admin.provenance import device_name, provenance, write_json, write_text  # noqa: E402
+from ltr.common.environment import get_path  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.files import write_json, write_text  # noqa: E402
+from ltr.common.provenance import device_name, provenance  # noqa: E402
+from ltr.common.seeds import seed_for_build  # noqa: E402
+from ltr.common.settings import ScheduleSettings  # noqa: E402
 from ltr.dataset.toy import TOY_DENSITIES  # noqa: E402
-from ltr.train_settings.base import ScheduleSettings  # noqa: E402
 from ltr.train_settings.toy import ebm, gaussian  # noqa: E402
 from ltr.train_settings.toy.common import ToySettings  # noqa: E402
 from ltr.train_settings.toy.evaluation import kl_divergence, model_log_density, true_log_density  # noqa: E402
-from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+from ltr.trainers.trainer import Trainer  # noqa: E402
 
 METHODS = {
     "gaussian": "Gaussian",

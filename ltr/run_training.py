@@ -30,9 +30,10 @@ if __name__ == "__main__":
 import torch  # noqa: E402
 import tyro  # noqa: E402
 
-from ebm_common.errors import UserError, cli_main  # noqa: E402
-from ltr.admin.environment import get_path  # noqa: E402
-from ltr.trainers.trainer import Trainer, seed_for_build  # noqa: E402
+from ltr.common.environment import get_path  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.seeds import seed_for_build  # noqa: E402
+from ltr.trainers.trainer import Trainer  # noqa: E402
 
 
 def available_settings() -> dict[str, list[str]]:

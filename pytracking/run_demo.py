@@ -30,9 +30,10 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from ebm_common.errors import UserError, cli_main  # noqa: E402
-from ltr.admin.provenance import to_plain, write_json  # noqa: E402
-from ltr.data.image_loader import read_image  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.files import write_json  # noqa: E402
+from ltr.common.images import read_image  # noqa: E402
+from ltr.common.plain import to_plain  # noqa: E402
 from ltr.dataset.generated import write_benchmark  # noqa: E402
 from pytracking.analysis import Report, find_results, read_boxes, score_results  # noqa: E402
 from pytracking.analysis.tables import tracker_table, write_tables  # noqa: E402

@@ -28,8 +28,8 @@ if not __package__:
     # wanted is the folder above: the package that this very file belongs to, whether or not one is installed.
     sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if Path(path or ".").resolve() != _HERE)]
 
-from ebm_common.errors import cli_main  # noqa: E402
-from ltr.admin.environment import get_path  # noqa: E402
+from ltr.common.environment import get_path  # noqa: E402
+from ltr.common.errors import cli_main  # noqa: E402
 from pytracking.evaluation.datasets import SequenceList, get_datasets  # noqa: E402
 from pytracking.evaluation.running import TrackerSpec, run_dataset  # noqa: E402
 from pytracking.utils.arguments import natural  # noqa: E402

@@ -22,7 +22,7 @@ if not __package__:
     # wanted is the folder above: the package that this very file belongs to, whether or not one is installed.
     sys.path[:] = [str(_HERE.parent), *(path for path in sys.path if Path(path or ".").resolve() != _HERE)]
 
-from ebm_common.errors import cli_main  # noqa: E402
+from ltr.common.errors import cli_main  # noqa: E402
 from pytracking.evaluation.video_run import add_options, parse_arguments, run  # noqa: E402
 from pytracking.utils.arguments import natural  # noqa: E402
 from pytracking.utils.video_sources import open_camera  # noqa: E402

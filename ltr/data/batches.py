@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 
 
 class Failure:

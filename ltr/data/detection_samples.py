@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import ImageReadError
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError
 from ltr.dataset.base import DatasetError
 from ltr.dataset.coco_detection import DetectionImages
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.batches import batches
 from ltr.data.kept_rows import Rows, kept_rows
 from ltr.data.regression_samples import RegressionSamples

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.trainers.checkpoint import write_atomically
+from ltr.common.errors import UserError
+from ltr.common.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.images import REDUCTIONS
 from ltr.data.crops import Crop
-from ltr.data.image_loader import REDUCTIONS
 from ltr.dataset.base import VideoDataset
 
 PATCH = 288

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 
 VAL_FRACTION = 0.1
 """Share of the images or sequences that a split by hash keeps for validation."""
@@ -102,7 +102,7 @@ class VideoDataset(ABC):
         Args:
             index: sequence, 0 <= index < len(self).
             ids: frame numbers in the sequence, counted from 0.
-            reductions: how many times smaller each is wanted, see :func:`ltr.data.image_loader.read_image`; None for
+            reductions: how many times smaller each is wanted, see :func:`ltr.common.images.read_image`; None for
                 full size.
 
         Raises:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ltr.data.image_loader import ImageReadError, read_image
+from ltr.common.images import ImageReadError, read_image
 from ltr.dataset.base import DatasetError
 from ltr.dataset.coco import MIN_SIDE, find_coco, instances_form, read_instances
 

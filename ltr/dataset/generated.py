@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import shrink
+from ltr.common.errors import UserError
+from ltr.common.images import shrink
 from ltr.dataset.base import SequenceInfo, VideoDataset, video_info
 from ltr.dataset.photographs import TRAINING_PHOTOGRAPHS, find_photographs, load_photograph
 from ltr.dataset.scenes import Deformation, Light, Ripple, Scene, Sprite, Texture, Wave

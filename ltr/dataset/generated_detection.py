@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ebm_common.errors import UserError, cli_main
+from ltr.common.errors import UserError, cli_main
 from ltr.dataset.base import hash_split
 from ltr.dataset.generated import (
     IMAGE_SIZE,

@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ltr.data.image_loader import read_image
+from ltr.common.images import read_image
 from ltr.dataset.base import DatasetError, read_lines
 
 POSE = ("yaw", "pitch", "roll")

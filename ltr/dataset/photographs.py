@@ -35,8 +35,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 
 BENCHMARK_PHOTOGRAPHS = ("astronaut", "brick", "chelsea", "coffee", "coins", "gravel", "motorcycle")
 TRAINING_PHOTOGRAPHS = ("camera", "grass", "hopper", "retina", "rocket", "tissue")

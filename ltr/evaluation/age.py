@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
 from ltr.dataset import LabelledImages, read_utkface_split
 from ltr.evaluation import regression
 from ltr.evaluation.regression import RegressionTask

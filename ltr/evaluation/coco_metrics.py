@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from ebm_common import UserError
+from ltr.common.errors import UserError
 from ltr.dataset.base import DatasetError
 from ltr.dataset.coco import instances_form, read_instances
 

@@ -16,10 +16,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from ebm_common import UserError, xywh_to_xyxy
-from ltr.admin.device import choose_device
-from ltr.admin.environment import get_path
-from ltr.admin.provenance import file_hash, provenance, write_json, write_text
+from ebm_common import xywh_to_xyxy
+from ltr.common.device import choose_device
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.files import write_json, write_text
+from ltr.common.provenance import file_hash, provenance
 from ltr.dataset import DetectionImages, read_coco_detection
 from ltr.evaluation.detection_result import DetectionResult, evaluate
 from ltr.evaluation.detection_sheet import contact_sheet

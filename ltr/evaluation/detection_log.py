@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ebm_common import UserError
+from ltr.common.errors import UserError
 
 logger = logging.getLogger(__name__)
 

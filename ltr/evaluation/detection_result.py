@@ -25,9 +25,11 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 import ebm_common
 import ltr.models
 import ltr.ops
-from ebm_common import UserError, xyxy_to_xywh
-from ltr.admin.provenance import device_name, file_hash, to_plain
-from ltr.data.image_loader import ImageReadError
+from ebm_common import xyxy_to_xywh
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError
+from ltr.common.plain import to_plain
+from ltr.common.provenance import device_name, file_hash
 from ltr.dataset import DetectionImages
 from ltr.evaluation.coco_metrics import CocoMetrics, coco_metrics
 from ltr.evaluation.detection_log import DetectionLog, ImageDetections

@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor, as_tensor
 
-from ebm_common import UserError, box_iou, xyxy_to_xywh
-from ltr.data.image_loader import ImageReadError
+from ebm_common import box_iou, xyxy_to_xywh
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError
 
 _COLUMNS, _ROWS = 4, 3
 _WIDTH = 1600  # pixels

@@ -15,10 +15,12 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from ebm_common import UserError, ascend_early_stop
-from ltr.admin.device import choose_device
-from ltr.admin.environment import get_path
-from ltr.admin.provenance import provenance, write_json, write_text
+from ebm_common import ascend_early_stop
+from ltr.common.device import choose_device
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.files import write_json, write_text
+from ltr.common.provenance import provenance
 from ltr.data.batches import batches
 from ltr.dataset import LabelledImages
 from ltr.evaluation.runs import Run, check_alike, find_runs

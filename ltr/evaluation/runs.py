@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from ebm_common import UserError
 from ltr.actors.regression import BaselineActor, EnergyActor
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
+from ltr.common.settings import TrainSettings, differences
 from ltr.models.weights_file import misfit, read_safetensors
 from ltr.run_training import load_settings
-from ltr.train_settings.base import TrainSettings, differences, to_plain
 from ltr.train_settings.regression import build_actor
 
 _ENDING = "_final.safetensors"
@@ -140,7 +141,7 @@ def _read(task: str, folder: Path) -> Run:
 
 
 def restore(settings: Any, plain: dict[str, Any]) -> None:
-    """Set the fields of a settings object from what :func:`ltr.train_settings.base.to_plain` made of another.
+    """Set the fields of a settings object from what :func:`ltr.common.settings.to_plain` made of another.
 
     Raises:
         KeyError: `plain` has a name that `settings` has not.

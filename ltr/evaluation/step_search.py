@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 from tqdm import tqdm
 
-from ebm_common import UserError
+from ltr.common.errors import UserError
 from ltr.dataset import DetectionImages
 from ltr.models.detection.detector import Detector, RefinementSettings
 

@@ -10,13 +10,14 @@ from typing import Any
 import tyro
 from tqdm import tqdm
 
-from ebm_common import UserError
-from ltr.admin.environment import get_path
-from ltr.admin.provenance import provenance, write_json, write_text
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.files import write_json, write_text
+from ltr.common.provenance import provenance
+from ltr.common.settings import differences
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.tables import Mean, Table
 from ltr.run_training import load_settings
-from ltr.train_settings.base import differences
 from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
 from ltr.train_settings.toy.report import read_model
 

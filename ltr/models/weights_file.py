@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 
 
 def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:

@@ -10,16 +10,17 @@ from typing import Literal
 
 from torch.utils.data import Dataset
 
-from ebm_common import SoftmaxBins, UserError
+from ebm_common import SoftmaxBins
 from ltr.actors.regression import BaselineActor, EnergyActor, EnergyLossSettings
-from ltr.admin.device import choose_device
-from ltr.admin.environment import get_path
+from ltr.common.device import choose_device
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings
 from ltr.data.encoded_samples import EncodedSamples
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import LabelledImages
 from ltr.models.regression.heads import DensityNet, DirectNet, EnergyNet, SoftmaxNet
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
-from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings
 from ltr.trainers.task import Task
 
 System = Literal["direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm"]

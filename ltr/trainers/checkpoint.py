@@ -11,13 +11,13 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.files import replace_atomically, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -32,54 +32,6 @@ class CheckpointError(UserError):
 
 class DamagedCheckpointError(CheckpointError):
     """A checkpoint file that is cut off or has wrong bytes."""
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], None], keep: Path | None = None) -> None:
-    """Write a file so that `path` holds either its old content or the whole new content, whenever the process dies.
-
-    Args:
-        path: the file; its folder exists.
-        write: writes the content to an open binary file.
-        keep: where the old content of `path` goes, if it is to be kept.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written.
-    """
-
-    def make(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-
-    _replace(path, make, keep)
-
-
-def _replace(path: Path, make: Callable[[Path], None], keep: Path | None) -> None:
-    """Put the file that `make` makes in the place of `path`, at once; raises as :func:`write_atomically`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        make(temporary)
-        if keep is not None and path.exists():
-            os.replace(path, keep)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --workspace.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows cannot open folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
@@ -101,7 +53,7 @@ def link_checkpoint(source: Path, path: Path, keep: Path | None = None) -> None:
         except OSError:
             shutil.copyfile(source, temporary)
 
-    _replace(path, make, keep)
+    replace_atomically(path, make, keep)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

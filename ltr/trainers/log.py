@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ltr.trainers.checkpoint import write_atomically
+from ltr.common.files import write_atomically
 
 
 class Averages:

@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import platform
-import random
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,44 +31,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
-from ltr.admin.device import choose_device
+from ltr.common.device import choose_device
+from ltr.common.errors import UserError
+from ltr.common.files import write_atomically
+from ltr.common.plain import to_plain
+from ltr.common.seeds import seed_everything
+from ltr.common.settings import OptimizerSettings, TrainSettings, differences
 from ltr.data.batches import Collate, Reporting, checked
-from ltr.train_settings.base import OptimizerSettings, TrainSettings, differences, to_plain
-from ltr.trainers.checkpoint import (
-    CheckpointError,
-    link_checkpoint,
-    read_latest,
-    remove_checkpoints,
-    save_checkpoint,
-    write_atomically,
-)
+from ltr.trainers.checkpoint import CheckpointError, link_checkpoint, read_latest, remove_checkpoints, save_checkpoint
 from ltr.trainers.log import Averages, TrainingLog
 from ltr.trainers.task import Task
 
 logger = logging.getLogger(__name__)
 
-_TRAIN, _VALIDATE, _BUILD = 0, 1, 2  # streams of random numbers
+_TRAIN, _VALIDATE = 0, 1  # streams of random numbers; building has the stream 2
 _BAR_SECONDS = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
-
-
-def seed_everything(*key: int) -> None:
-    """Seed Python's, numpy's and torch's global generators (every device) from a tuple of integers."""
-    numbers = np.random.SeedSequence(key).generate_state(3, np.uint64)
-    random.seed(int(numbers[0]))
-    np.random.seed(int(numbers[1]) & 0xFFFFFFFF)
-    torch.manual_seed(int(numbers[2]) >> 1)
-
-
-def seed_for_build(seed: int) -> None:
-    """Seed the generators before a task is built, so that initial weights depend on the seed alone.
-
-    Raises:
-        UserError: the seed is negative.
-    """
-    if seed < 0:
-        raise UserError(f"--seed is {seed}; it must be at least 0.")
-    seed_everything(seed, _BUILD)
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:

@@ -31,9 +31,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ebm_common.errors import UserError, cli_main
-from ltr.admin.environment import get_path
-from ltr.admin.provenance import write_json
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError, cli_main
+from ltr.common.files import write_json
 from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.failures import SHORTEST, tracker_failures
 from pytracking.analysis.html_report import write_html

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.metrics import overlap
 from pytracking.analysis.results import TrackerResults
 from pytracking.analysis.tables import align

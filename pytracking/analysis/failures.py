@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.metrics import center_error, fit_prediction, overlap, valid_frames
 from pytracking.analysis.results import TrackerResults, read_boxes
 from pytracking.analysis.scoring import GroundTruth

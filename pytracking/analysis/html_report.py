@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import git_commit, package_version, write_text
+from ltr.common.errors import UserError
+from ltr.common.files import write_text
+from ltr.common.provenance import git_commit, package_version
 from pytracking.analysis.lines import line_styles
 from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.scoring import GroundTruth, Report, TrackerScore

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from pytracking.analysis.metrics import overlap
 from pytracking.analysis.results import TrackerResults, read_boxes
 from pytracking.evaluation import datasets

@@ -18,8 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import write_text
+from ltr.common.errors import UserError
+from ltr.common.files import write_text
 from pytracking.analysis.lines import label_text, line_styles
 from pytracking.analysis.metrics import CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS, OVERLAP_THRESHOLDS
 from pytracking.analysis.radar import draw_radar, has_radar

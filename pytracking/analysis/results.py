@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import otb_attributes
 from pytracking.evaluation.results import RUN_FOLDER
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import git_commit, package_version
+from ltr.common.errors import UserError
+from ltr.common.provenance import git_commit, package_version
 from pytracking.analysis.metrics import (
     CENTER_THRESHOLDS,
     NORM_CENTER_THRESHOLDS,

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from pytracking.analysis.lines import line_styles
 from pytracking.analysis.results import match_files, read_boxes
 from pytracking.analysis.scoring import GroundTruth, Report

@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import write_text
+from ltr.common.errors import UserError
+from ltr.common.files import write_text
 from pytracking.analysis.scoring import Report, TrackerScore
 
 COLUMNS = {

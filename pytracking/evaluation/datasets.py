@@ -31,8 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
 from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -168,7 +168,7 @@ def get_dataset(name: str, root: str | os.PathLike | None = None) -> SequenceLis
 
     ``name`` is 'otb', 'nfs', 'generated' (made on first use, see :mod:`ltr.dataset.generated`), or the path of a folder
     in OTB's layout. ``root`` is the folder of a named benchmark; without it the settings decide
-    (:func:`ltr.admin.environment.get_path`).
+    (:func:`ltr.common.environment.get_path`).
 
     Raises DatasetError where there is no such benchmark, or nothing in it can be run. A single sequence that cannot be
     run does not raise: it is listed in ``problems``.

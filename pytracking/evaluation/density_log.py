@@ -23,7 +23,7 @@ from typing import TextIO
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.view.scene import Target
 
 LEVELS = (0.5, 0.8, 0.95)

@@ -22,11 +22,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import to_plain, write_json, write_text
+from ltr.common.errors import UserError
+from ltr.common.files import make_writable, write_json, write_text
+from ltr.common.plain import to_plain
 from pytracking.evaluation.datasets import DatasetError, Sequence, read_boxes
 from pytracking.evaluation.density_log import density_file
-from pytracking.utils.folders import make_writable
 
 RECORD = "run.json"
 RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")

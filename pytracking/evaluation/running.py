@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import file_hash, provenance, to_plain
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
+from ltr.common.provenance import file_hash, provenance
 from pytracking.evaluation.datasets import Sequence
 from pytracking.evaluation.report import Progress, RunReport
 from pytracking.evaluation.results import RUN_FOLDER, ResultFolder

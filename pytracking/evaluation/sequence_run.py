@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from pytracking.evaluation.datasets import Sequence
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder

@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import to_plain, write_text
+from ltr.common.errors import UserError
+from ltr.common.files import make_writable, write_text
+from ltr.common.plain import to_plain
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
-from pytracking.utils.folders import make_writable
 from pytracking.view.scene import NOTHING, Scene, Target, Wish
 
 

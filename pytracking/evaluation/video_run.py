@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
-from ltr.admin.environment import get_path
-from ltr.admin.provenance import provenance
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.provenance import provenance
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.video_results import VideoResults

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import Sequence
 from pytracking.evaluation.report import Progress
 from pytracking.evaluation.results import ResultFolder
@@ -211,7 +211,7 @@ def _share_cores(count: int) -> None:
     import cv2
     import torch
 
-    from ltr.admin.provenance import usable_cores
+    from ltr.common.provenance import usable_cores
 
     share = max(1, usable_cores() // count)
     torch.set_num_threads(min(torch.get_num_threads(), share))

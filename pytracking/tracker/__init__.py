@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 
 __all__ = ["BaseTracker", "Tracker", "TrackerOutput", "available", "tracker_settings"]

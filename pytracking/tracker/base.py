@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.density import BoxDensity
 from pytracking.tracker.events import Event
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ebm_common.errors import UserError
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "networks"
 """Folder of the heads that come with this package."""

@@ -18,7 +18,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 
 DEFAULT_FPS = 25.0  # of what does not say its rate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 
-from ltr.data.image_loader import ImageReadError, read_image
+from ltr.common.images import ImageReadError, read_image
 from pytracking.utils.video import DEFAULT_FPS, Frame, FrameSource, Video, VideoError, is_address, warn
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}

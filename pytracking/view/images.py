@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import write_image
-from pytracking.utils.folders import make_writable
+from ltr.common.errors import UserError
+from ltr.common.files import make_writable
+from ltr.common.images import write_image
 from pytracking.view.picture import draw_scene
 from pytracking.view.scene import NOTHING, Scene, Wish
 

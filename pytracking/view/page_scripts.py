@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebm_common.errors import UserError, cli_main
+from ltr.common.errors import UserError, cli_main
 
 TIMEOUT = 300  # seconds for one package; MathJax has 20 MB
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from ebm_common.errors import UserError, cli_main
+from ltr.common.errors import UserError, cli_main
 from pytracking.view.page_scripts import VisdomPackage
 
 DEFAULT_PORT = 8097

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.utils.drawing import draw_box, draw_label, enlarge
 from pytracking.view.picture import draw_scene, target_colour
 from pytracking.view.scene import NOTHING, Scene, Wish

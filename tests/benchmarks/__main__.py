@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch  # noqa: E402
 
-from ebm_common.errors import UserError, cli_main  # noqa: E402
-from ltr.admin.provenance import provenance, write_json  # noqa: E402
+from ltr.common.errors import UserError, cli_main  # noqa: E402
+from ltr.common.files import write_json  # noqa: E402
+from ltr.common.provenance import provenance  # noqa: E402
 
 PARTS = {
     "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",

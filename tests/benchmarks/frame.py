@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from timing import Table, milliseconds, summarise
 
-from ltr.admin.provenance import usable_cores
+from ltr.common.images import read_image
+from ltr.common.provenance import usable_cores
 from ltr.data.crops import Crop
-from ltr.data.image_loader import read_image
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import RESNET18, AtomNet, FrozenBoxNet
 from pytracking.evaluation.datasets import read_folder

@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, default_collate
 
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
+from ltr.common.images import REDUCTIONS, read_image
 from ltr.data.crops import Crop
-from ltr.data.image_loader import REDUCTIONS, read_image
 from ltr.data.sampling import PATCH, BoxPairs, _View
 from ltr.dataset import ImageFolder
 from ltr.dataset.base import VideoDataset

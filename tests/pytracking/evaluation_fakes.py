@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 

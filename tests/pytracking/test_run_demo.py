@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pytracking.run_demo as run_demo
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation import TrackerSpec
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video

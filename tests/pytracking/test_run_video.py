@@ -17,8 +17,8 @@ import video_files
 from evaluation_fakes import HEIGHT, INTERRUPTED, RAISES, WIDTH, FakeSpec, FakeTracker, write_images, write_sequence
 from fake_window import FakeWindow
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image, write_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image, write_image
 from pytracking import run_tracker, run_video
 from pytracking.evaluation import video_run
 from pytracking.run_demo import CLIP_BOX, find_clip

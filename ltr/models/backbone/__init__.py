@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.base import STRIDES, Backbone
 from ltr.models.backbone.efficientnet_lite import EfficientNetLite0
 from ltr.models.backbone.resnet import ResNet18

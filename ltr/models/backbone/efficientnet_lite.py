@@ -6,7 +6,7 @@ from pathlib import Path
 import timm
 from torch import Tensor, nn
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.base import Backbone
 from ltr.models.weights_file import read_state_dict
 

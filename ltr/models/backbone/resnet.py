@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 from torchvision.models import ResNet18_Weights, resnet18
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.base import Backbone
 from ltr.models.weights_file import download, misfit, read_state_dict
 

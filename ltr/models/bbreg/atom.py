@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
 from ltr.models.weights_file import is_state_dict, misfit, read_pickle, read_safetensors
@@ -215,9 +215,9 @@ class _Inert:
 
 
 _PYTRACKING_CLASSES = (
-    "ltr.admin.settings.Settings",
-    "ltr.admin.local.EnvironmentSettings",
-    "ltr.admin.model_constructor.NetConstructor",
-    "ltr.admin.stats.AverageMeter",
-    "ltr.admin.stats.StatValue",
+    "ltr.common.settings.Settings",
+    "ltr.common.local.EnvironmentSettings",
+    "ltr.common.model_constructor.NetConstructor",
+    "ltr.common.stats.AverageMeter",
+    "ltr.common.stats.StatValue",
 )

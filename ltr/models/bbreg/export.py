@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebm_common.errors import cli_main
+from ltr.common.errors import cli_main
 from ltr.models.bbreg.atom import load_atom_net, save_head
 
 

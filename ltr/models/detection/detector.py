@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import clip_boxes_to_image
 
-from ebm_common import UserError, ascend_backtracking, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ebm_common import ascend_backtracking, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ltr.common.errors import UserError
 from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
 from ltr.models.detection.box_densities import BoxDensity, build_box_density
 from ltr.models.detection.confidence import ConfidenceBranch, Objects, Pyramid

@@ -19,7 +19,7 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.poolers import LevelMapper
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
 from ltr.models.weights_file import download, misfit, read_safetensors, read_state_dict

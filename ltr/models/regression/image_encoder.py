@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.settings import free
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.inference import optimize_for_inference
 from ltr.models.weights_file import download, misfit, read_state_dict
-from ltr.train_settings.base import free
 
 CHANNELS = {"resnet50": 2048, "efficientnet_lite0": 1280, "efficientnet_lite2": 1280}
 _RESNET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

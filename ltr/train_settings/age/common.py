@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ltr.actors.regression import EnergyLossSettings
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
 from ltr.data.regression_samples import AugmentSettings
 from ltr.dataset import LabelledImages, read_utkface_split
 from ltr.train_settings import regression

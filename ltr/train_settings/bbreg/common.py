@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ebm_common.errors import UserError
 from ltr import dataset
 from ltr.actors.bbreg import BBRegActor, BoxLoss, ProposalSettings, RefinementSettings
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
+from ltr.common.settings import ScheduleSettings, TrainSettings, free
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import PIXELS_VERSION, BoxPairs, CropSettings
 from ltr.dataset.generated import Generated
 from ltr.models.bbreg import RESNET18, AtomNet, AtomNetConfig
-from ltr.train_settings.base import ScheduleSettings, TrainSettings, free, to_plain
 from ltr.trainers.task import Task
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from ebm_common import UserError
 from ltr.actors.detection import DetectionActor, ProposalSettings
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.data.detection_samples import DetectionSamples, collate_detection
 from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
 from ltr.dataset.generated_detection import generated_detection
 from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings, System
 from ltr.models.detection.faster_rcnn import BaseSettings, load_base, load_imagenet
-from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.trainers.task import Task
 
 

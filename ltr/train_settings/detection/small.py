@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ltr.common.settings import ScheduleSettings
 from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, System
-from ltr.train_settings.base import ScheduleSettings
 from ltr.train_settings.detection.common import DetectionSettings, system
 
 GENERATED_CLASSES = 6  # five, and the background

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ebm_common import UserError
 from ltr.actors.regression import EnergyLossSettings
-from ltr.admin.environment import get_path
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
 from ltr.data.regression_samples import AugmentSettings
 from ltr.dataset import DatasetError, LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
 from ltr.train_settings import regression

@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import nn
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
-from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.train_settings.toy.report import write_report
 from ltr.trainers.task import Task
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ebm_common.errors import UserError
 from ltr.actors.regression import EnergyActor, EnergyLossSettings
+from ltr.common.errors import UserError
 from ltr.models.regression.toy import ToyEnergyNet, ToySmoothEnergyNet
 from ltr.train_settings.toy.common import ToySettings, toy_task
 from ltr.trainers.task import Task

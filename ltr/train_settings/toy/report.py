@@ -12,12 +12,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ebm_common.errors import UserError
-from ltr.admin.provenance import provenance, write_json
+from ltr.common.errors import UserError
+from ltr.common.files import write_json
+from ltr.common.provenance import provenance
+from ltr.common.settings import TrainSettings
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
 from ltr.models.weights_file import read_safetensors
-from ltr.train_settings.base import TrainSettings
 from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
 
 _TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES

@@ -13,7 +13,7 @@ A shape that lasts is thus followed for a share gain / (gain + return) of the wa
 
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.atom.settings import SizeSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
 
 #: Parameter name: OpenCV's class.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import ebm_common as ebm
 from ltr.actors.regression import BaselineActor, BaselineKind, EnergyActor, EnergyLoss, EnergyLossSettings
-from ltr.trainers.trainer import seed_everything
+from ltr.common.seeds import seed_everything
 
 B, M, D = 6, 32, 2
 KINDS = typing.get_args(EnergyLoss)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltr.data.image_loader import shrink
+from ltr.common.images import shrink
 from ltr.dataset.base import SequenceInfo, VideoDataset
 
 WIDTH, HEIGHT = 200, 150

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError
 from ltr.data.batches import batches
-from ltr.data.image_loader import ImageReadError
 
 
 class Numbers(Dataset):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.detection_samples import DetectionSamples, collate_detection
 from ltr.dataset import DatasetError, read_coco_detection
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data import encoded_samples
 from ltr.data.batches import batches
 from ltr.data.encoded_samples import EncodedSamples

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data import feature_cache, kept_rows
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import BoxPairs, CropSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data import kept_rows as module
 from ltr.data.kept_rows import kept_rows
 

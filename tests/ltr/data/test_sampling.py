@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH, BoxPairs, CropSettings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import write_image
+from ltr.common.images import write_image
 
 
 @pytest.fixture

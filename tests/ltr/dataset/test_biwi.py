@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import write_image
+from ltr.common.images import write_image
 from ltr.dataset import DatasetError, read_biwi
 from ltr.dataset.biwi import CROP_MM, angles, read_calibration, read_pose, rotation_of_bin
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import ImageReadError, write_image
+from ltr.common.images import ImageReadError, write_image
 from ltr.dataset import DatasetError, read_coco_detection
 
 FILE = r"instances_train2017\.json"

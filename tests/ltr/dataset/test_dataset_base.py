@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import ImageReadError, read_image
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError, read_image
 from ltr.dataset import generated
 from ltr.dataset.base import VideoDataset
 from ltr.dataset.generated import (

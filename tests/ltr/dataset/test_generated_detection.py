@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from ltr.dataset import generated_detection as module
 from ltr.dataset import read_coco_detection
 from ltr.dataset.generated_detection import (

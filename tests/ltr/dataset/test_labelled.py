@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import ImageReadError, write_image
+from ltr.common.images import ImageReadError, write_image
 from ltr.dataset import DatasetError, LabelledImages
 from ltr.dataset.labelled import read_table, square_around, whole_number
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import ImageReadError
+from ltr.common.images import ImageReadError
 from ltr.dataset import DatasetError, LaSOT
 
 FRAMES = [f"{i:08d}.jpg" for i in range(1, 5)]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.dataset.photographs import BENCHMARK_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, find_photographs, load_photograph
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltr.data.image_loader import read_image, write_image
+from ltr.common.images import read_image, write_image
 from ltr.dataset import DatasetError, read_pointing04, read_pointing04_crops
 
 FACE = "person01144+0-30.jpg\n\nFace\n200\n120\n50\n40\n"

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.dataset import DatasetError
 from ltr.evaluation.coco_metrics import coco_metrics
 

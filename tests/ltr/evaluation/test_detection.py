@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import ltr.ops
-from ebm_common.errors import UserError
 from ltr import run_evaluation
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
 from ltr.dataset import read_coco_detection
 from ltr.evaluation import detection
 from ltr.evaluation.coco_metrics import coco_metrics
@@ -27,7 +28,6 @@ from ltr.models.detection.detector import Detector as RealDetector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
 from ltr.run_training import load_settings
-from ltr.train_settings.base import to_plain
 from ltr.train_settings.detection import common
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import ImageReadError
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError
 from ltr.evaluation.detection_sheet import changes, choose, contact_sheet, summary
 
 TRUTH = [10.0, 10.0, 50.0, 50.0]  # 40 x 40

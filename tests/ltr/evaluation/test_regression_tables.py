@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from ebm_common import ascend_early_stop
-from ebm_common.errors import UserError
 from ltr import run_ablation, run_training
+from ltr.common.errors import UserError
 from ltr.dataset import read_utkface_split
 from ltr.evaluation import TASKS, age, head_pose, regression
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate, mean_absolute_errors, refine

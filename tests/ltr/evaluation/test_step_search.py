@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_common import UserError
+from ltr.common.errors import UserError
 from ltr.evaluation.step_search import search_steps
 from ltr.models.detection.detector import Detector, DetectorSettings, RefinementSettings
 from ltr.models.detection.faster_rcnn import BaseSettings

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltr.data.image_loader import read_image
+from ltr.common.images import read_image
 
 
 def grace_hopper() -> np.ndarray:

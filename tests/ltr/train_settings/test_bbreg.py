@@ -8,7 +8,7 @@ import pytest
 import tyro
 from PIL import Image
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.sampling import CropSettings
 from ltr.models.bbreg import RESNET18, AtomNetConfig
 from ltr.run_training import available_settings

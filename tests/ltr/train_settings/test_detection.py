@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 import tyro
 
-from ebm_common import UserError
 from ltr import run_training
 from ltr.actors.detection import DetectionActor
+from ltr.common.errors import UserError
 from ltr.dataset.generated_detection import write_generated_detection
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings, load_detector
 from ltr.models.detection.faster_rcnn import BaseSettings

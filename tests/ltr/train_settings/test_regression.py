@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
+from ltr.common.seeds import seed_for_build
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
 from ltr.run_training import load_settings, main
 from ltr.train_settings.head_pose.common import images
 from ltr.train_settings.regression import build_actor
 from ltr.trainers.checkpoint import read_checkpoint
-from ltr.trainers.trainer import Trainer, seed_for_build
+from ltr.trainers.trainer import Trainer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface  # noqa: E402

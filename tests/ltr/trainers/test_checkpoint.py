@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.trainers import checkpoint
 from ltr.trainers.checkpoint import (
     CheckpointError,

@@ -11,7 +11,8 @@ import torch
 from tiny_training import Line, TinyActor, make_settings
 
 from ltr import run_training
-from ltr.train_settings.base import ScheduleSettings, differences, to_plain
+from ltr.common.plain import to_plain
+from ltr.common.settings import ScheduleSettings, differences
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.task import Task
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from tiny_training import Line, TinyActor, make_settings, make_trainer
 from torch.utils.data import Dataset
 
-from ebm_common.errors import UserError
-from ltr.train_settings.base import OptimizerSettings, ScheduleSettings, TrainSettings
+from ltr.common.errors import UserError
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import learning_rate
 

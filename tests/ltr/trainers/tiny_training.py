@@ -16,9 +16,10 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from ltr.train_settings.base import OptimizerSettings, TrainSettings
+from ltr.common.seeds import seed_for_build
+from ltr.common.settings import OptimizerSettings, TrainSettings
 from ltr.trainers.task import Task
-from ltr.trainers.trainer import Trainer, seed_for_build
+from ltr.trainers.trainer import Trainer
 
 DEFAULTS = dict(
     epochs=3,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.__main__ import main
 from pytracking.analysis.coverage import Coverage, SequenceDensities, read_densities
 

@@ -6,7 +6,7 @@ import pytest
 from evaluation_fakes import write_sequence
 from fake_window import FakeWindow
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.__main__ import main
 from pytracking.analysis.playback import pictures, play, read_tracks
 from pytracking.analysis.results import find_results

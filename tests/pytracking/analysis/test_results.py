@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.results import (
     external_results,
     find_results,

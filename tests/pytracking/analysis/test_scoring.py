@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis import Annotation, external_results, find_results, score_results
 from pytracking.analysis.scoring import split_in_halves
 from pytracking.analysis.tables import markdown_table, sequence_table, sequences_csv, tracker_table, write_tables

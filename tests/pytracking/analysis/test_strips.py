@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.analysis.metrics import Curves, SequenceScore
 from pytracking.analysis.results import Annotation
 from pytracking.analysis.scoring import Report, TrackerScore

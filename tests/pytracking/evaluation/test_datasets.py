@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluation_fakes import write_images, write_sequence
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, get_datasets, read_boxes
 from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from evaluation_fakes import FakeSpec, write_sequence
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.density_log import DensityLog
 from pytracking.evaluation.running import TrackerSpec, run_dataset

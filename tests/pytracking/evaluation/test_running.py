@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from evaluation_fakes import INTERRUPTED, KILLED, RAISES, RETURNS_NAN, FakeSpec, write_sequence
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.running import run_dataset
 

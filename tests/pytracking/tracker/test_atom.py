@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_common.errors import UserError
-from ltr.data.image_loader import read_image
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import RESNET18, AtomNet
 from pytracking.tracker.atom.atom import Atom

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ltr.data.image_loader import read_image
+from ltr.common.images import read_image
 from ltr.dataset.generated import benchmark_scene
 from ltr.ops import dense, kernels
 from pytracking.evaluation.datasets import read_folder

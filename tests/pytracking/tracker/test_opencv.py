@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.opencv import OpenCVSettings, OpenCVTracker
 
 HAVE_CONTRIB = hasattr(cv2, "TrackerCSRT") and hasattr(cv2, "TrackerKCF")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.data.sampling import PATCH
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings, LostSettings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.atom.settings import AtomSettings, SizeSettings
 from pytracking.tracker.atom.size_filter import SizeFilter
 

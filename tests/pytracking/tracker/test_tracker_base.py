@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.tracker.base import check_first_box, check_image
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)

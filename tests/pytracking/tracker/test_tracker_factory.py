@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from ltr.models.bbreg import AtomNet, AtomNetConfig, save_head
 from pytracking import BaseTracker, Tracker
 from pytracking.tracker import available, tracker_settings

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from live_page import Page, Run, Server, wait_for
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.run_demo import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
 from pytracking.view.blocks import PLACES, PLOTS

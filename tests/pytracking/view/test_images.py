@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from view_scenes import corner_density, scene, target  # noqa: E402
 
-from ebm_common.errors import UserError  # noqa: E402
-from ltr.data.image_loader import read_image  # noqa: E402
+from ltr.common.errors import UserError  # noqa: E402
+from ltr.common.images import read_image  # noqa: E402
 from pytracking.view.images import ImageView  # noqa: E402
 from pytracking.view.picture import draw_scene  # noqa: E402
 from pytracking.view.scene import View  # noqa: E402

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 import pytracking.view.page_scripts as page_scripts
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.view.page_scripts import PACKAGES, VisdomPackage
 
 NPM = """#!/bin/sh

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from live_page import Server
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 from pytracking.view import server
 from pytracking.view.page_scripts import VisdomPackage
 

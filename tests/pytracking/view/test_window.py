@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from view_scenes import corner_density, scene, target  # noqa: E402
 
-from ebm_common.errors import UserError  # noqa: E402
+from ltr.common.errors import UserError  # noqa: E402
 from pytracking.view import window as window_module  # noqa: E402
 from pytracking.view.picture import draw_scene  # noqa: E402
 from pytracking.view.scene import View  # noqa: E402

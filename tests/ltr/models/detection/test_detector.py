@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from ebm_common import UserError, box_iou, xyxy_to_xywh
+from ebm_common import box_iou, xyxy_to_xywh
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
 from ltr.models.detection.confidence import Objects, Pyramid
 from ltr.models.detection.detector import (
     REFINEMENT,
@@ -26,7 +28,6 @@ from ltr.models.detection.detector import (
     load_detector,
 )
 from ltr.models.detection.faster_rcnn import BaseSettings
-from ltr.train_settings.base import to_plain
 from ltr.train_settings.detection.common import system as settings_of
 
 sys.path.insert(0, str(Path(__file__).parent))

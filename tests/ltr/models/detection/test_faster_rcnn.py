@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
 
-from ebm_common import UserError
+from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.detection.detector import Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings, LiteFPN, build_faster_rcnn, load_base, load_imagenet

@@ -2,7 +2,7 @@
 
 import torch
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 
 
 def choose_device(choice: str) -> torch.device:

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from ltr.admin import provenance as module
-from ltr.admin.provenance import file_hash, provenance, to_plain, write_json, write_text
+from ltr.common import provenance as module
+from ltr.common.files import write_json, write_text
+from ltr.common.plain import to_plain
+from ltr.common.provenance import file_hash, provenance
 
 
 class Colour(enum.Enum):

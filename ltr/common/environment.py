@@ -18,7 +18,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from ebm_common.errors import UserError
+from ltr.common.errors import UserError
 
 #: What each name stands for; data sets are in the layouts of their own distributions.
 PATH_NAMES = {

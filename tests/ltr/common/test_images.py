@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ebm_common.errors import UserError
-from ltr.data import image_loader
-from ltr.data.image_loader import ImageReadError, read_image, write_image
+from ltr.common import images
+from ltr.common.errors import UserError
+from ltr.common.images import ImageReadError, read_image, write_image
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def picture() -> np.ndarray:
 def reader(request, monkeypatch):
     """Both readers of JPEG."""
     if request.param == "opencv":
-        monkeypatch.setattr(image_loader, "_jpeg4py", lambda: None)
-    elif image_loader._jpeg4py() is None:
+        monkeypatch.setattr(images, "_jpeg4py", lambda: None)
+    elif images._jpeg4py() is None:
         pytest.skip("jpeg4py or libjpeg-turbo is not installed")
 
 
@@ -148,21 +148,21 @@ def test_unusable_jpeg4py_falls_back_once(tmp_path, picture, monkeypatch):
         raise OSError("cannot load library 'libturbojpeg.so.0'")
 
     monkeypatch.setattr(jpeg4py._cffi, "initialize", initialize)
-    image_loader._jpeg4py.cache_clear()
+    images._jpeg4py.cache_clear()
     try:
         write_image(tmp_path / "a.jpg", picture)
         assert read_image(tmp_path / "a.jpg").shape == read_image(tmp_path / "a.jpg").shape == (40, 60, 3)
         assert len(calls) == 1
     finally:
-        image_loader._jpeg4py.cache_clear()
+        images._jpeg4py.cache_clear()
 
 
 def test_readers_agree(tmp_path, picture, monkeypatch):
-    if image_loader._jpeg4py() is None:
+    if images._jpeg4py() is None:
         pytest.skip("jpeg4py or libjpeg-turbo is not installed")
     write_image(tmp_path / "a.jpg", picture)
     by_jpeg4py = read_image(tmp_path / "a.jpg")
-    monkeypatch.setattr(image_loader, "_jpeg4py", lambda: None)
+    monkeypatch.setattr(images, "_jpeg4py", lambda: None)
     assert np.abs(by_jpeg4py.astype(int) - read_image(tmp_path / "a.jpg")).max() <= 2
 
 

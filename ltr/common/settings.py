@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ltr.common.plain import to_plain
+
 _FREE = "free_on_resume"
 
 
@@ -72,22 +74,6 @@ class TrainSettings:
     checkpoint_minutes: float = free(5.0)  # minutes between two checkpoints within an epoch; 0: after every step
     log_every: int = free(20)  # steps between two TensorBoard points
     workspace: Path | None = free(None)  # root of checkpoints and logs; default: the workspace of the environment
-
-
-def to_plain(value: Any) -> Any:
-    """A settings object as dicts, lists, strings and numbers only: what a checkpoint and a JSON file can hold."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(k): to_plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(v) for v in value]
-    if value is None or isinstance(value, bool):
-        return value
-    for kind in (int, float):
-        if isinstance(value, kind):  # numpy's numbers and other subclasses would not load with weights_only
-            return kind(value)
-    return str(value)
 
 
 def _default(f: dataclasses.Field) -> Any:

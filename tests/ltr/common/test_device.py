@@ -2,8 +2,8 @@
 
 import pytest
 
-from ebm_common.errors import UserError
-from ltr.admin.device import choose_device
+from ltr.common.device import choose_device
+from ltr.common.errors import UserError
 
 
 @pytest.mark.parametrize("there_is_one", [False, True])

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ltr.data import image_loader
+from ltr.common import images
+from ltr.common.images import ImageReadError, read_image, shrink, write_image
 from ltr.data.crops import Crop
-from ltr.data.image_loader import ImageReadError, read_image, shrink, write_image
 
 WIDTH, HEIGHT = 203, 157  # no multiples of anything
 REDUCTIONS = (2, 4, 8)
@@ -16,8 +16,8 @@ REDUCTIONS = (2, 4, 8)
 def reader(request, monkeypatch):
     """Both readers of JPEG."""
     if request.param == "opencv":
-        monkeypatch.setattr(image_loader, "_jpeg4py", lambda: None)
-    elif image_loader._jpeg4py() is None:
+        monkeypatch.setattr(images, "_jpeg4py", lambda: None)
+    elif images._jpeg4py() is None:
         pytest.skip("jpeg4py or libjpeg-turbo is not installed")
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ebm_common import UserError, cli_main
+from ltr.common.errors import UserError, cli_main
 
 
 def run(error):

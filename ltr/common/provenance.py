@@ -1,24 +1,20 @@
 """The record that lies beside every result: what made it, with which settings, on what."""
 
 import contextlib
-import dataclasses
 import datetime
-import enum
 import hashlib
 import importlib.metadata
-import json
-import math
 import os
 import platform
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from ltr.common.plain import to_plain
 
 PACKAGE = "ebm-regression"
 
@@ -76,33 +72,6 @@ def file_hash(path: str | os.PathLike) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def to_plain(value: Any) -> Any:
-    """``value`` as what JSON can hold: dataclasses and mappings become dicts, arrays and tuples lists, paths strings.
-
-    What has no plain form becomes its ``repr``, so that a record can always be written; so do NaN and infinities, which
-    JSON does not know.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted((to_plain(item) for item in value), key=str)
-    if isinstance(value, enum.Enum):
-        return to_plain(value.value)
-    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
-        return to_plain(value.tolist())
-    if isinstance(value, os.PathLike | torch.device | torch.dtype):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return repr(value)
-
-
 def provenance(
     settings: Any = None, *, seed: int | None = None, device: str | torch.device | None = None, **extra: Any
 ) -> dict[str, Any]:
@@ -127,32 +96,3 @@ def provenance(
         "settings": to_plain(settings),
         **{key: to_plain(value) for key, value in extra.items()},
     }
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file whole or not at all: a reader, or a run cut off here, never sees half of it.
-
-    Raises OSError as ``open`` does.
-    """
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """``value`` as indented JSON, written whole or not at all."""
-    write_text(path, json.dumps(to_plain(value), indent=2) + "\n")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

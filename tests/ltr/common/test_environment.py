@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltr.admin.environment import EnvironmentPathError, get_path
+from ltr.common.environment import EnvironmentPathError, get_path
 
 
 @pytest.fixture(autouse=True)

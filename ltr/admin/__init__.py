@@ -1,1 +1,0 @@
-"""Where things lie on this machine, and the record of how a result was made."""

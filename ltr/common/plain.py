@@ -1,0 +1,40 @@
+"""Any value as plain data: what a JSON file and a checkpoint can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def to_plain(value: Any) -> Any:
+    """``value`` as what JSON can hold: dataclasses and mappings become dicts, arrays and tuples lists, paths strings.
+
+    What has no plain form becomes its ``repr``, so that a record can always be written; so do NaN and infinities, which
+    JSON does not know.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted((to_plain(item) for item in value), key=str)
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
+        return to_plain(value.tolist())
+    if isinstance(value, os.PathLike | torch.device | torch.dtype):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return repr(value)
