@@ -14,7 +14,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "tests/benchmarks", *arguments], cwd=REPO, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=REPO, capture_output=True, text=True, timeout=300
     )
 
 

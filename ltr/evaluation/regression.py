@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ebm_common import ascend_early_stop
+from ltr.commands.train import load_settings
 from ltr.common.device import choose_device
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
@@ -25,7 +26,6 @@ from ltr.data.batches import batches
 from ltr.dataset import LabelledImages
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
-from ltr.run_training import load_settings
 from ltr.train_settings.regression import samples
 
 BASELINES = {

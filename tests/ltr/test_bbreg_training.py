@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
+from ltr.commands.train import load_settings, main
 from ltr.common.seeds import seed_everything, seed_for_build
 from ltr.models.bbreg import AtomNetConfig, load_atom_net
-from ltr.run_training import load_settings, main
 from ltr.trainers.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ltr import run_evaluation, run_training
+from ltr.commands import evaluate
+from ltr.commands import train as train_command
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -19,12 +20,12 @@ def test_train_and_score_on_coco(shared_data, tmp_path, capsys):
     coco = str(shared_data / "coco")
     runs = tmp_path / "checkpoints" / "ltr" / "detection"
     train = [*SMALL, *where, "--data.root", coco]
-    assert run_training.main(["detection", "direct", *train]) == 0
+    assert train_command.main(["detection", "direct", *train]) == 0
     base = runs / "direct" / "direct_final.safetensors"
-    assert run_training.main(["detection", "ebm", *train, "--base_weights", str(base)]) == 0
+    assert train_command.main(["detection", "ebm", *train, "--base_weights", str(base)]) == 0
     capsys.readouterr()
 
-    assert run_evaluation.main(["detection", "--root", coco, "--limit", "2", *where]) == 0
+    assert evaluate.main(["detection", "--root", coco, "--limit", "2", *where]) == 0
     printed = capsys.readouterr().out
     assert "Faster-RCNN" in printed and "Ours (EBM)" in printed and "The first 2 of 85 images" in printed
     (table,) = (tmp_path / "evaluation" / "detection").glob("*.json")

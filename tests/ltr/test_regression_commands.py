@@ -1,20 +1,16 @@
 """What training, evaluation and ablation of age and head pose refuse, and what they leave out, is one sentence each."""
 
 import shlex
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from ltr import run_ablation, run_evaluation, run_training
+from ltr.commands import ablate, evaluate, train
+from ltr.commands.train import load_settings
 from ltr.data import encoded_samples
 from ltr.evaluation.runs import find_runs
-from ltr.run_training import load_settings
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from faces import OPTIONS, make_utkface  # noqa: E402
+from tests.helpers.faces import OPTIONS, make_utkface
 
 
 @pytest.fixture(autouse=True)
@@ -25,19 +21,19 @@ def utkface(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "options", "said"),
     [
-        (run_training, "age ebm --encoder.frozen_copies -1", "--encoder.frozen_copies is -1; it must be at least 0."),
-        (run_training, "age gaussian --initial_scale nan", "--initial_scale is nan; it must be positive and finite."),
-        (run_training, "age laplace --initial_scale 0", "--initial_scale is 0.0; it must be positive and finite."),
-        (run_training, "age ebm --loss.kind sm", "score matching needs curvature in y"),
-        (run_training, "age ebm --augment.size 0", "do not fit each other: no samples can be made by"),
-        (run_training, "age softmax_ce_l2 --bins.number 1", "do not fit each other: bins need"),
-        (run_ablation, "age --system gaussian", "--system is no choice here"),
-        (run_evaluation, "age --workers -1", "--workers is -1; it must be at least 0."),
-        (run_evaluation, "age --refinement.iterations -1", "--refinement.iterations is -1; it must be at least 0."),
+        (train, "age ebm --encoder.frozen_copies -1", "--encoder.frozen_copies is -1; it must be at least 0."),
+        (train, "age gaussian --initial_scale nan", "--initial_scale is nan; it must be positive and finite."),
+        (train, "age laplace --initial_scale 0", "--initial_scale is 0.0; it must be positive and finite."),
+        (train, "age ebm --loss.kind sm", "score matching needs curvature in y"),
+        (train, "age ebm --augment.size 0", "do not fit each other: no samples can be made by"),
+        (train, "age softmax_ce_l2 --bins.number 1", "do not fit each other: bins need"),
+        (ablate, "age --system gaussian", "--system is no choice here"),
+        (evaluate, "age --workers -1", "--workers is -1; it must be at least 0."),
+        (evaluate, "age --refinement.iterations -1", "--refinement.iterations is -1; it must be at least 0."),
     ],
 )
 def test_bad_options_are_one_sentence(command, options, said, tmp_path, capsys):
-    shared = [] if command is run_evaluation else OPTIONS
+    shared = [] if command is evaluate else OPTIONS
     task, *own = shlex.split(options)
     first = 1 if own[0].startswith("--") else 2  # a system's name comes before its options
     arguments = [task, *own][:first] + [*shared, "--workspace", str(tmp_path)] + [task, *own][first:]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltr import run_calibration
+from ltr.commands import calibrate
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pytracking" / "networks"
 HEAD = str(SHIPPED / "ebm_efficientnet_lite0.safetensors")
@@ -24,16 +24,16 @@ def pairs(tmp_path, monkeypatch):
         lines.append(f'{{"file": "{n}.png", "set": "mini", "boxes": [[50, 40, {40 + n}, 40]]}}\n')
     (tmp_path / "index.jsonl").write_text("".join(lines))
     monkeypatch.setenv("EBM_IMAGE_FOLDER", str(tmp_path))
-    monkeypatch.setattr(run_calibration, "CANDIDATES", 200)
+    monkeypatch.setattr(calibrate, "CANDIDATES", 200)
 
 
 def test_a_table_and_a_temperature(pairs, capsys):
     options = ["--device", "cpu", "--data.val_sets", "stills", "--data.val_samples", "6"]
-    assert run_calibration.main(["ebm", HEAD, *options]) == 0
+    assert calibrate.main(["ebm", HEAD, *options]) == 0
     shown = capsys.readouterr().out
     assert "stills: 6 pairs" in shown and "all:" not in shown
     rows = [line.split() for line in shown.splitlines() if line[:11].strip().replace(".", "").isdigit()]
-    assert [float(row[0]) for row in rows] == list(run_calibration.TEMPERATURES)
+    assert [float(row[0]) for row in rows] == list(calibrate.TEMPERATURES)
     likeliest = min(rows, key=lambda row: float(row[1]))
     assert f"--density.temperature {float(likeliest[0]):g}" in shown
     # A flatter density covers more, whatever the network.
@@ -43,18 +43,18 @@ def test_a_table_and_a_temperature(pairs, capsys):
 
 def test_a_network_that_predicts_an_iou_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
-        run_calibration.main(["atom", str(SHIPPED / "atom_efficientnet_lite0.safetensors")])
+        calibrate.main(["atom", str(SHIPPED / "atom_efficientnet_lite0.safetensors")])
     assert "has a density" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_refused(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(SystemExit, match="2"):
-        run_calibration.main(["ebm", HEAD, "--device", "cuda"])
+        calibrate.main(["ebm", HEAD, "--device", "cuda"])
     assert "PyTorch finds no CUDA device" in capsys.readouterr().err
 
 
 def test_a_missing_network_is_named(pairs, capsys):
     with pytest.raises(SystemExit, match="2"):
-        run_calibration.main(["ebm", "nosuch.pth"])
+        calibrate.main(["ebm", "nosuch.pth"])
     assert "no checkpoint nosuch.pth" in capsys.readouterr().err

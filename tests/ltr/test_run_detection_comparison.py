@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from ltr import run_detection_comparison as command
 from ltr.actors.detection import DetectionActor
+from ltr.commands import compare_detection as command
 from ltr.common.errors import UserError
 from ltr.dataset.generated_detection import generated_detection, write_generated_detection
 from ltr.train_settings.detection import common

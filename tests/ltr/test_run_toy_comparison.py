@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ltr import run_toy_comparison as comparison
+from ltr.commands import compare_toy as comparison
 from ltr.common.errors import UserError
 from ltr.dataset.toy import ToySamples
 from ltr.train_settings.toy.evaluation import model_log_density, true_log_density

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ebm_common import GaussianMixtureProposal, importance_sample, log_partition_grid
-from ltr import run_training
+from ltr.commands import train as train_command
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.toy.evaluation import grid_axis, kl_divergence, model_log_density, true_log_density
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def train(workspace: Path, *arguments: str) -> int:
-    return run_training.main(["toy", *arguments, "--workspace", str(workspace)])
+    return train_command.main(["toy", *arguments, "--workspace", str(workspace)])
 
 
 def run_folder(workspace: Path, name: str) -> Path:
@@ -166,7 +166,7 @@ def test_model_densities_integrate_to_one():
 
 
 def test_the_papers_values_are_the_defaults():
-    ebm, gaussian = (run_training.load_settings("toy", name).settings() for name in ("ebm", "gaussian"))
+    ebm, gaussian = (train_command.load_settings("toy", name).settings() for name in ("ebm", "gaussian"))
     for s in (ebm, gaussian):
         assert (s.epochs, s.batch_size, s.samples_per_epoch, s.data) == (75, 32, 2000, "1")
     assert (ebm.loss.kind, ebm.loss.number, ebm.loss.sigmas, ebm.net) == ("nll", 1024, (0.1, 0.8), "paper")

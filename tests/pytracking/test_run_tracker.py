@@ -8,12 +8,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
 
-from pytracking import run_tracker
 from pytracking.analysis.__main__ import main as analysis
+from pytracking.commands import track
+from tests.helpers.evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
 
-ROOT = Path(run_tracker.__file__).resolve().parents[1]
+ROOT = Path(track.__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def call(data, tmp_path, monkeypatch):
 
     def call(*options, tracker=("fake", "still")):
         where = ["--dataset_name", str(data), "--results", str(tmp_path / "results")]
-        return run_tracker.main([*tracker, *where, *options])
+        return track.main([*tracker, *where, *options])
 
-    monkeypatch.setattr(run_tracker, "TrackerSpec", spec)
+    monkeypatch.setattr(track, "TrackerSpec", spec)
     return call
 
 
@@ -166,7 +166,7 @@ def test_user_errors_are_one_line_without_a_traceback(call, data, capsys, option
 def test_a_tracker_that_there_is_not_is_said_before_data_is_looked_at(monkeypatch, capsys):
     for arguments in (["atmo", "ebm"], ["atom", "nonsense"]):
         with pytest.raises(SystemExit) as stop:
-            run_tracker.main([*arguments, "--dataset_name", "/nowhere"])
+            track.main([*arguments, "--dataset_name", "/nowhere"])
         assert stop.value.code == 2
         shown = capsys.readouterr().err
         assert shown.startswith("error: ") and "atom" in shown and "nowhere" not in shown
@@ -192,7 +192,7 @@ def test_interrupt_gives_130(call, data, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    [[str(ROOT / "pytracking" / "run_tracker.py")], ["-m", "pytracking.run_tracker"]],
+    [[str(ROOT / "pytracking" / "run_tracker.py")], ["-m", "pytracking.commands.track"]],
     ids=["script", "module"],
 )
 def test_it_starts_as_a_script_and_as_a_module(command, tmp_path):

@@ -13,19 +13,29 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-import video_files
-from evaluation_fakes import HEIGHT, INTERRUPTED, RAISES, WIDTH, FakeSpec, FakeTracker, write_images, write_sequence
-from fake_window import FakeWindow
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image, write_image
-from pytracking import run_tracker, run_video
+from pytracking.commands import track as track_command
+from pytracking.commands import video as video_command
+from pytracking.commands.demo import CLIP_BOX, find_clip
 from pytracking.evaluation import video_run
-from pytracking.run_demo import CLIP_BOX, find_clip
 from pytracking.tracker.base import TrackerOutput
 from pytracking.utils.video import Video
+from tests.helpers import video_files
+from tests.helpers.evaluation_fakes import (
+    HEIGHT,
+    INTERRUPTED,
+    RAISES,
+    WIDTH,
+    FakeSpec,
+    FakeTracker,
+    write_images,
+    write_sequence,
+)
+from tests.helpers.fake_window import FakeWindow
 
-ROOT = Path(run_video.__file__).resolve().parents[1]
+ROOT = Path(video_command.__file__).resolve().parents[2]
 BOX = ["--box", "5", "6", "10", "8"]
 
 
@@ -82,7 +92,7 @@ def call(tmp_path, monkeypatch):
 
         monkeypatch.setattr(video_run, "TrackerSpec", make)
         where = [] if out is None else ["--out", str(out)]
-        return run_video.main(["fake", "still", str(video), *where, *map(str, options)])
+        return video_command.main(["fake", "still", str(video), *where, *map(str, options)])
 
     return call
 
@@ -350,13 +360,13 @@ def test_a_run_under_way_has_its_lines_on_disk(call, tmp_path, monkeypatch):
 
 FULL = """
 import resource, signal, sys
-from evaluation_fakes import FakeSpec
-from pytracking import run_video
+from tests.helpers.evaluation_fakes import FakeSpec
+from pytracking.commands import video as video_command
 from pytracking.evaluation import video_run
 video_run.TrackerSpec = FakeSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-run_video.main(sys.argv[2:])
+video_command.main(sys.argv[2:])
 """
 
 
@@ -369,7 +379,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full
         [sys.executable, "-c", FULL, str(limit), "fake", "still", video, *BOX, *options],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -415,7 +425,7 @@ def test_debug_shows_the_traceback_too(call, tmp_path, capsys):
 def test_a_tracker_that_there_is_not_is_said_first(capsys):
     for arguments in (["atmo", "ebm"], ["atom", "nonsense"]):
         with pytest.raises(SystemExit) as stop:
-            run_video.main([*arguments, "/nowhere.mp4"])
+            video_command.main([*arguments, "/nowhere.mp4"])
         assert stop.value.code == 2
         shown = capsys.readouterr().err
         assert shown.startswith("error: ") and "atom" in shown and "nowhere" not in shown
@@ -431,7 +441,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
         write_image(file, image)
     common = ["atom", "ebm", "--device", "cpu", "--seed", "3"]
     where = ["--dataset_name", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
-    assert run_tracker.main([*common, *where]) == 0
+    assert track_command.main([*common, *where]) == 0
     expected = boxes(tmp_path / "results" / "atom" / "ebm" / "Disc.txt") - [1, 1, 0, 0]
     files = sorted((folder / "img").iterdir())
     with av.open(str(tmp_path / "film.mkv"), "w") as container:
@@ -444,7 +454,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
         container.mux(stream.encode())
     box = [str(value) for value in expected[0]]
     for source, name in ((folder / "img", "Disc"), (tmp_path / "film.mkv", "film")):
-        assert run_video.main([*common, str(source), "--box", *box, "--no-display", "--out", str(tmp_path)]) == 0
+        assert video_command.main([*common, str(source), "--box", *box, "--no-display", "--out", str(tmp_path)]) == 0
         assert np.abs(boxes(tmp_path / f"{name}.txt") - expected).max() < 1e-3
     assert np.ptp(expected[:, 0]) > 1  # it moved at all
 
@@ -479,7 +489,7 @@ def test_a_real_clip_without_a_display_as_a_script(tmp_path):
 
 def test_it_starts_as_a_module(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "pytracking.run_video", "opencv", "csrt", str(tmp_path / "nowhere.mp4")],
+        [sys.executable, "-m", "pytracking.commands.video", "opencv", "csrt", str(tmp_path / "nowhere.mp4")],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,16 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from evaluation_fakes import FakeSpec
-from fake_window import FakeWindow
 
-from pytracking import run_webcam
+from pytracking.commands import webcam
 from pytracking.evaluation import video_run
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils import video_sources
 from pytracking.utils.video import Video
+from tests.helpers.evaluation_fakes import FakeSpec
+from tests.helpers.fake_window import FakeWindow
 
-ROOT = Path(run_webcam.__file__).resolve().parents[1]
+ROOT = Path(webcam.__file__).resolve().parents[2]
 BOX = ["--box", "5", "6", "10", "8"]
 HEIGHT, WIDTH = 36, 48
 
@@ -116,7 +116,7 @@ def call(tmp_path, monkeypatch):
         monkeypatch.setattr(video_sources, "time", clock)
         monkeypatch.setattr(video_sources.cv2, "VideoCapture", capture)
         monkeypatch.setattr(FakeSpec, "make", lambda self: CameraTracker(call.camera, call.seen))
-        return run_webcam.main(["fake", "still", "--out", str(tmp_path / "out"), *map(str, options)])
+        return webcam.main(["fake", "still", "--out", str(tmp_path / "out"), *map(str, options)])
 
     return call
 

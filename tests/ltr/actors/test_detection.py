@@ -1,8 +1,6 @@
 """A detector's training step: what is trained, each system's loss, and batches that are not as usual."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +11,7 @@ from ltr.actors.detection import DetectionActor, ProposalSettings
 from ltr.models.detection.confidence import Objects
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models" / "detection"))
-from tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs  # noqa: E402
+from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,8 +1,5 @@
 """Cached features are those of the samples, every image once in an epoch, and computed once."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -13,9 +10,7 @@ from ltr.data.encoded_samples import EncodedSamples
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import read_utkface_split
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from faces import make_utkface  # noqa: E402
+from tests.helpers.faces import make_utkface
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

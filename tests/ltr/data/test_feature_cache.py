@@ -3,7 +3,6 @@
 import errno
 import os
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,7 @@ from ltr.data import feature_cache, kept_rows
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import BoxPairs, CropSettings
 from ltr.models.backbone import Backbone
-
-sys.path.insert(0, str(Path(__file__).parent))
-from painted import Painted  # noqa: E402
+from tests.helpers.painted import Painted
 
 NUMBER = 21  # more than a batch, and no multiple of it
 

@@ -90,8 +90,7 @@ def test_a_damaged_file_of_a_complete_folder_is_named(tmp_path):
 _PROGRAM = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, {here!r})
-import test_kept_rows as t
+from tests.ltr.data import test_kept_rows as t
 t.module._SAVE_SECONDS = 0
 def slow(start):
     for rows in t.rows_from(start, []):
@@ -104,8 +103,7 @@ t.kept_rows(Path(sys.argv[1]), t.NUMBER, slow, "rows", "")
 
 
 def test_sigkill_loses_no_more_than_was_not_saved(tmp_path):
-    program = _PROGRAM.format(here=str(Path(__file__).parent))
-    command = [sys.executable, "-c", program, str(tmp_path / "rows")]
+    command = [sys.executable, "-c", _PROGRAM, str(tmp_path / "rows")]
     root = str(Path(__file__).resolve().parents[3])
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}) as process:
         assert process.stdout.readline() == b"there\n"
@@ -117,7 +115,7 @@ def test_sigkill_loses_no_more_than_was_not_saved(tmp_path):
 
 def test_a_second_process_waits_for_the_first(tmp_path):
     pytest.importorskip("fcntl")
-    program = _PROGRAM.format(here=str(Path(__file__).parent)).replace("time.sleep(60)", "time.sleep(0.2)")
+    program = _PROGRAM.replace("time.sleep(60)", "time.sleep(0.2)")
     command = [sys.executable, "-c", program, str(tmp_path / "rows")]
     root = str(Path(__file__).resolve().parents[3])
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root}) as process:

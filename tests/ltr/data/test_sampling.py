@@ -1,8 +1,5 @@
 """Pairs: a pure function of their number, boxes that stay on their target, draws that keep to their settings."""
 
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
@@ -12,9 +9,7 @@ from torch.utils.data import DataLoader
 from ltr.common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH, BoxPairs, CropSettings
-
-sys.path.insert(0, str(Path(__file__).parent))
-from painted import Painted  # noqa: E402
+from tests.helpers.painted import Painted
 
 PLAIN = CropSettings(grayscale=0.0, brightness=0.0)
 EVERYTHING = CropSettings(grayscale=0.3, flip=0.5, contrast=0.3, blur=0.5, stretch=0.3)

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import ltr.ops
-from ltr import run_evaluation
+from ltr.commands import evaluate as evaluate_command
+from ltr.commands.train import load_settings
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.dataset import read_coco_detection
@@ -27,7 +28,6 @@ from ltr.evaluation.detection_log import DetectionLog, ImageDetections
 from ltr.models.detection.detector import Detector as RealDetector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
-from ltr.run_training import load_settings
 from ltr.train_settings.detection import common
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -288,7 +288,7 @@ def files(monkeypatch, tmp_path):
 
 
 def command(root, tmp_path, *arguments):
-    return run_evaluation.main(["detection", *map(str, arguments), "--root", str(root), "--workspace", str(tmp_path)])
+    return evaluate_command.main(["detection", *map(str, arguments), "--root", str(root), "--workspace", str(tmp_path)])
 
 
 def test_command_writes_table_detections_and_sheet(files, root, tmp_path, capsys):
@@ -388,9 +388,9 @@ def test_runs_of_the_generated_set_are_evaluated_on_it(runs, root, tmp_path, cap
     asked = []
     monkeypatch.setattr(common, "generated_detection", lambda workspace: asked.append(workspace) or root)
     options = ["detection", "--runs", str(run), "--limit", "1", "--workspace", str(tmp_path)]
-    assert run_evaluation.main(options) == 0
+    assert evaluate_command.main(options) == 0
     assert asked == [tmp_path] and "Trained on generated" in capsys.readouterr().out
-    assert run_evaluation.main([*options, "--root", str(root)]) == 0 and len(asked) == 1
+    assert evaluate_command.main([*options, "--root", str(root)]) == 0 and len(asked) == 1
 
 
 @pytest.mark.parametrize(

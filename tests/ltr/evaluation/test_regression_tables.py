@@ -4,7 +4,6 @@ import functools
 import json
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,18 @@ import torch
 from torch import nn
 
 from ebm_common import ascend_early_stop
-from ltr import run_ablation, run_training
+from ltr.commands import ablate
+from ltr.commands import train as train_command
+from ltr.commands.evaluate import main
+from ltr.commands.train import load_settings
 from ltr.common.errors import UserError
 from ltr.dataset import read_utkface_split
 from ltr.evaluation import TASKS, age, head_pose, regression
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate, mean_absolute_errors, refine
 from ltr.evaluation.runs import check_alike, find_runs
 from ltr.evaluation.tables import Mean
-from ltr.run_evaluation import main
-from ltr.run_training import load_settings
 from ltr.trainers.trainer import Trainer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from faces import OPTIONS, make_pointing04, make_utkface  # noqa: E402
+from tests.helpers.faces import OPTIONS, make_pointing04, make_utkface
 
 SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
 
@@ -39,7 +37,7 @@ def place(module_folder):
         patch.setenv("EBM_UTKFACE", str(root / "utkface"))
         for name, seed in (("direct_l2", 0), ("direct_l2", 1), ("ebm", 0), ("ebm", 1), ("gaussian", 2)):
             options = [*SHORT, "--seed", str(seed), "--run_name", f"{name}_{seed}", "--workspace", str(root)]
-            assert run_training.main(["age", name, *options]) == 0
+            assert train_command.main(["age", name, *options]) == 0
     runs = root / "checkpoints" / "ltr" / "age"
     (runs / "laplace").mkdir()
     shutil.copy(runs / "gaussian_2" / "last.pth", runs / "laplace")
@@ -231,7 +229,7 @@ def test_without_an_ebm_the_baselines_are_still_shown(runs, place, capsys):
 def test_head_pose_has_a_column_for_each_angle(place, capsys):
     extra = ["--data.set", "pointing04", "--workspace", str(place)]
     for name in ("direct_l2", "ebm"):
-        assert run_training.main(["head_pose", name, *SHORT, *extra]) == 0
+        assert train_command.main(["head_pose", name, *SHORT, *extra]) == 0
     capsys.readouterr()
     assert main(["head_pose", "--refine", "--workspace", str(place)]) == 0
     out = capsys.readouterr().out
@@ -242,7 +240,7 @@ def test_head_pose_has_a_column_for_each_angle(place, capsys):
 
 def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     """Two of Table S3's pairs, the second stopped in its middle: the same command ends with the same table."""
-    monkeypatch.setitem(run_ablation.PAPER, "age", {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12})
+    monkeypatch.setitem(ablate.PAPER, "age", {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12})
     command = ["age", "--baseline", "direct_huber", *SHORT, "--workspace", str(place)]
     train = Trainer.train
     stopped = []
@@ -254,8 +252,8 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
         return train(trainer, restart)
 
     monkeypatch.setattr(Trainer, "train", train_or_stop)
-    assert run_ablation.main(command) == 130 and "MAE" not in capsys.readouterr().out
-    assert run_ablation.main(command) == 0
+    assert ablate.main(command) == 130 and "MAE" not in capsys.readouterr().out
+    assert ablate.main(command) == 0
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines() if line.startswith("0.1,")]
     assert [row[:2] + row[3:] for row in rows] == [["0.1,", "10", "7.62"], ["0.1,", "20", "5.12"]]
@@ -268,7 +266,7 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     assert written["baseline"] == "direct_huber"
     assert [f"{here['value']:.2f}" for _, (here, _) in written["rows"]] == [row[2] for row in rows]
     with pytest.raises(SystemExit):
-        run_ablation.main([*command, "--loss.number", "8"])
+        ablate.main([*command, "--loss.number", "8"])
     assert "loss.number: 32 there, 8 now" in capsys.readouterr().err
 
     def stop_at_once(trainer, restart):
@@ -276,12 +274,12 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
         trainer.stop_signal = signal.SIGINT
 
     monkeypatch.setattr(Trainer, "train", stop_at_once)
-    assert run_ablation.main([*command, "--loss.number", "8", "--restart"]) == 130  # the way out of that message
+    assert ablate.main([*command, "--loss.number", "8", "--restart"]) == 130  # the way out of that message
     assert stopped[-1] is True
 
 
 def test_ablations_are_the_papers():
-    assert min(run_ablation.PAPER["age"].items(), key=lambda pair: pair[1]) == ((0.1, 20.0), 5.12)
-    assert min(run_ablation.PAPER["head_pose"].items(), key=lambda pair: pair[1]) == ((1.0, 20.0), 5.08)
-    for task, pairs in run_ablation.PAPER.items():  # the best is what the settings have
+    assert min(ablate.PAPER["age"].items(), key=lambda pair: pair[1]) == ((0.1, 20.0), 5.12)
+    assert min(ablate.PAPER["head_pose"].items(), key=lambda pair: pair[1]) == ((1.0, 20.0), 5.08)
+    for task, pairs in ablate.PAPER.items():  # the best is what the settings have
         assert load_settings(task, "ebm").settings().loss.sigmas == min(pairs, key=pairs.get)

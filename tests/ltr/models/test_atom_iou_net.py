@@ -1,16 +1,11 @@
 """The box network: PyTracking's parameters, an energy that is differentiable in the box, images that do not mix."""
 
-import sys
-from pathlib import Path
-
 import torch
 from torch import nn
 
 from ebm_common import rect_to_rel
 from ltr.models.bbreg import RESNET18, AtomIoUNet, AtomNet, AtomNetConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
-from box_nets import levels, small_net  # noqa: E402
+from tests.helpers.box_nets import levels, small_net
 
 # AtomIoUNet on ResNet-18, layer by layer as PyTracking has it: inputs, outputs, kernel
 CONVOLUTIONS = {

@@ -1,7 +1,6 @@
 """Backbones: the right weights in the right places, and what they say of themselves is true."""
 
 import copy
-import sys
 import urllib.error
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from ltr.common.errors import UserError
 from ltr.models.backbone import BACKBONES, STRIDES, build_backbone, efficientnet_lite
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.backbone.fold import fold_batch_norms
-
-sys.path.insert(0, str(Path(__file__).parent))
-from photographs import as_input, grace_hopper  # noqa: E402
+from tests.helpers.photographs import as_input, grace_hopper
 
 MILITARY_UNIFORM = 652
 

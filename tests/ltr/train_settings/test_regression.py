@@ -3,24 +3,21 @@
 import json
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ltr.commands.train import load_settings, main
 from ltr.common.errors import UserError
 from ltr.common.seeds import seed_for_build
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
-from ltr.run_training import load_settings, main
 from ltr.train_settings.head_pose.common import images
 from ltr.train_settings.regression import build_actor
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import Trainer
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface  # noqa: E402
+from tests.helpers.faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface
 
 POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.number", "181"]
 

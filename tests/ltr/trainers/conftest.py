@@ -1,12 +1,7 @@
-"""The tiny training, importable by its tests."""
-
-import sys
-from pathlib import Path
+"""One thread for the tiny trainings."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

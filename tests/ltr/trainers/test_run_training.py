@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tiny_training import Line, TinyActor, make_settings
 
-from ltr import run_training
+from ltr.commands import train as train_command
 from ltr.common.plain import to_plain
 from ltr.common.settings import ScheduleSettings, differences
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.task import Task
+from tests.helpers.tiny_training import Line, TinyActor, make_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,7 +29,7 @@ def tiny(monkeypatch, tmp_path):
         return Task(TinyActor(), Line(10**9), Line(21, stream=1))
 
     monkeypatch.setattr(
-        run_training, "load_settings", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
+        train_command, "load_settings", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
     )
     monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
     return built
@@ -37,7 +37,7 @@ def tiny(monkeypatch, tmp_path):
 
 def test_settings_are_overridden_from_the_command_line(tiny, tmp_path):
     arguments = ["--batch_size", "4", "--optimizer.lr", "5e-3", "--schedule.kind", "one_cycle", "--epochs", "1"]
-    assert run_training.main(["toy", "tiny", *arguments, "--grad-clip", "1.0"]) == 0
+    assert train_command.main(["toy", "tiny", *arguments, "--grad-clip", "1.0"]) == 0
     (settings,) = tiny
     assert (settings.batch_size, settings.optimizer.lr, settings.grad_clip) == (4, 5e-3, 1.0)
     saved = read_checkpoint(tmp_path / "checkpoints" / "ltr" / "toy" / "tiny" / "last.pth")["settings"]
@@ -46,26 +46,26 @@ def test_settings_are_overridden_from_the_command_line(tiny, tmp_path):
 
 def test_run_name_restart_and_workspace(tiny, tmp_path, capsys):
     arguments = ["toy", "tiny", "--epochs", "1", "--workspace", str(tmp_path / "elsewhere"), "--run_name", "second"]
-    assert run_training.main(arguments) == 0
+    assert train_command.main(arguments) == 0
     assert (tmp_path / "elsewhere/checkpoints/ltr/toy/second/tiny_final.safetensors").exists()
     with pytest.raises(SystemExit) as caught:
-        run_training.main([*arguments, "--seed", "1"])
+        train_command.main([*arguments, "--seed", "1"])
     assert caught.value.code == 2
     assert "seed: 0 there, 1 now" in capsys.readouterr().err
-    assert run_training.main([*arguments, "--seed", "1", "--restart"]) == 0
+    assert train_command.main([*arguments, "--seed", "1", "--restart"]) == 0
 
 
 def test_initial_weights_depend_on_the_seed_alone(tiny, tmp_path):
     for name in ("a", "b"):
         torch.rand(7)  # whatever happened before
-        run_training.main(["toy", "tiny", "--epochs", "1", "--run_name", name])
+        train_command.main(["toy", "tiny", "--epochs", "1", "--run_name", name])
     a, b = (read_checkpoint(tmp_path / "checkpoints/ltr/toy" / n / "last.pth")["model"] for n in "ab")
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_negative_seed_is_refused(capsys, tiny):
     with pytest.raises(SystemExit):
-        run_training.main(["toy", "tiny", "--seed", "-1"])
+        train_command.main(["toy", "tiny", "--seed", "-1"])
     assert "--seed is -1; it must be at least 0" in capsys.readouterr().err
 
 
@@ -74,8 +74,8 @@ def test_ctrl_c_exits_with_130(monkeypatch, tiny):
         self.stop_signal = 2
         return False
 
-    monkeypatch.setattr(run_training.Trainer, "train", train)
-    assert run_training.main(["toy", "tiny"]) == 130
+    monkeypatch.setattr(train_command.Trainer, "train", train)
+    assert train_command.main(["toy", "tiny"]) == 130
 
 
 def test_as_a_script_from_any_folder(tmp_path):
@@ -89,9 +89,9 @@ def test_as_a_script_from_any_folder(tmp_path):
 
 
 def test_settings_files_are_listed(capsys):
-    assert run_training.main([]) == 2
+    assert train_command.main([]) == 2
     assert "bbreg: atom" in capsys.readouterr().out
-    assert {"atom", "atom_star", "ebm"} <= set(run_training.available_settings()["bbreg"])
+    assert {"atom", "atom_star", "ebm"} <= set(train_command.available_settings()["bbreg"])
 
 
 def test_differences_look_into_nested_settings_and_past_free_fields():

@@ -13,16 +13,16 @@ import pytest
 import safetensors
 import torch
 from safetensors.torch import load_file
-from tiny_training import Line, TinyActor, make_settings, make_trainer
 from torch.utils.data import Dataset
 
 from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import learning_rate
+from tests.helpers.tiny_training import Line, TinyActor, make_settings, make_trainer
 
 ROOT = Path(__file__).resolve().parents[3]
-SCRIPT = Path(__file__).with_name("tiny_training.py")
+SCRIPT = Path(__file__).parents[2] / "helpers" / "tiny_training.py"
 
 
 def run_script(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.CompletedProcess:

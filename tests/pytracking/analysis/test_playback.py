@@ -3,8 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_fakes import write_sequence
-from fake_window import FakeWindow
 
 from ltr.common.errors import UserError
 from pytracking.analysis.__main__ import main
@@ -13,6 +11,8 @@ from pytracking.analysis.results import find_results
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.utils.video import Video
 from pytracking.view.picture import target_colour
+from tests.helpers.evaluation_fakes import write_sequence
+from tests.helpers.fake_window import FakeWindow
 
 LENGTH = 8
 

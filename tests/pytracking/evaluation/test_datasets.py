@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from evaluation_fakes import write_images, write_sequence
 
 from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, get_datasets, read_boxes
 from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
+from tests.helpers.evaluation_fakes import write_images, write_sequence
 
 
 def boxes_text(count: int, start: int = 0, separator: str = ",") -> str:

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evaluation_fakes import FakeSpec, write_sequence
 
 from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import get_dataset
@@ -13,6 +12,7 @@ from pytracking.evaluation.density_log import DensityLog
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.tracker.base import TrackerOutput
 from pytracking.view.scene import Target
+from tests.helpers.evaluation_fakes import FakeSpec, write_sequence
 
 
 @pytest.fixture(scope="module")

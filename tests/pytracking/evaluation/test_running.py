@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from evaluation_fakes import INTERRUPTED, KILLED, RAISES, RETURNS_NAN, FakeSpec, write_sequence
 
 from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.running import run_dataset
+from tests.helpers.evaluation_fakes import INTERRUPTED, KILLED, RAISES, RETURNS_NAN, FakeSpec, write_sequence
 
 
 @pytest.fixture

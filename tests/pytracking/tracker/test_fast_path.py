@@ -7,7 +7,6 @@ of ten boxes are chosen.
 """
 
 import copy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,7 @@ from ltr.ops import dense, kernels
 from pytracking.evaluation.datasets import read_folder
 from pytracking.tracker import tracker_settings
 from pytracking.tracker.atom.atom import Atom
-
-sys.path.insert(0, str(Path(__file__).parent))
-from plain import plain_atom  # noqa: E402
+from tests.helpers.plain import plain_atom
 
 FRAMES = 20
 SYSTEMS = ["default", "atom_star", "ebm"]

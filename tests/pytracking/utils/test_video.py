@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import video_files as files
-from video_files import RED
 
 from pytracking.utils.video import Video, VideoError
 from pytracking.utils.video_writer import VideoWriter
+from tests.helpers import video_files as files
+from tests.helpers.video_files import RED
 
 
 def everywhere(image, colour, by=3):

@@ -3,13 +3,13 @@ import threading
 import cv2
 import numpy as np
 import pytest
-import video_files
 from PIL import Image
-from video_files import RED
 
 from pytracking.utils import video_sources
 from pytracking.utils.video import Frame, Video, VideoError
 from pytracking.utils.video_sources import Camera, ImageFolder, LatestFrames, open_camera, open_source
+from tests.helpers import video_files
+from tests.helpers.video_files import RED
 
 
 def write_image(path, value, size=(48, 64), **how):

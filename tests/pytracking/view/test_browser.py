@@ -8,23 +8,18 @@ The picture in the README is made by
 import io
 import itertools
 import os
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from live_page import Page, Run, Server, wait_for
-
 from ltr.common.errors import UserError
-from pytracking.run_demo import CLIP_BOX, find_clip
+from pytracking.commands.demo import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
 from pytracking.view.blocks import PLACES, PLOTS
 from pytracking.view.page_scripts import VisdomPackage
+from tests.helpers.live_page import Page, Run, Server, wait_for
 
 SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
 

@@ -2,20 +2,15 @@
 
 import base64
 import json
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from live_scenes import BOX, HEIGHT, SIGMA, WIDTH, box_density, events, live_scene
-
 from pytracking.tracker.events import OptimizerLoss
 from pytracking.view import figures
 from pytracking.view.backdrop import OUTSIDE, backdrop, jpeg_uri, tracking_picture
+from tests.helpers.live_scenes import BOX, HEIGHT, SIGMA, WIDTH, box_density, events, live_scene
 
 
 def named(figure, name):

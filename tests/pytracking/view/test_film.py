@@ -1,18 +1,12 @@
-import sys
-from pathlib import Path
-
 import av
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from view_scenes import corner_density, scene, target  # noqa: E402
-
-from pytracking.utils.video import VideoError  # noqa: E402
-from pytracking.view.film import FilmView  # noqa: E402
-from pytracking.view.picture import draw_scene  # noqa: E402
-from pytracking.view.scene import View  # noqa: E402
+from pytracking.utils.video import VideoError
+from pytracking.view.film import FilmView
+from pytracking.view.picture import draw_scene
+from pytracking.view.scene import View
+from tests.helpers.view_scenes import corner_density, scene, target
 
 
 def pictures(path):

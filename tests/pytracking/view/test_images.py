@@ -1,19 +1,14 @@
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from view_scenes import corner_density, scene, target  # noqa: E402
-
-from ltr.common.errors import UserError  # noqa: E402
-from ltr.common.images import read_image  # noqa: E402
-from pytracking.view.images import ImageView  # noqa: E402
-from pytracking.view.picture import draw_scene  # noqa: E402
-from pytracking.view.scene import View  # noqa: E402
+from ltr.common.errors import UserError
+from ltr.common.images import read_image
+from pytracking.view.images import ImageView
+from pytracking.view.picture import draw_scene
+from pytracking.view.scene import View
+from tests.helpers.view_scenes import corner_density, scene, target
 
 
 @pytest.mark.parametrize("density", [False, True])

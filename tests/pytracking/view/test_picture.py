@@ -1,14 +1,8 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from view_scenes import corner_density, scene, target  # noqa: E402
-
-from pytracking.view.picture import PALETTE, draw_scene, target_colour  # noqa: E402
+from pytracking.view.picture import PALETTE, draw_scene, target_colour
+from tests.helpers.view_scenes import corner_density, scene, target
 
 
 def pixels(image, colour):

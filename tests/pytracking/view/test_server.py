@@ -3,18 +3,13 @@
 import signal
 import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from live_page import Server
 
 from ltr.common.errors import UserError
 from pytracking.view import server
 from pytracking.view.page_scripts import VisdomPackage
+from tests.helpers.live_page import Server
 
 
 @pytest.fixture

@@ -1,21 +1,16 @@
 """The live view with a stand-in for the connection to visdom's server."""
 
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from live_scenes import live_scene
 
 from pytracking.view.blocks import BLOCKS, DENSITY, HELP, LOSS, MARGINALS, PLACES, PLOTS, SCORES, STATUS, TIME, TRACKING
 from pytracking.view.controls import REPEAT
 from pytracking.view.scene import NOTHING, Wish
 from pytracking.view.visdom_client import ServerError
 from pytracking.view.visdom_view import VisdomView
+from tests.helpers.live_scenes import live_scene
 
 
 class Connection:

@@ -1,21 +1,17 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from fake_window import FakeWindow
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from view_scenes import corner_density, scene, target  # noqa: E402
-
-from ltr.common.errors import UserError  # noqa: E402
-from pytracking.view import window as window_module  # noqa: E402
-from pytracking.view.picture import draw_scene  # noqa: E402
-from pytracking.view.scene import View  # noqa: E402
-from pytracking.view.window import Window, WindowView, choose_boxes, why_no_window  # noqa: E402
+from ltr.common.errors import UserError
+from pytracking.view import window as window_module
+from pytracking.view.picture import draw_scene
+from pytracking.view.scene import View
+from pytracking.view.window import Window, WindowView, choose_boxes, why_no_window
+from tests.helpers.fake_window import FakeWindow
+from tests.helpers.view_scenes import corner_density, scene, target
 
 SPACE, ESCAPE, ENTER = 32, 27, 13
 RIGHT = (65363, 2555904, 63235, ord("n"), ord("."))

@@ -1,8 +1,5 @@
 """f of boxes: from which level they are pooled, that each stands alone, and how it depends on the box."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -11,9 +8,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from ebm_common import rect_to_rel
 from ltr.models.detection.confidence import ConfidenceBranch, Objects, Pyramid
 from ltr.ops import prroi_pool
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_detectors import CLASSES, LITE, RESNET, make_detector  # noqa: E402
+from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector
 
 NAMES = ["0", "1", "2", "3"]
 STRIDES = (4, 8, 16, 32)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -29,9 +28,7 @@ from ltr.models.detection.detector import (
 )
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.train_settings.detection.common import system as settings_of
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs, quick  # noqa: E402
+from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs, quick
 
 detector_of = cache(make_detector)
 REFINING = tuple(REFINEMENT)

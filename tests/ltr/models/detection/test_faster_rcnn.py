@@ -1,8 +1,5 @@
 """The detector below all systems: torchvision's to the bit, its small relative, and the weights that it starts from."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import safetensors.torch
 import timm
@@ -15,9 +12,7 @@ from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.detection.detector import Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings, LiteFPN, build_faster_rcnn, load_base, load_imagenet
-
-sys.path.insert(0, str(Path(__file__).parent))
-from tiny_detectors import LITE, RESNET, photographs  # noqa: E402
+from tests.helpers.tiny_detectors import LITE, RESNET, photographs
 
 COCO = BaseSettings(min_size=80, max_size=120)
 

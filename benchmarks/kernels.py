@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from timing import Table, milliseconds, time_in_turn
 from torch import Tensor
 
+from benchmarks.timing import Table, milliseconds, time_in_turn
 from ltr.ops import kernels, reference
 
 

@@ -1,8 +1,8 @@
 """Speed and memory of everything that is meant to be fast. One command, one report:
 
-    python tests/benchmarks                         # everything that this machine can time
-    python tests/benchmarks kernels frame           # parts of it
-    python tests/benchmarks --json bench.json --device cuda
+    python -m benchmarks                         # everything that this machine can time
+    python -m benchmarks kernels frame           # parts of it
+    python -m benchmarks --json bench.json --device cuda
 
 Nothing here asserts anything about time: the tests beside it say whether results are right.
 """
@@ -12,13 +12,11 @@ import importlib
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import torch
 
-import torch  # noqa: E402
-
-from ltr.common.errors import UserError, cli_main  # noqa: E402
-from ltr.common.files import write_json  # noqa: E402
-from ltr.common.provenance import provenance  # noqa: E402
+from ltr.common.errors import UserError, cli_main
+from ltr.common.files import write_json
+from ltr.common.provenance import provenance
 
 PARTS = {
     "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",
@@ -33,7 +31,7 @@ PARTS = {
 @cli_main
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python tests/benchmarks",
+        prog="python -m benchmarks",
         description="Time everything that is meant to be fast.",
         epilog="parts: " + "; ".join(f"{name}: {what}" for name, what in PARTS.items()),
     )
@@ -55,7 +53,7 @@ def main() -> int:
     report = {"machine": provenance(device=options.device), "parts": {}}
     for name in options.parts or PARTS:
         report["parts"][name] = tables = []
-        for table in importlib.import_module(name).run(options.device, options.quick):
+        for table in importlib.import_module(f"benchmarks.{name}").run(options.device, options.quick):
             print(f"\n{table.text()}", flush=True)
             tables.append({"title": table.title, "rows": table.records, "notes": table.notes})
             if options.json:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from timing import Table, peak_of_first_step, time_in_turn, where
 
+from benchmarks.timing import Table, peak_of_first_step, time_in_turn, where
 from ltr.actors.detection import DetectionActor, ProposalSettings
 from ltr.models.detection.detector import SYSTEMS, Detector
 from ltr.train_settings.detection.common import system as settings_of

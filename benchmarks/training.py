@@ -22,9 +22,9 @@ from unittest import mock
 import cv2
 import numpy as np
 import torch
-from timing import Table, milliseconds, summarise, time_in_turn
 from torch.utils.data import DataLoader, default_collate
 
+from benchmarks.timing import Table, milliseconds, summarise, time_in_turn
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
 from ltr.common.images import REDUCTIONS, read_image

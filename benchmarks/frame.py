@@ -18,8 +18,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from timing import Table, milliseconds, summarise
 
+from benchmarks.timing import Table, milliseconds, summarise
 from ltr.common.images import read_image
 from ltr.common.provenance import usable_cores
 from ltr.data.crops import Crop
@@ -31,9 +31,7 @@ from pytracking.tracker.atom import atom
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.refinement import BoxRefiner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "pytracking" / "tracker"))
-from plain import plain_atom  # noqa: E402
+from tests.helpers.plain import plain_atom
 
 SEQUENCE, FRAMES = "David", 300  # long enough to fill the classifier's memory
 PARTS = {

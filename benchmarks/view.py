@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from frame import FRAMES, sequence_frames, threads_of
-from timing import Table, milliseconds, summarise
 
+from benchmarks.timing import Table, milliseconds, summarise
 from pytracking.tracker import Tracker
 from pytracking.view.film import FilmView
 from pytracking.view.following import Follower

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from unittest import mock
 
 import torch
-from timing import Table, milliseconds, peak_of_first_step, time_in_turn, where
 from torch import Tensor, nn
 
+from benchmarks.timing import Table, milliseconds, peak_of_first_step, time_in_turn, where
 from ltr.actors.regression import EnergyActor, EnergyLossSettings
 from ltr.models.regression.heads import EnergyNet
 from ltr.models.regression.image_encoder import CHANNELS, EncoderSettings, ImageEncoder
