@@ -19,7 +19,7 @@ from ebm_common.baselines import (
     laplace_loss,
     multivariate_laplace_loss,
 )
-from ebm_common.boxes import box_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ebm_common.boxes import elementwise_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
 from ebm_common.calibration import TemperatureCurve, temperature_curve
 from ebm_common.density import (
     Density2D,
@@ -54,12 +54,12 @@ __all__ = [
     "ascend",
     "ascend_backtracking",
     "ascend_early_stop",
-    "box_iou",
     "contrastive_divergence",
     "denoising_score_matching",
     "density_slice_2d",
     "effective_sample_size",
     "elbo_loss",
+    "elementwise_iou",
     "embed_dims",
     "gaussian_loss",
     "gaussian_mixture_loss",

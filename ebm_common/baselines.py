@@ -197,7 +197,7 @@ class SoftmaxBins:
 
     Args:
         lower, upper: the first and the last bin's value: 0 and 100 years, -75 and 75 degrees.
-        num: C >= 2 bins: 101 for age, 151 for head pose.
+        num_bins: C >= 2 bins: 101 for age, 151 for head pose.
 
     Raises:
         ValueError: lower >= upper, or fewer than two bins.
@@ -208,13 +208,13 @@ class SoftmaxBins:
         torch.Size([2, 3])
     """
 
-    def __init__(self, lower: float, upper: float, num: int) -> None:
-        if not (lower < upper and num >= 2):
-            raise ValueError(f"bins need lower < upper and at least 2 of them, got {lower}, {upper} and {num}")
-        self.lower, self.upper, self.num = lower, upper, num
+    def __init__(self, lower: float, upper: float, num_bins: int) -> None:
+        if not (lower < upper and num_bins >= 2):
+            raise ValueError(f"bins need lower < upper and at least 2 of them, got {lower}, {upper} and {num_bins}")
+        self.lower, self.upper, self.num_bins = lower, upper, num_bins
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.lower}, {self.upper}, {self.num})"
+        return f"{type(self).__name__}({self.lower}, {self.upper}, {self.num_bins})"
 
     def moments(self, logits: Tensor) -> SoftmaxMoments:
         """Expected value, which is the prediction, and variance.
@@ -226,7 +226,7 @@ class SoftmaxBins:
             ValueError: `logits` is not (B, D, C).
         """
         logits = self._checked(logits)
-        value = torch.linspace(self.lower, self.upper, self.num, device=logits.device, dtype=logits.dtype)
+        value = torch.linspace(self.lower, self.upper, self.num_bins, device=logits.device, dtype=logits.dtype)
         with torch.autocast(logits.device.type, enabled=False):  # it would round ages to a quarter of a year
             probability = logits.softmax(dim=-1)
             mean = probability @ value
@@ -239,13 +239,13 @@ class SoftmaxBins:
         Raises:
             ValueError: a label that is further than half a bin outside, or NaN.
         """
-        width = (self.upper - self.lower) / (self.num - 1)
+        width = (self.upper - self.lower) / (self.num_bins - 1)
         position = (label.to(torch.promote_types(label.dtype, torch.float32)) - self.lower) / width
-        inside = (position >= -0.5) & (position <= self.num - 0.5)
+        inside = (position >= -0.5) & (position <= self.num_bins - 0.5)
         if not inside.all():
             raise ValueError(f"labels must lie within the bins, {self.lower} to {self.upper}, but one is "
                              f"{label[~inside][0].item()}")  # fmt: skip
-        return position.round().clamp(0, self.num - 1).long()
+        return position.round().clamp(0, self.num_bins - 1).long()
 
     def loss(self, logits: Tensor, label: Tensor, variance_weight: float = 0.0) -> Tensor:
         r"""Cross-entropy, squared error of the expected value, and variance (E.4, F.4):
@@ -274,8 +274,8 @@ class SoftmaxBins:
         return (cross_entropy + 0.1 * squared_error + variance_weight * variance).sum(dim=1).mean()
 
     def _checked(self, logits: Tensor) -> Tensor:
-        if logits.ndim != 3 or logits.shape[2] != self.num:
-            raise ValueError(f"logits must have shape (B, D, {self.num}), got {tuple(logits.shape)}")
+        if logits.ndim != 3 or logits.shape[2] != self.num_bins:
+            raise ValueError(f"logits must have shape (B, D, {self.num_bins}), got {tuple(logits.shape)}")
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

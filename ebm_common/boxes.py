@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["box_iou", "rect_to_rel", "rel_to_rect", "xywh_to_xyxy", "xyxy_to_xywh"]
+__all__ = ["elementwise_iou", "rect_to_rel", "rel_to_rect", "xywh_to_xyxy", "xyxy_to_xywh"]
 
 
 def xywh_to_xyxy(boxes: Tensor) -> Tensor:
@@ -64,12 +64,14 @@ def rel_to_rect(rel: Tensor, size: Tensor) -> Tensor:
     return torch.cat([centre - 0.5 * wh, wh], dim=-1)
 
 
-def box_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union, box by box, of (x, y, w, h) boxes.
+def elementwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union of (x, y, w, h) boxes, each `a` with its own `b`.
+
+    (`torchvision.ops.box_iou` is another function: all pairs, of corners (x1, y1, x2, y2).)
 
     Args:
         a, b: (..., 4), broadcast against each other; all pairs of (N, 4) and (M, 4) are
-            ``box_iou(a[:, None], b[None])``.
+            ``elementwise_iou(a[:, None], b[None])``.
 
     Returns:
         (...) in [0, 1]: exactly 1 for equal boxes, 0 wherever a box is empty or has a negative size (also for two

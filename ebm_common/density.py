@@ -1,6 +1,6 @@
 """The density p(y | x) = exp f(x, y) / Z(x) on grids, where y has few dimensions or only two of them are looked at.
 
-All integrals are midpoint sums, in logarithms: a grid of num cells a side, f at the middle of each. `energy` is the
+All integrals are midpoint sums, in logarithms: a grid of `num_cells` a side, f at the middle of each. `energy` is the
 same callable that refinement climbs, (B, M, D) -> (B, M), here called without gradients and on at most `chunk` points
 of each row at a time, so that fine grids fit in memory.
 """
@@ -52,7 +52,7 @@ class Density2D(NamedTuple):
 
 
 def normalized_log_density_grid(
-    energy: Energy, lower: Tensor, upper: Tensor, num: int | Sequence[int], chunk: int = 4096
+    energy: Energy, lower: Tensor, upper: Tensor, num_cells: int | Sequence[int], chunk: int = 4096
 ) -> GridDensity:
     """Normalised log-density over the box [lower, upper], for D <= 3.
 
@@ -60,11 +60,11 @@ def normalized_log_density_grid(
         energy: (B, M, D) -> (B, M).
         lower, upper: corners of the box to integrate over, (B, D), or (D,) for B = 1. What lies outside counts as
             nothing, so take it wide enough; device and dtype of the grid are theirs.
-        num: number of cells a side, or one number for each dimension.
+        num_cells: cells a side, or one number for each dimension.
         chunk: points of each row in one call of `energy`.
 
     Raises:
-        ValueError: shapes that do not fit, D > 3, lower >= upper, num or chunk < 1, or an energy that is NaN.
+        ValueError: shapes that do not fit, D > 3, lower >= upper, num_cells or chunk < 1, or an energy that is NaN.
     """
     lower, upper = torch.atleast_2d(lower), torch.atleast_2d(upper)
     if lower.ndim != 2 or lower.shape != upper.shape:
@@ -75,20 +75,20 @@ def normalized_log_density_grid(
         raise ValueError(f"a grid serves 1 to 3 dimensions, got {dim}; estimate log Z by importance sampling instead")
     if not (lower < upper).all():
         raise ValueError(f"lower must be less than upper, got {lower.tolist()} and {upper.tolist()}")
-    num = _check_num(num, dim)
-    fractions = torch.cartesian_prod(*[_midpoints(0.0, 1.0, n, lower) for n in num]).reshape(-1, dim)
-    y = lower[:, None] + fractions * (upper - lower)[:, None]  # (B, prod num, D)
-    cell_volume = ((upper - lower) / lower.new_tensor(num)).prod(dim=-1)
+    shape = _check_num_cells(num_cells, dim)
+    fractions = torch.cartesian_prod(*[_midpoints(0.0, 1.0, n, lower) for n in shape]).reshape(-1, dim)
+    y = lower[:, None] + fractions * (upper - lower)[:, None]  # (B, n_1 ... n_D, D)
+    cell_volume = ((upper - lower) / lower.new_tensor(shape)).prod(dim=-1)
     f = _evaluate(energy, y, chunk)
     log_z = torch.logsumexp(f, dim=1) + cell_volume.log()
-    return GridDensity(y.reshape(batch, *num, dim), (f - log_z[:, None]).reshape(batch, *num), log_z, cell_volume)
+    return GridDensity(y.reshape(batch, *shape, dim), (f - log_z[:, None]).reshape(batch, *shape), log_z, cell_volume)
 
 
 def log_partition_grid(
-    energy: Energy, lower: Tensor, upper: Tensor, num: int | Sequence[int], chunk: int = 4096
+    energy: Energy, lower: Tensor, upper: Tensor, num_cells: int | Sequence[int], chunk: int = 4096
 ) -> Tensor:
     """log of the integral of exp f over the box [lower, upper], (B,); see `normalized_log_density_grid`."""
-    return normalized_log_density_grid(energy, lower, upper, num, chunk).log_z
+    return normalized_log_density_grid(energy, lower, upper, num_cells, chunk).log_z
 
 
 def density_slice_2d(
@@ -96,7 +96,7 @@ def density_slice_2d(
     embed: Callable[[Tensor], Tensor],
     u_range: tuple[float, float],
     v_range: tuple[float, float],
-    num: int | tuple[int, int] = 64,
+    num_cells: int | tuple[int, int] = 64,
     chunk: int = 4096,
     like: Tensor | None = None,
 ) -> Density2D:
@@ -111,19 +111,19 @@ def density_slice_2d(
         embed: (K, 2) -> (K, D). A row with a NaN or an infinity (a box turned inside out, say) is outside the target
             space: its density is zero and `energy` is not asked.
         u_range, v_range: the bounds (lower, upper) of the window.
-        num: cells a side, n_u = n_v, or (n_u, n_v).
+        num_cells: cells a side, n_u = n_v, or (n_u, n_v).
         chunk: points in one call of `energy`.
         like: tensor whose device and dtype the grid takes; None for the default dtype on the CPU.
 
     Raises:
-        ValueError: an empty window, num or chunk < 1, no point of the window inside the target space, or an energy
-            that is NaN inside it.
+        ValueError: an empty window, num_cells or chunk < 1, no point of the window inside the target space, or an
+            energy that is NaN inside it.
     """
     for name, (lower, upper) in {"u_range": u_range, "v_range": v_range}.items():
         if not lower < upper:
             raise ValueError(f"{name} must be (lower, upper) with lower < upper, got {(lower, upper)}")
     like = torch.empty(0) if like is None else like
-    num_u, num_v = _check_num(num, 2)
+    num_u, num_v = _check_num_cells(num_cells, 2)
     u, v = _midpoints(*u_range, num_u, like), _midpoints(*v_range, num_v, like)
     y = embed(torch.cartesian_prod(u, v))
     inside = y.isfinite().all(dim=-1)
@@ -148,15 +148,15 @@ def embed_dims(base: Tensor, dims: tuple[int, int]) -> Callable[[Tensor], Tensor
     return embed
 
 
-def _check_num(num: int | Sequence[int], dim: int) -> tuple[int, ...]:
-    num = (num,) * dim if isinstance(num, int) else tuple(num)
-    if len(num) != dim or min(num) < 1:
-        raise ValueError(f"num must be a positive number, or {dim} of them, got {num}")
-    return num
+def _check_num_cells(num_cells: int | Sequence[int], dim: int) -> tuple[int, ...]:
+    counts = (num_cells,) * dim if isinstance(num_cells, int) else tuple(num_cells)
+    if len(counts) != dim or min(counts) < 1:
+        raise ValueError(f"num_cells must be a positive number, or {dim} of them, got {counts}")
+    return counts
 
 
-def _midpoints(lower: float, upper: float, num: int, like: Tensor) -> Tensor:
-    return lower + (torch.arange(num, device=like.device, dtype=like.dtype) + 0.5) * ((upper - lower) / num)
+def _midpoints(lower: float, upper: float, num_cells: int, like: Tensor) -> Tensor:
+    return lower + (torch.arange(num_cells, device=like.device, dtype=like.dtype) + 0.5) * ((upper - lower) / num_cells)
 
 
 def _evaluate(energy: Energy, y: Tensor, chunk: int) -> Tensor:

@@ -122,7 +122,7 @@ class ImportanceSample:
         density that holds such a point. Uniform on [0, 1] over points drawn from p(y | x) itself."""
         return (self.log_weight.exp() * (self.f > f[:, None])).sum(dim=1)
 
-    def marginal(self, values: Tensor, num: int) -> tuple[Tensor, Tensor]:
+    def marginal(self, values: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
         """The density of one function of y, smoothed by a Gaussian kernel.
 
         The bandwidth is Silverman's, for the effective sample size and the smaller of standard deviation and
@@ -130,10 +130,10 @@ class ImportanceSample:
 
         Args:
             values: (B, M) the function at the candidates.
-            num: places, evenly from the 0.1% to the 99.9% quantile and three bandwidths beyond.
+            num_points: P points, evenly from the 0.1% to the 99.9% quantile and three bandwidths beyond.
 
         Returns:
-            places (B, num), and the density there, (B, num).
+            the points (B, P), and the density there, (B, P).
         """
         spread = self.covariance(values[..., None])[:, 0, 0].sqrt()
         quartiles = self.credible_interval(0.5, values[..., None])[:, 0]
@@ -144,11 +144,11 @@ class ImportanceSample:
         width = width.clamp(min=1e-6 * values.abs().amax().clamp(min=1e-3).item())
         ends = self.credible_interval(0.998, values[..., None])[:, 0]
         low, high = ends[:, 0] - 3 * width, ends[:, 1] + 3 * width
-        fractions = torch.linspace(0, 1, num, dtype=values.dtype, device=values.device)
-        places = low[:, None] + fractions * (high - low)[:, None]
-        z = (places[:, :, None] - values[:, None]) / width[:, None, None]  # (B, num, M)
+        fractions = torch.linspace(0, 1, num_points, dtype=values.dtype, device=values.device)
+        points = low[:, None] + fractions * (high - low)[:, None]
+        z = (points[:, :, None] - values[:, None]) / width[:, None, None]  # (B, P, M)
         kernel = (-0.5 * z.square()).exp() / (width[:, None, None] * math.sqrt(2 * math.pi))
-        return places, (kernel @ self.log_weight.exp()[..., None])[..., 0]
+        return points, (kernel @ self.log_weight.exp()[..., None])[..., 0]
 
     def _values(self, values: Tensor | None) -> Tensor:
         return self.y if values is None else values
@@ -159,15 +159,15 @@ def importance_sample(
     energy: Energy,
     center: Tensor,
     proposal: GaussianMixtureProposal,
-    num: int,
+    num_samples: int,
     generator: torch.Generator | None = None,
     chunk: int = 4096,
 ) -> ImportanceSample:
     r"""Candidates from two rounds of importance sampling.
 
-    The first num / 2 come from the proposal around `center`; the others from a Gaussian with the mean and covariance
-    that the first suggest (standard deviations 1.5 times as large), and a tenth of them from the proposal again. All
-    are weighted by the density of the mixture of both rounds,
+    The first M / 2 come from the proposal around `center`; the others from a Gaussian with the mean and covariance that
+    the first suggest (standard deviations 1.5 times as large), and a tenth of them from the proposal again. All are
+    weighted by the density of the mixture of both rounds,
 
     .. math:: w \propto e^f / (n_1 q_1 + n_2 q_2),
 
@@ -178,28 +178,28 @@ def importance_sample(
         energy: (B, M, D) -> (B, M).
         center: (B, D) where to look, such as the prediction.
         proposal: wide enough to hold what matters of p(y | x).
-        num: M >= 4 candidates in all.
+        num_samples: M >= 4 candidates in all.
         generator: source of randomness, on the device of `center`; None for the global one.
         chunk: candidates of each row in one call of `energy`.
 
     Raises:
-        ValueError: num < 4, shapes that do not fit, or an energy that is NaN, +inf, or -inf for all candidates.
+        ValueError: num_samples < 4, shapes that do not fit, or an energy that is NaN, +inf, or -inf for all candidates.
     """
-    if num < 4:
-        raise ValueError(f"num must be at least 4, got {num}")
-    n_1 = num // 2
+    if num_samples < 4:
+        raise ValueError(f"num_samples must be at least 4, got {num_samples}")
+    n_1 = num_samples // 2
     y = proposal.sample(center, n_1, generator)
     f = _evaluate(energy, y, chunk)
     log_q = proposal.log_prob(y, center)
     first = _weigh(y, f, log_q)
 
     second = _Gaussian.fit(first, proposal)
-    drawn = second.sample(num - n_1, generator)
-    defensive = proposal.sample(center, num - n_1, generator)
+    drawn = second.sample(num_samples - n_1, generator)
+    defensive = proposal.sample(center, num_samples - n_1, generator)
     take = torch.rand(drawn.shape[:2], generator=generator, device=y.device) < _DEFENSIVE
     drawn = torch.where(take[..., None], defensive, drawn)
     y, f = torch.cat([y, drawn], dim=1), torch.cat([f, _evaluate(energy, drawn, chunk)], dim=1)
-    share_1 = (n_1 + _DEFENSIVE * (num - n_1)) / num
+    share_1 = (n_1 + _DEFENSIVE * (num_samples - n_1)) / num_samples
     log_q = torch.logaddexp(
         proposal.log_prob(y, center) + math.log(share_1), second.log_prob(y) + math.log(1 - share_1)
     )
@@ -238,9 +238,11 @@ class _Gaussian:
         least = 0.1 * proposal.sigmas.amin(dim=0).to(covariance).expand(covariance.shape[-1])
         return cls(sample.mean(), torch.linalg.cholesky(covariance + torch.diag(least.square())))
 
-    def sample(self, num: int, generator: torch.Generator | None) -> Tensor:
+    def sample(self, num_samples: int, generator: torch.Generator | None) -> Tensor:
         batch, dim = self.mean.shape
-        noise = torch.randn(batch, num, dim, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        noise = torch.randn(
+            batch, num_samples, dim, generator=generator, device=self.mean.device, dtype=self.mean.dtype
+        )
         return self.mean[:, None] + noise @ self.factor.mT
 
     def log_prob(self, y: Tensor) -> Tensor:

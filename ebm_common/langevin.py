@@ -21,9 +21,9 @@ __all__ = ["contrastive_divergence", "langevin_sample"]
 @torch.inference_mode(False)
 @torch.no_grad()
 def langevin_sample(
-    energy: Energy, y: Tensor, step: float | Tensor, num_iter: int, generator: torch.Generator | None = None
+    energy: Energy, y: Tensor, step: float | Tensor, iterations: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    r"""Chains of unadjusted Langevin dynamics, L = `num_iter` steps of
+    r"""Chains of unadjusted Langevin dynamics, L = `iterations` steps of
 
     .. math:: y \leftarrow y + \tfrac{1}{2} \alpha^2 \nabla_y f(x, y) + \alpha \varepsilon,
               \qquad \varepsilon \sim N(0, I)
@@ -39,24 +39,24 @@ def langevin_sample(
         step: alpha, a number or a tensor broadcast against y, so (D,) has one for each dimension. The paper named in
             `contrastive_divergence` has 0.05 and 0.0125 for its two 1-D sets, with L = 16; for boxes its settings say
             1e-5, with L = 8.
-        num_iter: L >= 0.
+        iterations: L >= 0.
         generator: source of randomness, on the device of `y`; None for the global one.
 
     Returns:
         (B, M, D), the chains' last states, without a graph. A step that is not finite is not taken.
 
     Raises:
-        ValueError: y is not (B, M, D), negative `num_iter`, or `energy` returns another shape or nothing to
+        ValueError: y is not (B, M, D), negative `iterations`, or `energy` returns another shape or nothing to
             differentiate.
     """
     if y.ndim != 3:
         raise ValueError(f"y must have shape (B, M, D), got {tuple(y.shape)}")
-    if num_iter < 0:
-        raise ValueError(f"num_iter must not be negative, got {num_iter}")
+    if iterations < 0:
+        raise ValueError(f"iterations must not be negative, got {iterations}")
     y = y.detach().to(torch.promote_types(y.dtype, torch.float32), copy=True)
     if isinstance(step, Tensor):
         step = step.to(y)
-    for _ in range(num_iter):
+    for _ in range(iterations):
         _, grad = value_and_grad(energy, y)
         noise = torch.randn(y.shape, generator=generator, device=y.device, dtype=y.dtype)
         y = finite_or_stay(y + 0.5 * step**2 * grad + step * noise, y)

@@ -42,8 +42,8 @@ class RefinementResult(NamedTuple):
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bool = True) -> RefinementResult:
-    """Plain gradient ascent, ``num_iter`` times ``y <- y + step * grad f(y)``, as in ATOM (Appendix D.2).
+def ascend(energy: Energy, y: Tensor, step: Step, iterations: int, score_final: bool = True) -> RefinementResult:
+    """Plain gradient ascent, ``iterations`` times ``y <- y + step * grad f(y)``, as in ATOM (Appendix D.2).
 
     Nothing checks that f grows.
 
@@ -51,7 +51,7 @@ def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bo
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
         step: see the module.
-        num_iter: T >= 0. The paper has 5 for ATOM, 10 for ATOM* and EBM.
+        iterations: T >= 0. The paper has 5 for ATOM, 10 for ATOM* and EBM.
         score_final: True gives f of the returned y, for one more forward pass. False gives f of the candidates before
             their last step, which is what PyTracking ranks boxes by (and, with T = 0, f of y).
 
@@ -59,12 +59,12 @@ def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bo
         y and f.
 
     Raises:
-        ValueError: negative `num_iter`, or `energy` returns another shape or nothing to differentiate.
+        ValueError: negative `iterations`, or `energy` returns another shape or nothing to differentiate.
     """
-    _check_num_iter(num_iter)
+    _check_iterations(iterations)
     y = y.detach().clone()
     f = None
-    for _ in range(num_iter):
+    for _ in range(iterations):
         f, grad = value_and_grad(energy, y)
         y = finite_or_stay(y + _step_at(step, y) * grad, y)
     if f is None or score_final:
@@ -74,7 +74,7 @@ def ascend(energy: Energy, y: Tensor, step: Step, num_iter: int, score_final: bo
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def ascend_backtracking(energy: Energy, y: Tensor, step: Step, num_iter: int, decay: float) -> RefinementResult:
+def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, decay: float) -> RefinementResult:
     """Gradient ascent that takes only steps upwards: Algorithm S1.
 
     Every candidate has a step-length of its own. A step is taken if f becomes strictly greater (a NaN is not), else
@@ -86,27 +86,27 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, num_iter: int, de
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
         step: the initial lambda, see the module.
-        num_iter: T >= 0, typically 10.
+        iterations: T >= 0, typically 10.
         decay: eta in (0, 1]. Detection (Appendix C.4) has 0.5 for the EBM, 0.2 for IoU-Net*, 0.1 for IoU-Net.
 
     Returns:
         y and f of that y.
 
     Raises:
-        ValueError: negative `num_iter`, `decay` outside (0, 1], or `energy` returns another shape or nothing to
+        ValueError: negative `iterations`, `decay` outside (0, 1], or `energy` returns another shape or nothing to
             differentiate.
     """
-    _check_num_iter(num_iter)
+    _check_iterations(iterations)
     if not 0 < decay <= 1:
         raise ValueError(f"decay must be in (0, 1], got {decay}")
     y = y.detach().clone()
-    if num_iter == 0:
+    if iterations == 0:
         return RefinementResult(y, checked_value(energy, y))
     f, grad = value_and_grad(energy, y)
     scale = torch.ones_like(y[..., :1])  # lambda = scale * step
-    for t in range(num_iter):
+    for t in range(iterations):
         candidate = finite_or_stay(y + scale * _step_at(step, y) * grad, y)
-        if t + 1 < num_iter:
+        if t + 1 < iterations:
             new_f, new_grad = value_and_grad(energy, candidate)
         else:
             new_f, new_grad = checked_value(energy, candidate), grad  # nobody will follow the last gradient
@@ -125,7 +125,7 @@ def ascend_early_stop(
     energy: Energy,
     y: Tensor,
     step: Step,
-    num_iter: int = 5,
+    iterations: int = 5,
     stop_threshold: float = 0.001,
     degeneration_tolerance: float = -0.01,
 ) -> RefinementResult:
@@ -139,7 +139,7 @@ def ascend_early_stop(
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
         step: lambda, see the module. The paper has 3 for age and 0.1 for head pose.
-        num_iter: T >= 0.
+        iterations: T >= 0.
         stop_threshold: Omega_1.
         degeneration_tolerance: Omega_2.
 
@@ -147,17 +147,17 @@ def ascend_early_stop(
         y and f of that y.
 
     Raises:
-        ValueError: negative `num_iter`, or `energy` returns another shape or nothing to differentiate.
+        ValueError: negative `iterations`, or `energy` returns another shape or nothing to differentiate.
     """
-    _check_num_iter(num_iter)
+    _check_iterations(iterations)
     y = y.detach().clone()
-    if num_iter == 0:
+    if iterations == 0:
         return RefinementResult(y, checked_value(energy, y))
     f, grad = value_and_grad(energy, y)
     active = torch.ones_like(f, dtype=torch.bool)
-    for t in range(num_iter):
+    for t in range(iterations):
         candidate = finite_or_stay(y + _step_at(step, y) * grad, y)
-        last = t + 1 == num_iter
+        last = t + 1 == iterations
         new_f, new_grad = (checked_value(energy, candidate), grad) if last else value_and_grad(energy, candidate)
         # Those that have stopped were evaluated along with the rest, since `energy` knows one fixed shape.
         taken = active & ~new_f.isnan()
@@ -171,9 +171,9 @@ def ascend_early_stop(
     return RefinementResult(y, f)
 
 
-def _check_num_iter(num_iter: int) -> None:
-    if num_iter < 0:
-        raise ValueError(f"num_iter must not be negative, got {num_iter}")
+def _check_iterations(iterations: int) -> None:
+    if iterations < 0:
+        raise ValueError(f"iterations must not be negative, got {iterations}")
 
 
 def _step_at(step: Step, y: Tensor) -> float | Tensor:

@@ -56,7 +56,9 @@ p = grid.log_density.exp() / 50  # per g
 ordered = p.sort(dim=1, descending=True).values
 threshold = ordered.gather(1, (ordered.cumsum(dim=1) < 0.8 * p.sum(dim=1, keepdim=True)).sum(dim=1, keepdim=True))
 best = grid.y[torch.arange(len(times)), p.argmax(dim=1)][:, None]
-mode = ascend_backtracking(lambda y: energy(times / 30 - 1, y), best, step=1e-3, num_iter=10, decay=0.5).y[:, 0, 0] * 50
+mode = (
+    ascend_backtracking(lambda y: energy(times / 30 - 1, y), best, step=1e-3, iterations=10, decay=0.5).y[:, 0, 0] * 50
+)
 # The same without a grid, as it would be done in many dimensions: which labels lie within that region?
 sample = importance_sample(lambda y: energy(x, y), y, proposal, 2000)
 inside = (sample.level(energy(x, y[:, None])[:, 0]) < 0.8).float().mean().item()

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from ebm_common import (
     GaussianMixtureProposal,
     ascend,
-    box_iou,
     effective_sample_size,
+    elementwise_iou,
     log_partition_importance_sampling,
     nll_importance_sampling,
     noise_contrastive_estimation,
@@ -131,7 +131,7 @@ class BBRegActor(nn.Module):
         head = self.net.bb_regressor
         if self.loss == "iou":
             f = head.energy(features, y).float()
-            iou = box_iou(rel_to_rect(y, box[:, None, 2:]), box[:, None])
+            iou = elementwise_iou(rel_to_rect(y, box[:, None, 2:]), box[:, None])
             loss = nn.functional.mse_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
         else:
@@ -185,7 +185,7 @@ class BBRegActor(nn.Module):
         )
         refined = rel_to_rect(result.y, box[:, None, 2:])
         best = result.f.topk(3, dim=1).indices[..., None].expand(-1, -1, 4)
-        return box_iou(starts, first).mean(), box_iou(refined.gather(1, best).mean(1), box).mean()
+        return elementwise_iou(starts, first).mean(), elementwise_iou(refined.gather(1, best).mean(1), box).mean()
 
 
 def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou: float) -> Tensor:
@@ -215,7 +215,7 @@ def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou
         center = label[..., :2] + label[..., 2:] / 2 + noise[..., :2]
         candidate = torch.cat([(center - size / 2).round(), size.round()], dim=-1)
         result = torch.where(open_[..., None], candidate, result)
-        open_ &= box_iou(candidate, label) <= min_iou
+        open_ &= elementwise_iou(candidate, label) <= min_iou
         if k % rounds == 0 and not open_.any():
             break
         scale = torch.where(open_, scale * 0.9, scale)

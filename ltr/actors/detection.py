@@ -23,8 +23,8 @@ from torchvision.ops import clip_boxes_to_image
 
 from ebm_common import (
     GaussianMixtureProposal,
-    box_iou,
     effective_sample_size,
+    elementwise_iou,
     log_partition_importance_sampling,
     nll_importance_sampling,
     rect_to_rel,
@@ -150,7 +150,7 @@ class DetectionActor(nn.Module):
                 stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
         else:
             f = branch.energy(objects, y)
-            iou = box_iou(rel_to_rect(y, objects.size[:, None]), rects[:, None])
+            iou = elementwise_iou(rel_to_rect(y, objects.size[:, None]), rects[:, None])
             loss = F.smooth_l1_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
         if not self.training:
@@ -166,6 +166,6 @@ class DetectionActor(nn.Module):
             start[objects.image == i] = clip_boxes_to_image(noisy[objects.image == i], size)
         refined, _ = self.detector.refine(objects.pyramid, objects.image, objects.label, start)
         return {
-            "start_iou": box_iou(xyxy_to_xywh(start), rects).mean(),
-            "refined_iou": box_iou(xyxy_to_xywh(refined), rects).mean(),
+            "start_iou": elementwise_iou(xyxy_to_xywh(start), rects).mean(),
+            "refined_iou": elementwise_iou(xyxy_to_xywh(refined), rects).mean(),
         }

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor, as_tensor
 
-from ebm_common import box_iou, xyxy_to_xywh
+from ebm_common import elementwise_iou, xyxy_to_xywh
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
 
@@ -75,7 +75,7 @@ def changes(before: Sequence[Boxes], after: Sequence[Boxes], truth: Sequence[Box
         free = torch.ones(len(goal), dtype=torch.bool)
         for i, j in _pairs(keys, _keys(a)):
             label, score = keys[i]
-            old, new = (box_iou(xyxy_to_xywh(box), xyxy_to_xywh(goal)) for box in (start[i], end[j]))
+            old, new = (elementwise_iou(xyxy_to_xywh(box), xyxy_to_xywh(goal)) for box in (start[i], end[j]))
             best = old.maximum(new).where(free & (goal_labels == label), torch.zeros(()).to(old))
             if not len(goal) or best.max() < _MIN_IOU:
                 continue

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ebm_common import box_iou, xyxy_to_xywh
+from ebm_common import elementwise_iou, xyxy_to_xywh
 
 _FRONT = 16  # boxes of each class that are decided in one round
 
@@ -80,7 +80,7 @@ def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
         boxes = torch.where(front[..., None] >= 0, rects[front], 0.0)  # where a class has no more, an empty box
 
         # [., i, j]: i comes before j, and removes it if it is kept itself
-        overlaps = (box_iou(boxes[:, :, None], boxes[:, None]) > threshold).triu(diagonal=1)
+        overlaps = (elementwise_iou(boxes[:, :, None], boxes[:, None]) > threshold).triu(diagonal=1)
         # The first box is right from the start, and each pass makes at least the next one right: greedy, exactly.
         kept = torch.ones_like(front, dtype=torch.bool)
         while True:
@@ -89,7 +89,7 @@ def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
                 break
             kept = update
 
-        removes = (box_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box]
+        removes = (elementwise_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box]
         removed = removes.any(dim=1)
         first = removes.int().argmax(dim=1)  # of equal values the first: of one that is kept, itself
         keeper[undecided[removed]] = front[of_box, first][removed]

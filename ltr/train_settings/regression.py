@@ -115,7 +115,7 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
                 kind, power = ("laplace", 1) if targets == 1 else ("multivariate_laplace", 2)
                 return BaselineActor(DensityNet(encoder, targets, power * log_scale), kind)
             case "softmax_ce_l2" | "softmax_ce_l2_var" as kind:
-                return BaselineActor(SoftmaxNet(encoder, targets, bins.num), kind, bins)
+                return BaselineActor(SoftmaxNet(encoder, targets, bins.num_bins), kind, bins)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
 

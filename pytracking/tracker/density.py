@@ -98,13 +98,13 @@ class BoxDensity:
         """(2,) the central credible interval of one of COORDINATES, or of SIDES, in pixels; see :meth:`intervals`."""
         return self.sample.credible_interval(level, self._values(coordinate)[..., None])[0, 0].numpy()
 
-    def marginal(self, coordinate: str, num: int = 128) -> tuple[np.ndarray, np.ndarray]:
+    def marginal(self, coordinate: str, num_points: int = 128) -> tuple[np.ndarray, np.ndarray]:
         """The density of one of COORDINATES, or of SIDES, by itself.
 
         Returns:
-            places (num,) in pixels and the density (num,) there, in pixels^-1.
+            (P,) points in pixels and (P,) the density there, in pixels^-1.
         """
-        grid, density = self.sample.marginal(self._values(coordinate), num)
+        grid, density = self.sample.marginal(self._values(coordinate), num_points)
         return grid[0].numpy(), density[0].numpy()
 
     def _values(self, coordinate: str) -> torch.Tensor:

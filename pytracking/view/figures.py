@@ -80,7 +80,7 @@ def marginals(scene: Scene, density: BoxDensity) -> Figure:
     layout |= {"shapes": [], "annotations": [], "margin": {"l": 54, "r": 14, "t": 48, "b": 34}}
     traces = []
     for index, name in enumerate(COORDINATES):
-        places, values = density.marginal(name, num=96)
+        places, values = density.marginal(name, num_points=96)
         low, high = density.interval(name, LEVEL)
         number = "" if index == 0 else str(index + 1)
         axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebm_common import box_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ebm_common import elementwise_iou, rect_to_rel, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
 
 sizes = st.floats(0.5, 2000)
 positions = st.floats(-2000, 2000)
@@ -76,36 +76,36 @@ def test_parametrisation_is_differentiable():
 )
 def test_iou_by_hand(a, b, iou):
     a, b = torch.tensor(a, dtype=torch.float32), torch.tensor(b, dtype=torch.float32)
-    torch.testing.assert_close(box_iou(a, b), torch.tensor(iou))
-    torch.testing.assert_close(box_iou(b, a), torch.tensor(iou))
+    torch.testing.assert_close(elementwise_iou(a, b), torch.tensor(iou))
+    torch.testing.assert_close(elementwise_iou(b, a), torch.tensor(iou))
 
 
 @pytest.mark.parametrize("where", range(4))
 def test_iou_keeps_nan(where):
     a, b = torch.tensor([0.0, 0.0, 2.0, 2.0]), torch.tensor([5.0, 5.0, 2.0, 0.0])
     a[where] = math.nan
-    assert box_iou(a, b).isnan() and box_iou(b, a).isnan()
+    assert elementwise_iou(a, b).isnan() and elementwise_iou(b, a).isnan()
 
 
 @given(boxes, boxes)
 def test_iou_lies_between_zero_and_one_and_is_symmetric(a, b):
     a, b = a.float(), b.float()  # where rounding bites
-    assert 0 <= box_iou(a, b) <= 1
-    assert box_iou(a, b) == box_iou(b, a)
-    assert box_iou(a, a) == 1
+    assert 0 <= elementwise_iou(a, b) <= 1
+    assert elementwise_iou(a, b) == elementwise_iou(b, a)
+    assert elementwise_iou(a, a) == 1
 
 
 def test_iou_of_all_pairs_by_broadcasting():
     a, b = torch.rand(3, 4) + 0.5, torch.rand(5, 4) + 0.5
-    pairs = box_iou(a[:, None], b[None])
+    pairs = elementwise_iou(a[:, None], b[None])
     assert pairs.shape == (3, 5)
-    assert pairs[1, 4] == box_iou(a[1], b[4])
+    assert pairs[1, 4] == elementwise_iou(a[1], b[4])
 
 
 def test_iou_is_differentiable_and_finite_where_empty():
     a = torch.tensor([[0.0, 0.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
     b = torch.tensor([[0.5, 1.0, 2.0, 3.0]], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(box_iou, (a, b))
+    assert torch.autograd.gradcheck(elementwise_iou, (a, b))
     empty = torch.zeros(1, 4, requires_grad=True)
-    box_iou(empty, torch.zeros(1, 4)).sum().backward()
+    elementwise_iou(empty, torch.zeros(1, 4)).sum().backward()
     assert empty.grad.isfinite().all()

@@ -104,7 +104,7 @@ def test_slice_by_a_moving_corner_skips_boxes_turned_inside_out():
         seen.append(y)
         return -0.5 * ((y[..., 2].exp() - 20) / 3) ** 2 - 0.5 * ((y[..., 3].exp() - 30) / 4) ** 2
 
-    d = density_slice_2d(energy, embed, (0, 60), (0, 60), num=(60, 120))
+    d = density_slice_2d(energy, embed, (0, 60), (0, 60), num_cells=(60, 120))
     assert all(y.isfinite().all() for y in seen)
     assert d.log_density.shape == (60, 120)
     outside = (d.u[:, None] < 10) | (d.v[None] > 50)
@@ -123,7 +123,7 @@ def test_misuse_is_refused():
         log_partition_grid(energy, torch.zeros(4), torch.ones(4), 10)
     with pytest.raises(ValueError, match="same shape"):
         log_partition_grid(energy, torch.zeros(2, 1), torch.ones(1), 10)
-    with pytest.raises(ValueError, match="num"):
+    with pytest.raises(ValueError, match="num_cells"):
         log_partition_grid(energy, lower, upper, 0)
     with pytest.raises(ValueError, match="chunk"):
         log_partition_grid(energy, lower, upper, 10, chunk=0)

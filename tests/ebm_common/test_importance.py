@@ -150,18 +150,18 @@ def test_the_same_generator_gives_the_same_sample():
 
 
 @pytest.mark.parametrize(
-    "energy, num, said",
+    "energy, num_samples, said",
     [
-        (lambda y: y[..., 0], 3, "num must be at least 4"),
+        (lambda y: y[..., 0], 3, "num_samples must be at least 4"),
         (lambda y: y[..., 0] * torch.nan, 10, "the energy is nan"),
         (lambda y: y[..., 0] * 0 + torch.inf, 10, "the energy is inf"),
         (lambda y: y[..., 0] * 0 - torch.inf, 10, "outside the target space"),
         (lambda y: y, 10, "must take y"),
     ],
 )
-def test_what_cannot_be_used_is_refused(energy, num, said):
+def test_what_cannot_be_used_is_refused(energy, num_samples, said):
     with pytest.raises(ValueError, match=said):
-        importance_sample(energy, torch.zeros(1, 2), PROPOSAL, num)
+        importance_sample(energy, torch.zeros(1, 2), PROPOSAL, num_samples)
 
 
 @pytest.mark.parametrize("level", [-0.1, 1.1])

@@ -117,7 +117,7 @@ def test_misuse_is_refused():
     y = torch.zeros(1, 2, 2)
     with pytest.raises(ValueError, match=r"\(2, 2\)"):
         langevin_sample(gaussian, y[0], 0.1, 1)
-    with pytest.raises(ValueError, match="num_iter"):
+    with pytest.raises(ValueError, match="iterations"):
         langevin_sample(gaussian, y, 0.1, -1)
     with pytest.raises(ValueError, match=r"\(1, 2, 2\) to \(1, 2, 1\)"):
         langevin_sample(lambda y: gaussian(y)[..., None], y, 0.1, 1)

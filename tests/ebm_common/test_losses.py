@@ -127,9 +127,9 @@ def test_kl_by_hand():
     torch.testing.assert_close(kl_importance_sampling(f, q.log(), p.log()), expected)
 
 
-def kl_of_labels(sigma_gt, labels, num):
+def kl_of_labels(sigma_gt, labels, num_samples):
     q, p = GaussianMixtureProposal([0.2, 0.8]), GaussianMixtureProposal([sigma_gt])
-    y = q.sample(labels, num)
+    y = q.sample(labels, num_samples)
     return kl_importance_sampling(gaussian_energy(y), q.log_prob(y, labels), p.log_prob(y, labels))
 
 

@@ -29,9 +29,9 @@ refiners = pytest.mark.parametrize(
 )
 
 
-def literal_s1(energy, y, step, num_iter, decay):
+def literal_s1(energy, y, step, iterations, decay):
     """Algorithm S1, line by line, for one target y (D,)."""
-    for _ in range(num_iter):
+    for _ in range(iterations):
         y = y.detach().requires_grad_()
         prev = energy(y)
         (grad,) = torch.autograd.grad(prev, y)
@@ -43,9 +43,9 @@ def literal_s1(energy, y, step, num_iter, decay):
     return y.detach()
 
 
-def literal_s2(energy, y, step, num_iter, omega_1, omega_2):
+def literal_s2(energy, y, step, iterations, omega_1, omega_2):
     """Algorithm S2, line by line, for one target y (D,)."""
-    for _ in range(num_iter):
+    for _ in range(iterations):
         y = y.detach().requires_grad_()
         prev = energy(y)
         (grad,) = torch.autograd.grad(prev, y)
@@ -67,7 +67,7 @@ def literal_s2(energy, y, step, num_iter, omega_1, omega_2):
 )
 def test_a_known_maximum_is_reached_from_everywhere(refine):
     start = PEAK + 2 * torch.randn(3, 10, 4)
-    y, f = refine(bump, start, num_iter=400)
+    y, f = refine(bump, start, iterations=400)
     torch.testing.assert_close(y, PEAK.expand(3, 10, 4), atol=2e-3, rtol=0)
     torch.testing.assert_close(f, torch.zeros(3, 10), atol=1e-5, rtol=0)
 
@@ -77,7 +77,7 @@ def test_result_is_detached_and_leaves_start_and_parameters_alone(refine):
     scale = torch.nn.Parameter(torch.tensor(2.0))
     start = torch.randn(2, 3, 4, requires_grad=True)
     before = start.detach().clone()
-    result = refine(lambda y: scale * bump(y), start, 0.1, num_iter=3)
+    result = refine(lambda y: scale * bump(y), start, 0.1, iterations=3)
     assert isinstance(result, RefinementResult)
     assert result.y.shape == (2, 3, 4) and result.f.shape == (2, 3)
     assert not result.y.requires_grad and not result.f.requires_grad
@@ -87,17 +87,17 @@ def test_result_is_detached_and_leaves_start_and_parameters_alone(refine):
 @refiners
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_works_where_gradients_are_switched_off(refine, context):
-    expected = refine(bump, torch.ones(1, 2, 4), 0.1, num_iter=4)
+    expected = refine(bump, torch.ones(1, 2, 4), 0.1, iterations=4)
     with context():
-        result = refine(bump, torch.ones(1, 2, 4), 0.1, num_iter=4)
+        result = refine(bump, torch.ones(1, 2, 4), 0.1, iterations=4)
         assert not torch.is_grad_enabled()
     assert torch.equal(result.y, expected.y) and not torch.equal(result.y, torch.ones(1, 2, 4))
 
 
 @refiners
 def test_returned_energy_is_that_of_the_returned_target(refine):
-    for num_iter in (0, 1, 2, 7):
-        y, f = refine(wavy, torch.randn(2, 20, 3), 0.2, num_iter=num_iter)
+    for iterations in (0, 1, 2, 7):
+        y, f = refine(wavy, torch.randn(2, 20, 3), 0.2, iterations=iterations)
         torch.testing.assert_close(f, wavy(y))
 
 
@@ -134,12 +134,12 @@ def test_step_may_depend_on_the_current_target():
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.1, 1.0])
-@pytest.mark.parametrize("num_iter", [1, 2, 10])
-def test_backtracking_is_algorithm_s1_for_each_candidate(decay, num_iter):
+@pytest.mark.parametrize("iterations", [1, 2, 10])
+def test_backtracking_is_algorithm_s1_for_each_candidate(decay, iterations):
     start = 3 * torch.randn(3, 15, 2, dtype=torch.float64)
     step = torch.tensor([0.5, 0.2], dtype=torch.float64)
-    y, _ = ascend_backtracking(wavy, start, step, num_iter, decay)
-    expected = torch.stack([torch.stack([literal_s1(wavy, y, step, num_iter, decay) for y in row]) for row in start])
+    y, _ = ascend_backtracking(wavy, start, step, iterations, decay)
+    expected = torch.stack([torch.stack([literal_s1(wavy, y, step, iterations, decay) for y in row]) for row in start])
     torch.testing.assert_close(y, expected)
 
 
@@ -163,9 +163,9 @@ def test_backtracking_refuses_a_step_that_gains_nothing():
     st.floats(0.05, 1.0),
     st.integers(0, 8),
 )
-def test_backtracking_never_lowers_the_energy(values, step, decay, num_iter):
+def test_backtracking_never_lowers_the_energy(values, step, decay, iterations):
     start = torch.tensor(values, dtype=torch.float64).reshape(1, -1, 1)
-    y, f = ascend_backtracking(wavy, start, step, num_iter, decay)
+    y, f = ascend_backtracking(wavy, start, step, iterations, decay)
     assert (f >= wavy(start)).all()
     assert (wavy(y) >= wavy(start)).all()
 
@@ -181,14 +181,14 @@ def test_backtracking_evaluates_each_point_once():
     assert calls == [True] * 6 + [False]
 
 
-@pytest.mark.parametrize("num_iter", [1, 5, 30])
-def test_early_stop_is_algorithm_s2_for_each_candidate(num_iter):
+@pytest.mark.parametrize("iterations", [1, 5, 30])
+def test_early_stop_is_algorithm_s2_for_each_candidate(iterations):
     start = 3 * torch.randn(3, 25, 2, dtype=torch.float64)
-    args = (0.08, num_iter, 0.001, -0.01)
+    args = (0.08, iterations, 0.001, -0.01)
     y, _ = ascend_early_stop(wavy, start, *args)
     expected = torch.stack([torch.stack([literal_s2(wavy, y, *args) for y in row]) for row in start])
     torch.testing.assert_close(y, expected)
-    if num_iter == 30:  # some must have stopped early for the test to say anything
+    if iterations == 30:  # some must have stopped early for the test to say anything
         assert not torch.allclose(y, ascend(wavy, start, 0.08, 30).y)
 
 
@@ -217,7 +217,7 @@ def test_a_candidate_without_a_finite_gradient_stays_and_the_others_go_on(refine
         return y.sqrt().sum(-1) - y.sum(-1)
 
     start = torch.tensor([[[0.0, 0.5], [0.04, 0.04], [-1.0, 1.0]]])
-    y, _ = refine(energy, start, 0.01, num_iter=5)
+    y, _ = refine(energy, start, 0.01, iterations=5)
     assert torch.equal(y[:, [0, 2]], start[:, [0, 2]])
     assert (y[0, 1] > start[0, 1]).all()
 
@@ -225,7 +225,7 @@ def test_a_candidate_without_a_finite_gradient_stays_and_the_others_go_on(refine
 @refiners
 def test_an_overflowing_step_is_not_taken(refine):
     start = torch.ones(1, 2, 4)
-    y, _ = refine(bump, start, torch.tensor([1e38, 1e38, 1e38, 1e38]) * 10, num_iter=3)
+    y, _ = refine(bump, start, torch.tensor([1e38, 1e38, 1e38, 1e38]) * 10, iterations=3)
     assert torch.equal(y, start)
 
 
@@ -235,15 +235,15 @@ def test_a_step_to_where_the_energy_is_nan_is_not_taken(refine):
         return torch.where(y > 1, math.nan, y).sum(-1)
 
     start = torch.tensor([[[0.5]]])
-    y, f = refine(energy, start, 0.7, num_iter=1)
+    y, f = refine(energy, start, 0.7, iterations=1)
     assert y.item() == 0.5 and f.item() == 0.5
 
 
 @refiners
 def test_candidates_do_not_influence_each_other(refine):
     start = 3 * torch.randn(2, 6, 3)
-    together = refine(wavy, start, 0.2, num_iter=6)
-    alone = refine(wavy, start[1:, 4:5], 0.2, num_iter=6)
+    together = refine(wavy, start, 0.2, iterations=6)
+    alone = refine(wavy, start[1:, 4:5], 0.2, iterations=6)
     torch.testing.assert_close(together.y[1, 4], alone.y[0, 0])
     torch.testing.assert_close(together.f[1, 4], alone.f[0, 0])
 
@@ -252,14 +252,14 @@ def test_candidates_do_not_influence_each_other(refine):
 def test_misuse_is_refused(refine):
     y = torch.zeros(1, 2, 4)
     with pytest.raises(ValueError, match=r"\(1, 2, 4\) to \(1, 2, 1\)"):
-        refine(lambda y: bump(y)[..., None], y, 0.1, num_iter=2)
+        refine(lambda y: bump(y)[..., None], y, 0.1, iterations=2)
     with pytest.raises(ValueError, match="differentiated"):
-        refine(lambda y: bump(y.detach()), y, 0.1, num_iter=2)
+        refine(lambda y: bump(y.detach()), y, 0.1, iterations=2)
     weight = torch.ones(4, requires_grad=True)  # f has a gradient, but none in y
     with pytest.raises(ValueError, match="differentiated"):
-        refine(lambda y: (weight * y.detach()).sum(-1), y, 0.1, num_iter=2)
-    with pytest.raises(ValueError, match="num_iter"):
-        refine(bump, y, 0.1, num_iter=-1)
+        refine(lambda y: (weight * y.detach()).sum(-1), y, 0.1, iterations=2)
+    with pytest.raises(ValueError, match="iterations"):
+        refine(bump, y, 0.1, iterations=-1)
 
 
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.5])
@@ -285,8 +285,8 @@ class ClosedForm:
 @pytest.mark.parametrize("climb", [ascend, partial(ascend_backtracking, decay=0.5), ascend_early_stop])
 def test_a_gradient_in_closed_form_takes_the_place_of_autograd(climb):
     y, energy = torch.randn(2, 3, 4), ClosedForm()
-    found = climb(energy, y, step=0.5, num_iter=4)
-    expected = climb(lambda v: -0.5 * v.square().sum(-1), y, step=0.5, num_iter=4)
+    found = climb(energy, y, step=0.5, iterations=4)
+    expected = climb(lambda v: -0.5 * v.square().sum(-1), y, step=0.5, iterations=4)
     torch.testing.assert_close(found.y, expected.y)
     torch.testing.assert_close(found.f, expected.f)
     assert energy.asked >= 2

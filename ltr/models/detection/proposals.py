@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ebm_common import box_iou
+from ebm_common import elementwise_iou
 
 _BINS = 20  # of the range of IoU
 _SPREAD = 0.6  # of candidates, per 1 - min_iou: their IoU is nearly uniform before any is chosen
@@ -43,7 +43,7 @@ def iou_uniform_boxes(rects: Tensor, number: int = 128, min_iou: float = 0.5) ->
     noise = width * torch.randn(len(rects), candidates, 4, device=label.device, dtype=label.dtype)
     size = label[..., 2:] * noise[..., 2:].exp()
     boxes = torch.cat([label[..., :2] + (noise[..., :2] + 0.5) * label[..., 2:] - 0.5 * size, size], dim=-1)
-    iou = box_iou(boxes, label)
+    iou = elementwise_iou(boxes, label)
 
     usable = iou >= min_iou
     bins = ((iou - min_iou) * (_BINS / (1 - min_iou))).long().clamp(0, _BINS - 1)

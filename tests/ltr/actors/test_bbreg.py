@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ebm_common import box_iou, noise_contrastive_estimation, rect_to_rel, rel_to_rect
+from ebm_common import elementwise_iou, noise_contrastive_estimation, rect_to_rel, rel_to_rect
 from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings, perturb_boxes
 from ltr.models.bbreg import AtomNet, AtomNetConfig, BoxFeatures, Modulation
 
@@ -363,7 +363,7 @@ def test_perturbed_boxes_overlap_and_lie_on_whole_pixels():
     candidates = perturb_boxes(box, 16, SIGMAS, 0.1)
     assert candidates.shape == (43, 16, 4)
     assert torch.equal(candidates, candidates.round()) and (candidates[..., 2:] >= 1).all()
-    overlap = box_iou(candidates, box[:, None])
+    overlap = elementwise_iou(candidates, box[:, None])
     assert (overlap > 0.1).float().mean() > 0.995
     assert overlap[:40].min() > 0.1 and overlap.min() < 0.5 and overlap.max() > 0.9
 
@@ -378,7 +378,7 @@ def test_perturbation_is_relative_to_the_size_of_the_box():
     assert change.mean(0).abs().max() < 2
     # with several widths, each candidate has one of its own
     mixed = perturb_boxes(box, 4000, (0.001, 0.2), 0.1)[0]
-    near = (box_iou(mixed, box) > 0.98).float().mean()
+    near = (elementwise_iou(mixed, box) > 0.98).float().mean()
     assert near == pytest.approx(0.5, abs=0.05)
 
 

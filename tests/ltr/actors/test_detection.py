@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_common import box_iou, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
+from ebm_common import elementwise_iou, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
 from ltr.actors.detection import DetectionActor, ProposalSettings
 from ltr.models.detection.confidence import Objects
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings
@@ -116,7 +116,7 @@ def test_a_branch_that_knows_the_overlap_has_no_loss(system, monkeypatch):
     def score(objects: Objects, boxes: Tensor) -> Tensor:
         assert torch.equal(objects.image, torch.arange(2).repeat_interleave(3))
         assert torch.equal(objects.label, torch.cat([t["labels"] for t in batch["targets"]]))
-        iou = box_iou(xyxy_to_xywh(boxes), xyxy_to_xywh(truth)[:, None])
+        iou = elementwise_iou(xyxy_to_xywh(boxes), xyxy_to_xywh(truth)[:, None])
         seen.append(iou)
         return 2 * iou - 1
 

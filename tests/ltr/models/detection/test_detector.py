@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
-from ebm_common import box_iou, xyxy_to_xywh
+from ebm_common import elementwise_iou, xyxy_to_xywh
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.models.detection.confidence import Objects, Pyramid
@@ -279,7 +279,7 @@ def test_a_climb_reaches_a_maximum_inside(system, monkeypatch):
     step = (30.0, 30.0) if system == "iou_net" else (0.2, 0.2)
     monkeypatch.setattr(detector, "refinement", RefinementSettings(step, 0.5, 40))
     refined = assert_harmless(detector, rooms(), image, labels, boxes)
-    before, after = (box_iou(xyxy_to_xywh(b), xyxy_to_xywh(target)) for b in (boxes, refined))
+    before, after = (elementwise_iou(xyxy_to_xywh(b), xyxy_to_xywh(target)) for b in (boxes, refined))
     assert (after > before).all() and after.mean() > 0.97 and before.mean() < 0.85
 
 

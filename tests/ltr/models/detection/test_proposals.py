@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebm_common import box_iou
+from ebm_common import elementwise_iou
 from ltr.models.detection.proposals import iou_uniform_boxes
 
 
@@ -19,7 +19,7 @@ def distance_from_uniform(iou: torch.Tensor, lower: float) -> float:
 @pytest.mark.parametrize("min_iou", [0.5, 0.75])
 def test_iou_is_uniform_whatever_size_and_aspect(rect, min_iou):
     rects = torch.tensor([rect]).expand(150, 4)
-    iou = box_iou(iou_uniform_boxes(rects, 128, min_iou), rects[:, None].float())
+    iou = elementwise_iou(iou_uniform_boxes(rects, 128, min_iou), rects[:, None].float())
     assert iou.min() >= min_iou - 1e-5
     assert distance_from_uniform(iou, min_iou) < 0.02  # 19200 boxes: by chance alone beyond 0.012 once in 100
     bins = torch.histc(iou, 10, min_iou, 1.0) / iou.numel()
@@ -29,7 +29,7 @@ def test_iou_is_uniform_whatever_size_and_aspect(rect, min_iou):
 def test_every_label_alone_has_all_overlaps():
     """Not only the average over labels: of 128 boxes of one label, each tenth of the range has some."""
     rects = torch.tensor([[100.0, 50, 40, 60]]).expand(50, 4)
-    iou = box_iou(iou_uniform_boxes(rects), rects[:, None])
+    iou = elementwise_iou(iou_uniform_boxes(rects), rects[:, None])
     for row in iou:
         assert torch.histc(row, 10, 0.5, 1.0).min() >= 2
 
@@ -57,16 +57,16 @@ def test_always_as_many_boxes_as_asked_and_none_below(position, size, number, mi
     boxes = iou_uniform_boxes(rects, number, min_iou)
     assert boxes.shape == (2, number, 4) and (boxes[..., 2:] > 0).all() and boxes.isfinite().all()
     # Its own corners may round to nothing: then there is only the label.
-    lower = min_iou if box_iou(rects[0], rects[0]) == 1 else 0
-    assert box_iou(boxes, rects[:, None])[0].min() >= lower
-    assert box_iou(boxes, rects[:, None])[1].min() >= min_iou
+    lower = min_iou if elementwise_iou(rects[0], rects[0]) == 1 else 0
+    assert elementwise_iou(boxes, rects[:, None])[0].min() >= lower
+    assert elementwise_iou(boxes, rects[:, None])[1].min() >= min_iou
 
 
 def test_a_label_that_rounds_to_nothing_is_its_own_proposals():
     rects = torch.tensor([[1e4, 1e4, 1e-6, 1.0], [100.0, 50, 40, 60]])
     boxes = iou_uniform_boxes(rects)
     assert torch.equal(boxes[0], rects[0].expand(128, 4))
-    assert box_iou(boxes[1], rects[1]).min() >= 0.5
+    assert elementwise_iou(boxes[1], rects[1]).min() >= 0.5
 
 
 def test_repeats_with_the_global_seed_and_differs_without():
