@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-__all__ = ["UserError", "cli_main"]
+__all__ = ["DatasetError", "UserError", "cli_main"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,6 +15,10 @@ R = TypeVar("R")
 
 class UserError(Exception):
     """Something the user can put right. The message is one sentence: which thing, where, and the way out."""
+
+
+class DatasetError(UserError):
+    """A data set on disk is absent, incomplete or damaged. The message names the file, and the line if there is one."""
 
 
 def cli_main(main: Callable[P, R]) -> Callable[P, R]:

@@ -17,17 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ltr.common.errors import UserError
+from ltr.common.errors import DatasetError
 from ltr.common.images import read_image
 
 VAL_FRACTION = 0.1
 """Share of the images or sequences that a split by hash keeps for validation."""
 
 _CACHED_SEQUENCES = 64
-
-
-class DatasetError(UserError):
-    """A data set on disk is absent, incomplete or damaged. The message names the file, and the line if there is one."""
 
 
 @dataclass(frozen=True)

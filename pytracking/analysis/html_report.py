@@ -20,7 +20,7 @@ from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.scoring import GroundTruth, Report, TrackerScore
 from pytracking.analysis.strips import Pick, draw_strip, pick_sequences
 from pytracking.analysis.tables import compact_json, make_folder
-from pytracking.evaluation.otb_attributes import ATTRIBUTE_NAMES
+from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 PAGE = "report.html"
 

@@ -15,7 +15,7 @@ from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from pytracking.analysis.metrics import overlap
 from pytracking.analysis.results import TrackerResults, read_boxes
-from pytracking.evaluation import datasets
+from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
 from pytracking.utils.video_writer import VideoWriter
 from pytracking.view.picture import target_colour
@@ -42,7 +42,7 @@ class Track:
     overlaps: np.ndarray
 
 
-def read_tracks(sequence: datasets.Sequence, results: Sequence[TrackerResults]) -> tuple[list[Track], list[str]]:
+def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -> tuple[list[Track], list[str]]:
     """The tracks that are there, coloured in the order of `results`, and in words what is missing.
 
     Raises:
@@ -69,7 +69,7 @@ def read_tracks(sequence: datasets.Sequence, results: Sequence[TrackerResults]) 
     return tracks, notes
 
 
-def pictures(sequence: datasets.Sequence, tracks: Sequence[Track]) -> Iterator[np.ndarray]:
+def pictures(sequence: TrackingSequence, tracks: Sequence[Track]) -> Iterator[np.ndarray]:
     """A picture of each frame: the boxes, the annotated one in white, above a panel with the trackers' names, their
     overlap in this frame, and its curve up to here. uint8 (H, W, 3) RGB.
 
@@ -135,7 +135,7 @@ def _draw_curves(chart: np.ndarray, length: int, index: int, tracks: Sequence[Tr
 
 
 def play(
-    sequences: Sequence[datasets.Sequence],
+    sequences: Sequence[TrackingSequence],
     results: Sequence[TrackerResults],
     out: Path | None = None,
     fps: float = 25.0,
@@ -181,7 +181,7 @@ def _show(title: str, shown: Iterator[np.ndarray], fps: float) -> bool:
         window.close()
 
 
-def _write(film: Path, shown: Iterator[np.ndarray], fps: float, sequence: datasets.Sequence) -> None:
+def _write(film: Path, shown: Iterator[np.ndarray], fps: float, sequence: TrackingSequence) -> None:
     writer = VideoWriter(film, fps)
     try:
         for picture in tqdm(shown, total=len(sequence), desc=sequence.name, unit="frame", disable=None):

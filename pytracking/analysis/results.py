@@ -77,7 +77,7 @@ def read_times(path: Path) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The ground truth of one target, as `Sequence` of the data sets carries it, for annotations without images."""
+    """The ground truth of one target without its images."""
 
     name: str
     ground_truth: np.ndarray  # (N, 4)

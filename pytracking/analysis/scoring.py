@@ -25,13 +25,13 @@ from pytracking.analysis.metrics import (
     score_sequence,
 )
 from pytracking.analysis.results import TrackerResults, read_boxes
-from pytracking.evaluation.otb_attributes import ATTRIBUTE_NAMES
+from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", "fps", "name")
 
 
 class GroundTruth(Protocol):
-    """What is needed of a sequence: `pytracking.evaluation.Sequence` has it, and so has `results.Annotation`."""
+    """What scoring needs of a sequence; `TrackingSequence` has it, and so has `results.Annotation`."""
 
     name: str
     ground_truth: np.ndarray  # (N, 4), coordinates as annotated

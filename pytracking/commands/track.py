@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from collections.abc import Sequence as SequenceType
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse_arguments(arguments: SequenceType[str] | None = None) -> tuple[argparse.Namespace, tuple[str, ...]]:
+def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, tuple[str, ...]]:
     """The known options, and all others as overrides of the tracker's settings."""
     parser = _parser()
     known, others = parser.parse_known_args(arguments)
@@ -88,7 +87,7 @@ def parse_arguments(arguments: SequenceType[str] | None = None) -> tuple[argpars
 
 
 @cli_main
-def main(arguments: SequenceType[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs what the command line asks for and returns the exit code."""
     options, overrides = parse_arguments(arguments)
     spec = TrackerSpec(

@@ -1,6 +1,6 @@
 """Benchmarks as they lie on disk, and running a tracker over them."""
 
-from pytracking.evaluation.datasets import DatasetError, Sequence, SequenceList, get_dataset, get_datasets
+from pytracking.evaluation.datasets import DatasetError, SequenceList, TrackingSequence, get_dataset, get_datasets
 from pytracking.evaluation.report import RunReport
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.evaluation.sequence_run import run_sequence
@@ -8,9 +8,9 @@ from pytracking.evaluation.sequence_run import run_sequence
 __all__ = [
     "DatasetError",
     "RunReport",
-    "Sequence",
     "SequenceList",
     "TrackerSpec",
+    "TrackingSequence",
     "get_dataset",
     "get_datasets",
     "run_dataset",

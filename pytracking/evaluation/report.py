@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.datasets import TrackingSequence
 
 
 @dataclass
@@ -42,7 +42,7 @@ class RunReport:
 class Progress:
     """The bar over all frames, and a line for each sequence that ends."""
 
-    def __init__(self, sequences: list[Sequence], report: RunReport):
+    def __init__(self, sequences: list[TrackingSequence], report: RunReport):
         self._report = report
         self._count = len(sequences)
         self._ended = 0

@@ -25,7 +25,7 @@ import numpy as np
 from ltr.common.errors import UserError
 from ltr.common.files import make_writable, write_json, write_text
 from ltr.common.plain import to_plain
-from pytracking.evaluation.datasets import DatasetError, Sequence, read_boxes
+from pytracking.evaluation.datasets import DatasetError, TrackingSequence, read_boxes
 from pytracking.evaluation.density_log import density_file
 
 RECORD = "run.json"
@@ -117,7 +117,7 @@ class ResultFolder:
     def partial_file(self, sequence: str) -> Path:
         return self.path / f"{sequence}.partial.txt"
 
-    def is_finished(self, sequence: Sequence, density: bool = False) -> tuple[bool, str]:
+    def is_finished(self, sequence: TrackingSequence, density: bool = False) -> tuple[bool, str]:
         """Whether a whole result of this very sequence is here, with its densities if those are wanted, and, if one is
         here that is not, the reason."""
         file = self.boxes_file(sequence.name)

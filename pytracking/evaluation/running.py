@@ -12,7 +12,7 @@ from typing import Any
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.common.provenance import file_hash, provenance
-from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.report import Progress, RunReport
 from pytracking.evaluation.results import RUN_FOLDER, ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
@@ -95,7 +95,7 @@ def _weight_hashes(settings: Any) -> dict[str, str]:
 
 
 def run_dataset(
-    sequences: Iterable[Sequence],
+    sequences: Iterable[TrackingSequence],
     spec: TrackerSpec,
     results: str | os.PathLike,
     *,
@@ -159,7 +159,7 @@ def run_dataset(
 
 
 def _run_here(
-    sequences: list[Sequence],
+    sequences: list[TrackingSequence],
     spec: TrackerSpec,
     folder: ResultFolder,
     progress: Progress,

@@ -12,7 +12,7 @@ import torch
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
-from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder
 from pytracking.tracker.base import BaseTracker, check_first_box
@@ -29,7 +29,7 @@ class FrameError(Exception):
 
 
 def run_sequence(
-    sequence: Sequence, tracker: BaseTracker, wish: Callable[[], Wish] = lambda: NOTHING
+    sequence: TrackingSequence, tracker: BaseTracker, wish: Callable[[], Wish] = lambda: NOTHING
 ) -> Iterator[Scene]:
     """Tracks through a sequence and yields frame after frame, boxes in the tracker's coordinates.
 
@@ -67,7 +67,7 @@ def _read_ahead(paths: list[Path]) -> Iterator[np.ndarray]:
 
 
 def run_and_save(
-    sequence: Sequence,
+    sequence: TrackingSequence,
     tracker: BaseTracker,
     seed: int,
     folder: ResultFolder,
@@ -112,7 +112,7 @@ def run_and_save(
     return float(np.sum(times))
 
 
-def failure(sequence: Sequence, error: FrameError) -> str:
+def failure(sequence: TrackingSequence, error: FrameError) -> str:
     """The cause of a failed sequence in one sentence; for what is not the user's doing, with the place in the code."""
     cause = error.__cause__
     where = f"frame {error.index + 1} of {len(sequence)}"

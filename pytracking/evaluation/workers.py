@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.report import Progress
 from pytracking.evaluation.results import ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
@@ -45,12 +45,12 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     ready: bool = False
-    sequence: Sequence | None = None
+    sequence: TrackingSequence | None = None
     frames_done: int = 0
 
 
 def run_on_workers(
-    sequences: list[Sequence],
+    sequences: list[TrackingSequence],
     spec: TrackerMaker,
     folder: ResultFolder,
     count: int,

@@ -7,7 +7,7 @@ from pytracking.analysis.metrics import Curves, SequenceScore
 from pytracking.analysis.results import Annotation
 from pytracking.analysis.scoring import Report, TrackerScore
 from pytracking.analysis.strips import draw_strip, pick_sequences
-from pytracking.evaluation.datasets import Sequence
+from pytracking.evaluation.datasets import TrackingSequence
 
 NAMES = ("a", "b", "c", "d", "e")
 TRUTH = np.tile([101, 61, 80, 50.0], (9, 1))
@@ -55,7 +55,7 @@ def sequence(tmp_path):
     for name, boxes in {"right": TRUTH, "left": TRUTH[:5] - [90, 0, 0, 0]}.items():
         (tmp_path / name).mkdir()
         np.savetxt(tmp_path / name / "a.txt", boxes)
-    return Sequence("a", paths, TRUTH, "toy", 1.0)
+    return TrackingSequence("a", paths, TRUTH, "toy", 1.0)
 
 
 def toy_report(folder) -> Report:

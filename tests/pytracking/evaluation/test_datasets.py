@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import OTB_LENGTHS, DatasetError, get_dataset, get_datasets, read_boxes
-from pytracking.evaluation.otb_attributes import OTB_ATTRIBUTES
+from pytracking.evaluation.datasets import DatasetError, get_dataset, get_datasets, read_boxes
+from pytracking.evaluation.datasets.otb_attributes import OTB_ATTRIBUTES
+from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 from tests.helpers.evaluation_fakes import write_images, write_sequence
 
 

@@ -12,6 +12,9 @@ fewer than 400 pixels, which Freeman3, Freeman4, Skiing and Walking get to and t
 movement of more than 20 pixels from frame to frame, where the targets of Car1, Car2, Crossing and Jump make at most 10.
 """
 
+from pytracking.evaluation.datasets.base import plain_name
+from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
+
 #: Short and long names, in the benchmark's order.
 ATTRIBUTE_NAMES = {
     "IV": "illumination variation", "SV": "scale variation", "OCC": "occlusion", "DEF": "deformation",
@@ -19,7 +22,7 @@ ATTRIBUTE_NAMES = {
     "OV": "out of view", "BC": "background clutter", "LR": "low resolution",
 }  # fmt: skip
 
-#: The attributes of every target, by its name in `datasets.OTB_LENGTHS`, separated by blanks.
+#: The attributes of every target, by its name in `OTB_LENGTHS`, separated by blanks.
 OTB_ATTRIBUTES = {
     "Basketball": "IV OCC DEF OPR BC", "Biker": "SV OCC MB FM OPR OV LR", "Bird1": "DEF FM OV",
     "Bird2": "OCC DEF FM IPR OPR", "BlurBody": "SV DEF MB FM IPR", "BlurCar1": "MB FM", "BlurCar2": "SV MB FM",
@@ -50,3 +53,10 @@ OTB_ATTRIBUTES = {
     "Trans": "IV SV OCC DEF", "Trellis": "IV SV IPR OPR BC", "Twinnings": "SV OPR", "Vase": "SV FM IPR",
     "Walking": "SV OCC DEF LR", "Walking2": "SV OCC", "Woman": "IV SV OCC DEF MB FM OPR",
 }  # fmt: skip
+
+
+def otb_attributes(name: str, length: int) -> tuple[str, ...]:
+    """The attributes of a target of OTB-100, known by its name (in any toolkit's spelling) and its number of frames.
+    Anything else has none, since a user's own 'Man' is another one."""
+    name = plain_name(name)
+    return tuple(OTB_ATTRIBUTES[name].split()) if OTB_LENGTHS.get(name) == length else ()

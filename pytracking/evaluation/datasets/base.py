@@ -1,0 +1,137 @@
+"""What every benchmark is made of: targets in videos (`TrackingSequence`), and a list of them (`SequenceList`)."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ltr.common.errors import DatasetError
+
+
+@dataclass(frozen=True, eq=False)
+class TrackingSequence:
+    """One target in one video.
+
+    Attributes:
+        name: unique within the benchmark; names the result file.
+        frames: the N image files, in order.
+        ground_truth: (N, 4) float64, x, y, w, h as annotated. Lines without a target may be NaN or zero, except the
+            first.
+        dataset: name of the benchmark.
+        origin: coordinate of the first pixel in the annotation: 1.0 for OTB, which was annotated in MATLAB, else 0.0. A
+            tracker counts from 0, see :attr:`first_box`; results are written as annotated.
+        attributes: what is hard about the sequence (OCC, ...), if that is known.
+    """
+
+    name: str
+    frames: list[Path]
+    ground_truth: np.ndarray
+    dataset: str
+    origin: float = 0.0
+    attributes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def first_box(self) -> np.ndarray:
+        """(4,) float64: the box for the tracker to start from, pixels counted from 0."""
+        return self.to_tracker(self.ground_truth[0])
+
+    def to_tracker(self, boxes: np.ndarray) -> np.ndarray:
+        """(..., 4) boxes from the annotation's coordinates to the tracker's, whose first pixel is 0."""
+        return np.asarray(boxes, np.float64) - [self.origin, self.origin, 0, 0]
+
+    def to_annotation(self, boxes: np.ndarray) -> np.ndarray:
+        """(..., 4) boxes from the tracker's coordinates to the annotation's: the inverse of :meth:`to_tracker`."""
+        return np.asarray(boxes, np.float64) + [self.origin, self.origin, 0, 0]
+
+    def __repr__(self) -> str:
+        return f"TrackingSequence({self.name!r}, {len(self)} frames, {self.dataset!r})"
+
+
+@dataclass
+class SequenceList:
+    """The sequences of a benchmark that are on disk, by index or by name.
+
+    Attributes:
+        title: name of the benchmark, for people.
+        root: its folder; for several benchmarks in one, the folder that holds all of theirs.
+        sequences: those that can be run.
+        problems: those that are on disk but cannot be run, by name, each with the reason.
+        expected: number of sequences of the whole benchmark, if that is known.
+        parts: the single benchmarks, if this list joins several (:func:`get_datasets`).
+    """
+
+    title: str
+    root: Path
+    sequences: list[TrackingSequence]
+    problems: dict[str, DatasetError] = field(default_factory=dict)
+    expected: int | None = None
+    parts: tuple["SequenceList", ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __iter__(self) -> Iterator[TrackingSequence]:
+        return iter(self.sequences)
+
+    def __getitem__(self, key: int | str) -> TrackingSequence:
+        """A sequence by index or by name.
+
+        '-' and '_' in names are alike (PyTracking writes Jogging_1), and an index may be written as a string.
+
+        Raises:
+            DatasetError: if there is no such sequence (the message names the nearest), or it cannot be run.
+        """
+        if isinstance(key, int):
+            return self.sequences[key]
+        by_name = {plain_name(sequence.name): sequence for sequence in self.sequences}
+        wanted = plain_name(key)
+        if wanted in by_name:
+            return by_name[wanted]
+        for name, problem in self.problems.items():
+            if plain_name(name) == wanted:
+                raise problem
+        if key.isdecimal():
+            if int(key) < len(self):
+                return self.sequences[int(key)]
+            raise DatasetError(f"no sequence {key} in {self.title}: it has {len(self)}, numbered from 0")
+        lower = {name.lower(): sequence.name for name, sequence in by_name.items()}
+        near = [lower[name] for name in difflib.get_close_matches(wanted.lower(), lower, n=3)]
+        listed = f"did you mean {' or '.join(near)}?" if near else _some([sequence.name for sequence in self], "it has")
+        raise DatasetError(f"no sequence '{key}' in {self.title} under {self.root}; {listed}")
+
+    def summary(self) -> str:
+        """What is on disk, such as 'OTB-100: 15 of 100 targets found under /data/otb'; a line for each benchmark."""
+        if self.parts:
+            return "\n".join(part.summary() for part in self.parts)
+        count = f"{len(self)} of {self.expected} targets" if self.expected else f"{len(self)} targets"
+        unusable = f", {len(self.problems)} more cannot be run" if self.problems else ""
+        return f"{self.title}: {count} found under {self.root}{unusable}"
+
+
+def read_all(
+    title: str, root: Path, readers: Mapping[str, Callable[[], TrackingSequence]], expected: int | None = None
+) -> SequenceList:
+    """Calls the reader of each sequence. Those that raise DatasetError are listed in ``problems``."""
+    dataset = SequenceList(title, root, [], expected=expected)
+    for name, read in readers.items():
+        try:
+            dataset.sequences.append(read())
+        except DatasetError as problem:
+            dataset.problems[name] = problem
+    return dataset
+
+
+def plain_name(name: str) -> str:
+    """The name of a sequence with every toolkit's separator spelled '-'."""
+    return name.replace("_", "-").replace(".", "-")
+
+
+def _some(names: Iterable[str], opening: str, limit: int = 8) -> str:
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{opening} {', '.join(names[:limit])}{more}"

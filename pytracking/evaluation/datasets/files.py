@@ -1,0 +1,99 @@
+"""Reading what most benchmarks consist of: boxes as text, and folders of numbered images."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ltr.common.errors import DatasetError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+
+
+def read_boxes(file: Path) -> np.ndarray:
+    """(N, 4) float64 from a text file with x, y, w, h on a line, separated by commas, tabs, blanks or semicolons.
+
+    Raises:
+        DatasetError: if the file is missing or empty, or a line is not four numbers; names file and line.
+    """
+    return read_numbers(file, slice(0, 4), exactly=4)
+
+
+def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.ndarray:
+    """(N, C) float64: some columns of a text file with numbers on a line, see :func:`read_boxes`.
+
+    Args:
+        columns: the C columns wanted.
+        exactly: the number of columns that a line must have.
+
+    Raises:
+        DatasetError: if the file is missing or empty, or a line is malformed; names file and line.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        raise DatasetError(f"the annotation file {file} does not exist") from None
+    except OSError as error:
+        raise DatasetError(f"the annotation file {file} cannot be read: {error.strerror}") from error
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = re.split(r"[,;\s]+", line.strip(" \t,;\r"))
+        if fields == [""]:
+            continue
+        try:
+            values = [float(value) for value in fields[columns]]
+        except ValueError:
+            values = []
+        if len(values) != columns.stop - columns.start or (exactly and len(fields) != exactly):
+            raise DatasetError(f"{file}, line {number}: expected four numbers for a box, found '{line.strip()[:60]}'")
+        rows.append(values)
+    if not rows:
+        raise DatasetError(f"the annotation file {file} is empty")
+    return np.array(rows, np.float64)
+
+
+def read_images(folder: Path, name: str) -> dict[int, Path]:
+    """The images of a folder by frame number, in order. Names without numbers are counted from 1 in their order.
+
+    Args:
+        folder: where the images lie.
+        name: of the sequence, for the message.
+
+    Raises:
+        DatasetError: if there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"sequence {name} has no image folder {folder}")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
+    if not files:
+        raise DatasetError(f"sequence {name} has no images in {folder}")
+    numbers = [re.findall(r"\d+", path.stem) for path in files]
+    if all(numbers) and len({int(found[-1]) for found in numbers}) == len(files):
+        return dict(sorted((int(found[-1]), path) for found, path in zip(numbers, files, strict=True)))
+    return dict(enumerate(files, start=1))
+
+
+def numbered_frames(images: dict[int, Path], first: int, last: int) -> list[Path]:
+    """Paths of the frames first..last; one that is not on disk gets the name it would have."""
+    example = next(iter(images.values()))
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", example.stem)
+
+    def missing(number: int) -> Path:
+        if not match:
+            return example.with_name(f"{number}{example.suffix}")
+        return example.with_name(f"{match[1]}{number:0{len(match[2])}d}{match[3]}{example.suffix}")
+
+    return [images.get(number) or missing(number) for number in range(first, last + 1)]
+
+
+def pair_in_order(images: dict[int, Path], boxes: np.ndarray) -> list[Path] | None:
+    """The image of each annotation line if the folder holds all of them, or all but some in the middle; else None."""
+    if len(images) == len(boxes):
+        return list(images.values())
+    # A gap in the numbers is an image that got lost: name it now, so that reading it says which one it is.
+    first, last = min(images), max(images)
+    return numbered_frames(images, first, last) if last - first + 1 == len(boxes) else None
+
+
+def subfolders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
