@@ -33,7 +33,7 @@ from ltr.data.sampling import PATCH, BoxPairs, _View
 from ltr.dataset import ImageFolder
 from ltr.dataset.base import VideoDataset
 from ltr.dataset.generated import Generated
-from ltr.dataset.photographs import TRAINING_PHOTOGRAPHS, load_photograph
+from ltr.dataset.generated.photographs import TRAINING_PHOTOGRAPHS, load_photograph
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomIoUNet, AtomNet, atom_iou_net
 from ltr.train_settings.bbreg import ebm

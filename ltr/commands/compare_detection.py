@@ -36,7 +36,7 @@ from ltr.common.provenance import file_hash, provenance
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import differences
 from ltr.dataset import DetectionImages, read_coco_detection
-from ltr.dataset.generated_detection import write_generated_detection
+from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.evaluation.detection import UNREFINED, draw_sheet, make_table
 from ltr.evaluation.detection_result import DetectionResult, evaluate
 from ltr.evaluation.step_search import search_steps

@@ -12,7 +12,7 @@ from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.data.detection_samples import DetectionSamples, collate_detection
 from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
-from ltr.dataset.generated_detection import generated_detection
+from ltr.dataset.generated.detection_set import generated_detection
 from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings, System
 from ltr.models.detection.faster_rcnn import BaseSettings, load_base, load_imagenet
 from ltr.trainers.task import Task

@@ -15,7 +15,7 @@ import tyro
 from ltr.actors.detection import DetectionActor
 from ltr.commands import train as train_command
 from ltr.common.errors import UserError
-from ltr.dataset.generated_detection import write_generated_detection
+from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings, load_detector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.train_settings.detection import small as small_settings

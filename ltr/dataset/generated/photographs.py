@@ -1,7 +1,7 @@
-"""Photographs that installed packages carry: texture for generated sequences, with no download and no copy in here.
+"""Photographs that installed packages carry: textures for generated data, without a download and without a copy here.
 
-All are read with scikit-image or matplotlib, which the project needs anyway; their wheels hold the files. The
-two groups share no photograph, so that nothing of the generated benchmark is seen in training on generated sequences.
+All come with scikit-image or matplotlib, which the project needs anyway; their wheels hold the files. The two groups
+share no photograph, so training on generated sequences sees nothing of the generated benchmark.
 
 =============  ==================  =========================================  ======================================
 name           carried by          what                                       licence, author
@@ -56,8 +56,8 @@ def load_photograph(photo: str | Path) -> np.ndarray:
         uint8 (H, W, 3) RGB; a grey photograph has three equal channels. The longer side is 1024 pixels at most.
 
     Raises:
-        UserError: the package that should carry it does not.
-        ImageReadError: the file is missing or damaged.
+        UserError: if the package that should carry it does not.
+        ImageReadError: if the file is missing or damaged.
     """
     image = read_image(photo) if isinstance(photo, Path) else _load_packaged(photo)
     reduction = _LONGEST_SIDE / max(image.shape[:2])
@@ -83,7 +83,7 @@ def _load_packaged(name: str) -> np.ndarray:
         ) from None
     try:
         image = data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(data, _SKIMAGE_NAMES.get(name, name))()
-    except Exception as error:  # skimage would try to download what a distribution left out; its errors are many
+    except Exception as error:  # skimage downloads what a distribution leaves out, which can fail in many ways
         raise UserError(
             f"the installed scikit-image does not carry its photograph {name!r} ({error}); "
             "install its wheel: pip install --force-reinstall scikit-image"
@@ -98,7 +98,7 @@ def find_photographs(folder: str | Path) -> tuple[Path, ...]:
     """All JPEG and PNG files in a folder and the folders in it, sorted by path.
 
     Raises:
-        UserError: it is not a folder, or holds no image.
+        UserError: if it is not a folder, or holds no image.
     """
     folder = Path(folder)
     if not folder.is_dir():

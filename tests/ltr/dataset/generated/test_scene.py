@@ -10,8 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
-from ltr.dataset.generated import BENCHMARK_SEQUENCES, Generated, benchmark_scene
-from ltr.dataset.scenes import Deformation, Light, Ripple, Scene, Sprite, Texture, Wave, clipped_box
+from ltr.dataset.generated import BENCHMARK_SEQUENCES, Generated, SyntheticScene, benchmark_scene
+from ltr.dataset.generated.deformation import Deformation, Ripple
+from ltr.dataset.generated.geometry import clipped_box
+from ltr.dataset.generated.light import Light
+from ltr.dataset.generated.sprites import Sprite
+from ltr.dataset.generated.textures import Texture
+from ltr.dataset.generated.waves import Wave
 
 BLACK, WHITE = (Texture(np.full((64, 64, 3), value, np.uint8)) for value in (0, 255))
 CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 400)), np.sin(np.linspace(0, 2 * np.pi, 400))], 1)[:-1]
@@ -22,12 +27,12 @@ def plain_sprite(outline, x: Wave | None = None, y: Wave | None = None, **change
     return Sprite(np.asarray(outline, float), WHITE, to_texture, x or Wave(50.0), y or Wave(40.0), **changes)
 
 
-def plain_scene(*sprites, size=(100, 80), length=10, target=0, **changes) -> Scene:
+def plain_scene(*sprites, size=(100, 80), length=10, target=0, **changes) -> SyntheticScene:
     zoom = Wave(np.log(4.0))
-    return Scene(size, length, BLACK, zoom, Wave(), Wave(), tuple(sprites), target, **changes)
+    return SyntheticScene(size, length, BLACK, zoom, Wave(), Wave(), tuple(sprites), target, **changes)
 
 
-def only_target(scene: Scene) -> Scene:
+def only_target(scene: SyntheticScene) -> SyntheticScene:
     """The same scene with a white target, black around it, and a perfect camera."""
     target = dataclasses.replace(scene.sprites[scene.target], texture=WHITE)
     return dataclasses.replace(
@@ -45,7 +50,7 @@ def corners(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], -1)
 
 
-def assert_tight(scene: Scene, frames) -> None:
+def assert_tight(scene: SyntheticScene, frames) -> None:
     bare, boxes = only_target(scene), scene.boxes()
     errors = np.stack([corners(pixel_box(bare.render(frame))) - corners(boxes[frame]) for frame in frames])
     assert np.abs(errors).max() < 1.0
@@ -73,7 +78,7 @@ def test_training_boxes_fit_the_pixels_also_at_the_border():
     assert clipped > 5
 
 
-def _unclipped(scene: Scene, frame: int) -> np.ndarray:
+def _unclipped(scene: SyntheticScene, frame: int) -> np.ndarray:
     low, high = scene.vertices(frame).min(0), scene.vertices(frame).max(0)
     return np.concatenate([low, high - low])
 

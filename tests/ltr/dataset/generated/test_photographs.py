@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from ltr.dataset.photographs import BENCHMARK_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS, find_photographs, load_photograph
+from ltr.dataset.generated.photographs import (
+    BENCHMARK_PHOTOGRAPHS,
+    TRAINING_PHOTOGRAPHS,
+    find_photographs,
+    load_photograph,
+)
 
 
 @pytest.mark.parametrize("name", BENCHMARK_PHOTOGRAPHS + TRAINING_PHOTOGRAPHS)

@@ -1,34 +1,26 @@
-"""The generated benchmark on disk and the generated training set."""
+"""The generated benchmark: what its sequences show, and its files on disk."""
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
-import shutil
 import time
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from ltr.common.images import ImageReadError, read_image
-from ltr.dataset import generated
-from ltr.dataset.base import VideoDataset
+from ltr.common.images import read_image
 from ltr.dataset.generated import (
     BENCHMARK_SEQUENCES,
-    Cutout,
-    Generated,
-    Recipe,
+    SyntheticScene,
+    benchmark,
     benchmark_scene,
-    build_scene,
-    draw_recipe,
+    folders,
     write_benchmark,
 )
-from ltr.dataset.photographs import BENCHMARK_PHOTOGRAPHS, TRAINING_PHOTOGRAPHS
-from ltr.dataset.scenes import Scene, fill
+from ltr.dataset.generated.photographs import BENCHMARK_PHOTOGRAPHS
 
 # -- what the sequences show ---------------------------------------------------------------------------------------
 
@@ -97,12 +89,19 @@ BENCHMARK_ENDS = {
 
 @pytest.mark.parametrize("name", BENCHMARK_SEQUENCES)
 def test_benchmark_of_this_version_stays_as_it_is(name):
-    assert generated.BENCHMARK_VERSION == 1
+    assert benchmark.BENCHMARK_VERSION == 1
     scene = benchmark_scene(name)
     noise_seed, box = BENCHMARK_ENDS[name]
     assert scene.noise_seed == noise_seed
     np.testing.assert_allclose(scene.boxes()[-1], box, atol=0.01)
     assert all(sprite.deformation is None for sprite in scene.sprites)
+
+
+def test_the_sequences_show_the_photographs_of_the_benchmark():
+    photos = {recipe.background for recipe in benchmark._BENCHMARK.values()}
+    for recipe in benchmark._BENCHMARK.values():
+        photos |= {cutout.photo for cutout in (recipe.target, *recipe.distractors, *recipe.passers)}
+    assert photos == set(BENCHMARK_PHOTOGRAPHS)
 
 
 # -- on disk -------------------------------------------------------------------------------------------------------
@@ -111,7 +110,7 @@ def test_benchmark_of_this_version_stays_as_it_is(name):
 @pytest.fixture
 def short(monkeypatch):
     """A benchmark of few frames, to be quick."""
-    monkeypatch.setattr(generated, "BENCHMARK_LENGTH", 3)
+    monkeypatch.setattr(benchmark, "BENCHMARK_LENGTH", 3)
 
 
 def snapshot(folder):
@@ -139,7 +138,7 @@ def test_complete_benchmark_is_reused(tmp_path, short):
 
 
 def test_interrupted_writing_leaves_nothing_half_done_and_is_resumed(tmp_path, short, monkeypatch):
-    render, calls = Scene.render, []
+    render, calls = SyntheticScene.render, []
 
     def interrupted(self, frame):
         calls.append(frame)
@@ -147,7 +146,7 @@ def test_interrupted_writing_leaves_nothing_half_done_and_is_resumed(tmp_path, s
             raise KeyboardInterrupt
         return render(self, frame)
 
-    monkeypatch.setattr(Scene, "render", interrupted)
+    monkeypatch.setattr(SyntheticScene, "render", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_benchmark(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(BENCHMARK_SEQUENCES[:2])
@@ -211,161 +210,6 @@ def test_folder_that_cannot_be_written_is_named(tmp_path, short, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(generated.tempfile, "mkdtemp", full)
+    monkeypatch.setattr(folders.tempfile, "mkdtemp", full)
     with pytest.raises(UserError, match="No space left"):
         write_benchmark(tmp_path / "full")
-
-
-# -- the training set ----------------------------------------------------------------------------------------------
-
-
-def test_generated_is_a_video_dataset():
-    data = Generated(5, seed=3, length=12, size=(160, 120))
-    assert isinstance(data, VideoDataset) and data.name == "generated" and len(data) == 5
-    info = data.sequence(2)
-    assert info.is_video and info.boxes.shape == (12, 4) and info.boxes.dtype == np.float32
-    assert info.visible.shape == (12,) and info.visible.dtype == bool
-    frames = data.frames(2, [7, 0, 7])
-    assert len(frames) == 3
-    assert all(frame.shape == (120, 160, 3) and frame.dtype == np.uint8 for frame in frames)
-    np.testing.assert_array_equal(frames[0], frames[2])
-    assert (frames[0] != frames[1]).any()
-    with pytest.raises(IndexError, match="5 sequences"):
-        data.sequence(5)
-    with pytest.raises(IndexError, match="5 sequences"):
-        data.frames(-1, [0])
-    with pytest.raises(IndexError, match="12 frames"):
-        data.frames(0, [12])
-
-
-def test_training_sequences_depend_on_seed_and_index_only():
-    whole = Generated(40, seed=1)
-    for index in range(20):
-        whole.sequence(index)  # fill and overflow the cache
-    frame = whole.frames(3, [5])[0]
-    np.testing.assert_array_equal(Generated(4, seed=1).frames(3, [5])[0], frame)
-    assert (Generated(4, seed=2).frames(3, [5])[0] != frame).any()
-    assert (whole.frames(4, [5])[0] != frame).any()
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(whole)).frames(3, [5])[0], frame)
-
-
-def test_a_used_dataset_is_cheap_to_send_to_workers():
-    data = Generated(10)
-    for index in range(10):
-        data.sequence(index)
-    assert len(pickle.dumps(data)) < 5000
-
-
-def test_training_boxes_stay_within_limits():
-    data = Generated(150, seed=5, length=20)
-    for index in range(len(data)):
-        info = data.sequence(index)
-        assert (info.boxes[:, :2] >= -1e-3).all()
-        assert (info.boxes[:, :2] + info.boxes[:, 2:] <= np.array([320, 240]) + 1e-3).all()
-        assert info.visible.mean() > 0.4
-        assert info.boxes[info.visible, 2:].min() >= 4
-
-
-def test_training_recipes_show_what_the_benchmark_lacks_often_enough():
-    random = np.random.RandomState(0)
-    recipes = [draw_recipe(random, TRAINING_PHOTOGRAPHS) for _ in range(400)]
-    flexes = np.array([recipe.target.flex for recipe in recipes])
-    assert 0.42 < (flexes > 0).mean() < 0.58
-    assert flexes[flexes > 0].min() < 0.1 and flexes.max() > 0.35
-    periods = [recipe.target.flex_period for recipe in recipes if recipe.target.flex]
-    assert min(periods) >= 8 and max(periods) <= 60
-    assert 0.38 < np.mean([bool(recipe.passers or recipe.standing) for recipe in recipes]) < 0.54
-    crowded = [recipe for recipe in recipes if recipe.distractors]
-    assert 0.33 < len(crowded) / len(recipes) < 0.47
-    doubles = [recipe for recipe in crowded if any(_is_double(d, recipe.target) for d in recipe.distractors)]
-    assert 0.3 < len(doubles) / len(crowded) < 0.65
-    assert 0.45 < np.mean([recipe.closeness > 0 for recipe in crowded]) < 0.75
-
-
-def _is_double(distractor, target) -> bool:
-    return (distractor.photo, distractor.x, distractor.y) == (target.photo, target.x, target.y)
-
-
-def test_deforming_target_changes_its_shape_and_its_frames_depend_on_the_seed_only():
-    target = Cutout("astronaut", 226, 100, 72, 88, flex=0.4, flex_period=20)
-    recipe = Recipe("brick", target, scale=0, aspect=0, sway=0, roam=0)
-
-    def scene():
-        return build_scene(recipe, np.random.RandomState(5), (320, 240), 40)
-
-    ratio = scene().boxes()[:, 2] / scene().boxes()[:, 3]
-    assert ratio.max() > 1.1 * ratio.min()
-    rigid = replace(recipe, target=replace(target, flex=0.0))
-    rigid = build_scene(rigid, np.random.RandomState(5), (320, 240), 40)
-    assert np.ptp(rigid.boxes()[:, 2:], axis=0).max() < 1e-9
-    np.testing.assert_array_equal(scene().render(7), scene().render(7))
-
-
-def test_close_distractors_stay_next_to_the_target_and_behind_it():
-    target = Cutout("astronaut", 226, 100, 72, 88)
-    recipe = Recipe("brick", target, extent=40, scale=0, distractors=(target, target), closeness=1.0, roam=0.9)
-    frames = np.arange(60)
-    overlaps = []
-    for seed in range(5):
-        scene = build_scene(recipe, np.random.RandomState(seed), (320, 240), 60)
-        assert scene.target == 2 and len(scene.sprites) == 3
-        centre = scene.vertices(frames).mean(1)
-        for index in (0, 1):
-            apart = np.abs(scene.vertices(frames, index).mean(1) - centre)
-            assert apart.max() < 1.3 * recipe.extent
-            overlaps.append((apart.max(1) < 0.8 * recipe.extent).mean())
-    assert np.mean(overlaps) > 0.3
-
-
-def test_what_stands_in_the_way_hides_a_part_of_the_target():
-    target, saucer = Cutout("astronaut", 226, 100, 72, 88), Cutout("coffee", 278, 212, 196, 172)
-    recipe = Recipe("brick", target, extent=40, scale=0, standing=(saucer,), standing_extent=0.8)
-    for seed in range(5):
-        scene = build_scene(recipe, np.random.RandomState(seed), (320, 240), 60)
-        place = scene.sprites[1].vertices(np.arange(60)).mean(1)
-        assert np.ptp(place, axis=0).max() < 0.2 * recipe.extent
-        covered = []
-        for outline, cover in zip(*(scene.vertices(np.arange(60), index) for index in (0, 1)), strict=True):
-            mask = np.zeros((240, 320), np.uint8)
-            fill(mask, outline, 1)
-            whole = mask.sum()
-            fill(mask, cover, 0)
-            covered.append(1 - mask.sum() / whole)
-        assert 0.05 < max(covered)
-        assert np.mean(np.array(covered) < 0.75) > 0.8
-
-
-def test_training_takes_no_photograph_of_the_benchmark():
-    assert set(Generated().photos) == set(TRAINING_PHOTOGRAPHS)
-    photos = {recipe.background for recipe in generated._BENCHMARK.values()}
-    for recipe in generated._BENCHMARK.values():
-        photos |= {cutout.photo for cutout in (recipe.target, *recipe.distractors, *recipe.passers)}
-    assert photos == set(BENCHMARK_PHOTOGRAPHS)
-
-
-def test_training_on_the_users_photographs(tmp_path):
-    random = np.random.RandomState(0)
-    for number, size in enumerate([(90, 60), (300, 500), (64, 400)]):
-        coarse = random.randint(0, 256, (6, 6, 3)).astype(np.uint8)
-        cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.resize(coarse, size[::-1]))
-    data = Generated(12, length=6, photos=tmp_path)
-    for index in range(len(data)):
-        assert data.sequence(index).visible.any()
-        assert data.frames(index, [0])[0].std() > 1
-    listed = Generated(12, length=6, photos=sorted(tmp_path.glob("*.png")))
-    np.testing.assert_array_equal(listed.frames(7, [2])[0], data.frames(7, [2])[0])
-
-
-def test_a_single_photograph_is_enough(tmp_path):
-    cv2.imwrite(str(tmp_path / "one.png"), np.random.RandomState(0).randint(0, 256, (100, 120, 3)))
-    assert Generated(1, length=2, photos=tmp_path).frames(0, [1])[0].shape == (240, 320, 3)
-
-
-def test_missing_photographs_are_named(tmp_path):
-    with pytest.raises(UserError, match="holds no"):
-        Generated(photos=tmp_path)
-    cv2.imwrite(str(tmp_path / "one.png"), np.zeros((50, 50, 3), np.uint8))
-    data = Generated(1, photos=tmp_path)
-    shutil.rmtree(tmp_path)
-    with pytest.raises(ImageReadError, match="one.png"):
-        data.frames(0, [0])

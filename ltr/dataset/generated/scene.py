@@ -1,0 +1,183 @@
+"""Scenes: moving objects rendered over a photograph, with the exact box of the target at every instant.
+
+A scene is a background photograph seen through a panning, zooming, shaking camera, and sprites drawn over it from back
+to front. A sprite is a piece of a photograph inside a closed outline. Everything moves by smooth functions of a
+continuous time, counted in frames, so a scene can be rendered between its frames: motion blur is the mean of such
+renderings over the time that the shutter is open.
+
+The outline has two uses: its area, supersampled, is the sprite's opacity, and its vertices give the box. The box is
+therefore exact to the sub-pixel for any scale, rotation, foreshortening and deformation; it is not measured in pixels.
+
+Coordinates are continuous and 0-based: pixel (column i, row j) covers [i, i + 1) x [j, j + 1). A box (x, y, w, h) of
+whole numbers thus covers exactly w x h pixels. OTB's boxes do too; its files count from 1, as x + 1, y + 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from ltr.dataset.generated.geometry import clipped_box, fill, filled
+from ltr.dataset.generated.light import Light
+from ltr.dataset.generated.sprites import Sprite, paint
+from ltr.dataset.generated.textures import Texture
+from ltr.dataset.generated.waves import Wave
+
+VISIBLE_SHARE = 0.25
+"""The target counts as visible while more than this share of its area in the image is not covered."""
+
+_BLUR_STEP = 0.75  # pixels between the renderings that motion blur averages; closer ones look no smoother
+_MAX_SUBFRAMES = 24
+_NOISE_TILE = 512
+
+
+@dataclass(frozen=True)
+class SyntheticScene:
+    """A whole sequence, ready to be rendered at any time.
+
+    Attributes:
+        size: width and height of the images.
+        length: number of frames; frame i is at time i.
+        background: the photograph behind everything.
+        zoom: logarithm of its magnification.
+        pan_x, pan_y: where the camera looks: at the extremes, -1 and 1, the photograph still fills the image.
+        sprites: the objects over the background, from back to front.
+        target: index of the tracked sprite.
+        shake_x, shake_y: displacement of the whole image in pixels.
+        shutter: share of the time between frames that the shutter is open: 0 for no motion blur.
+        defocus: standard deviation of the Gaussian blur of the whole image, in pixels.
+        light: illumination.
+        noise: standard deviation of the sensor's noise, in grey levels.
+        grey: whether the images have three equal channels.
+        noise_seed: seed of the noise.
+    """
+
+    size: tuple[int, int]
+    length: int
+    background: Texture
+    zoom: Wave
+    pan_x: Wave
+    pan_y: Wave
+    sprites: tuple[Sprite, ...]
+    target: int
+    shake_x: Wave = Wave()
+    shake_y: Wave = Wave()
+    shutter: float = 0.0
+    defocus: Wave = Wave()
+    light: Light = field(default_factory=Light)
+    noise: float = 0.0
+    grey: bool = False
+    noise_seed: int = 0
+
+    # -- ground truth --------------------------------------------------------------------------------------------
+
+    def boxes(self) -> np.ndarray:
+        """The target's box in every frame, float64 (length, 4), x, y, w, h.
+
+        It is the smallest box around the part of the target that lies in the image, covered or not. Under motion blur
+        it is the box at the middle of the exposure.
+        """
+        outlines = self.vertices(np.arange(self.length))
+        low, high = outlines.min(1), outlines.max(1)
+        boxes = np.concatenate([low, high - low], axis=1)
+        for frame in np.flatnonzero(((low < 0) | (high > self.size)).any(1)):
+            boxes[frame] = clipped_box(outlines[frame], self.size)
+        return boxes
+
+    def visible(self) -> np.ndarray:
+        """bool (length,): whether more than VISIBLE_SHARE of the target's area is in the image and not covered."""
+        frames = np.arange(self.length)
+        outlines = self.vertices(frames)
+        following = np.roll(outlines, -1, axis=1)
+        crosses = outlines[..., 0] * following[..., 1] - outlines[..., 1] * following[..., 0]
+        areas = np.abs(crosses.sum(1)) / 2
+        inside = ((outlines >= 0) & (outlines <= self.size)).all((1, 2))
+        visible = np.ones(self.length, bool)
+        covers = [self.vertices(frames, index) for index in range(self.target + 1, len(self.sprites))]
+        for frame in frames if covers else frames[~inside]:
+            mask = filled(self.size, [outlines[frame]])
+            for cover in covers:
+                fill(mask, cover[frame], 0)
+            visible[frame] = cv2.countNonZero(mask) > VISIBLE_SHARE * areas[frame]
+        return visible
+
+    def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:
+        """The outline (..., V, 2) of a sprite, of the target if None, in image coordinates at `time` (...,)."""
+        sprite = self.target if sprite is None else sprite
+        return self.sprites[sprite].vertices(time) + self._shake(time)[..., None, :]
+
+    # -- pixels --------------------------------------------------------------------------------------------------
+
+    def render(self, frame: int) -> np.ndarray:
+        """The image of a frame, uint8 (H, W, 3) RGB."""
+        count = self._subframes(frame)
+        if count == 1:
+            image = self._compose(frame)
+        else:
+            total = np.zeros((self.size[1], self.size[0], 3), np.float32)
+            for time in frame + self.shutter * ((np.arange(count) + 0.5) / count - 0.5):
+                cv2.accumulate(self._compose(time), total)
+            image = cv2.convertScaleAbs(total, alpha=1 / count)
+        sigma = float(self.defocus(frame))
+        if sigma > 0.25:  # a narrower one changes nothing
+            image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+        image = self.light.apply(image, frame)
+        if self.grey:
+            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return self._with_noise(image, frame) if self.noise > 0 else image
+
+    def _compose(self, time: float) -> np.ndarray:
+        shake = self._shake(time)
+        view = self._view(time)
+        view[:, 2] += shake
+        image = self.background.warp(view, self.size)
+        for sprite in self.sprites:
+            paint(image, sprite, time, shake)
+        return image
+
+    def _shake(self, time: float | np.ndarray) -> np.ndarray:
+        return np.stack([self.shake_x(time), self.shake_y(time)], -1)
+
+    def _view(self, time: float) -> np.ndarray:
+        """(2, 3) map from the photograph's coordinates to those of the image without shake."""
+        zoom = float(np.exp(self.zoom(time)))
+        margin = np.array([_reach(self.shake_x), _reach(self.shake_y)])
+        size, photo = np.array(self.size), np.array(self.background.size)
+        room = np.maximum(photo / 2 - (size / 2 + margin) / zoom, 0)
+        centre = photo / 2 + room * np.array([self.pan_x(time), self.pan_y(time)])
+        return np.column_stack([zoom * np.eye(2), size / 2 - zoom * centre])
+
+    def _subframes(self, frame: int) -> int:
+        """Number of renderings for the exposure of a frame: one for every _BLUR_STEP pixels of the fastest motion."""
+        if self.shutter == 0:
+            return 1
+        times = frame + self.shutter * np.array([-0.5, 0.5])
+        paths = [self.vertices(times, index) for index in range(len(self.sprites))]
+        corners = np.array([[0, 0, 1], [self.background.size[0], 0, 1], [0, self.background.size[1], 1]])
+        paths.append(np.stack([corners @ (self._view(time)).T + self._shake(time) for time in times]))
+        distance = max(np.linalg.norm(path[1] - path[0], axis=-1).max() for path in paths)
+        return int(np.clip(np.ceil(distance / _BLUR_STEP), 1, _MAX_SUBFRAMES))
+
+    def _with_noise(self, image: np.ndarray, frame: int) -> np.ndarray:
+        random = np.random.RandomState([self.noise_seed, frame])
+        tile, (width, height) = _noise_tile(), self.size
+        # the tile repeats in images that are larger
+        rows = (random.randint(_NOISE_TILE) + np.arange(height)) % _NOISE_TILE
+        columns = (random.randint(_NOISE_TILE) + np.arange(width)) % _NOISE_TILE
+        noise = np.take(tile[rows], columns, axis=1)
+        if self.grey:
+            noise = np.repeat(noise[..., :1], 3, axis=-1)
+        noisy = cv2.scaleAdd(noise, self.noise, image.astype(np.float32))
+        return cv2.add(noisy, (0, 0, 0, 0), dtype=cv2.CV_8U)  # rounds and clips in one pass
+
+
+def _reach(wave: Wave) -> float:
+    return abs(wave.offset) + sum(abs(a) for a in wave.amplitudes)
+
+
+@lru_cache(maxsize=1)
+def _noise_tile() -> np.ndarray:
+    return np.random.RandomState(0).standard_normal((_NOISE_TILE, _NOISE_TILE, 3)).astype(np.float32)

@@ -1,0 +1,98 @@
+"""The training set of generated sequences."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ltr.common.images import shrink
+from ltr.dataset.base import SequenceInfo, VideoDataset, video_info
+from ltr.dataset.generated.composition import build_scene
+from ltr.dataset.generated.photographs import TRAINING_PHOTOGRAPHS, find_photographs
+from ltr.dataset.generated.recipes import IMAGE_SIZE, draw_recipe
+from ltr.dataset.generated.scene import SyntheticScene
+
+_STREAM = 2  # of random numbers; the benchmark has 1, detection images 3
+_CACHED_SCENES = 8
+
+
+class Generated(VideoDataset):
+    """Generated sequences for training. Each frame is rendered on demand.
+
+    Args:
+        num_sequences: number of sequences.
+        seed: sequence i depends only on (seed, i) and the list of photographs.
+        length: number of frames in each sequence.
+        size: width and height of the images in pixels.
+        photos: a folder of JPEG or PNG photographs (searched with its sub-folders) or a list of such files;
+            the packaged training photographs if None.
+
+    Raises:
+        UserError: if the folder holds no photograph.
+    """
+
+    def __init__(
+        self,
+        num_sequences: int = 1000,
+        seed: int = 0,
+        length: int = 60,
+        size: tuple[int, int] = IMAGE_SIZE,
+        photos: str | Path | Sequence[Path] | None = None,
+    ):
+        super().__init__("generated")
+        self.num_sequences, self.seed, self.length, self.size = num_sequences, seed, length, size
+        if photos is None:
+            self.photos: tuple[str | Path, ...] = TRAINING_PHOTOGRAPHS
+        else:
+            self.photos = find_photographs(photos) if isinstance(photos, str | Path) else tuple(map(Path, photos))
+        self._scenes: OrderedDict[int, SyntheticScene] = OrderedDict()
+
+    def __len__(self) -> int:
+        return self.num_sequences
+
+    def scene(self, index: int) -> SyntheticScene:
+        """The scene of a sequence. The last few scenes are cached.
+
+        Raises:
+            IndexError: if there is no such sequence.
+            ImageReadError: if a photograph is missing or damaged.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name} has {len(self)} sequences, there is no sequence {index}")
+        if index not in self._scenes:
+            self._scenes[index] = self._draw_scene(index)
+            if len(self._scenes) > _CACHED_SCENES:
+                self._scenes.popitem(last=False)
+        self._scenes.move_to_end(index)
+        return self._scenes[index]
+
+    def _draw_scene(self, index: int) -> SyntheticScene:
+        random = np.random.RandomState([_STREAM, self.seed, index])
+        while True:
+            scene = build_scene(draw_recipe(random, self.photos, self.size), random, self.size, self.length)
+            centres = scene.vertices(np.arange(self.length)).mean(1)
+            if ((centres > 0) & (centres < self.size)).all(1).mean() > 0.5:
+                return scene
+            # the target may leave the image, and was outside for most of the time: draw another scene
+
+    def _read_sequence(self, index: int) -> SequenceInfo:
+        scene = self.scene(index)
+        return video_info(scene.boxes(), hidden=~scene.visible())
+
+    def _frame_path(self, index: int, frame: int) -> Path:
+        raise NotImplementedError("generated frames have no file")
+
+    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
+        """Renders frames of a sequence: uint8 RGB (H, W, 3) each, in the order of `ids`; see VideoDataset."""
+        scene = self.scene(index)
+        for frame in ids:
+            if not 0 <= frame < scene.length:
+                raise IndexError(f"sequence {index} of {self.name} has {scene.length} frames, no frame {frame}")
+        reductions = reductions or [1] * len(ids)
+        return [shrink(scene.render(frame), k) for frame, k in zip(ids, reductions, strict=True)]
+
+    def __getstate__(self) -> dict:
+        return {**super().__getstate__(), "_scenes": OrderedDict()}
