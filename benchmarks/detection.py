@@ -13,7 +13,7 @@ import torch
 from benchmarks.timing import Table, peak_of_first_step, time_in_turn, where
 from ltr.actors.detection import DetectionActor, ProposalSettings
 from ltr.models.detection.detector import SYSTEMS, Detector
-from ltr.train_settings.detection.common import system as settings_of
+from ltr.train_settings.detection import settings_for
 
 BATCH = 16
 """Images of a step (C.2); on a CPU only one such step is taken, for its memory, and timed are steps of 2."""
@@ -63,7 +63,7 @@ def _detection(sides: tuple[int, int], device: str, quick: bool) -> Table:
 
 def _detector(name: str, sides: tuple[int, int], device: str) -> Detector:
     torch.manual_seed(0)
-    settings = settings_of(name).detector
+    settings = settings_for(name).detector
     settings.base.min_size, settings.base.max_size = min(sides), max(sides)
     detector = Detector(settings).to(device)
     with torch.no_grad():

@@ -18,14 +18,12 @@ from __future__ import annotations
 import argparse
 import copy
 import importlib
-import importlib.util
 import logging
 import sys
 from pathlib import Path
 
 import tyro
 
-from ltr.commands.train import load_settings
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json, write_text
@@ -34,6 +32,7 @@ from ltr.common.seeds import seed_for_build
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate
 from ltr.evaluation.runs import find_runs
 from ltr.evaluation.tables import Mean, Table
+from ltr.train_settings.registry import load_settings
 from ltr.trainers.trainer import Trainer
 
 #: Widths of the two components, and the paper's error on its own validation images.

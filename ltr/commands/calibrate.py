@@ -27,11 +27,11 @@ from ebm_common import (
     temperature_curve,
 )
 from ltr.actors.bbreg import BBRegActor
-from ltr.commands.train import load_settings
 from ltr.common.device import choose_device
 from ltr.common.errors import UserError, cli_main
 from ltr.models.bbreg import load_atom_net
 from ltr.train_settings.bbreg.common import BBRegSettings, validation_pairs
+from ltr.train_settings.registry import load_settings
 
 TEMPERATURES = (0.5, 0.7, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 7.0, 10.0)
 LEVELS = (0.5, 0.8, 0.95)

@@ -43,8 +43,8 @@ from ltr.evaluation.step_search import search_steps
 from ltr.evaluation.tables import Mean, Table
 from ltr.models.detection.detector import SYSTEMS, Detector, RefinementSettings, load_detector
 from ltr.models.weights_file import read_safetensors
-from ltr.train_settings.detection.common import DetectionSettings, build, images
-from ltr.train_settings.detection.small import small
+from ltr.train_settings.detection import DetectionSettings, build, images
+from ltr.train_settings.small_detection import small
 from ltr.trainers.trainer import Trainer
 
 TABLE_S1 = {

@@ -12,7 +12,6 @@ It finds what `python ltr/run_training.py <task> <system>` has trained, several 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import sys
 

@@ -1,11 +1,12 @@
-"""Train a system: `python ltr/run_training.py <module> <name> [--field value ...]`, for instance
+"""Train a system of the paper: ebm-train <module> <name> [--setting value ...]
 
-    python ltr/run_training.py bbreg ebm --batch_size 16 --optimizer.lr 5e-4
-    torchrun --nproc-per-node 2 ltr/run_training.py bbreg ebm
+    ebm-train bbreg ebm
+    ebm-train bbreg ebm --batch_size 16 --optimizer.lr 5e-4 --run_name small_batch
+    torchrun --nproc-per-node 2 -m ltr.commands.train bbreg ebm
 
-The settings of a system and their meaning: `python ltr/run_training.py bbreg ebm --help`. Checkpoints, curves and the
-final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C saves the state and stops; the same command
-goes on from there. Two options belong to the run and not to its settings:
+Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C saves the state and
+stops; the same command continues from there. `ebm-train bbreg ebm --help` lists the settings of a system. Two options
+belong to the run and not to its settings:
 
     --run_name NAME   use the folder NAME instead of <name>
     --restart         delete the run's checkpoints and start anew
@@ -14,38 +15,28 @@ goes on from there. Two options belong to the run and not to its settings:
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import torch
 import tyro
+from torch import nn
 
-from ltr import train_settings
 from ltr.common.environment import get_path
-from ltr.common.errors import UserError, cli_main
+from ltr.common.errors import cli_main
 from ltr.common.seeds import seed_for_build
+from ltr.train_settings.registry import available_settings, load_settings
+from ltr.train_settings.toy.report import write_report
 from ltr.trainers.trainer import Trainer
 
+REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_report}
+"""What follows a finished training of a module, given the run's folder, the system's name, its network and settings.
 
-def available_settings() -> dict[str, list[str]]:
-    """Names of the settings files of each module: those that define `settings()`."""
-    found: dict[str, list[str]] = {}
-    for file in sorted((Path(train_settings.__path__[0])).glob("*/*.py")):
-        if "\ndef settings(" in file.read_text(encoding="utf-8"):
-            found.setdefault(file.parent.name, []).append(file.stem)
-    return found
-
-
-def load_settings(module: str, name: str) -> ModuleType:
-    """The settings module ltr/train_settings/<module>/<name>.py."""
-    known = available_settings()
-    if name not in known.get(module, ()):
-        listed = "; ".join(f"{m}: {', '.join(names)}" for m, names in known.items())
-        raise UserError(f"there are no training settings '{module} {name}'. Those that exist are {listed}.")
-    return importlib.import_module(f"ltr.train_settings.{module}.{name}")
+The first process calls it, also when a training that is complete already is started again.
+"""
 
 
 @cli_main
@@ -56,8 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     if len(argv) < 2 or argv[0].startswith("-") or argv[1].startswith("-"):
         print(__doc__)
         print("Modules and names:")
-        for module, names in available_settings().items():
-            print(f"    {module}: {', '.join(names)}")
+        for known, names in available_settings().items():
+            print(f"    {known}: {', '.join(names)}")
         return 0 if {"-h", "--help"} & set(argv) else 2
     # the options of the run itself; what this parser does not know are settings
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
@@ -65,21 +56,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--restart", action="store_true")
     own, rest = parser.parse_known_args(argv[2:])
     module, name = argv[:2]
-    definition = load_settings(module, name)
-    default = definition.settings()
-    program = f"run_training.py {module} {name} [--run_name NAME] [--restart]"
-    settings = tyro.cli(type(default), default=default, args=rest, prog=program)
+    recipe = load_settings(module, name)
+    default = recipe.settings()
+    program = f"ebm-train {module} {name} [--run_name NAME] [--restart]"
+    settings = tyro.cli(type(default), default=default, args=rest, prog=program, description=recipe.summary)
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
     seed_for_build(settings.seed)
-    task = definition.build(settings)
-    trainer = Trainer(settings, task, folder, name)
+    trainer = Trainer(settings, recipe.build(settings), folder, name)
     finished = trainer.train(restart=own.restart)
-    if finished and task.after_training is not None and trainer.is_first:
-        task.after_training(folder)
+    if finished and module in REPORTS and trainer.is_first:
+        REPORTS[module](folder, name, trainer.model, settings)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-    return 0 if finished else 128 + trainer.stop_signal
+    return 0 if trainer.stop_signal is None else 128 + trainer.stop_signal
 
 
 if __name__ == "__main__":

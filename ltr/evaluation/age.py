@@ -7,7 +7,7 @@ from ltr.dataset import LabelledImages, read_utkface_split
 from ltr.evaluation import regression
 from ltr.evaluation.regression import RegressionTask
 from ltr.evaluation.tables import Mean
-from ltr.train_settings.age.common import AgeSettings
+from ltr.train_settings.age import AgeSettings
 
 _PAPER = {
     "Direct - Huber": (4.80, 0.06),

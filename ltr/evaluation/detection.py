@@ -28,7 +28,7 @@ from ltr.evaluation.detection_sheet import contact_sheet
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
 from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, load_detector
-from ltr.train_settings.detection.common import images as trained_images
+from ltr.train_settings.detection import images as trained_images
 
 __all__ = ["NAMES", "UNREFINED", "DetectionResult", "draw_sheet", "evaluate", "main", "make_table"]
 

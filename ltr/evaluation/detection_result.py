@@ -33,7 +33,7 @@ from ltr.common.provenance import device_name, file_hash
 from ltr.dataset import DetectionImages
 from ltr.evaluation.coco_metrics import CocoMetrics, coco_metrics
 from ltr.evaluation.detection_log import DetectionLog, ImageDetections
-from ltr.train_settings.detection.common import check_labels
+from ltr.train_settings.detection import check_labels
 
 logger = logging.getLogger(__name__)
 

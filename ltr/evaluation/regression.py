@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ebm_common import ascend_early_stop
-from ltr.commands.train import load_settings
 from ltr.common.device import choose_device
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
@@ -26,6 +25,7 @@ from ltr.data.batches import batches
 from ltr.dataset import LabelledImages
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import samples
 
 BASELINES = {

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from ltr.actors.regression import BaselineActor, EnergyActor
-from ltr.commands.train import load_settings
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.common.settings import TrainSettings, differences
 from ltr.models.weights_file import misfit, read_safetensors
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
 
 _ENDING = "_final.safetensors"

@@ -10,7 +10,6 @@ from typing import Any
 import tyro
 from tqdm import tqdm
 
-from ltr.commands.train import load_settings
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.files import write_json, write_text
@@ -18,6 +17,7 @@ from ltr.common.provenance import provenance
 from ltr.common.settings import differences
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.tables import Mean, Table
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
 from ltr.train_settings.toy.report import read_model
 

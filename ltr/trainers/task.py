@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -48,6 +47,3 @@ class Task:
     collate: Callable[[list[Any]], Any] | None = None  # list of samples -> batch; default: PyTorch's
     best: str = "loss"  # validation statistic that decides which weights are best
     best_mode: Literal["min", "max"] = "min"
-    after_training: Callable[[Path], None] | None = None
-    """Called by `ltr/run_training.py` with the run's folder, in the first process, when the training is complete and
-    the actor has its last weights: for tables and pictures. A complete training that is started again calls it too."""

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ltr.commands.train import load_settings, main
+from ltr.commands.train import main
 from ltr.common.seeds import seed_everything, seed_for_build
 from ltr.models.bbreg import AtomNetConfig, load_atom_net
+from ltr.train_settings.registry import load_settings
 from ltr.trainers.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]

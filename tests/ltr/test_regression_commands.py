@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from ltr.commands import ablate, evaluate, train
-from ltr.commands.train import load_settings
 from ltr.data import encoded_samples
 from ltr.evaluation.runs import find_runs
+from ltr.train_settings.registry import load_settings
 from tests.helpers.faces import OPTIONS, make_utkface
 
 

@@ -12,7 +12,7 @@ from ltr.actors.detection import DetectionActor
 from ltr.commands import compare_detection as command
 from ltr.common.errors import UserError
 from ltr.dataset.generated.detection_set import generated_detection, write_generated_detection
-from ltr.train_settings.detection import common
+from ltr.train_settings import detection as common
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from ebm_common import GaussianMixtureProposal, importance_sample, log_partition
 from ltr.commands import train as train_command
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.toy.evaluation import grid_axis, kl_divergence, model_log_density, true_log_density
 
 SHORT = "--device cpu --epochs 12".split()
@@ -92,7 +93,7 @@ def test_log_z_by_importance_sampling_agrees_with_the_grid_to_three_digits(train
 def reported(monkeypatch) -> list[Path]:
     """Folders of which a report would have been made: it takes longer than these trainings."""
     folders = []
-    monkeypatch.setattr("ltr.train_settings.toy.common.write_report", lambda folder, *_: folders.append(folder))
+    monkeypatch.setitem(train_command.REPORTS, "toy", lambda folder, *_: folders.append(folder))
     return folders
 
 
@@ -166,7 +167,7 @@ def test_model_densities_integrate_to_one():
 
 
 def test_the_papers_values_are_the_defaults():
-    ebm, gaussian = (train_command.load_settings("toy", name).settings() for name in ("ebm", "gaussian"))
+    ebm, gaussian = (load_settings("toy", name).settings() for name in ("ebm", "gaussian"))
     for s in (ebm, gaussian):
         assert (s.epochs, s.batch_size, s.samples_per_epoch, s.data) == (75, 32, 2000, "1")
     assert (ebm.loss.kind, ebm.loss.number, ebm.loss.sigmas, ebm.net) == ("nll", 1024, (0.1, 0.8), "paper")

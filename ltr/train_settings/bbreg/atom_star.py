@@ -3,9 +3,7 @@
 On the small default backbone, with data and a budget for one machine without a GPU."""
 
 from ltr.train_settings.bbreg import atom_star_resnet18
-from ltr.train_settings.bbreg.common import BBRegSettings, build, on_small_backbone
-
-__all__ = ["build", "settings"]
+from ltr.train_settings.bbreg.common import BBRegSettings, on_small_backbone
 
 
 def settings() -> BBRegSettings:

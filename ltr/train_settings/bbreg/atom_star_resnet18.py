@@ -3,9 +3,7 @@
 On ResNet-18 with the paper's data and schedule."""
 
 from ltr.actors.bbreg import ProposalSettings, RefinementSettings
-from ltr.train_settings.bbreg.common import BBRegSettings, build
-
-__all__ = ["build", "settings"]
+from ltr.train_settings.bbreg.common import BBRegSettings
 
 
 def settings() -> BBRegSettings:

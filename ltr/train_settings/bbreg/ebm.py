@@ -5,9 +5,7 @@ With `--loss nce_plus` trained by NCE+ instead, with the same proposals: see `lt
 On the small default backbone, with data and a budget for one machine without a GPU."""
 
 from ltr.train_settings.bbreg import ebm_resnet18
-from ltr.train_settings.bbreg.common import BBRegSettings, build, on_small_backbone
-
-__all__ = ["build", "settings"]
+from ltr.train_settings.bbreg.common import BBRegSettings, on_small_backbone
 
 
 def settings() -> BBRegSettings:

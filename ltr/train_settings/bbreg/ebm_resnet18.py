@@ -5,9 +5,7 @@ With `--loss nce_plus` trained by NCE+ instead, with the same proposals: see `lt
 On ResNet-18 with the paper's data and schedule."""
 
 from ltr.actors.bbreg import ProposalSettings, RefinementSettings
-from ltr.train_settings.bbreg.common import BBRegSettings, build
-
-__all__ = ["build", "settings"]
+from ltr.train_settings.bbreg.common import BBRegSettings
 
 
 def settings() -> BBRegSettings:

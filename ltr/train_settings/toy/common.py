@@ -1,7 +1,6 @@
-"""What the toy's settings share: Appendix B's data and schedule, and the report that ends a training."""
+"""What the toy's settings share: Appendix B's data and schedule."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from torch import nn
@@ -9,7 +8,6 @@ from torch import nn
 from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
-from ltr.train_settings.toy.report import write_report
 from ltr.trainers.task import Task
 
 _DATA_SEED, _VALIDATION_SEED = 0, 1
@@ -39,8 +37,8 @@ class ToySettings(TrainSettings):
     """Validation has 512 other pairs."""
 
 
-def toy_task(settings: ToySettings, actor: nn.Module, system: str, best: str) -> Task:
-    """The task of an actor on the settings' data; `system` is the name of the settings file.
+def toy_task(settings: ToySettings, actor: nn.Module, best: str) -> Task:
+    """The task of an actor on the settings' data; `best` names the validation statistic that decides what is best.
 
     Raises:
         UserError: no samples.
@@ -50,8 +48,4 @@ def toy_task(settings: ToySettings, actor: nn.Module, system: str, best: str) ->
     density = TOY_DENSITIES[settings.data]
     train = ToySamples(density, settings.samples_per_epoch, _DATA_SEED, order_seed=settings.seed)
     val = ToySamples(density, _VALIDATION_SAMPLES, _VALIDATION_SEED)
-
-    def after_training(folder: Path) -> None:
-        write_report(folder, system, actor.checkpoint_model(), settings)
-
-    return Task(actor, train, val, best=best, after_training=after_training)
+    return Task(actor, train, val, best=best)

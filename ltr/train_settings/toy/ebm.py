@@ -36,4 +36,4 @@ def build(settings: ToyEnergySettings) -> Task:
         actor = EnergyActor(net, settings.loss)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
-    return toy_task(settings, actor, "ebm", best="nll")
+    return toy_task(settings, actor, best="nll")

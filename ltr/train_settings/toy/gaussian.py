@@ -12,4 +12,4 @@ def settings() -> ToySettings:
 
 def build(settings: ToySettings) -> Task:
     """The task that the settings describe."""
-    return toy_task(settings, BaselineActor(ToyGaussianNet(), "gaussian"), "gaussian", best="loss")
+    return toy_task(settings, BaselineActor(ToyGaussianNet(), "gaussian"), best="loss")

@@ -17,7 +17,6 @@ from torch import nn
 
 import ltr.ops
 from ltr.commands import evaluate as evaluate_command
-from ltr.commands.train import load_settings
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.dataset import read_coco_detection
@@ -28,7 +27,8 @@ from ltr.evaluation.detection_log import DetectionLog, ImageDetections
 from ltr.models.detection.detector import Detector as RealDetector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
-from ltr.train_settings.detection import common
+from ltr.train_settings import detection as common
+from ltr.train_settings.registry import load_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,13 +14,13 @@ from ebm_common import ascend_early_stop
 from ltr.commands import ablate
 from ltr.commands import train as train_command
 from ltr.commands.evaluate import main
-from ltr.commands.train import load_settings
 from ltr.common.errors import UserError
 from ltr.dataset import read_utkface_split
 from ltr.evaluation import TASKS, age, head_pose, regression
 from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate, mean_absolute_errors, refine
 from ltr.evaluation.runs import check_alike, find_runs
 from ltr.evaluation.tables import Mean
+from ltr.train_settings.registry import load_settings
 from ltr.trainers.trainer import Trainer
 from tests.helpers.faces import OPTIONS, make_pointing04, make_utkface
 

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ltr.commands.evaluate import main
-from ltr.commands.train import load_settings
 from ltr.common.plain import to_plain
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation import toy
 from ltr.evaluation.tables import Mean
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.toy.evaluation import kl_divergence, model_log_density, true_log_density
 
 CELLS = 32

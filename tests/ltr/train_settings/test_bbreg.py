@@ -1,6 +1,5 @@
 """Settings of the trackers' trainings: the paper's values, and what they are turned into."""
 
-import importlib
 import json
 
 import numpy as np
@@ -8,17 +7,17 @@ import pytest
 import tyro
 from PIL import Image
 
-from ltr.commands.train import available_settings
 from ltr.common.errors import UserError
 from ltr.data.sampling import CropSettings
 from ltr.models.bbreg import RESNET18, AtomNetConfig
 from ltr.train_settings.bbreg.common import BBRegSettings, build
+from ltr.train_settings.registry import available_settings, load_settings
 
 NAMES = available_settings()["bbreg"]
 
 
 def settings_of(name: str) -> BBRegSettings:
-    return importlib.import_module(f"ltr.train_settings.bbreg.{name}").settings()
+    return load_settings("bbreg", name).settings()
 
 
 @pytest.mark.parametrize("name", ["atom_resnet18", "atom_star_resnet18", "ebm_resnet18"])

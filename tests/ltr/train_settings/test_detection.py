@@ -1,6 +1,5 @@
 """Settings of the detectors: the paper's values, what they are refused for, and a training by the user's command."""
 
-import importlib
 import json
 import os
 import shutil
@@ -18,8 +17,9 @@ from ltr.common.errors import UserError
 from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.models.detection.detector import SYSTEMS, RefinementSettings, load_detector
 from ltr.models.detection.faster_rcnn import BaseSettings
-from ltr.train_settings.detection import small as small_settings
-from ltr.train_settings.detection.common import DetectionSettings, build
+from ltr.train_settings import small_detection as small_settings
+from ltr.train_settings.detection import DetectionSettings, build
+from ltr.train_settings.registry import available_settings, load_settings
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import learning_rate
 from tests.helpers.tiny_detectors import LITE, photographs
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def settings_of(name: str) -> DetectionSettings:
-    return importlib.import_module(f"ltr.train_settings.detection.{name}").settings()
+    return load_settings("detection", name).settings()
 
 
 # --- the paper's
 
 
 def test_there_is_a_file_of_every_system():
-    assert sorted(train_command.available_settings()["detection"]) == sorted(SYSTEMS)
+    assert sorted(available_settings()["detection"]) == sorted(SYSTEMS)
     assert all(settings_of(name).detector.system == name for name in SYSTEMS)
 
 

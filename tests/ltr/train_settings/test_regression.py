@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from ltr.commands.train import load_settings, main
+from ltr.commands.train import main
 from ltr.common.errors import UserError
 from ltr.common.seeds import seed_for_build
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
-from ltr.train_settings.head_pose.common import images
+from ltr.train_settings.head_pose import images
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import Trainer

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from ltr.commands.train import load_settings
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
+from ltr.train_settings.registry import load_settings
 from ltr.train_settings.toy import report
 
 

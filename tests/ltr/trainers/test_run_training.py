@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +11,8 @@ import torch
 from ltr.commands import train as train_command
 from ltr.common.plain import to_plain
 from ltr.common.settings import ScheduleSettings, differences
+from ltr.train_settings.recipe import Recipe
+from ltr.train_settings.registry import available_settings
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.task import Task
 from tests.helpers.tiny_training import Line, TinyActor, make_settings
@@ -28,9 +29,8 @@ def tiny(monkeypatch, tmp_path):
         built.append(settings)
         return Task(TinyActor(), Line(10**9), Line(21, stream=1))
 
-    monkeypatch.setattr(
-        train_command, "load_settings", lambda module, name: SimpleNamespace(settings=make_settings, build=build)
-    )
+    monkeypatch.setattr(train_command, "load_settings", lambda module, name: Recipe("A line.", make_settings, build))
+    monkeypatch.delitem(train_command.REPORTS, "toy")
     monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
     return built
 
@@ -91,7 +91,7 @@ def test_as_a_script_from_any_folder(tmp_path):
 def test_settings_files_are_listed(capsys):
     assert train_command.main([]) == 2
     assert "bbreg: atom" in capsys.readouterr().out
-    assert {"atom", "atom_star", "ebm"} <= set(train_command.available_settings()["bbreg"])
+    assert {"atom", "atom_star", "ebm"} <= set(available_settings()["bbreg"])
 
 
 def test_differences_look_into_nested_settings_and_past_free_fields():

@@ -27,7 +27,7 @@ from ltr.models.detection.detector import (
     load_detector,
 )
 from ltr.models.detection.faster_rcnn import BaseSettings
-from ltr.train_settings.detection.common import system as settings_of
+from ltr.train_settings.detection import settings_for
 from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs, quick
 
 detector_of = cache(make_detector)
@@ -380,9 +380,9 @@ def test_refinement_leaves_no_gradients_in_weights():
 
 
 def test_detectors_do_not_share_their_refinement():
-    first, second = Detector(settings_of("ebm").detector), settings_of("ebm").detector
+    first, second = Detector(settings_for("ebm").detector), settings_for("ebm").detector
     first.refinement.step = (9.0, 9.0)
-    assert second.refinement.step == settings_of("ebm").detector.refinement.step == (1e-4, 4e-4)
+    assert second.refinement.step == settings_for("ebm").detector.refinement.step == (1e-4, 4e-4)
 
 
 @pytest.mark.parametrize(
@@ -504,7 +504,7 @@ def saved(module_folder) -> dict[str, Path]:
     files = {}
     for system in ("mixture2", "iou_net_star", "ebm"):
         detector = make_detector(system)
-        settings = settings_of(system)
+        settings = settings_for(system)
         settings.detector = DetectorSettings(system, LITE, RefinementSettings((0.01, 0.03), 0.25, 4))
         state = {name: value.contiguous() for name, value in detector.state_dict().items()}
         about = {"settings": json.dumps(to_plain(settings)), "epochs": "3"}
@@ -575,7 +575,7 @@ def test_other_files_are_no_detectors(tmp_path, saved):
     (tmp_path / "text.safetensors").write_text("a text")
     (tmp_path / "text.pth").write_text("a text")
     torch.save([1, 2], tmp_path / "list.pth")
-    torch.save({"model": 3, "settings": to_plain(settings_of("ebm"))}, tmp_path / "model.pth")
+    torch.save({"model": 3, "settings": to_plain(settings_for("ebm"))}, tmp_path / "model.pth")
     torch.save({"settings": {"detector": plain}}, tmp_path / "empty.pth")
     torch.save({"model": state, "settings": {"detector": {"system": state}}}, tmp_path / "strange.pth")
     for name in ("cut.safetensors", "text.safetensors", "text.pth", "list.pth", "model.pth", "empty.pth", "strange.pth",

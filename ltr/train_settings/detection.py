@@ -1,8 +1,9 @@
-"""What the detection settings share: their fields, and how they become a training task (Appendix C.2)."""
+"""Object detection by a Faster-RCNN and what the ten systems add to it (Section 4.1, Appendix C)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import generated_detection
 from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings, System
 from ltr.models.detection.faster_rcnn import BaseSettings, load_base, load_imagenet
+from ltr.train_settings.recipe import Recipe
 from ltr.trainers.task import Task
 
 
@@ -61,11 +63,11 @@ _RATES = {"direct": 0.02, "iou_net": 1e-2, "iou_net_star": 1e-2, "ebm": 1e-3}
 _DENSITY_RATE = 5e-3
 
 
-def system(name: System) -> DetectionSettings:
+def settings_for(system: System) -> DetectionSettings:
     """The paper's settings of a system."""
     settings = DetectionSettings()
-    settings.detector = DetectorSettings(name, BaseSettings(), replace(REFINEMENT.get(name, RefinementSettings())))
-    settings.optimizer.lr = _RATES.get(name, _DENSITY_RATE)
+    settings.detector = DetectorSettings(system, BaseSettings(), replace(REFINEMENT.get(system, RefinementSettings())))
+    settings.optimizer.lr = _RATES.get(system, _DENSITY_RATE)
     return settings
 
 
@@ -125,3 +127,18 @@ def build(settings: DetectionSettings) -> Task:
         detector.start_branch()
     best = ("refined_iou", "max") if detector.refines else ("loss", "min")
     return Task(actor, samples, held_out, collate_detection, *best)
+
+
+_SUMMARIES: dict[System, str] = {
+    "direct": "Faster-RCNN itself, whose boxes are regressed directly (Appendix C.1): the base of all other systems.",
+    "gaussian": "Faster-RCNN with a Gaussian density of each box offset (Appendix C.1, Figure S1b).",
+    "mixture2": "Faster-RCNN with a mixture of two Gaussians for the box offsets (Appendix C.1).",
+    "mixture4": "Faster-RCNN with a mixture of four Gaussians for the box offsets (Appendix C.1).",
+    "mixture8": "Faster-RCNN with a mixture of eight Gaussians for the box offsets (Appendix C.1).",
+    "cvae": "Faster-RCNN with a conditional variational autoencoder for the box offsets (Appendix C.1).",
+    "laplace": "Faster-RCNN with a Laplace density of each box offset (Appendix C.1, Figure S1b).",
+    "iou_net": "IoU-Net: predicted overlaps, trained on boxes that are uniform in it (Appendix C.2).",
+    "iou_net_star": "IoU-Net*: predicted overlaps, trained on boxes of the Gaussian mixture (Appendix C.2).",
+    "ebm": "The paper's energy-based model (Section 4.1, Appendix C.2).",
+}
+SYSTEMS = {name: Recipe(summary, partial(settings_for, name), build) for name, summary in _SUMMARIES.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from ltr.actors.regression import EnergyLossSettings
@@ -11,6 +12,7 @@ from ltr.common.errors import UserError
 from ltr.data.regression_samples import AugmentSettings
 from ltr.dataset import DatasetError, LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
 from ltr.train_settings import regression
+from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.regression import BinSettings, Part, RegressionSettings, System
 from ltr.trainers.task import Task
 
@@ -45,9 +47,9 @@ class HeadPoseSettings(RegressionSettings):
     data: DataSettings = field(default_factory=DataSettings)
 
 
-def system(name: System) -> HeadPoseSettings:
+def settings_for(system: System) -> HeadPoseSettings:
     """The paper's settings of a system."""
-    return HeadPoseSettings(system=name)
+    return HeadPoseSettings(system=system)
 
 
 def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
@@ -79,3 +81,15 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
 def build(settings: HeadPoseSettings) -> Task:
     """The task that the settings describe; raises as :func:`ltr.train_settings.regression.build`."""
     return regression.build(settings, lambda part: images(settings, part))
+
+
+_SUMMARIES: dict[System, str] = {
+    "direct_huber": "Baseline 'Direct - Huber' (Appendix F.4, Table S6).",
+    "direct_l2": "Baseline 'Direct - L2' (Appendix F.4, Table S6).",
+    "gaussian": "Baseline 'Gaussian' (Appendix F.4, Table S6).",
+    "laplace": "Baseline 'Laplace' (Appendix F.4, Table S6).",
+    "softmax_ce_l2": "Baseline 'Softmax - CE & L2' (Appendix F.4, Table S6).",
+    "softmax_ce_l2_var": "Baseline 'Softmax - CE, L2 & Var' (Appendix F.4, Table S6).",
+    "ebm": "The paper's energy-based model (Appendix F.1, F.2), which refines the baselines' predictions.",
+}
+SYSTEMS = {name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()}

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from ltr.common.settings import ScheduleSettings
 from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, System
-from ltr.train_settings.detection.common import DetectionSettings, system
+from ltr.train_settings.detection import DetectionSettings, settings_for
 
 GENERATED_CLASSES = 6  # five, and the background
 
 
-def small(name: System, seed: int) -> DetectionSettings:
+def small(system: System, seed: int) -> DetectionSettings:
     """A system's settings as the paper has them, but for the detector, the images, and a schedule that fits them.
 
     400 steps take the place of the paper's 60,000 for the systems with a confidence branch, 800 for densities.
     """
-    settings = system(name)
+    settings = settings_for(system)
     settings.seed = seed
     settings.data.set = "generated"
     settings.detector.base = replace(
@@ -27,8 +27,8 @@ def small(name: System, seed: int) -> DetectionSettings:
         max_size=320,
     )
     settings.batch_size, settings.samples_per_epoch = 8, 800
-    settings.epochs = 4 if name in CONFIDENCE_SYSTEMS else 8
-    if name in ("iou_net", "iou_net_star"):
+    settings.epochs = 4 if system in CONFIDENCE_SYSTEMS else 8
+    if system in ("iou_net", "iou_net_star"):
         settings.optimizer.lr *= 5  # at the paper's they have learnt little after so few steps, the others much
     settings.schedule = ScheduleSettings(kind="one_cycle", warmup=0.1)
     settings.grad_clip = 10.0

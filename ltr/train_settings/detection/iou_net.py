@@ -1,9 +1,0 @@
-"""IoU-Net: predicted overlaps, trained on boxes that are uniform in it (Appendix C.2)."""
-
-from ltr.train_settings.detection.common import DetectionSettings, build, system
-
-__all__ = ["build", "settings"]
-
-
-def settings() -> DetectionSettings:
-    return system("iou_net")

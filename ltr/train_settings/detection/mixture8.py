@@ -1,9 +1,0 @@
-"""Faster-RCNN with a mixture of eight Gaussians for the box offsets (Appendix C.1)."""
-
-from ltr.train_settings.detection.common import DetectionSettings, build, system
-
-__all__ = ["build", "settings"]
-
-
-def settings() -> DetectionSettings:
-    return system("mixture8")
