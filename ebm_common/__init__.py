@@ -29,6 +29,7 @@ from ebm_common.density import (
     log_partition_grid,
     normalized_log_density_grid,
 )
+from ebm_common.energy import Energy
 from ebm_common.importance import ImportanceSample, importance_sample
 from ebm_common.langevin import contrastive_divergence, langevin_sample
 from ebm_common.losses import (
@@ -44,6 +45,7 @@ from ebm_common.score_matching import denoising_score_matching, score_matching
 
 __all__ = [
     "Density2D",
+    "Energy",
     "GaussianMixtureProposal",
     "GridDensity",
     "ImportanceSample",

@@ -111,7 +111,8 @@ def multivariate_laplace_loss(mean: Tensor, log_beta: Tensor, label: Tensor) -> 
     mean, log_beta, label = _matched(mean=mean, log_beta=log_beta, label=label)
     z = (label - mean) * (-0.5 * log_beta).exp()
     # Where z = 0 the root has no slope; vector_norm then gives 0 where sqrt would give NaN.
-    return (torch.linalg.vector_norm(z, dim=1) + log_beta.sum(dim=1)).mean()
+    distance: Tensor = torch.linalg.vector_norm(z, dim=1)
+    return (distance + log_beta.sum(dim=1)).mean()
 
 
 def gaussian_mixture_loss(logits: Tensor, mean: Tensor, log_variance: Tensor, label: Tensor) -> Tensor:

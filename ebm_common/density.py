@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ebm_common.energy import Energy, evaluate
+
 __all__ = [
     "Density2D",
     "GridDensity",
@@ -22,8 +24,6 @@ __all__ = [
     "log_partition_grid",
     "normalized_log_density_grid",
 ]
-
-Energy = Callable[[Tensor], Tensor]
 
 
 class GridDensity(NamedTuple):
@@ -64,7 +64,7 @@ def normalized_log_density_grid(
         chunk: points of each row in one call of `energy`.
 
     Raises:
-        ValueError: shapes that do not fit, D > 3, lower >= upper, num_cells or chunk < 1, or an energy that is NaN.
+        ValueError: if shapes do not fit, D > 3, lower >= upper, num_cells or chunk < 1, or an energy is NaN or +inf.
     """
     lower, upper = torch.atleast_2d(lower), torch.atleast_2d(upper)
     if lower.ndim != 2 or lower.shape != upper.shape:
@@ -79,7 +79,7 @@ def normalized_log_density_grid(
     fractions = torch.cartesian_prod(*[_midpoints(0.0, 1.0, n, lower) for n in shape]).reshape(-1, dim)
     y = lower[:, None] + fractions * (upper - lower)[:, None]  # (B, n_1 ... n_D, D)
     cell_volume = ((upper - lower) / lower.new_tensor(shape)).prod(dim=-1)
-    f = _evaluate(energy, y, chunk)
+    f = evaluate(energy, y, chunk)
     log_z = torch.logsumexp(f, dim=1) + cell_volume.log()
     return GridDensity(y.reshape(batch, *shape, dim), (f - log_z[:, None]).reshape(batch, *shape), log_z, cell_volume)
 
@@ -117,7 +117,7 @@ def density_slice_2d(
 
     Raises:
         ValueError: an empty window, num_cells or chunk < 1, no point of the window inside the target space, or an
-            energy that is NaN inside it.
+            energy that is NaN or +inf inside it.
     """
     for name, (lower, upper) in {"u_range": u_range, "v_range": v_range}.items():
         if not lower < upper:
@@ -129,7 +129,7 @@ def density_slice_2d(
     inside = y.isfinite().all(dim=-1)
     if not inside.any():
         raise ValueError(f"no point of the window u {u_range}, v {v_range} is inside the target space")
-    f_inside = _evaluate(energy, y[inside][None], chunk)[0]
+    f_inside = evaluate(energy, y[inside][None], chunk)[0]
     f = f_inside.new_full((len(y),), -math.inf)
     f[inside] = f_inside
     cell_area = (u_range[1] - u_range[0]) / num_u * (v_range[1] - v_range[0]) / num_v
@@ -157,17 +157,3 @@ def _check_num_cells(num_cells: int | Sequence[int], dim: int) -> tuple[int, ...
 
 def _midpoints(lower: float, upper: float, num_cells: int, like: Tensor) -> Tensor:
     return lower + (torch.arange(num_cells, device=like.device, dtype=like.dtype) + 0.5) * ((upper - lower) / num_cells)
-
-
-def _evaluate(energy: Energy, y: Tensor, chunk: int) -> Tensor:
-    """(B, M, D) -> (B, M) in float32 at least."""
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, got {chunk}")
-    with torch.no_grad():
-        f = torch.cat([energy(part) for part in y.split(chunk, dim=1)], dim=1)
-    if f.shape != y.shape[:2]:
-        raise ValueError(f"energy must take y (B, M, D) to f (B, M), but took {tuple(y.shape)} to {tuple(f.shape)}")
-    f = f.to(torch.promote_types(f.dtype, torch.float32))
-    if f.isnan().any():
-        raise ValueError(f"the energy is NaN at y = {y[f.isnan()][0].tolist()}")
-    return f

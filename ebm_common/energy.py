@@ -1,37 +1,63 @@
-"""The energy as everything here calls it, and its gradient in y.
-
-``energy(y) -> f`` takes candidates (B, M, D) to energies (B, M), higher is better, and each f depends on its own
-candidate only. Then one backward pass of the sum gives every candidate its gradient. An `energy` that knows its
-gradient in closed form offers it as a method, ``energy.value_and_grad(y) -> (f, grad)`` with grad (B, M, D).
-"""
+"""`Energy`: what every function of this package calls f, how it is evaluated, and its gradient in y."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Energy", "checked_value", "differentiable_grad", "finite_or_stay", "value_and_grad"]
+__all__ = ["Energy", "checked_value", "differentiable_grad", "evaluate", "finite_or_stay", "value_and_grad"]
 
-Energy = Callable[[Tensor], Tensor]
+
+class Energy(Protocol):
+    """A function from candidates y, (B, M, D), to energies f, (B, M). Higher is better: p(y | x) = exp f(x, y) / Z(x).
+
+    Any callable will do. It holds the input x itself, usually as a closure over features that were encoded once:
+    ``lambda y: net.energy(features, y)``. Each f depends on its own candidate only. Then one backward pass of the sum
+    gives every candidate its gradient.
+
+    An energy that knows its gradient in closed form may have a method ``value_and_grad(y) -> (f, grad)`` with f (B, M)
+    and grad (B, M, D), both without a graph. Refinement and Langevin dynamics then call it in place of automatic
+    differentiation.
+    """
+
+    def __call__(self, y: Tensor, /) -> Tensor: ...
 
 
 def checked_value(energy: Energy, y: Tensor) -> Tensor:
     """f (B, M) of y (B, M, D).
 
     Raises:
-        ValueError: `energy` returns another shape.
+        ValueError: if `energy` returns another shape.
     """
     return _checked(energy(y), y)
+
+
+def evaluate(energy: Energy, y: Tensor, chunk: int) -> Tensor:
+    """f (B, M) of y (B, M, D), without a graph, in float32 at least, from calls of at most `chunk` candidates a row.
+
+    Raises:
+        ValueError: if chunk < 1, or `energy` returns another shape, NaN or +inf. (-inf is allowed: such a candidate
+            lies outside the target space.)
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, got {chunk}")
+    with torch.no_grad():
+        f = torch.cat([checked_value(energy, part) for part in torch.split(y, chunk, dim=1)], dim=1)
+    f = f.to(torch.promote_types(f.dtype, torch.float32))
+    wrong = f.isnan() | (f == math.inf)
+    if wrong.any():
+        raise ValueError(f"the energy is {f[wrong][0].item()} at y = {y[wrong][0].tolist()}")
+    return f
 
 
 def value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
     """f (B, M) and its gradient in y (B, M, D), both without a graph; in closed form where `energy` has it.
 
     Raises:
-        ValueError: `energy` returns another shape, or nothing that can be differentiated in y.
+        ValueError: if `energy` returns another shape, or nothing that can be differentiated in y.
     """
     closed_form = getattr(energy, "value_and_grad", None)
     if closed_form is not None:
@@ -49,10 +75,10 @@ def value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
 def differentiable_grad(energy: Energy, y: Tensor) -> Tensor:
     """The gradient of f in y, (B, M, D), with the graph through which a loss of it trains `energy`.
 
-    By automatic differentiation, since a closed form may have no graph. `y` has to require a gradient already.
+    It is automatic, since a closed form may have no graph. `y` must require a gradient already.
 
     Raises:
-        ValueError: `energy` returns another shape, or nothing that can be differentiated in y.
+        ValueError: if `energy` returns another shape, or nothing that can be differentiated in y.
     """
     return _grad(_checked(energy(y), y), y, create_graph=True)
 

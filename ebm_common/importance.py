@@ -12,17 +12,16 @@ them is to be trusted. On grids, for few dimensions, the same is exact: :mod:`eb
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
+from ebm_common.energy import Energy, evaluate
 from ebm_common.proposals import GaussianMixtureProposal
 
 __all__ = ["ImportanceSample", "importance_sample"]
-
-Energy = Callable[[Tensor], Tensor]
 
 _WIDER = 1.5  # the second round's standard deviations over the first's estimate: tails must be covered
 _DEFENSIVE = 0.1  # share of the first round's proposal in the second
@@ -188,18 +187,22 @@ def importance_sample(
     if num_samples < 4:
         raise ValueError(f"num_samples must be at least 4, got {num_samples}")
     n_1 = num_samples // 2
+    n_2 = num_samples - n_1
     y = proposal.sample(center, n_1, generator)
-    f = _evaluate(energy, y, chunk)
-    log_q = proposal.log_prob(y, center)
-    first = _weigh(y, f, log_q)
+    f = evaluate(energy, y, chunk)
+    if (f == -math.inf).all(dim=1).any():
+        raise ValueError("the energy is -inf for every candidate: the proposal lies outside the target space")
+    first = _weigh(y, f, proposal.log_prob(y, center))
 
-    second = _Gaussian.fit(first, proposal)
-    drawn = second.sample(num_samples - n_1, generator)
-    defensive = proposal.sample(center, num_samples - n_1, generator)
+    mean, factor = first.mean(), _widened_factor(first, proposal)
+    second = MultivariateNormal(mean[:, None], scale_tril=factor[:, None], validate_args=False)
+    noise = torch.randn(len(y), n_2, y.shape[2], generator=generator, device=mean.device, dtype=mean.dtype)
+    drawn = mean[:, None] + noise @ factor.mT  # second.sample() takes no generator
+    defensive = proposal.sample(center, n_2, generator)
     take = torch.rand(drawn.shape[:2], generator=generator, device=y.device) < _DEFENSIVE
     drawn = torch.where(take[..., None], defensive, drawn)
-    y, f = torch.cat([y, drawn], dim=1), torch.cat([f, _evaluate(energy, drawn, chunk)], dim=1)
-    share_1 = (n_1 + _DEFENSIVE * (num_samples - n_1)) / num_samples
+    y, f = torch.cat([y, drawn], dim=1), torch.cat([f, evaluate(energy, drawn, chunk)], dim=1)
+    share_1 = (n_1 + _DEFENSIVE * n_2) / num_samples
     log_q = torch.logaddexp(
         proposal.log_prob(y, center) + math.log(share_1), second.log_prob(y) + math.log(1 - share_1)
     )
@@ -212,40 +215,10 @@ def _weigh(y: Tensor, f: Tensor, log_q: Tensor) -> ImportanceSample:
     return ImportanceSample(y, f, log_weight - total[:, None], total - math.log(f.shape[1]))
 
 
-def _evaluate(energy: Energy, y: Tensor, chunk: int) -> Tensor:
-    f = torch.cat([energy(part) for part in y.split(chunk, dim=1)], dim=1)
-    if f.shape != y.shape[:2]:
-        raise ValueError(f"energy must take y (B, M, D) to f (B, M), but took {tuple(y.shape)} to {tuple(f.shape)}")
-    f = f.to(torch.promote_types(f.dtype, torch.float32))
-    wrong = f.isnan() | (f == math.inf)
-    if wrong.any():
-        raise ValueError(f"the energy is {f[wrong][0].item()} at y = {y[wrong][0].tolist()}")
-    if (f == -math.inf).all(dim=1).any():
-        raise ValueError("the energy is -inf for every candidate: the proposal lies outside the target space")
-    return f
-
-
-class _Gaussian:
-    """Gaussians of full covariance, one for each row: mean (B, D) and its factor (B, D, D)."""
-
-    def __init__(self, mean: Tensor, factor: Tensor):
-        self.mean, self.factor = mean, factor
-
-    @classmethod
-    def fit(cls, sample: ImportanceSample, proposal: GaussianMixtureProposal) -> _Gaussian:
-        covariance = sample.covariance() * _WIDER**2
-        # Few samples may carry all the weight; then they say nothing of some directions.
-        least = 0.1 * proposal.sigmas.amin(dim=0).to(covariance).expand(covariance.shape[-1])
-        return cls(sample.mean(), torch.linalg.cholesky(covariance + torch.diag(least.square())))
-
-    def sample(self, num_samples: int, generator: torch.Generator | None) -> Tensor:
-        batch, dim = self.mean.shape
-        noise = torch.randn(
-            batch, num_samples, dim, generator=generator, device=self.mean.device, dtype=self.mean.dtype
-        )
-        return self.mean[:, None] + noise @ self.factor.mT
-
-    def log_prob(self, y: Tensor) -> Tensor:
-        z = torch.linalg.solve_triangular(self.factor, (y - self.mean[:, None]).mT, upper=False)
-        log_det = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return -0.5 * z.square().sum(dim=1) - (log_det + 0.5 * y.shape[-1] * math.log(2 * math.pi))[:, None]
+def _widened_factor(sample: ImportanceSample, proposal: GaussianMixtureProposal) -> Tensor:
+    """The Cholesky factor (B, D, D) of the covariance of the second round."""
+    covariance = sample.covariance() * _WIDER**2
+    # Few samples may carry all the weight; then they say nothing of some directions.
+    least = 0.1 * proposal.sigmas.amin(dim=0).to(covariance).expand(covariance.shape[-1])
+    factor: Tensor = torch.linalg.cholesky(covariance + torch.diag(least.square()))
+    return factor

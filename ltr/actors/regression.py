@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_common import (
+    Energy,
     GaussianMixtureProposal,
     SoftmaxBins,
     contrastive_divergence,
@@ -32,7 +33,6 @@ from ebm_common import (
     noise_contrastive_estimation,
     score_matching,
 )
-from ebm_common.energy import Energy
 
 EnergyLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm"]
 BaselineKind = Literal[

@@ -129,8 +129,10 @@ def test_misuse_is_refused():
         log_partition_grid(energy, lower, upper, 10, chunk=0)
     with pytest.raises(ValueError, match=r"\(1, 10, 1\) to \(1, 10, 1\)"):
         log_partition_grid(lambda y: y, lower, upper, 10)
-    with pytest.raises(ValueError, match="NaN at y = "):
+    with pytest.raises(ValueError, match="the energy is nan at y = "):
         log_partition_grid(lambda y: y.log().sum(-1), lower, upper, 10)
+    with pytest.raises(ValueError, match="the energy is inf at y = "):
+        log_partition_grid(lambda y: 1 / (0 * y[..., 0]).abs(), lower, upper, 10)
     with pytest.raises(ValueError, match="v_range"):
         density_slice_2d(energy, embed_dims(torch.zeros(4), (0, 1)), (0, 1), (1, 1))
     with pytest.raises(ValueError, match="inside the target space"):

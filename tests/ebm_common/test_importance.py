@@ -143,6 +143,19 @@ def test_candidates_outside_the_target_space_have_no_weight():
     assert float(sample.tempered(2.0).mean()) == pytest.approx(0.3 * math.sqrt(4 / math.pi), abs=0.015)
 
 
+def test_a_second_round_outside_the_target_space_leaves_the_first():
+    rounds = []
+
+    def energy(y):
+        rounds.append(y.shape[1])
+        return -0.5 * (y[..., 0] / 0.3).square() if len(rounds) == 1 else torch.full(y.shape[:2], -torch.inf)
+
+    sample = importance_sample(energy, torch.zeros(1, 1), PROPOSAL, 100, torch.Generator().manual_seed(0))
+    assert rounds == [50, 50]
+    assert sample.log_weight[0, 50:].isneginf().all()
+    torch.testing.assert_close(sample.log_weight[0, :50].exp().sum(), torch.tensor(1.0))
+
+
 def test_the_same_generator_gives_the_same_sample():
     center = torch.zeros(2, 4, dtype=torch.float64)
     one, two = (importance_sample(normal, center, PROPOSAL, 50, torch.Generator().manual_seed(3)) for _ in range(2))
