@@ -1,6 +1,5 @@
 """From the classifier's position to the box: gradient ascent on the box network (Section 4.2, Appendix D.2)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from ebm_common import (
     Density2D,
+    Energy,
     GaussianMixtureProposal,
     ImportanceSample,
     ascend,
@@ -151,9 +151,7 @@ class BoxRefiner:
             lambda others: energy(to_rel(others)[None])[0].double().cpu().numpy(),
         )
 
-    def _corner(
-        self, energy: Callable[[Tensor], Tensor], size: Tensor, crop: Crop, box: np.ndarray, cells: int
-    ) -> CornerDensity:
+    def _corner(self, energy: Energy, size: Tensor, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
         """The density of the top-right corner over a window of 1.5 boxes, `cells` a side; `size` is that of `energy`'s
         relative boxes."""
         x, y, w, h = crop.to_patch(box)
