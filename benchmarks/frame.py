@@ -26,7 +26,7 @@ from ltr.data.crops import Crop
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import RESNET18, AtomNet, FrozenBoxNet
 from pytracking.evaluation.datasets import read_folder
-from pytracking.tracker import tracker_settings
+from pytracking.factory import tracker_settings
 from pytracking.tracker.atom import atom
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.classifier import TargetClassifier
@@ -181,7 +181,7 @@ def _parts(tracker: Atom, title: str, frames: list[np.ndarray], box: np.ndarray,
 _MEASURE = """
 import re, sys, numpy as np, torch
 from pathlib import Path
-from pytracking.tracker import tracker_settings
+from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.atom import Atom
 # not getrusage, whose maximum begins with that of the process that started this one
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024

@@ -18,7 +18,7 @@ import numpy as np
 from frame import FRAMES, sequence_frames, threads_of
 
 from benchmarks.timing import Table, milliseconds, summarise
-from pytracking.tracker import Tracker
+from pytracking import Tracker
 from pytracking.view.film import FilmView
 from pytracking.view.following import Follower
 from pytracking.view.page_scripts import VisdomPackage

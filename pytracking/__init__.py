@@ -1,5 +1,6 @@
-"""Online trackers: run them on benchmarks or on one's own frames. Stands on `ltr` and `ebm_common`."""
+"""Online trackers: run them on benchmarks or on your own frames. Built on `ltr` and `ebm_common`."""
 
-from pytracking.tracker import BaseTracker, Tracker, TrackerOutput
+from pytracking.factory import Tracker
+from pytracking.tracker.base import BaseTracker, TrackerOutput
 
 __all__ = ["BaseTracker", "Tracker", "TrackerOutput"]

@@ -17,7 +17,8 @@ from pytracking.evaluation.report import Progress, RunReport
 from pytracking.evaluation.results import RUN_FOLDER, ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
 from pytracking.evaluation.workers import run_on_workers
-from pytracking.tracker import BaseTracker, Tracker, tracker_settings
+from pytracking.factory import Tracker, tracker_settings
+from pytracking.tracker.base import BaseTracker
 from pytracking.view.film import FilmView
 from pytracking.view.scene import View, Views
 
@@ -28,7 +29,7 @@ FILM_HEIGHT = 480
 @dataclass(frozen=True)
 class TrackerSpec:
     """Which tracker to run, in a form that can be sent to another process: the arguments of
-    :func:`pytracking.tracker.Tracker`, and what its results folder is called: the number of the run, and a name
+    :func:`pytracking.Tracker`, and what its results folder is called: the number of the run, and a name
     (``save_as``) in place of the parameter's, so that variations of its settings stand side by side.
 
     Raises UserError where ``save_as`` is no name for a folder, or would be read as one with a run number.

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ltr.dataset.generated import benchmark_scene
-from pytracking.tracker import Tracker
+from pytracking import Tracker
 from pytracking.view.following import Follower
 from pytracking.view.scene import Scene
 from pytracking.view.visdom_view import VisdomView

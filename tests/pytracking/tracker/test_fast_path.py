@@ -17,7 +17,7 @@ from ltr.common.images import read_image
 from ltr.dataset.generated import benchmark_scene
 from ltr.ops import dense, kernels
 from pytracking.evaluation.datasets import read_folder
-from pytracking.tracker import tracker_settings
+from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.atom import Atom
 from tests.helpers.plain import plain_atom
 

@@ -1,4 +1,4 @@
-"""Trackers by name: what can be asked for, and what is said when it cannot be had."""
+"""Trackers by name, and the messages if there is none."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import torch
 from ltr.common.errors import UserError
 from ltr.models.bbreg import AtomNet, AtomNetConfig, save_head
 from pytracking import BaseTracker, Tracker
-from pytracking.tracker import available, tracker_settings
+from pytracking.factory import available_trackers, tracker_settings
 from pytracking.tracker.networks import network_file
 
 
@@ -56,7 +56,7 @@ def test_opencvs_trackers_come_by_the_same_way(param):
 
 
 def test_every_parameter_file_has_settings():
-    names = available()
+    names = available_trackers()
     assert {"default", "atom_star", "ebm", "default_resnet18", "atom_star_resnet18", "ebm_resnet18"} <= set(
         names["atom"]
     )
