@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: pages from outside docs/, links into the source tree, mathematics and Sphinx roles.
+"""What MkDocs does not do by itself: pages from outside docs/, links into the source tree, formulas and Sphinx roles.
 
 * CONTRIBUTING.md, CHANGELOG.md and the description of the shipped heads become pages of the site.
 * A link to any other file of the repository becomes plain code: the site does not hold that file.
@@ -20,7 +20,7 @@ from mkdocs.plugins import event_priority, get_plugin_logger
 from mkdocs.structure.files import File
 
 log = get_plugin_logger("docs.site")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 #: Files of the repository that are pages of the site.
 PAGES = {
@@ -29,7 +29,9 @@ PAGES = {
     "pytracking/networks/README.md": "networks.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)\s]+)\)")
-_LOADED = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?https?:[^>]*|<link\b[^>]*\bhref=[\"']?https?:[^>]*")
+_LOADED = re.compile(
+    r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?https?:[^>]*|<link\b[^>]*\bhref=[\"']?https?:[^>]*"
+)
 
 
 def on_config(config):
@@ -95,7 +97,7 @@ class _DocstringExtension(Extension):
 
 
 class _Blocks(Preprocessor):
-    """`.. math::` with its indented lines -> MathML; `text::` before a literal block -> `text:`."""
+    """`.. math::` with its indented lines -> MathML; `>>>` lines -> a block of code; `text::` before one -> `text:`."""
 
     def run(self, lines):
         result, k = [], 0
@@ -103,6 +105,11 @@ class _Blocks(Preprocessor):
             line = lines[k]
             start = re.match(r"( *)\.\. math::\s*(.*)", line)
             k += 1
+            if line.startswith(">>> "):
+                end = next((e for e in range(k, len(lines)) if not lines[e].strip()), len(lines))
+                result += ["```pycon", line, *lines[k:end], "```"]
+                k = end
+                continue
             if not start:
                 literal = line.endswith("::") and not line.startswith("    ") and k < len(lines)
                 result.append(line[:-1] if literal else line)
