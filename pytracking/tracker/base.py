@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.tracker.density import BoxDensity
+from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import Event
 
 
@@ -27,7 +27,7 @@ class TrackerOutput:
     box: np.ndarray
     score: float
     flag: str = "normal"
-    density: BoxDensity | None = None
+    density: TrackedBoxDensity | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,7 +52,7 @@ class BaseTracker(ABC):
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
         """The target's box in the next frame; with `density`, what :meth:`density` returns is in the output."""
 
-    def density(self) -> BoxDensity | None:
+    def density(self) -> TrackedBoxDensity | None:
         """p(y | x) in the frame that was tracked last, around its box. Changes nothing of the tracker's state.
 
         None before a frame was tracked, and for a tracker that has no density.

@@ -1,7 +1,7 @@
 """p(y | x) of a tracker's box as data: moments, credible intervals, marginals, and the plane of Figure S2.
 
 All but the plane is estimated by importance sampling (:mod:`ebm_common.importance`), which weighs candidate boxes by
-exp f(x, y) / q(y). How far to trust it says :attr:`BoxDensity.effective_sample_size`.
+exp f(x, y) / q(y). How far to trust it says :attr:`TrackedBoxDensity.effective_sample_size`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CornerDensity:
 
 
 @dataclass(frozen=True)
-class BoxDensity:
+class TrackedBoxDensity:
     """p(y | x) over boxes. Boxes are (..., 4): x, y, w, h in pixels of the image.
 
     Attributes:

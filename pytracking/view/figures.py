@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pytracking.tracker.density import COORDINATES, BoxDensity
+from pytracking.tracker.density import COORDINATES, TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.utils.drawing import BOX, Colour, colour_map
 from pytracking.view.backdrop import backdrop
@@ -43,7 +43,7 @@ _BEST = "#f0e442"
 # -- blocks ------------------------------------------------------------------------------------------------------
 
 
-def density(scene: Scene, density: BoxDensity) -> Figure:
+def density(scene: Scene, density: TrackedBoxDensity) -> Figure:
     """p(y|x) as a heatmap over the frame, while the top-right corner moves (Figure S2)."""
     target = scene.targets[0]
     corner = density.corner
@@ -73,7 +73,7 @@ def density(scene: Scene, density: BoxDensity) -> Figure:
     return traces, _on_the_frame(scene, window, title, shape=0.95)
 
 
-def marginals(scene: Scene, density: BoxDensity) -> Figure:
+def marginals(scene: Scene, density: TrackedBoxDensity) -> Figure:
     """The densities of left, top, width and height by themselves, with their credible intervals."""
     target = scene.targets[0]
     layout = _layout(f"frame {scene.index + 1}; in brackets the interval's width")
@@ -219,7 +219,7 @@ def message(text: str) -> Figure:
     return [{"type": "scatter", "name": "nothing", "x": [], "y": []}], layout
 
 
-def relative_width(density: BoxDensity) -> float:
+def relative_width(density: TrackedBoxDensity) -> float:
     """The mean width of the four sides' credible intervals, each by the box's extent along it."""
     widths = np.diff(density.intervals(LEVEL), axis=1)[:, 0]
     w, h = density.box[2:]

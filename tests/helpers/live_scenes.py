@@ -6,7 +6,7 @@ import torch
 from ebm_common.importance import importance_sample
 from ebm_common.proposals import GaussianMixtureProposal
 from pytracking.tracker.base import TrackerOutput
-from pytracking.tracker.density import BoxDensity, CornerDensity
+from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.view.scene import Scene, Target
 
@@ -28,7 +28,7 @@ def box_density(box=BOX):
     across, down = x + w + np.linspace(-9, 9, 19), y + np.linspace(-6, 6, 13)
     log = -0.5 * ((across[None] - (x + w)) ** 2 + (down[:, None] - y) ** 2) - np.log(2 * np.pi)
     corner = CornerDensity(across, down, log, (x, y + h))
-    return BoxDensity(box, corner, sample, sample.y[0].numpy(), lambda boxes: np.zeros(len(boxes)))
+    return TrackedBoxDensity(box, corner, sample, sample.y[0].numpy(), lambda boxes: np.zeros(len(boxes)))
 
 
 def events(frame=2):

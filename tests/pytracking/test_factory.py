@@ -26,7 +26,7 @@ def frames(count: int = 3) -> list[np.ndarray]:
 
 def test_the_library_example(random_head):
     first, *others = frames(4)
-    tracker = Tracker("atom", "ebm", overrides=["--network", str(random_head), "--density.cells", "8"])
+    tracker = Tracker("atom", "ebm", overrides=["--network", str(random_head), "--density.num_cells", "8"])
     assert isinstance(tracker, BaseTracker)
     tracker.initialize(first, [40, 30, 20, 24])
     for frame in others:

@@ -1,6 +1,6 @@
 """ATOM* on the shipped small backbone: the EBM's refinement with step-lengths of its own (Appendix D.2)."""
 
-from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
+from pytracking.tracker.atom.settings import AtomSettings, TrackerRefinementSettings
 from pytracking.tracker.atom.shipped import on_shipped_backbone
 
 
@@ -9,5 +9,5 @@ def parameters() -> AtomSettings:
         "atom_star_efficientnet_lite0.safetensors",
         predicts="iou",
         # Set on validation data for the shipped head, as the paper set (1e-2, 5e-2) for its own.
-        refinement=RefinementSettings(space="relative", iterations=10, step=(5e-3, 1e-2)),
+        refinement=TrackerRefinementSettings(space="relative", iterations=10, step=(5e-3, 1e-2)),
     )

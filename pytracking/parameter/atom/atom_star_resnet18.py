@@ -1,6 +1,6 @@
 """ATOM* on ResNet-18, the paper's backbone, refined as in Appendix D.2; the network is one's own training."""
 
-from pytracking.tracker.atom.settings import AtomSettings, RefinementSettings
+from pytracking.tracker.atom.settings import AtomSettings, TrackerRefinementSettings
 
 
 def parameters() -> AtomSettings:
@@ -8,5 +8,5 @@ def parameters() -> AtomSettings:
         network="atom_star_resnet18",
         backbone="resnet18",
         predicts="iou",
-        refinement=RefinementSettings(space="relative", iterations=10, step=(1e-2, 5e-2)),
+        refinement=TrackerRefinementSettings(space="relative", iterations=10, step=(1e-2, 5e-2)),
     )

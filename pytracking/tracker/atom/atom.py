@@ -27,7 +27,7 @@ from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.atom.size_filter import SizeFilter
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
-from pytracking.tracker.density import BoxDensity
+from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.tracker.networks import network_file
 
@@ -158,7 +158,7 @@ class Atom(BaseTracker):
         )
 
     @torch.no_grad()
-    def density(self) -> BoxDensity | None:
+    def density(self) -> TrackedBoxDensity | None:
         """See the base class; None too for a network that predicts an IoU, whose exponential is no density."""
         if self._seen is None or self.settings.predicts == "iou":
             return None

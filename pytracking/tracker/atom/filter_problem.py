@@ -22,7 +22,7 @@ class Samples:
     """
 
     def __init__(self, features: Tensor, kernel: int):
-        self.number, channels, self.height, self.width = features.shape
+        self.num_samples, channels, self.height, self.width = features.shape
         self.kernel = kernel
         self.rows = features.permute(0, 2, 3, 1).reshape(-1, channels)
         self.compiled = features.contiguous(memory_format=torch.channels_last) if dense.serves(features) else None
@@ -31,8 +31,8 @@ class Samples:
         """Responses (N, H, W) to a filter (K, kernel^2)."""
         if self.compiled is not None:
             return dense.filter_correlate(self.compiled, weight, self.kernel)
-        taps = (weight.T @ self.rows.T).view(-1, self.number, self.height, self.width)
-        out = taps.new_zeros(self.number, self.height, self.width)
+        taps = (weight.T @ self.rows.T).view(-1, self.num_samples, self.height, self.width)
+        out = taps.new_zeros(self.num_samples, self.height, self.width)
         for tap, (to, source) in zip(taps, self._windows(), strict=True):
             out[to] += tap[source]
         return out

@@ -19,8 +19,8 @@ from ebm_common import (
 )
 from ltr.data.crops import Crop
 from ltr.models.bbreg import BoxEnergy, BoxFeatures, FrozenBoxNet, Modulation
-from pytracking.tracker.atom.settings import DensitySettings, RefinementSettings
-from pytracking.tracker.density import BoxDensity, CornerDensity
+from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
+from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,11 @@ class BoxRefiner:
     """
 
     def __init__(
-        self, head: FrozenBoxNet, modulation: Modulation, settings: RefinementSettings, generator: torch.Generator
+        self,
+        head: FrozenBoxNet,
+        modulation: Modulation,
+        settings: TrackerRefinementSettings,
+        generator: torch.Generator,
     ):
         self.head = head
         self.modulation = modulation
@@ -126,7 +130,9 @@ class BoxRefiner:
         center = box[:2] + box[2:] / 2 + s.position_noise * side * noise[:, :2]
         return torch.cat([box[None], torch.cat([center - size / 2, size], dim=1)])
 
-    def density(self, features: BoxFeatures, crop: Crop, box: np.ndarray, settings: DensitySettings) -> BoxDensity:
+    def density(
+        self, features: BoxFeatures, crop: Crop, box: np.ndarray, settings: TrackerDensitySettings
+    ) -> TrackedBoxDensity:
         """p(y | x) around `box` (4,), image pixels."""
         head_energy = self.head.relative_energy(features)
 
@@ -140,12 +146,12 @@ class BoxRefiner:
         # A generator of its own: whether the density is looked at changes nothing of what follows.
         generator = torch.Generator(center.device).manual_seed(self.generator.initial_seed())
         sample = importance_sample(
-            energy, center, GaussianMixtureProposal(settings.sigmas), settings.candidates, generator, chunk=512
+            energy, center, GaussianMixtureProposal(settings.sigmas), settings.num_samples, generator, chunk=512
         )
         boxes = crop.to_image(rel_to_rect(sample.y[0], features.size).double().cpu().numpy())
-        return BoxDensity(
+        return TrackedBoxDensity(
             box,
-            self._corner(energy, features.size, crop, box, settings.cells),
+            self._corner(energy, features.size, crop, box, settings.num_cells),
             ImportanceSample(*(t.double().cpu() for t in (sample.y, sample.f, sample.log_weight, sample.log_z))),
             boxes,
             lambda others: energy(to_rel(others)[None])[0].double().cpu().numpy(),

@@ -107,7 +107,7 @@ class SizeSettings:
 
 
 @dataclass
-class RefinementSettings:
+class TrackerRefinementSettings:
     """From the classifier's position to the box (Appendix D.2)."""
 
     space: Literal["relative", "pixel"] = "relative"
@@ -128,12 +128,12 @@ class RefinementSettings:
 
 
 @dataclass
-class DensitySettings:
+class TrackerDensitySettings:
     """How p(y | x) is looked at, where it is asked for. It does not change the boxes."""
 
-    cells: int = 48
+    num_cells: int = 48
     """Cells a side of the density over one corner's places (Figure S2)."""
-    candidates: int = 1536
+    num_samples: int = 1536
     """Boxes that all else is estimated from, by importance sampling."""
     sigmas: tuple[float, ...] = (0.05, 0.2)
     """Widths of the proposal around the box, in its size (position) and in factors of e (size)."""
@@ -169,9 +169,9 @@ class AtomSettings:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     localization: LocalizationSettings = field(default_factory=LocalizationSettings)
     lost: LostSettings = field(default_factory=LostSettings)
-    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    refinement: TrackerRefinementSettings = field(default_factory=TrackerRefinementSettings)
     size: SizeSettings = field(default_factory=SizeSettings)
-    density: DensitySettings = field(default_factory=DensitySettings)
+    density: TrackerDensitySettings = field(default_factory=TrackerDensitySettings)
 
     def weight_files(self) -> list[Path]:
         """The files that the tracker's weights come from, for the record beside its results."""

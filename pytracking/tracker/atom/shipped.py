@@ -8,16 +8,16 @@ of them was chosen on the sequences that they are reported on.
 from pytracking.tracker.atom.settings import (
     AtomSettings,
     ClassifierSettings,
-    DensitySettings,
     LocalizationSettings,
     LostSettings,
-    RefinementSettings,
     SizeSettings,
+    TrackerDensitySettings,
+    TrackerRefinementSettings,
 )
 
 
 def on_shipped_backbone(
-    network: str, predicts: str, refinement: RefinementSettings, density: DensitySettings | None = None
+    network: str, predicts: str, refinement: TrackerRefinementSettings, density: TrackerDensitySettings | None = None
 ) -> AtomSettings:
     """The settings of a tracker on `efficientnet_lite0`.
 
@@ -36,5 +36,5 @@ def on_shipped_backbone(
         lost=LostSettings(growth=1.1),
         size=SizeSettings(scale_gain=0.6, shape_gain=0.3, shape_return=0.15),
         refinement=refinement,
-        density=density or DensitySettings(),
+        density=density or TrackerDensitySettings(),
     )

@@ -28,7 +28,7 @@ def read(file):
 
 
 def test_a_run_with_densities(generated, tmp_path):
-    spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.candidates", "400", "--density.cells", "4"))
+    spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.num_samples", "400", "--density.num_cells", "4"))
     folder = run_dataset(generated, spec, tmp_path, density=True).folder
     lines = read(folder / "rotation_density.jsonl")
     assert [line["frame"] for line in lines] == [0, 1, 2, 3, 4]
@@ -57,7 +57,7 @@ def test_a_run_with_densities(generated, tmp_path):
 
 
 def test_on_workers_too(generated, tmp_path):
-    spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.candidates", "64", "--density.cells", "4"))
+    spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.num_samples", "64", "--density.num_cells", "4"))
     folder = run_dataset(generated, spec, tmp_path, density=True, threads=2).folder
     assert len(read(folder / "rotation_density.jsonl")) == 5
 

@@ -16,23 +16,23 @@ from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.settings import (
     AtomSettings,
     ClassifierSettings,
-    DensitySettings,
     FirstFrameSettings,
     LostSettings,
-    RefinementSettings,
     SizeSettings,
+    TrackerDensitySettings,
+    TrackerRefinementSettings,
 )
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 
 QUICK = AtomSettings(
-    density=DensitySettings(cells=6, candidates=64),
+    density=TrackerDensitySettings(num_cells=6, num_samples=64),
     first_frame=FirstFrameSettings(rotations=(), blurs=(), shifts=(), dropout_samples=1),
     classifier=ClassifierSettings(first_gauss_newton=2, first_conjugate_gradient=5),
-    refinement=RefinementSettings(starts=4, iterations=2),
+    refinement=TrackerRefinementSettings(starts=4, iterations=2),
 )
 """Little of everything, for speed."""
 
-CLASSIFIER_ONLY = AtomSettings(refinement=RefinementSettings(starts=1, iterations=0))
+CLASSIFIER_ONLY = AtomSettings(refinement=TrackerRefinementSettings(starts=1, iterations=0))
 
 
 @pytest.fixture(scope="module")
@@ -402,7 +402,7 @@ def test_bad_frames_are_refused_and_the_next_good_one_is_tracked(atom, scene):
 
 def test_the_half_pixel_shift_moves_the_box_by_half_a_patch_pixel(atom, scene):
     frames, truth = scene[0][:2], scene[1]
-    settings = replace(QUICK, refinement=RefinementSettings(starts=1, iterations=0))
+    settings = replace(QUICK, refinement=TrackerRefinementSettings(starts=1, iterations=0))
     plain = run(atom(settings), frames, truth[0])[1].box
     shifted = run(atom(replace(settings, half_pixel_shift=True)), frames, truth[0])[1].box
     patch_pixel = 5 * np.sqrt(truth[0, 2:].prod()) / 288

@@ -10,7 +10,7 @@ import torch
 from ebm_common import rect_to_rel, rel_to_rect
 from ltr.data.crops import Crop
 from pytracking.tracker.atom.refinement import BoxRefiner
-from pytracking.tracker.atom.settings import DensitySettings, RefinementSettings
+from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
 
 CROP = Crop(x=30.0, y=-20.0, size=576.0, output=288)  # two image pixels a patch pixel
 START = np.array([200.0, 150.0, 100.0, 120.0])
@@ -43,7 +43,7 @@ class QuadraticHead:
 
 
 def refiner(head=None, seed=0, **settings) -> BoxRefiner:
-    s = replace(RefinementSettings(space="relative", iterations=10, step=(0.5, 0.5)), **settings)
+    s = replace(TrackerRefinementSettings(space="relative", iterations=10, step=(0.5, 0.5)), **settings)
     return BoxRefiner(head or QuadraticHead(), None, s, torch.Generator().manual_seed(seed))
 
 
@@ -134,7 +134,7 @@ def test_an_energy_that_breaks_down_leaves_the_boxes_where_they_were():
 
 def density(target: np.ndarray, cells: int = 60, sharpness: float = 200.0):
     r = refiner(QuadraticHead(target, sharpness))
-    return r.density(encoded(r), CROP, START, DensitySettings(cells, 64)).corner
+    return r.density(encoded(r), CROP, START, TrackerDensitySettings(cells, 64)).corner
 
 
 def test_the_density_is_normalised_over_its_window():
@@ -178,7 +178,7 @@ def test_boxes_that_are_inside_out_have_no_density():
 
     r = refiner(Narrow())
     box = np.array([200.0, 150.0, 100.0, 120.0])
-    d = r.density(encoded(r), CROP, box, DensitySettings(20, 64)).corner
+    d = r.density(encoded(r), CROP, box, TrackerDensitySettings(20, 64)).corner
     assert np.array_equal(np.isfinite(d.log_density), (d.x[None] > 200) & (d.y[:, None] < 270))
 
 
@@ -187,7 +187,7 @@ def test_the_density_as_data_is_that_of_exact_draws(temperature):
     """p(y | x) is normal in the relative space, so boxes can be drawn from it."""
     sharpness = 400.0
     r = refiner(QuadraticHead(TARGET, sharpness))
-    d = r.density(encoded(r), CROP, START, DensitySettings(8, 20_000, (0.05, 0.2), temperature))
+    d = r.density(encoded(r), CROP, START, TrackerDensitySettings(8, 20_000, (0.05, 0.2), temperature))
     assert d.effective_sample_size > 3000
     rng = np.random.default_rng(0)
     size = START[2:]
@@ -217,7 +217,7 @@ def test_the_density_as_data_is_that_of_exact_draws(temperature):
 
 def test_looking_at_the_density_leaves_the_random_starts_as_they_were():
     looked, plain = refiner(), refiner()
-    looked.density(encoded(looked), CROP, START, DensitySettings(4, 16))
+    looked.density(encoded(looked), CROP, START, TrackerDensitySettings(4, 16))
     np.testing.assert_array_equal(refine(looked).starts, refine(plain).starts)
 
 
