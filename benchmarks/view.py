@@ -1,4 +1,4 @@
-"""What it costs to look: a sequence tracked with nothing attached, with a film, with the density of every frame, and
+"""What a view costs: a sequence tracked without views, with a video recording, with the density of every frame, and
 with the live view, with and without a browser that shows it. Whole frames are timed, the views' work in the run's own
 thread included; the live view's thread, its server and the browser run on the same cores.
 """
@@ -19,18 +19,17 @@ from frame import FRAMES, sequence_frames, threads_of
 
 from benchmarks.timing import Table, milliseconds, summarise
 from pytracking import Tracker
-from pytracking.view.film import FilmView
-from pytracking.view.following import Follower
+from pytracking.view.base import Request, TargetTracker, TrackedFrame, View, Views
+from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.page_scripts import VisdomPackage
-from pytracking.view.scene import Scene, View, Views, Wish
-from pytracking.view.visdom_view import VisdomView
+from pytracking.view.recording import VideoView
 
 
 class DensityOfEach(Views):
     """Asks for every frame's density, as --density does."""
 
-    def wish(self) -> Wish:
-        return Wish(density=True)
+    def request(self) -> Request:
+        return Request(density=True)
 
 
 def run(device: str, quick: bool) -> Iterator[Table]:
@@ -44,7 +43,7 @@ def run(device: str, quick: bool) -> Iterator[Table]:
     seconds: dict[str, list[float]] = defaultdict(list)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        views = {"none": Views, "film": lambda: FilmView(folder / "film.mp4"), "density of each": DensityOfEach}
+        views = {"none": Views, "video": lambda: VideoView(folder / "video.mp4"), "density of each": DensityOfEach}
         port = stack.enter_context(_server(table))
         if port:
             views["live view"] = lambda: VisdomView("localhost", port)
@@ -68,11 +67,13 @@ def _follow(tracker, make: Callable[[], View], frames: list[np.ndarray], box: np
     """Seconds a frame."""
     view = make()
     try:
-        follower = Follower(tracker)
-        view.show(Scene("speed", 0, len(frames), frames[0], (follower.start(frames[0], box, view.wish()),)))
+        target_tracker = TargetTracker(tracker)
+        target = target_tracker.initialize(frames[0], box, view.request())
+        view.show(TrackedFrame("speed", 0, len(frames), frames[0], (target,)))
         start = time.perf_counter()
         for index, image in enumerate(frames[1:], 1):
-            view.show(Scene("speed", index, len(frames), image, (follower.follow(image, view.wish()),)))
+            target = target_tracker.track(image, view.request())
+            view.show(TrackedFrame("speed", index, len(frames), image, (target,)))
         return (time.perf_counter() - start) / (len(frames) - 1)
     finally:
         view.close(True)

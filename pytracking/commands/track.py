@@ -26,8 +26,8 @@ from ltr.common.errors import cli_main
 from pytracking.evaluation.datasets import SequenceList, get_datasets
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.utils.arguments import natural
+from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.server import DEFAULT_PORT
-from pytracking.view.visdom_view import VisdomView
 
 
 def _parser() -> argparse.ArgumentParser:

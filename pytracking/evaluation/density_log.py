@@ -24,7 +24,7 @@ from typing import TextIO
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.view.scene import Target
+from pytracking.view.base import Target
 
 LEVELS = (0.5, 0.8, 0.95)
 

@@ -19,8 +19,8 @@ from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save
 from pytracking.evaluation.workers import run_on_workers
 from pytracking.factory import Tracker, tracker_settings
 from pytracking.tracker.base import BaseTracker
-from pytracking.view.film import FilmView
-from pytracking.view.scene import View, Views
+from pytracking.view.base import View, Views
+from pytracking.view.recording import VideoView
 
 FILM_HEIGHT = 480
 """Pixels: frames of a debug video that are smaller are enlarged to about this."""
@@ -198,7 +198,7 @@ def _run_here(
 @contextmanager
 def _views(film: Path | None, view: View | None) -> Iterator[View]:
     """The view of all sequences and, where `film` names its file, a video of this one."""
-    own = [FilmView(film, least_height=FILM_HEIGHT)] if film else []
+    own = [VideoView(film, least_height=FILM_HEIGHT)] if film else []
     complete = False
     try:
         yield Views([*own, view] if view else own)

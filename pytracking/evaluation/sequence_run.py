@@ -16,8 +16,7 @@ from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder
 from pytracking.tracker.base import BaseTracker, check_first_box
-from pytracking.view.following import Follower
-from pytracking.view.scene import NOTHING, Scene, View, Views, Wish
+from pytracking.view.base import NO_REQUEST, Request, TargetTracker, TrackedFrame, View, Views
 
 
 class FrameError(Exception):
@@ -29,18 +28,18 @@ class FrameError(Exception):
 
 
 def run_sequence(
-    sequence: TrackingSequence, tracker: BaseTracker, wish: Callable[[], Wish] = lambda: NOTHING
-) -> Iterator[Scene]:
+    sequence: TrackingSequence, tracker: BaseTracker, request: Callable[[], Request] = lambda: NO_REQUEST
+) -> Iterator[TrackedFrame]:
     """Tracks through a sequence and yields frame after frame, boxes in the tracker's coordinates.
 
     The next image is read while the tracker works on this one, and reading is not counted in a target's ``seconds``. On
-    a machine whose cores are all busy tracking, the reader still takes its share of them. Before each frame, ``wish``
-    is asked what else is wanted of it.
+    a machine whose cores are all busy tracking, the reader still takes its share of them. Before each frame,
+    ``request()`` says what else is wanted of it.
 
     Raises :class:`FrameError` caused by whatever failed: an image that cannot be read (ImageReadError), a first box
     that cannot be tracked (UserError), a tracker that fails or returns a box that is not finite.
     """
-    follower = Follower(tracker)
+    target_tracker = TargetTracker(tracker)
     with closing(_read_ahead(sequence.frames)) as images:
         for index in range(len(sequence)):
             truth = sequence.to_tracker(sequence.ground_truth[index])
@@ -48,12 +47,13 @@ def run_sequence(
             try:
                 image = next(images)
                 if index == 0:
-                    target = follower.start(image, check_first_box(sequence.first_box, image), wish(), truth)
+                    box = check_first_box(sequence.first_box, image)
+                    target = target_tracker.initialize(image, box, request(), truth)
                 else:
-                    target = follower.follow(image, wish(), truth)
+                    target = target_tracker.track(image, request(), truth)
             except Exception as error:
                 raise FrameError(index) from error
-            yield Scene(sequence.name, index, len(sequence), image, (target,))
+            yield TrackedFrame(sequence.name, index, len(sequence), image, (target,))
 
 
 def _read_ahead(paths: list[Path]) -> Iterator[np.ndarray]:
@@ -87,25 +87,24 @@ def run_and_save(
     view = view or Views()
     boxes, times = [], []
 
-    def wish() -> Wish:
-        wanted = view.wish()
-        return wanted._replace(density=wanted.density or density)
+    def request() -> Request:
+        return view.request() | Request(density=density)
 
     log = DensityLog(density_file(folder.boxes_file(sequence.name))) if density else None
     with (
         PartialResult(folder, sequence.name) as partial,
         log or nullcontext(),
-        closing(run_sequence(sequence, tracker, wish)) as scenes,
+        closing(run_sequence(sequence, tracker, request)) as frames,
     ):
-        for scene in scenes:
-            (target,) = scene.targets
-            first = scene.index == 0
+        for frame in frames:
+            (target,) = frame.targets
+            first = frame.index == 0
             boxes.append(sequence.ground_truth[0] if first else sequence.to_annotation(target.output.box))
             times.append(target.seconds)
             partial.add(boxes[-1])
             if log:
-                log.add(scene.index, target)
-            if not view.show(scene):
+                log.add(frame.index, target)
+            if not view.show(frame):
                 raise KeyboardInterrupt
             advance(1)
     folder.save(sequence.name, np.array(boxes), np.array(times))

@@ -22,7 +22,7 @@ from ltr.common.files import make_writable, write_text
 from ltr.common.plain import to_plain
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
-from pytracking.view.scene import NOTHING, Scene, Target, Wish
+from pytracking.view.base import Request, Target, TrackedFrame
 
 
 class VideoResults:
@@ -62,16 +62,16 @@ class VideoResults:
         files = [str(files.path) for files in self._files]
         return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if files else ""
 
-    def wish(self) -> Wish:
-        return Wish(density=True) if self._density else NOTHING
+    def request(self) -> Request:
+        return Request(density=self._density)
 
-    def show(self, scene: Scene) -> bool:
+    def show(self, frame: TrackedFrame) -> bool:
         if not self._files:
-            single = len(scene.targets) == 1
-            names = [self._name] if single else [f"{self._name}_{target.name}" for target in scene.targets]
+            single = len(frame.targets) == 1
+            names = [self._name] if single else [f"{self._name}_{target.name}" for target in frame.targets]
             self._files = [_ObjectFiles(self.folder / f"{name}.txt", self._density) for name in names]
-        for files, target in zip(self._files, scene.targets, strict=True):
-            files.add(scene.index, target)
+        for files, target in zip(self._files, frame.targets, strict=True):
+            files.add(frame.index, target)
         objects = [
             {
                 "name": target.name,
@@ -79,10 +79,10 @@ class VideoResults:
                 "score": float(target.output.score),
                 "flag": target.output.flag,
             }
-            for target in scene.targets
+            for target in frame.targets
         ]
-        time = None if scene.time is None else round(scene.time, 6)
-        self.frames.append({"index": scene.index, "time": time, "objects": objects})
+        time = None if frame.time is None else round(frame.time, 6)
+        self.frames.append({"index": frame.index, "time": time, "objects": objects})
         return True
 
     def close(self, complete: bool) -> None:

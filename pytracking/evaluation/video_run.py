@@ -26,12 +26,10 @@ from pytracking.tracker.base import check_first_box
 from pytracking.utils.arguments import natural
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
-from pytracking.view.film import FilmView
-from pytracking.view.following import Follower
-from pytracking.view.images import ImageView
-from pytracking.view.scene import Scene, View, Views
+from pytracking.view.base import TargetTracker, TrackedFrame, View, Views
+from pytracking.view.live.visdom_view import VisdomView
+from pytracking.view.recording import ImageFolderView, VideoView
 from pytracking.view.server import DEFAULT_PORT
-from pytracking.view.visdom_view import VisdomView
 from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
 
 
@@ -130,9 +128,9 @@ def _run(
             first, boxes = _first_frame(source, frames, options)
             _seed(spec.seed)
             names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
-            followers = [Follower(spec.make(), name) for name in names]
-            results.head = _head(spec, source, first, boxes, tracker_device(followers[0].tracker))
-            complete = following.go(followers, boxes, _limited(chain([first], frames), seconds, count))
+            target_trackers = [TargetTracker(spec.make(), name) for name in names]
+            results.head = _head(spec, source, first, boxes, tracker_device(target_trackers[0].tracker))
+            complete = following.go(target_trackers, boxes, _limited(chain([first], frames), seconds, count))
         except BaseException as failure:
             _close_after_failure(following, failure)
             _report(following, results, views, sys.stderr, "kept")
@@ -156,9 +154,9 @@ def make_views(source: FrameSource, options: argparse.Namespace, window: bool) -
         if written is not None and read is not None and written.resolve() == read.resolve():
             raise UserError(f"--{name} {written} would replace what is read; choose another name")
     if options.save_video is not None:
-        views.append(FilmView(options.save_video, source.fps, options.density))
+        views.append(VideoView(options.save_video, source.fps, options.density))
     if options.save_images is not None:
-        views.append(ImageView(options.save_images, options.density))
+        views.append(ImageFolderView(options.save_images, options.density))
     if window:
         views.append(WindowView(source.name, options.density))
         print(HELP)
@@ -243,20 +241,20 @@ class _Following:
         self.seconds = 0.0  # in the trackers
         self._source = source
 
-    def go(self, followers: list[Follower], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
+    def go(self, target_trackers: list[TargetTracker], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
         """Track through the frames; whether that was to their end, and not stopped by the view's user."""
         source = self._source
         with tqdm(total=source.total, unit="frame", desc=source.name, disable=None) as bar:
             for frame in frames:
-                wish = self.view.wish()
+                request = self.view.request()
                 if self.frames:
-                    targets = [follower.follow(frame.image, wish) for follower in followers]
+                    targets = [target_tracker.track(frame.image, request) for target_tracker in target_trackers]
                 else:
-                    pairs = zip(followers, boxes, strict=True)
-                    targets = [follower.start(frame.image, box, wish) for follower, box in pairs]
+                    pairs = zip(target_trackers, boxes, strict=True)
+                    targets = [target_tracker.initialize(frame.image, box, request) for target_tracker, box in pairs]
                 self.seconds += sum(target.seconds for target in targets)
-                scene = Scene(source.name, frame.index, source.total, frame.image, tuple(targets), frame.time)
-                going_on = self.view.show(scene)
+                tracked = TrackedFrame(source.name, frame.index, source.total, frame.image, tuple(targets), frame.time)
+                going_on = self.view.show(tracked)
                 self.frames += 1
                 bar.update()
                 if not going_on:
@@ -282,8 +280,8 @@ def _report(following: _Following, results: VideoResults, views: list[View], str
     print(f"{frames} frames, tracked at {rate:.1f} frames per second (reading and drawing excluded)", file=stream)
     places = [f"boxes of {frames} frames in {results.text_files()}"]
     for view in views:
-        if isinstance(view, FilmView) and view.writer.frames:
+        if isinstance(view, VideoView) and view.writer.frames:
             places.append(f"{view.writer.frames} frames of video in {view.writer.path}")
-        elif isinstance(view, ImageView):
+        elif isinstance(view, ImageFolderView):
             places.append(f"pictures in {view.folder}")
     print(f"{what}: {'; '.join(places)}", file=stream)

@@ -1,2 +1,5 @@
-"""Views of a tracker's run. They are given one :class:`~pytracking.view.scene.Scene` a frame and know no tracker; a
-tracker knows no view."""
+"""Views show or record a tracker's run: a window, a video file, a folder of pictures, a live page in the browser.
+
+A view receives one :class:`~pytracking.view.base.TrackedFrame` after another and knows no tracker; a tracker knows no
+view.
+"""

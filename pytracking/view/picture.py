@@ -15,7 +15,7 @@ from pytracking.utils.drawing import (
     enlarge,
     label_size,
 )
-from pytracking.view.scene import Scene, Target
+from pytracking.view.base import Target, TrackedFrame
 
 # The box's red first, then colours that stay apart from it and from each other, on dark and bright pictures.
 PALETTE: tuple[Colour, ...] = (
@@ -29,7 +29,7 @@ def target_colour(number: int) -> Colour:
     return PALETTE[number % len(PALETTE)]
 
 
-def draw_scene(scene: Scene, scale: float = 1.0, density: bool = True) -> np.ndarray:
+def draw_frame(frame: TrackedFrame, scale: float = 1.0, density: bool = True) -> np.ndarray:
     """The frame with its boxes, the annotated ones in white, and a caption.
 
     Args:
@@ -37,26 +37,26 @@ def draw_scene(scene: Scene, scale: float = 1.0, density: bool = True) -> np.nda
         density: whether the density is drawn of those targets that come with one.
 
     Returns:
-        uint8 (H * scale, W * scale, 3) RGB; the scene's own image is left as it is.
+        uint8 (H * scale, W * scale, 3) RGB; the frame's own image is left as it is.
     """
-    canvas = enlarge(scene.image, scale)
+    canvas = enlarge(frame.image, scale)
     size = _letters(canvas)
     width = max(1.5, size / 8)
     if density:
-        for target in scene.targets:
+        for target in frame.targets:
             if target.output.density is not None:
                 draw_density(canvas, target.output.density.corner, scale)
-    for target in scene.targets:
+    for target in frame.targets:
         if target.truth is not None:
             draw_box(canvas, target.truth, GROUND_TRUTH, 2 * width, scale)
-    for number, target in enumerate(scene.targets):
+    for number, target in enumerate(frame.targets):
         colour = target_colour(number)
         draw_box(canvas, target.output.box, colour, width, scale)
         if density and target.output.density is not None:
             draw_dot(canvas, target.output.density.corner.anchor, colour, round(2 * width), scale)
-    _draw_caption(canvas, scene, size)
-    if len(scene.targets) > 1:
-        for number, target in enumerate(scene.targets):
+    _draw_caption(canvas, frame, size)
+    if len(frame.targets) > 1:
+        for number, target in enumerate(frame.targets):
             _draw_tag(canvas, target, target_colour(number), size, scale)
     return canvas
 
@@ -80,16 +80,16 @@ def _draw_tag(canvas: np.ndarray, target: Target, colour: Colour, size: int, sca
     draw_label(canvas, text, tuple(np.round(at).astype(int).tolist()), bright, size)
 
 
-def _draw_caption(canvas: np.ndarray, scene: Scene, size: int) -> None:
+def _draw_caption(canvas: np.ndarray, frame: TrackedFrame, size: int) -> None:
     """Name, number of the frame, and of a single target its score: as much of it as the picture is wide."""
-    frame = f"{scene.index + 1}" if scene.total is None else f"{scene.index + 1}/{scene.total}"
-    words = [scene.title, frame]
-    if len(scene.targets) == 1:
-        output = scene.targets[0].output
+    number = f"{frame.index + 1}" if frame.total is None else f"{frame.index + 1}/{frame.total}"
+    words = [frame.title, number]
+    if len(frame.targets) == 1:
+        output = frame.targets[0].output
         words += [f"{output.score:.2f}"] + ([output.flag] if output.flag != "normal" else [])
     margin = round(size * 0.4)
     room = canvas.shape[1] - 2 * margin
-    for text in ("  ".join(words), "  ".join(words[1:]), frame):
+    for text in ("  ".join(words), "  ".join(words[1:]), number):
         if label_size(text, size)[0] <= room:
             draw_label(canvas, text, (margin, margin), size=size)
             return

@@ -13,8 +13,8 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.utils.drawing import draw_box, draw_label, enlarge
-from pytracking.view.picture import draw_scene, target_colour
-from pytracking.view.scene import NOTHING, Scene, Wish
+from pytracking.view.base import NO_REQUEST, Request, TrackedFrame
+from pytracking.view.picture import draw_frame, target_colour
 
 HELP = "space: pause or go on; right arrow, n or dot: one frame on; q, Escape or closing the window: stop"
 
@@ -88,11 +88,11 @@ class WindowView:
         self._window = Window(title)
         self._density = density
 
-    def wish(self) -> Wish:
-        return Wish(density=True) if self._density else NOTHING
+    def request(self) -> Request:
+        return Request(density=True) if self._density else NO_REQUEST
 
-    def show(self, scene: Scene) -> bool:
-        return self._window.show(draw_scene(scene, _scale(scene.image), self._density))
+    def show(self, frame: TrackedFrame) -> bool:
+        return self._window.show(draw_frame(frame, _scale(frame.image), self._density))
 
     def close(self, complete: bool) -> None:
         self._window.close()

@@ -14,9 +14,8 @@ import torch
 
 from ltr.dataset.generated import benchmark_scene
 from pytracking import Tracker
-from pytracking.view.following import Follower
-from pytracking.view.scene import Scene
-from pytracking.view.visdom_view import VisdomView
+from pytracking.view.base import TargetTracker, TrackedFrame
+from pytracking.view.live.visdom_view import VisdomView
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -200,16 +199,16 @@ class Run:
 
     def _work(self):
         torch.set_num_threads(1)
-        follower = Follower(self.tracker)
+        target_tracker = TargetTracker(self.tracker)
         try:
             for index, (image, truth) in enumerate(self.frames):
-                wish = self.view.wish()
+                request = self.view.request()
                 if index == 0:
-                    target = follower.start(image, truth, wish, truth)
+                    target = target_tracker.initialize(image, truth, request, truth)
                 else:
-                    target = follower.follow(image, wish, truth)
+                    target = target_tracker.track(image, request, truth)
                 self.outputs.append(target.output)
-                self.view.show(Scene(self.title, index, self.total, image, (target,)))
+                self.view.show(TrackedFrame(self.title, index, self.total, image, (target,)))
                 if self.stop:
                     break
         except Exception as failure:

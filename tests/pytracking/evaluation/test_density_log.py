@@ -11,7 +11,7 @@ from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.density_log import DensityLog
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.tracker.base import TrackerOutput
-from pytracking.view.scene import Target
+from pytracking.view.base import Target
 from tests.helpers.evaluation_fakes import FakeSpec, write_sequence
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from ltr.common.errors import UserError
 from pytracking.view import window as window_module
-from pytracking.view.picture import draw_scene
-from pytracking.view.scene import View
+from pytracking.view.base import View
+from pytracking.view.picture import draw_frame
 from pytracking.view.window import Window, WindowView, choose_boxes, why_no_window
 from tests.helpers.fake_window import FakeWindow
-from tests.helpers.view_scenes import corner_density, scene, target
+from tests.helpers.view_frames import corner_density, target, tracked_frame
 
 SPACE, ESCAPE, ENTER = 32, 27, 13
 RIGHT = (65363, 2555904, 63235, ord("n"), ord("."))
@@ -20,21 +20,21 @@ RIGHT = (65363, 2555904, 63235, ord("n"), ord("."))
 def test_frames_are_shown_as_they_are_drawn_and_enlarged(monkeypatch):
     fake = FakeWindow(monkeypatch)
     view: View = WindowView("clip")
-    scenes = [scene(index=index) for index in range(3)]
-    assert all([view.show(one) for one in scenes])
-    assert all(np.array_equal(shown, draw_scene(one, 8)) for shown, one in zip(fake.shown, scenes, strict=True))
+    frames = [tracked_frame(index=index) for index in range(3)]
+    assert all([view.show(one) for one in frames])
+    assert all(np.array_equal(shown, draw_frame(one, 8)) for shown, one in zip(fake.shown, frames, strict=True))
     assert fake.open == {"clip"}
     view.close(True)
     assert not fake.open
 
 
-def test_the_density_is_wished_for_and_drawn(monkeypatch):
+def test_the_density_is_requested_and_drawn(monkeypatch):
     fake = FakeWindow(monkeypatch)
-    one = scene(target((20, 25, 30, 25), density=corner_density(50, 25)))
-    assert WindowView("a").wish() == (False, False) and WindowView("a", density=True).wish() == (True, False)
+    one = tracked_frame(target((20, 25, 30, 25), density=corner_density(50, 25)))
+    assert WindowView("a").request() == (False, False) and WindowView("a", density=True).request() == (True, False)
     WindowView("a", density=True).show(one)
     WindowView("a").show(one)
-    assert np.array_equal(fake.shown[0], draw_scene(one, 8)) and (fake.shown[0] != fake.shown[1]).any()
+    assert np.array_equal(fake.shown[0], draw_frame(one, 8)) and (fake.shown[0] != fake.shown[1]).any()
 
 
 @pytest.mark.parametrize("key", [ord("q"), ord("Q"), ESCAPE, None])
@@ -42,16 +42,16 @@ def test_the_density_is_wished_for_and_drawn(monkeypatch):
 def test_the_run_ends_where_the_user_says(monkeypatch, key, paused):
     FakeWindow(monkeypatch, [-1, *([SPACE, -1] if paused else []), key])
     view = WindowView("clip")
-    assert view.show(scene()) and not view.show(scene())
+    assert view.show(tracked_frame()) and not view.show(tracked_frame())
     view.close(False)
 
 
 def test_space_pauses_until_space(monkeypatch):
     fake = FakeWindow(monkeypatch, [SPACE, -1, -1, ord("x"), SPACE])
     view = WindowView("clip")
-    assert view.show(scene())
+    assert view.show(tracked_frame())
     assert not fake.keys and len(fake.waits) == 5  # it did not return before
-    assert view.show(scene())
+    assert view.show(tracked_frame())
     assert len(fake.waits) == 6
 
 
@@ -61,7 +61,7 @@ def test_stepping_stays_paused(monkeypatch, key):
     view = WindowView("clip")
     waits = []
     for _ in range(4):
-        assert view.show(scene())
+        assert view.show(tracked_frame())
         waits.append(len(fake.waits))
     assert waits == [3, 5, 7, 8]
 
@@ -71,7 +71,7 @@ def test_a_step_while_it_runs_pauses(monkeypatch):
     view = WindowView("clip")
     waits = []
     for _ in range(3):
-        assert view.show(scene())
+        assert view.show(tracked_frame())
         waits.append(len(fake.waits))
     assert waits == [1, 4, 5]
 
@@ -79,7 +79,7 @@ def test_a_step_while_it_runs_pauses(monkeypatch):
 def test_a_backend_that_cannot_say_whether_its_window_is_there(monkeypatch):
     FakeWindow(monkeypatch)
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: -1.0)
-    assert WindowView("clip").show(scene())
+    assert WindowView("clip").show(tracked_frame())
 
 
 def test_opencv_without_windows_is_explained(monkeypatch):
@@ -97,7 +97,7 @@ def test_closing_twice_or_what_was_never_open(monkeypatch):
     FakeWindow(monkeypatch)
     view = WindowView("clip")
     view.close(True)
-    view.show(scene())
+    view.show(tracked_frame())
     view.close(True)
     view.close(True)
 

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths
-from pytracking.view.scene import Scene
+from pytracking.view.base import TrackedFrame
 
 LENGTH = 1000  # frames
 
@@ -27,17 +27,17 @@ class History:
         self._losses: dict[str, OptimizerLoss] = {}
         self.value_name = "energy"
 
-    def add(self, scene: Scene) -> None:
-        target = scene.targets[0]
+    def add(self, frame: TrackedFrame) -> None:
+        target = frame.targets[0]
         value = target.output.extra.get("energy")
         with self._lock:
             if value is not None:
-                self._values.append((scene.index + 1, float(value)))
+                self._values.append((frame.index + 1, float(value)))
             for event in target.events:
                 if isinstance(event, RefinementPaths):
                     self.value_name = event.value_name
                 elif isinstance(event, OptimizerLoss):
-                    self._add_loss(event, scene.index + 1)
+                    self._add_loss(event, frame.index + 1)
 
     def add_width(self, frame: int, width: float) -> None:
         """The relative width of the credible interval in a frame, from 1."""

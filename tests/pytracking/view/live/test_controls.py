@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pytracking.view.controls import CLOSING, REPEAT, Controls
+from pytracking.view.live.controls import CLOSING, REPEAT, Controls
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 The picture in the README is made by
 
-    EBM_LIVE_VIEW_PICTURE=docs/live_view.jpg python -m pytest tests/pytracking/view/test_browser.py -k picture
+    EBM_LIVE_VIEW_PICTURE=docs/live_view.jpg python -m pytest tests/pytracking/view/live/test_browser.py -k picture
 """
 
 import io
@@ -17,7 +17,7 @@ from PIL import Image
 from ltr.common.errors import UserError
 from pytracking.commands.demo import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
-from pytracking.view.blocks import PLACES, PLOTS
+from pytracking.view.live.blocks import PLACES, PLOTS
 from pytracking.view.page_scripts import VisdomPackage
 from tests.helpers.live_page import Page, Run, Server, wait_for
 

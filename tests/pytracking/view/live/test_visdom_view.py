@@ -5,12 +5,24 @@ import time
 
 import pytest
 
-from pytracking.view.blocks import BLOCKS, DENSITY, HELP, LOSS, MARGINALS, PLACES, PLOTS, SCORES, STATUS, TIME, TRACKING
-from pytracking.view.controls import REPEAT
-from pytracking.view.scene import NOTHING, Wish
-from pytracking.view.visdom_client import ServerError
-from pytracking.view.visdom_view import VisdomView
-from tests.helpers.live_scenes import live_scene
+from pytracking.view.base import NO_REQUEST, Request
+from pytracking.view.live.blocks import (
+    BLOCKS,
+    DENSITY,
+    HELP,
+    LOSS,
+    MARGINALS,
+    PLACES,
+    PLOTS,
+    SCORES,
+    STATUS,
+    TIME,
+    TRACKING,
+)
+from pytracking.view.live.client import ServerError
+from pytracking.view.live.controls import REPEAT
+from pytracking.view.live.visdom_view import VisdomView
+from tests.helpers.live_frames import live_frame
 
 
 class Connection:
@@ -80,15 +92,15 @@ class Watched:
         self.view = VisdomView("localhost", 1234, connection, self.said.append, lambda: self.now, lambda: 0.0)
         self.index = 0
 
-    def frame(self, wait=True, total=None, **scene):
+    def frame(self, wait=True, total=None, **options):
         """Track a frame as wished for, and wait until it is drawn."""
-        wish = self.view.wish()
-        self.view.show(live_scene(self.index, total, wish.density, wish.events, **scene))
+        request = self.view.request()
+        self.view.show(live_frame(self.index, total, request.density, request.events, **options))
         self.index += 1
         self.now += 0.3
         if wait:
             self.settle()
-        return wish
+        return request
 
     def settle(self):
         wait_for(lambda: not self.view._busy and self.view._moment is None and not self.view._stale)
@@ -145,16 +157,16 @@ def test_the_first_frame_is_asked_for_its_events(watched):
 
 def test_what_is_asked_for_is_what_the_blocks_need(watched):
     watched.frame()
-    assert watched.frame() == Wish(density=True, events=True)
+    assert watched.frame() == Request(density=True, events=True)
     for block in (DENSITY, MARGINALS, TIME):
         watched.connection.switch(block, False)
-    assert watched.frame() == Wish(density=False, events=True)
+    assert watched.frame() == Request(density=False, events=True)
     for block in PLOTS:
         watched.connection.switch(block, False)
-    assert watched.frame() == NOTHING
+    assert watched.frame() == NO_REQUEST
     assert set(watched.connection.windows) == {TRACKING, STATUS, BLOCKS, HELP}
     watched.connection.switch(DENSITY, True)
-    assert watched.frame() == Wish(density=True, events=False)
+    assert watched.frame() == Request(density=True, events=False)
     assert "heatmap" in [trace["type"] for trace in watched.connection.windows[DENSITY].data]
     boxes = {box["name"]: box["value"] for box in watched.connection.windows[BLOCKS].data[0]["content"]}
     assert boxes == {**dict.fromkeys(PLOTS, False), DENSITY: True, HELP: True}
@@ -163,8 +175,8 @@ def test_what_is_asked_for_is_what_the_blocks_need(watched):
 def test_nothing_is_asked_for_while_it_would_cost_too_much(watched):
     watched.frame()
     watched.frame(view_seconds=1.0)
-    wishes = [watched.frame(seconds=0.02) for _ in range(20)]
-    assert not any(wishes[0]) and not any(any(wish) for wish in wishes)
+    requests = [watched.frame(seconds=0.02) for _ in range(20)]
+    assert not any(requests[0]) and not any(any(request) for request in requests)
     assert any(watched.frame(seconds=0.02).density for _ in range(200))  # it has earned that by now
 
 
@@ -173,7 +185,7 @@ def test_a_tracker_that_is_slowed_by_the_view_is_asked_for_less(watched):
     for _ in range(40):
         watched.frame(seconds=0.02)
     slowed = [watched.frame(seconds=0.06) for _ in range(30)]
-    assert not any(any(wish) for wish in slowed[15:])
+    assert not any(any(request) for request in slowed[15:])
     assert any(any(watched.frame(seconds=0.02)) for _ in range(300))
 
 
@@ -182,7 +194,7 @@ def test_frames_come_no_faster_than_a_page_draws_them(watched):
     watched.frame()
     watched.now -= 0.29
     drawn = len(watched.connection.shown)
-    assert watched.frame() == NOTHING
+    assert watched.frame() == NO_REQUEST
     assert len(watched.connection.shown) == drawn and "1 tracked frames" not in watched.status()
     watched.frame()
     assert "1 tracked frames" in watched.status()
@@ -250,10 +262,10 @@ def test_a_window_that_was_closed_by_its_cross_stays_closed_but_for_those_that_a
 
 
 def test_without_a_server_it_is_said_once_and_the_run_goes_on(monkeypatch):
-    monkeypatch.setattr("pytracking.view.visdom_view.RETRY", 0.01)
+    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY", 0.01)
     watched = Watched(there=False)
     for _ in range(5):
-        assert watched.frame(wait=False) == NOTHING
+        assert watched.frame(wait=False) == NO_REQUEST
     time.sleep(0.1)
     assert len(watched.said) == 1
     assert "http://localhost:1234" in watched.said[0] and "python -m pytracking.view.server" in watched.said[0]
@@ -267,7 +279,7 @@ def test_without_a_server_it_is_said_once_and_the_run_goes_on(monkeypatch):
 
 
 def test_a_server_that_goes_is_said_once_and_comes_again(watched, monkeypatch):
-    monkeypatch.setattr("pytracking.view.visdom_view.RETRY", 0.01)
+    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY", 0.01)
     watched.frame()
     watched.frame()
     thread = paused(watched)
@@ -275,7 +287,7 @@ def test_a_server_that_goes_is_said_once_and_comes_again(watched, monkeypatch):
     thread.join(5)
     assert not thread.is_alive()  # nobody could press a key any more
     for _ in range(3):
-        assert watched.frame(wait=False) == NOTHING
+        assert watched.frame(wait=False) == NO_REQUEST
     assert len(watched.said) == 2 and "gone" in watched.said[1] and "paused" in watched.said[1]
     watched.connection.there = True
     wait_for(lambda: set(watched.connection.windows) == set(PLACES))  # without waiting for another frame
@@ -307,8 +319,8 @@ def test_a_second_sequence_starts_anew(watched):
 
 def test_blocks_without_data_say_so_in_words(watched):
     watched.frame()
-    watched.view.wish()
-    watched.view.show(live_scene(1, None, density=False, told=False, energy=None))
+    watched.view.request()
+    watched.view.show(live_frame(1, None, density=False, told=False, energy=None))
     watched.settle()
     for block in (DENSITY, MARGINALS, SCORES):
         assert watched.connection.windows[block].layout["annotations"][0]["text"], block
@@ -317,10 +329,10 @@ def test_blocks_without_data_say_so_in_words(watched):
 
 def test_a_fault_of_the_view_s_own_ends_the_view_and_not_the_run(watched, monkeypatch):
     watched.frame()
-    monkeypatch.setattr("pytracking.view.painter.status_text", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("pytracking.view.live.page.status_text", lambda *arguments: 1 / 0)
     watched.frame(wait=False)
     wait_for(lambda: len(watched.said) == 2)
     assert "ZeroDivisionError" in watched.said[1] and "goes on" in watched.said[1]
     watched.connection.press(" ")
     for _ in range(3):
-        assert watched.frame(wait=False) == NOTHING
+        assert watched.frame(wait=False) == NO_REQUEST

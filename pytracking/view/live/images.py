@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from pytracking.utils.drawing import BOX, GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
-from pytracking.view.picture import draw_scene
-from pytracking.view.scene import Scene
+from pytracking.view.base import TrackedFrame
+from pytracking.view.picture import draw_frame
 
 FIRST_BOX: Colour = (86, 180, 233)
 OUTSIDE: Colour = (58, 61, 66)
@@ -24,18 +24,18 @@ def jpeg_uri(image: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
 
 
-def tracking_picture(scene: Scene, width: int, height: int) -> np.ndarray:
+def tracking_picture(frame: TrackedFrame, width: int, height: int) -> np.ndarray:
     """The frame with the boxes of all targets: the first one, the true one and the tracker's.
 
     Args:
         width, height: pixels of the picture; the frame is centred in it.
     """
-    scale = min(width / scene.image.shape[1], height / scene.image.shape[0])
-    picture = draw_scene(scene, scale, density=False)[:height, :width]
-    for target in scene.targets:
+    scale = min(width / frame.image.shape[1], height / frame.image.shape[0])
+    picture = draw_frame(frame, scale, density=False)[:height, :width]
+    for target in frame.targets:
         draw_box(picture, target.first_box, FIRST_BOX, 1, scale)
     legend = {"output": BOX, "truth": GROUND_TRUTH, "first box": FIRST_BOX}
-    if all(target.truth is None for target in scene.targets):
+    if all(target.truth is None for target in frame.targets):
         del legend["truth"]
     x = 6.0
     for name, colour in legend.items():

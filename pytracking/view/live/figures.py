@@ -1,4 +1,4 @@
-"""The live view's plots: from a scene to what plotly draws, as plain data.
+"""The live view's plots: from a frame to what plotly draws, as plain data.
 
 Every function returns `(traces, layout)`, lists and dicts that JSON can hold. Axes are in pixels of the frame, whose
 first covers [0, 1], with y downwards.
@@ -14,8 +14,8 @@ import numpy as np
 from pytracking.tracker.density import COORDINATES, TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.utils.drawing import BOX, Colour, colour_map
-from pytracking.view.backdrop import backdrop
-from pytracking.view.scene import Scene, Target
+from pytracking.view.base import Target, TrackedFrame
+from pytracking.view.live.images import backdrop
 
 Figure = tuple[list[dict[str, Any]], dict[str, Any]]
 
@@ -43,9 +43,9 @@ _BEST = "#f0e442"
 # -- blocks ------------------------------------------------------------------------------------------------------
 
 
-def density(scene: Scene, density: TrackedBoxDensity) -> Figure:
+def density(frame: TrackedFrame, density: TrackedBoxDensity) -> Figure:
     """p(y|x) as a heatmap over the frame, while the top-right corner moves (Figure S2)."""
-    target = scene.targets[0]
+    target = frame.targets[0]
     corner = density.corner
     share = np.exp(0.5 * (corner.log_density - corner.log_density.max()))
     peak = math.exp(float(corner.log_density.max()))
@@ -69,14 +69,14 @@ def density(scene: Scene, density: TrackedBoxDensity) -> Figure:
     ]
     x, y, w, h = target.output.box
     window = (min(x, corner.x[0]), corner.y[0], max(x + w, corner.x[-1]), max(y + h, corner.y[-1]))
-    title = f"frame {scene.index + 1}: √(p / peak), peak {peak:.2g} px⁻²"
-    return traces, _on_the_frame(scene, window, title, shape=0.95)
+    title = f"frame {frame.index + 1}: √(p / peak), peak {peak:.2g} px⁻²"
+    return traces, _on_the_frame(frame, window, title, shape=0.95)
 
 
-def marginals(scene: Scene, density: TrackedBoxDensity) -> Figure:
+def marginals(frame: TrackedFrame, density: TrackedBoxDensity) -> Figure:
     """The densities of left, top, width and height by themselves, with their credible intervals."""
-    target = scene.targets[0]
-    layout = _layout(f"frame {scene.index + 1}; in brackets the interval's width")
+    target = frame.targets[0]
+    layout = _layout(f"frame {frame.index + 1}; in brackets the interval's width")
     layout |= {"shapes": [], "annotations": [], "margin": {"l": 54, "r": 14, "t": 48, "b": 34}}
     traces = []
     for index, name in enumerate(COORDINATES):
@@ -113,9 +113,9 @@ def marginals(scene: Scene, density: TrackedBoxDensity) -> Figure:
     return traces, layout
 
 
-def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
+def refinement(frame: TrackedFrame, paths: RefinementPaths) -> Figure:
     """Start boxes and the paths of their top-right corners on the frame; beside it, f at every step."""
-    target = scene.targets[0]
+    target = frame.targets[0]
     starts, ends = paths.boxes[0], paths.boxes[-1]
     traces = [_outlines("starts", starts, _START, 1.0), _outlines("best ends", ends[paths.best], _BEST, 1.5)]
     corners = paths.boxes[..., :2] + paths.boxes[..., 2:] * (1, 0)  # (T + 1, M, 2): top-right, as in the density
@@ -133,15 +133,15 @@ def refinement(scene: Scene, paths: RefinementPaths) -> Figure:
         traces.append({**line, "showlegend": False})
     boxes = np.concatenate([paths.boxes.reshape(-1, 4), target.output.box[None]])
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
-    title = f"{len(starts)} boxes climb the {paths.value_name}, frame {scene.index + 1}"
-    layout = _on_the_frame(scene, (*low, *high), title, shape=1.0)
+    title = f"{len(starts)} boxes climb the {paths.value_name}, frame {frame.index + 1}"
+    layout = _on_the_frame(frame, (*low, *high), title, shape=1.0)
     layout["xaxis"]["domain"] = [0.0, 0.52]
     layout["xaxis2"] = {**_axis("step"), "domain": [0.68, 1.0], "anchor": "y2", "nticks": 6}
     layout["yaxis2"] = {**_axis(paths.value_name), "anchor": "x2", "nticks": 6}
     return traces, layout
 
 
-def score_map(scene: Scene, scores: ScoreMap) -> Figure:
+def score_map(frame: TrackedFrame, scores: ScoreMap) -> Figure:
     """The classifier's response, laid over the search region."""
     x, y, w, h = scores.region
     rows, columns = scores.scores.shape
@@ -163,8 +163,8 @@ def score_map(scene: Scene, scores: ScoreMap) -> Figure:
     }
     peak = _points("highest", [across[at[1]]], [down[at[0]]], "#ffffff", size=7, symbol="x")
     window = (across[0], down[0], across[-1], down[-1])
-    title = f"frame {scene.index + 1}; target from {scores.threshold:.2f} on"
-    return [heat, {**peak, "showlegend": False}], _on_the_frame(scene, window, title, shape=1.0, margin=0.0)
+    title = f"frame {frame.index + 1}; target from {scores.threshold:.2f} on"
+    return [heat, {**peak, "showlegend": False}], _on_the_frame(frame, window, title, shape=1.0, margin=0.0)
 
 
 def optimizer_loss(losses: dict[str, OptimizerLoss]) -> Figure:
@@ -262,7 +262,7 @@ def _axis(title: str) -> dict[str, Any]:
 
 
 def _on_the_frame(
-    scene: Scene, window: tuple[float, float, float, float], title: str, shape: float, margin: float = 0.08
+    frame: TrackedFrame, window: tuple[float, float, float, float], title: str, shape: float, margin: float = 0.08
 ) -> dict[str, Any]:
     """A layout whose axes show the frame around `window` (left, top, right, bottom) and a margin.
 
@@ -279,7 +279,7 @@ def _on_the_frame(
     layout["xaxis"] = {**_axis("x, px"), **shown, "range": _plain([left, right], 2)}
     layout["yaxis"] = {**_axis("y, px"), **shown, "range": _plain([bottom, top], 2), "scaleanchor": "x"}
     layout["legend"] |= {"bgcolor": "#c9ccd1"}  # for the truth, which is white
-    layout["images"] = [backdrop(scene.image, (left, top, right, bottom))]
+    layout["images"] = [backdrop(frame.image, (left, top, right, bottom))]
     return layout
 
 

@@ -1,4 +1,4 @@
-"""Scenes with all that a tracker can tell, for the tests of the live view."""
+"""Frames with all that a tracker can report, for the tests of the live view."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from ebm_common.proposals import GaussianMixtureProposal
 from pytracking.tracker.base import TrackerOutput
 from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
-from pytracking.view.scene import Scene, Target
+from pytracking.view.base import Target, TrackedFrame
 
 BOX = np.array([30.0, 20.0, 24.0, 16.0])
 SIGMA = np.array([1.0, 2.0, 1.5, 0.5])
@@ -44,7 +44,7 @@ def events(frame=2):
     )
 
 
-def live_scene(index=1, total=20, density=True, told=True, seconds=0.02, view_seconds=0.0, energy=5.0, truth=True):
+def live_frame(index=1, total=20, density=True, told=True, seconds=0.02, view_seconds=0.0, energy=5.0, truth=True):
     """A frame, from 0, of a tracker that was asked for the density and the events as told."""
     first = index == 0
     output = TrackerOutput(
@@ -54,4 +54,4 @@ def live_scene(index=1, total=20, density=True, told=True, seconds=0.02, view_se
     target = Target(
         "target", output, BOX, BOX + 0.5 if truth else None, events(index + 1) if told else (), seconds, view_seconds
     )
-    return Scene("clip", index, total, image, (target,))
+    return TrackedFrame("clip", index, total, image, (target,))

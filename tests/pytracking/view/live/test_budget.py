@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pytracking.view.budget import CEILING, SHARE, Budget, Pace
+from pytracking.view.live.budget import CEILING, SHARE, Budget, Pace
 
 
 def spend_all(budget, frames, seconds, cost, kind="drawing"):

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from pytracking.view.blocks import PLACES, SWITCHED, needs
-from pytracking.view.budget import Budget, Pace
-from pytracking.view.controls import Controls
-from pytracking.view.history import History
-from pytracking.view.painter import Moment, Painter, Run, Screen
-from pytracking.view.scene import NOTHING, Scene, Wish
-from pytracking.view.visdom_client import ServerError, VisdomClient
+from pytracking.view.base import NO_REQUEST, Request, TrackedFrame
+from pytracking.view.live.blocks import PLACES, SWITCHED, needs
+from pytracking.view.live.budget import Budget, Pace
+from pytracking.view.live.client import ServerError, VisdomClient
+from pytracking.view.live.controls import Controls
+from pytracking.view.live.history import History
+from pytracking.view.live.page import Moment, Painter, Run, Screen
 
 EVERY = 0.1
 """Seconds between two frames: the page draws no more often."""
@@ -51,7 +51,7 @@ class Client(Screen, Protocol):
 
 
 class VisdomView:
-    """Shows scenes in visdom's page. See :class:`~pytracking.view.scene.View`.
+    """Shows frames in visdom's page. See :class:`~pytracking.view.base.View`.
 
     It never fails and never waits for the server: without one, or when one goes away, it says so in one line, and the
     run goes on. When one is there (again), so are the windows.
@@ -82,7 +82,7 @@ class VisdomView:
         self._painter = Painter(self._client)
         self._history = History()
         self._first = True  # the coming frame is the first of a run
-        self._asked = NOTHING
+        self._asked = NO_REQUEST
         self._whole = False  # the coming frame is drawn with all its blocks
         self._watched = False  # and the user waits for it
         self._moment: Moment | None = None  # to be drawn
@@ -101,30 +101,30 @@ class VisdomView:
 
     # -- the run's thread ----------------------------------------------------------------------------------------
 
-    def wish(self) -> Wish:
+    def request(self) -> Request:
         blocks = self._controls.blocks
         with self._condition:
             self._watched = self._is_on() and self._controls.paused
             self._whole = self._watched or self._is_due(EVERY_WHOLE, self._last_whole, "asked", "whole")
             # While paused also of blocks that are off: they may be switched on and are then to show this frame.
             wishes = [needs(block) for block, on in blocks.items() if on or self._watched]
-            self._asked = NOTHING
+            self._asked = NO_REQUEST
             if self._whole:
-                self._asked = Wish(any(w.density for w in wishes), any(w.events for w in wishes))
+                self._asked = Request(any(w.density for w in wishes), any(w.events for w in wishes))
             return self._asked
 
-    def show(self, scene: Scene) -> bool:
-        seconds = sum(target.seconds for target in scene.targets)
-        extra = sum(target.view_seconds for target in scene.targets)
+    def show(self, frame: TrackedFrame) -> bool:
+        seconds = sum(target.seconds for target in frame.targets)
+        extra = sum(target.view_seconds for target in frame.targets)
         with self._condition:
-            if scene.index == 0:
+            if frame.index == 0:
                 self._history = History()
-            self._history.add(scene)
-            self._account(scene.index, seconds, extra)
-            self._first = scene.index + 1 == scene.total
+            self._history.add(frame)
+            self._account(frame.index, seconds, extra)
+            self._first = frame.index + 1 == frame.total
             hold = self._is_on() and self._controls.paused and (self._watched or self._first)
             self._state = "paused" if hold else "running"
-            self._newest = Moment(scene, self._history, self._whole, self._asked)
+            self._newest = Moment(frame, self._history, self._whole, self._asked)
             if hold or self._whole or self._is_due(EVERY, self._last, "light"):
                 self._hand_over(self._newest)
             else:

@@ -1,11 +1,11 @@
-"""Scenes for the tests of views."""
+"""Tracked frames for the tests of views."""
 
 from types import SimpleNamespace
 
 import numpy as np
 
 from pytracking.tracker.base import TrackerOutput
-from pytracking.view.scene import Scene, Target
+from pytracking.view.base import Target, TrackedFrame
 
 HEIGHT, WIDTH = 60, 80
 
@@ -22,6 +22,6 @@ def target(box, name="target", truth=None, score=0.5, flag="normal", density=Non
     return Target(name, TrackerOutput(np.array(box, float), score, flag, density), np.array(box, float), truth)
 
 
-def scene(*targets, index=0, total=5, image=None, title="clip", time=None):
+def tracked_frame(*targets, index=0, total=5, image=None, title="clip", time=None):
     image = np.full((HEIGHT, WIDTH, 3), 100, np.uint8) if image is None else image
-    return Scene(title, index, total, image, targets or (target((20, 20, 30, 25)),), time)
+    return TrackedFrame(title, index, total, image, targets or (target((20, 20, 30, 25)),), time)

@@ -1,7 +1,7 @@
 """The live view's windows: their names, their places, and what they need of the tracker."""
 
-from pytracking.view.scene import Wish
-from pytracking.view.visdom_client import Place
+from pytracking.view.base import Request
+from pytracking.view.live.client import Place
 
 TRACKING, STATUS, HELP, BLOCKS = "Tracking", "Status", "Help", "Blocks"
 DENSITY, MARGINALS, REFINEMENT = "Density", "Marginals", "Refinement"
@@ -32,6 +32,6 @@ _NEED_DENSITY = {DENSITY, MARGINALS, TIME}
 _NEED_EVENTS = {REFINEMENT, SCORES, LOSS}
 
 
-def needs(block: str) -> Wish:
+def needs(block: str) -> Request:
     """What the tracker has to be asked for, for that block."""
-    return Wish(block in _NEED_DENSITY, block in _NEED_EVENTS)
+    return Request(block in _NEED_DENSITY, block in _NEED_EVENTS)

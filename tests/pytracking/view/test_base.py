@@ -1,12 +1,11 @@
-"""A follower asks of its tracker what the views wish for, and no more."""
+"""A target's tracker is asked for what the views request, and no more."""
 
 import numpy as np
 import pytest
 
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.tracker.events import OptimizerLoss
-from pytracking.view.following import Follower
-from pytracking.view.scene import NOTHING, Scene, View, Views, Wish
+from pytracking.view.base import NO_REQUEST, Request, TargetTracker, TrackedFrame, View, Views
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 BOX = np.array([1.0, 2.0, 3.0, 4.0])
@@ -35,42 +34,42 @@ class Talkative(BaseTracker):
         return TrackerOutput(box, 1.0)
 
 
-def test_without_a_wish_nothing_is_asked_for():
+def test_without_a_request_nothing_is_asked_for():
     tracker = Talkative()
-    follower = Follower(tracker)
-    first, second = follower.start(IMAGE, BOX), follower.follow(IMAGE)
+    target_tracker = TargetTracker(tracker)
+    first, second = target_tracker.initialize(IMAGE, BOX), target_tracker.track(IMAGE)
     assert (first.events, second.events, tracker.densities) == ((), (), 0)
     assert second.output.density is None and tracker.observer is None
     np.testing.assert_array_equal(second.first_box, BOX)
 
 
-def test_what_is_wished_for_comes_with_the_target():
+def test_what_is_requested_comes_with_the_target():
     tracker = Talkative()
-    follower = Follower(tracker, "car")
-    first = follower.start(IMAGE, BOX, Wish(events=True), truth=BOX)
-    second = follower.follow(IMAGE, Wish(density=True))
+    target_tracker = TargetTracker(tracker, "car")
+    first = target_tracker.initialize(IMAGE, BOX, Request(events=True), truth=BOX)
+    second = target_tracker.track(IMAGE, Request(density=True))
     assert len(first.events) == 1 and first.output.density is None and first.name == "car" and first.truth is BOX
     assert second.events == () and second.output.density == "the density" and tracker.densities == 1
     assert second.seconds >= 0 and second.view_seconds >= 0 and tracker.observer is None
 
 
 def test_a_box_that_is_not_finite_is_refused_and_nobody_is_left_listening():
-    follower = Follower(Talkative())
+    target_tracker = TargetTracker(Talkative())
     with pytest.raises(ArithmeticError, match="nan"):
-        follower.start(IMAGE, BOX * np.nan, Wish(events=True))
-    assert follower.tracker.observer is None
+        target_tracker.initialize(IMAGE, BOX * np.nan, Request(events=True))
+    assert target_tracker.tracker.observer is None
 
 
 class Shown(View):
-    def __init__(self, wish=NOTHING, goes_on=True, fails=False):
-        self.wishes, self.goes_on, self.fails = wish, goes_on, fails
-        self.scenes, self.closed = [], None
+    def __init__(self, request=NO_REQUEST, goes_on=True, fails=False):
+        self.wanted, self.goes_on, self.fails = request, goes_on, fails
+        self.frames, self.closed = [], None
 
-    def wish(self):
-        return self.wishes
+    def request(self):
+        return self.wanted
 
-    def show(self, scene):
-        self.scenes.append(scene)
+    def show(self, frame):
+        self.frames.append(frame)
         return self.goes_on
 
     def close(self, complete):
@@ -80,12 +79,12 @@ class Shown(View):
 
 
 def test_several_views_are_one():
-    one, two = Shown(Wish(density=True)), Shown(Wish(events=True), goes_on=False)
+    one, two = Shown(Request(density=True)), Shown(Request(events=True), goes_on=False)
     views = Views([one, two])
-    assert views.wish() == (True, True) and Views().wish() == NOTHING
-    scene = Scene("a", 0, None, IMAGE, ())
-    assert views.show(scene) is False and Views().show(scene) is True
-    assert one.scenes == two.scenes == [scene]
+    assert views.request() == (True, True) and Views().request() == NO_REQUEST
+    frame = TrackedFrame("a", 0, None, IMAGE, ())
+    assert views.show(frame) is False and Views().show(frame) is True
+    assert one.frames == two.frames == [frame]
 
 
 def test_all_views_are_closed_even_if_one_fails():

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from pytracking.view import visdom_client
-from pytracking.view.visdom_client import Place, ServerError, VisdomClient, Window
+from pytracking.view.live import client as client_module
+from pytracking.view.live.client import Place, ServerError, VisdomClient, Window
 
 pytest.importorskip("requests")
 pytest.importorskip("websocket")
@@ -62,7 +62,7 @@ def test_another_server_is_named_by_its_answer(other_server):
 
 
 def test_a_server_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(visdom_client, "TIMEOUT", 0.2)
+    monkeypatch.setattr(client_module, "TIMEOUT", 0.2)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pytracking.tracker.events import OptimizerLoss
-from pytracking.view import figures
-from pytracking.view.backdrop import OUTSIDE, backdrop, jpeg_uri, tracking_picture
-from tests.helpers.live_scenes import BOX, HEIGHT, SIGMA, WIDTH, box_density, events, live_scene
+from pytracking.view.live import figures
+from pytracking.view.live.images import OUTSIDE, backdrop, jpeg_uri, tracking_picture
+from tests.helpers.live_frames import BOX, HEIGHT, SIGMA, WIDTH, box_density, events, live_frame
 
 
 def named(figure, name):
@@ -24,14 +24,14 @@ def decoded(uri):
 
 
 def all_figures():
-    scene = live_scene()
+    frame = live_frame()
     scores, paths, loss = events()
     frames = np.arange(1.0, 4)
     return {
-        "density": figures.density(scene, box_density()),
-        "marginals": figures.marginals(scene, box_density()),
-        "refinement": figures.refinement(scene, paths),
-        "score map": figures.score_map(scene, scores),
+        "density": figures.density(frame, box_density()),
+        "marginals": figures.marginals(frame, box_density()),
+        "refinement": figures.refinement(frame, paths),
+        "score map": figures.score_map(frame, scores),
         "loss": figures.optimizer_loss({"first frame": loss}),
         "over time": figures.over_time(frames, frames, frames, frames, "energy"),
         "message": figures.message("nothing"),
@@ -48,7 +48,7 @@ def test_a_figure_is_plain_json_of_moderate_size_with_names_of_its_own(name):
 
 
 def test_the_density_s_peak_is_at_the_box_s_corner_and_y_goes_down():
-    figure = figures.density(live_scene(), box_density())
+    figure = figures.density(live_frame(), box_density())
     (heat,) = named(figure, "density")
     z = np.array(heat["z"])
     row, column = np.unravel_index(z.argmax(), z.shape)
@@ -64,19 +64,19 @@ def test_the_density_s_peak_is_at_the_box_s_corner_and_y_goes_down():
 
 
 def test_boxes_are_closed_outlines_and_truth_is_only_there_where_it_is_known():
-    x, y, w, h = live_scene().targets[0].output.box
-    (outline,) = named(figures.density(live_scene(), box_density()), "output")
+    x, y, w, h = live_frame().targets[0].output.box
+    (outline,) = named(figures.density(live_frame(), box_density()), "output")
     assert outline["x"] == [x, x + w, x + w, x, x, None] and outline["y"] == [y, y, y + h, y + h, y, None]
-    assert named(figures.density(live_scene(), box_density()), "truth")
+    assert named(figures.density(live_frame(), box_density()), "truth")
     for figure in (
-        figures.density(live_scene(truth=False), box_density()),
-        figures.marginals(live_scene(truth=False), box_density()),
+        figures.density(live_frame(truth=False), box_density()),
+        figures.marginals(live_frame(truth=False), box_density()),
     ):
         assert not named(figure, "truth")
 
 
 def test_marginals_are_densities_with_the_output_and_the_interval_in_them():
-    figure = figures.marginals(live_scene(), box_density())
+    figure = figures.marginals(live_frame(), box_density())
     lines, shaded, outputs = named(figure, "density"), named(figure, "95% interval"), named(figure, "output")
     assert len(lines) == len(shaded) == len(outputs) == 4
     assert len({line.get("xaxis") for line in lines}) == 4
@@ -87,13 +87,13 @@ def test_marginals_are_densities_with_the_output_and_the_interval_in_them():
         np.testing.assert_allclose(
             [interval["x"][0], interval["x"][-1]], [center - 1.96 * sigma, center + 1.96 * sigma], atol=0.35 * sigma
         )
-    np.testing.assert_allclose([o["x"][0] for o in outputs], live_scene().targets[0].output.box)
+    np.testing.assert_allclose([o["x"][0] for o in outputs], live_frame().targets[0].output.box)
     assert sum(trace["showlegend"] for trace in figure[0]) == 3  # interval, output and truth, once each
 
 
 def test_refinement_shows_every_start_every_way_and_f_by_step():
     _, paths, _ = events()
-    figure = figures.refinement(live_scene(), paths)
+    figure = figures.refinement(live_frame(), paths)
     (starts,), (best,) = named(figure, "starts"), named(figure, "best ends")
     assert len(starts["x"]) == 4 * 6 and len(best["x"]) == 2 * 6
     assert starts["x"][0] == paths.boxes[0, 0, 0] and best["x"][0] == paths.boxes[-1, 3, 0]
@@ -105,7 +105,7 @@ def test_refinement_shows_every_start_every_way_and_f_by_step():
 
 def test_the_score_map_lies_over_the_search_region():
     scores, _, _ = events()
-    figure = figures.score_map(live_scene(), scores)
+    figure = figures.score_map(live_frame(), scores)
     (heat,), (peak,) = named(figure, "score"), named(figure, "highest")
     assert heat["x"] == [10, 20, 30, 40, 50] and heat["y"] == [0, 20, 40, 60, 80]
     assert (peak["x"], peak["y"]) == ([40], [20])
@@ -145,9 +145,9 @@ def test_a_backdrop_is_aligned_to_the_pixel_and_dark_outside_the_frame():
 
 
 def test_the_picture_has_the_size_of_its_window_and_leaves_the_frame_alone():
-    scene = live_scene()
-    before = scene.image.copy()
-    picture = tracking_picture(scene, 300, 100)
-    assert picture.shape == (100, 300, 3) and (scene.image == before).all()
+    frame = live_frame()
+    before = frame.image.copy()
+    picture = tracking_picture(frame, 300, 100)
+    assert picture.shape == (100, 300, 3) and (frame.image == before).all()
     assert (picture[:, :60] == 255).all()  # the frame is 133 wide, in the middle
     assert len(jpeg_uri(picture)) < 40_000

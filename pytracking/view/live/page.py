@@ -1,4 +1,4 @@
-"""Draws scenes into the windows of the live view."""
+"""Draws frames into the windows of the live view."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytracking.tracker.events import RefinementPaths, ScoreMap
-from pytracking.view import figures, texts
-from pytracking.view.backdrop import jpeg_uri, tracking_picture
-from pytracking.view.blocks import (
+from pytracking.view.base import NO_REQUEST, Request, TrackedFrame
+from pytracking.view.live import figures, texts
+from pytracking.view.live.blocks import (
     BLOCKS,
     DENSITY,
     HELP,
@@ -23,13 +23,13 @@ from pytracking.view.blocks import (
     TRACKING,
     needs,
 )
-from pytracking.view.history import History
-from pytracking.view.scene import NOTHING, Scene, Wish
-from pytracking.view.visdom_client import Window
+from pytracking.view.live.client import Window
+from pytracking.view.live.history import History
+from pytracking.view.live.images import jpeg_uri, tracking_picture
 
 
 class Screen(Protocol):
-    """Where windows are shown: :class:`~pytracking.view.visdom_client.VisdomClient`."""
+    """Where windows are shown: :class:`~pytracking.view.live.client.VisdomClient`."""
 
     def show(self, window: Window) -> None: ...
 
@@ -38,17 +38,17 @@ class Screen(Protocol):
 
 @dataclass(frozen=True)
 class Moment:
-    """A scene as it is drawn.
+    """A frame as it is drawn.
 
     Attributes:
         whole: draw all blocks of it, not only the picture.
         asked: what the tracker was asked for in it.
     """
 
-    scene: Scene
+    frame: TrackedFrame
     history: History
     whole: bool = True
-    asked: Wish = NOTHING
+    asked: Request = NO_REQUEST
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,11 @@ class Painter:
         if self._newest is None:
             return
         if moment is not None or TRACKING not in self._shown:
-            picture = tracking_picture(self._newest.scene, *picture_size())
+            picture = tracking_picture(self._newest.frame, *picture_size())
             self._show(Window(TRACKING, [{"type": "image", "content": {"src": jpeg_uri(picture)}}]))
         for block in PLOTS:
             self._paint_plot(block, blocks[block], moment is not None and moment.whole, run)
-        self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.scene, run, self._ess())}]))
+        self._show(Window(STATUS, [{"type": "text", "content": status_text(self._newest.frame, run, self._ess())}]))
         if self._shown.get(BLOCKS) != blocks:
             boxes = [{"type": "checkbox", "name": name, "value": on} for name, on in blocks.items()]
             self._show(Window(BLOCKS, [{"type": "properties", "content": boxes}]), dict(blocks))
@@ -126,12 +126,12 @@ class Painter:
         self._shown[window.title] = depends_on
 
     def _measure(self, moment: Moment) -> None:
-        density = moment.scene.targets[0].output.density
+        density = moment.frame.targets[0].output.density
         if density is not None:
-            moment.history.add_width(moment.scene.index + 1, 100 * figures.relative_width(density))
+            moment.history.add_width(moment.frame.index + 1, 100 * figures.relative_width(density))
 
     def _ess(self) -> float | None:
-        density = self._newest_whole.scene.targets[0].output.density if self._newest_whole else None
+        density = self._newest_whole.frame.targets[0].output.density if self._newest_whole else None
         return None if density is None else density.effective_sample_size
 
 
@@ -150,8 +150,8 @@ def was_asked(block: str, moment: Moment) -> bool:
 
 def figure(block: str, moment: Moment) -> figures.Figure:
     """What a block shows of a whole frame; words where there is nothing to show."""
-    scene = moment.scene
-    target = scene.targets[0]
+    frame = moment.frame
+    target = frame.targets[0]
     if block == TIME:
         values, widths = moment.history.values, moment.history.widths
         if not len(values):
@@ -166,34 +166,34 @@ def figure(block: str, moment: Moment) -> figures.Figure:
         density = target.output.density
         if density is None:
             return figures.message(_no_density(moment))
-        return (figures.density if block == DENSITY else figures.marginals)(scene, density)
+        return (figures.density if block == DENSITY else figures.marginals)(frame, density)
     kind, draw, name = {
         REFINEMENT: (RefinementPaths, figures.refinement, "refinement"),
         SCORES: (ScoreMap, figures.score_map, "score map"),
     }[block]
     event = next((event for event in target.events if isinstance(event, kind)), None)
     if event is not None:
-        return draw(scene, event)
-    if scene.index == 0:
+        return draw(frame, event)
+    if frame.index == 0:
         return figures.message(f"from the second frame on,<br>if the tracker has a {name}")
     return figures.message(f"no {name} in this frame: the target was not found,<br>or the tracker has none")
 
 
 def _no_density(moment: Moment) -> str:
-    if moment.scene.index == 0:
+    if moment.frame.index == 0:
         return "from the second frame on,<br>if the tracker has a density"
     if moment.history.value_name != "energy":
         return "no density: this network predicts an IoU,<br>which is no energy, so that there is no p(y|x)"
     return "no density: this tracker has no p(y|x)"
 
 
-def status_text(scene: Scene, run: Run, effective_sample_size: float | None) -> str:
+def status_text(frame: TrackedFrame, run: Run, effective_sample_size: float | None) -> str:
     """The content of the status window, as HTML."""
-    output = scene.targets[0].output
-    frame = f"{scene.index + 1}" if scene.total is None else f"{scene.index + 1} of {scene.total}"
+    output = frame.targets[0].output
+    number = f"{frame.index + 1}" if frame.total is None else f"{frame.index + 1} of {frame.total}"
     rows = {
-        "sequence": scene.title if len(scene.targets) == 1 else f"{scene.title}, {len(scene.targets)} targets",
-        "frame": frame,
+        "sequence": frame.title if len(frame.targets) == 1 else f"{frame.title}, {len(frame.targets)} targets",
+        "frame": number,
         "score": f"{output.score:.2f}, {output.flag.replace('_', ' ')}",
         "box": "{:.1f}, {:.1f} px, {:.1f} x {:.1f}".format(*output.box),
         "tracker": f"{1 / run.seconds:.0f} frames/s" if run.seconds > 0 else "",
