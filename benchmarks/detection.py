@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.timing import Table, peak_of_first_step, time_in_turn, where
 from ltr.actors.detection import DetectionActor, ProposalSettings
-from ltr.models.detection.detector import SYSTEMS, Detector
+from ltr.models.detection import SYSTEMS, Detector
 from ltr.train_settings.detection import settings_for
 
 BATCH = 16

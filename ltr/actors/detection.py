@@ -32,10 +32,10 @@ from ebm_common import (
     xywh_to_xyxy,
     xyxy_to_xywh,
 )
-from ltr.models.detection.box_densities import BoxDensity
+from ltr.models.detection import Detector
 from ltr.models.detection.confidence import Objects
-from ltr.models.detection.detector import Detector
 from ltr.models.detection.faster_rcnn import full_precision
+from ltr.models.detection.offset_densities import OffsetDensity
 from ltr.models.detection.proposals import iou_uniform_boxes
 
 _START_SIGMA = 0.075
@@ -101,7 +101,7 @@ class DetectionActor(nn.Module):
         with torch.autocast(scaled.tensors.device.type, enabled=False):
             if direct:
                 loss, stats = self._direct(scaled, features, targets)
-            elif isinstance(self.detector.branch, BoxDensity):
+            elif isinstance(self.detector.branch, OffsetDensity):
                 loss, stats = self._density(scaled, features, targets)
             else:
                 loss, stats = self._confidence(scaled.image_sizes, features, targets)

@@ -41,7 +41,7 @@ from ltr.evaluation.detection import UNREFINED, draw_sheet, make_table
 from ltr.evaluation.detection_result import DetectionResult, evaluate
 from ltr.evaluation.step_search import search_steps
 from ltr.evaluation.tables import Mean, Table
-from ltr.models.detection.detector import SYSTEMS, Detector, RefinementSettings, load_detector
+from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, load_detector
 from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.detection import DetectionSettings, build, images
 from ltr.train_settings.small_detection import small
@@ -119,7 +119,7 @@ class Comparison:
         self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
         self.out = workspace / "detection_comparison"
         self.records: dict[str, Any] = {}
-        self.steps: dict[str, RefinementSettings] = {}
+        self.steps: dict[str, DetectionRefinementSettings] = {}
         self.sheets: list[Path] = []
         self.stop_signal: int | None = None
         tuning = workspace / "generated_detection_tuning"
@@ -221,14 +221,14 @@ class Comparison:
                 raise _Stopped(trainer.stop_signal)
         return weights
 
-    def _steps(self, detector: Detector, weights: Path) -> RefinementSettings:
+    def _steps(self, detector: Detector, weights: Path) -> DetectionRefinementSettings:
         """Step-lengths by grid search, kept beside the run."""
         file, belongs = weights.parent / "refinement.json", file_hash(weights)
         try:
             kept = json.loads(file.read_text())
             if kept["weights"] == belongs:
                 best = kept["found"][0]
-                return RefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])
+                return DetectionRefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])
         except (OSError, ValueError, KeyError, IndexError, TypeError):
             pass  # not searched yet, or a file that a kill cut off
         found = search_steps(detector, self.tuning)

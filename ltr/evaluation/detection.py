@@ -27,7 +27,7 @@ from ltr.evaluation.detection_result import DetectionResult, evaluate
 from ltr.evaluation.detection_sheet import contact_sheet
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
-from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, load_detector
+from ltr.models.detection import CONFIDENCE_SYSTEMS, load_detector
 from ltr.train_settings.detection import images as trained_images
 
 __all__ = ["NAMES", "UNREFINED", "DetectionResult", "draw_sheet", "evaluate", "main", "make_table"]

@@ -15,7 +15,7 @@ from ltr.actors.regression import BaselineActor, EnergyActor
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.common.settings import TrainSettings, differences
-from ltr.models.weights_file import misfit, read_safetensors
+from ltr.models.weights_file import read_safetensors, state_dict_mismatch
 from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
 
@@ -56,7 +56,7 @@ class Run:
         """
         actor = build_actor(self.settings, targets, imagenet=False)
         _, state = read_safetensors(self.weights)
-        problem = misfit(actor.net.state_dict(), state)
+        problem = state_dict_mismatch(actor.net.state_dict(), state)
         if problem:
             raise UserError(f"{self.weights} does not fit the network of its settings and {targets} targets: {problem}")
         actor.net.load_state_dict(state)

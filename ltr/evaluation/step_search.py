@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ltr.common.errors import UserError
 from ltr.dataset import DetectionImages
-from ltr.models.detection.detector import Detector, RefinementSettings
+from ltr.models.detection import DetectionRefinementSettings, Detector
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Of the step-lengths that a detector has, with the ratio of those for position and size kept."""
@@ -21,7 +21,7 @@ _MATCH = 0.5
 
 def search_steps(
     detector: Detector, images: DetectionImages, factors: Sequence[float] = FACTORS
-) -> list[tuple[RefinementSettings, float]]:
+) -> list[tuple[DetectionRefinementSettings, float]]:
     """The mean IoU with the truth of refined detections, for each factor of the step-lengths.
 
     The detections are those before refinement whose IoU with an object of their class is at least 0.5; features and

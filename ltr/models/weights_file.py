@@ -74,13 +74,13 @@ def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
     return state
 
 
-def download(weights: WeightsEnum, name: str, way_out: str) -> dict[str, Tensor]:
+def download(weights: WeightsEnum, name: str, remedy: str) -> dict[str, Tensor]:
     """A state dict from where torchvision publishes it, or from its cache.
 
     Args:
         weights: torchvision's entry.
         name: of the network, for messages.
-        way_out: what a user without a network can do.
+        remedy: what a user without a network can do.
 
     Raises:
         UserError: no network, a connection that broke, or a wrong hash.
@@ -90,7 +90,7 @@ def download(weights: WeightsEnum, name: str, way_out: str) -> dict[str, Tensor]
     except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(
             f"the weights of {name} could not be downloaded from {weights.url} ({error}); where there is no network, "
-            f"{way_out}"
+            f"{remedy}"
         ) from error
 
 
@@ -98,7 +98,7 @@ def is_state_dict(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
-def misfit(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
+def state_dict_mismatch(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
     """Why `state` cannot fill a network whose state dict is `own`; None where it can. More tensors are no reason.
 
     The counters of batch norms (`num_batches_tracked`) may be missing: files older than they are lack them, and a batch

@@ -14,7 +14,7 @@ from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettin
 from ltr.data.detection_samples import DetectionSamples, collate_detection
 from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import generated_detection
-from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings, System
+from ltr.models.detection import REFINEMENT, DetectionRefinementSettings, Detector, DetectorSettings, System
 from ltr.models.detection.faster_rcnn import BaseSettings, load_base, load_imagenet
 from ltr.train_settings.recipe import Recipe
 from ltr.trainers.task import Task
@@ -66,7 +66,9 @@ _DENSITY_RATE = 5e-3
 def settings_for(system: System) -> DetectionSettings:
     """The paper's settings of a system."""
     settings = DetectionSettings()
-    settings.detector = DetectorSettings(system, BaseSettings(), replace(REFINEMENT.get(system, RefinementSettings())))
+    settings.detector = DetectorSettings(
+        system, BaseSettings(), replace(REFINEMENT.get(system, DetectionRefinementSettings()))
+    )
     settings.optimizer.lr = _RATES.get(system, _DENSITY_RATE)
     return settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ltr.common.settings import ScheduleSettings
-from ltr.models.detection.detector import CONFIDENCE_SYSTEMS, System
+from ltr.models.detection import CONFIDENCE_SYSTEMS, System
 from ltr.train_settings.detection import DetectionSettings, settings_for
 
 GENERATED_CLASSES = 6  # five, and the background

@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from ltr.models.detection.detector import REFINEMENT, Detector, DetectorSettings, RefinementSettings
+from ltr.models.detection import REFINEMENT, DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings, load_imagenet
 
 CLASSES = 6
@@ -40,8 +40,8 @@ def make_detector(system: str = "ebm", base: BaseSettings = LITE, seed: int = 1)
     """In evaluation mode; a branch's last layers are larger than at the start of a training, so that it has a say."""
     _lite_state()  # so that the random state afterwards does not depend on who called first
     torch.manual_seed(seed)
-    given = REFINEMENT.get(system, RefinementSettings())
-    refinement = RefinementSettings(given.step, given.decay, given.iterations)
+    given = REFINEMENT.get(system, DetectionRefinementSettings())
+    refinement = DetectionRefinementSettings(given.step, given.decay, given.iterations)
     detector = Detector(DetectorSettings(system, base, refinement))
     if base == LITE:
         quick(detector).base.load_state_dict(_lite_state())

@@ -7,7 +7,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from ltr.common.errors import UserError
 from ltr.models.backbone.base import Backbone
-from ltr.models.weights_file import download, misfit, read_state_dict
+from ltr.models.weights_file import download, read_state_dict, state_dict_mismatch
 
 
 class ResNet18(Backbone):
@@ -37,14 +37,14 @@ class ResNet18(Backbone):
         Raises:
             UserError: when there is no network and no file, or the file is not such a state dict.
         """
-        way_out = "fetch that file elsewhere and name it in the setting backbone_weights"
+        remedy = "fetch that file elsewhere and name it in the setting backbone_weights"
         state = (
-            download(ResNet18_Weights.IMAGENET1K_V1, "resnet18", way_out)
+            download(ResNet18_Weights.IMAGENET1K_V1, "resnet18", remedy)
             if file is None
             else read_state_dict(file, "resnet18")
         )
         own = self.state_dict()
-        problem = misfit(own, state)
+        problem = state_dict_mismatch(own, state)
         if problem:
             raise UserError(f"{file or 'the download'} is not torchvision's resnet18: {problem}")
         self.load_state_dict({**own, **{k: v for k, v in state.items() if k in own}})

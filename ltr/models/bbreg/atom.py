@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ltr.common.errors import UserError
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
-from ltr.models.weights_file import is_state_dict, misfit, read_pickle, read_safetensors
+from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     own = net.state_dict()
     if not holds_backbone:
         own = {k: v for k, v in own.items() if k.startswith("bb_regressor.")}
-    problem = misfit(own, state)
+    problem = state_dict_mismatch(own, state)
     if problem:
         raise UserError(f"{file} is of another network: {problem}")
     state = {k: v for k, v in state.items() if k in own}

@@ -22,14 +22,14 @@ from torchvision.ops.poolers import LevelMapper
 from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
-from ltr.models.weights_file import download, misfit, read_safetensors, read_state_dict
+from ltr.models.weights_file import download, read_safetensors, read_state_dict, state_dict_mismatch
 
 BIN_COUNT = 7
 """Rows and columns of bins that a box is pooled to."""
 SCALES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
 """Cells per pixel of the maps that boxes are pooled from, P2 to P5."""
 _LITE_CHANNELS, _LITE_HIDDEN = 64, 256
-_WAY_OUT = "fetch that file elsewhere and name it by --base_weights"
+_REMEDY = "fetch that file elsewhere and name it by --base_weights"
 
 
 @dataclass
@@ -154,7 +154,7 @@ def load_imagenet(model: FasterRCNN, name: str) -> None:
     """
     body = model.backbone.body
     if name == "resnet50_fpn":
-        state = download(ResNet50_Weights.IMAGENET1K_V1, "resnet50", f"{_WAY_OUT} (Faster-RCNN's, trained already)")
+        state = download(ResNet50_Weights.IMAGENET1K_V1, "resnet50", f"{_REMEDY} (Faster-RCNN's, trained already)")
     else:
         state = imagenet_state_dict()
     body.load_state_dict({key: state[key] for key in body.state_dict()})
@@ -177,13 +177,13 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
     elif file is not None:
         state = read_state_dict(file, name)
     elif name == "resnet50_fpn":
-        state = download(FasterRCNN_ResNet50_FPN_Weights.COCO_V1, "Faster-RCNN", _WAY_OUT)
+        state = download(FasterRCNN_ResNet50_FPN_Weights.COCO_V1, "Faster-RCNN", _REMEDY)
     else:
         raise UserError(
             f"there are no published weights of Faster-RCNN on {name}: train it (python ltr/run_training.py detection "
             "direct --detector.base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
         )
-    problem = misfit(model.state_dict(), state)
+    problem = state_dict_mismatch(model.state_dict(), state)
     if problem:
         raise UserError(f"{file or 'the download'} is no Faster-RCNN on {name} of these classes: {problem}")
     # older files lack batch norms' counters, which nothing uses

@@ -16,7 +16,7 @@ from ltr.common.errors import UserError
 from ltr.common.settings import free
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.inference import optimize_for_inference
-from ltr.models.weights_file import download, misfit, read_state_dict
+from ltr.models.weights_file import download, read_state_dict, state_dict_mismatch
 
 CHANNELS = {"resnet50": 2048, "efficientnet_lite0": 1280, "efficientnet_lite2": 1280}
 _RESNET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -67,7 +67,7 @@ class ImageEncoder(nn.Module):
         if imagenet and settings.imagenet:
             own = self.net.state_dict()
             state = _imagenet(name, settings.weights)
-            problem = misfit(own, state)
+            problem = state_dict_mismatch(own, state)
             if problem:
                 raise UserError(f"{settings.weights or 'the download'} is not torchvision's {name}: {problem}")
             self.net.load_state_dict({**own, **{k: v for k, v in state.items() if k in own}})

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ebm_common import elementwise_iou, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
 from ltr.actors.detection import DetectionActor, ProposalSettings
+from ltr.models.detection import SYSTEMS, DetectionRefinementSettings
 from ltr.models.detection.confidence import Objects
-from ltr.models.detection.detector import SYSTEMS, RefinementSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
 from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs
 
@@ -196,7 +196,7 @@ def test_loss_is_the_mean_over_objects_of_images_of_any_size(system):
 def test_learning_one_batch_helps_refinement():
     actor = make_actor("ebm", number=64)
     torch.nn.init.normal_(actor.detector.branch.fc_conf.weight, std=0.001)
-    actor.detector.refinement = RefinementSettings((0.001, 0.004), 0.5, 10)
+    actor.detector.refinement = DetectionRefinementSettings((0.001, 0.004), 0.5, 10)
     batch = make_batch((96, 128), objects=3)
     optimizer = torch.optim.SGD(actor.trainable_parameters(), lr=1e-3, momentum=0.9)
     losses = []
@@ -306,7 +306,7 @@ def test_autocast_leaves_boxes_alone(system, monkeypatch):
 def test_validation_climbs_towards_the_energys_maximum_and_not_the_labels(system, monkeypatch):
     batch = make_batch((96, 128), (120, 90), objects=8)
     actor = make_actor(system).eval()
-    actor.detector.refinement = RefinementSettings((0.3, 0.3) if system != "iou_net" else (5.0, 5.0), 0.5, 10)
+    actor.detector.refinement = DetectionRefinementSettings((0.3, 0.3) if system != "iou_net" else (5.0, 5.0), 0.5, 10)
     truth = scaled_boxes(actor, batch)
     size = (truth[:, 2:] - truth[:, :2]).repeat(1, 2)
     for shift, better in ((0.0, True), (0.4, False)):

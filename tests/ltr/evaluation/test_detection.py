@@ -24,7 +24,7 @@ from ltr.evaluation import detection
 from ltr.evaluation.coco_metrics import coco_metrics
 from ltr.evaluation.detection import NAMES, draw_sheet, evaluate, make_table
 from ltr.evaluation.detection_log import DetectionLog, ImageDetections
-from ltr.models.detection.detector import Detector as RealDetector
+from ltr.models.detection import Detector as RealDetector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
 from ltr.train_settings import detection as common

@@ -6,7 +6,7 @@ import torch
 
 from ltr.common.errors import UserError
 from ltr.evaluation.step_search import search_steps
-from ltr.models.detection.detector import Detector, DetectorSettings, RefinementSettings
+from ltr.models.detection import DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,7 +34,7 @@ class Images:
 def detector(monkeypatch):
     """Finds both objects eight pixels to the left, and f falls with the distance of the centre from the truth's."""
     settings = DetectorSettings(base=BaseSettings("efficientnet_lite0_fpn", 3, 96, 128))
-    settings.refinement = RefinementSettings((0.02, 0.02), decay=1.0, iterations=5)
+    settings.refinement = DetectionRefinementSettings((0.02, 0.02), decay=1.0, iterations=5)
     detector = Detector(settings).eval()
     found = {
         "boxes": torch.tensor(TRUTH - [8, 0, 8, 0]).float(),

@@ -15,7 +15,7 @@ from ltr.actors.detection import DetectionActor
 from ltr.commands import train as train_command
 from ltr.common.errors import UserError
 from ltr.dataset.generated.detection_set import write_generated_detection
-from ltr.models.detection.detector import SYSTEMS, RefinementSettings, load_detector
+from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, load_detector
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.train_settings import small_detection as small_settings
 from ltr.train_settings.detection import DetectionSettings, build
@@ -56,9 +56,9 @@ def test_settings_are_the_papers(name):
     assert (s.data.set, s.data.year, s.grad_clip, s.precision) == ("coco", 2017, None, "32-true")
     assert (s.proposals.number, s.proposals.sigmas, s.proposals.min_iou) == (128, (0.0375, 0.075, 0.15), 0.5)
     climbs = {
-        "iou_net": RefinementSettings((0.5, 0.5), 0.1, 10),
-        "iou_net_star": RefinementSettings((0.002, 0.008), 0.2, 10),
-        "ebm": RefinementSettings((0.0001, 0.0004), 0.5, 10),
+        "iou_net": DetectionRefinementSettings((0.5, 0.5), 0.1, 10),
+        "iou_net_star": DetectionRefinementSettings((0.002, 0.008), 0.2, 10),
+        "ebm": DetectionRefinementSettings((0.0001, 0.0004), 0.5, 10),
     }
     if name in climbs:
         assert s.detector.refinement == climbs[name]

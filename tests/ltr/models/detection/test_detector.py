@@ -17,15 +17,15 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn
 from ebm_common import elementwise_iou, xyxy_to_xywh
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
-from ltr.models.detection.confidence import Objects, Pyramid
-from ltr.models.detection.detector import (
+from ltr.models.detection import (
     REFINEMENT,
     SYSTEMS,
+    DetectionRefinementSettings,
     Detector,
     DetectorSettings,
-    RefinementSettings,
     load_detector,
 )
+from ltr.models.detection.confidence import Objects, Pyramid
 from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.train_settings.detection import settings_for
 from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs, quick
@@ -250,7 +250,7 @@ def test_no_climb_harms(system, kind, k, step, decay, iterations, seed):
     target[:2] = boxes[:2, None]  # some are where they should be
     with pytest.MonkeyPatch.context() as patch:
         place(detector, lambda at: ENERGIES[kind](at, target[: len(at)], k), patch)
-        patch.setattr(detector, "refinement", RefinementSettings(step, decay, iterations))
+        patch.setattr(detector, "refinement", DetectionRefinementSettings(step, decay, iterations))
         assert_harmless(detector, pyramid, image, labels, boxes)
 
 
@@ -277,7 +277,7 @@ def test_a_climb_reaches_a_maximum_inside(system, monkeypatch):
     scale = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     place(detector, lambda at: -((at - target[:, None]) / scale[:, None]).square().sum(-1), monkeypatch)
     step = (30.0, 30.0) if system == "iou_net" else (0.2, 0.2)
-    monkeypatch.setattr(detector, "refinement", RefinementSettings(step, 0.5, 40))
+    monkeypatch.setattr(detector, "refinement", DetectionRefinementSettings(step, 0.5, 40))
     refined = assert_harmless(detector, rooms(), image, labels, boxes)
     before, after = (elementwise_iou(xyxy_to_xywh(b), xyxy_to_xywh(target)) for b in (boxes, refined))
     assert (after > before).all() and after.mean() > 0.97 and before.mean() < 0.85
@@ -287,7 +287,7 @@ def test_a_climb_reaches_a_maximum_inside(system, monkeypatch):
 def test_all_borders_are_alike(system, monkeypatch):
     """A box that touches a border can leave it, and mirrored images are climbed to mirrored boxes."""
     detector = detector_of(system)
-    monkeypatch.setattr(detector, "refinement", RefinementSettings((0.05, 0.05), 0.5, 10))
+    monkeypatch.setattr(detector, "refinement", DetectionRefinementSettings((0.05, 0.05), 0.5, 10))
     pyramid = Pyramid(dict(enumerate(rooms().maps)), range(4), [(100, 100)] * 2, 7)
     boxes = torch.tensor([[0.0, 0, 40, 50], [60, 50, 100, 100], [0, 20, 100, 70]])
     target = torch.tensor([[6.0, 5, 40, 50], [60, 50, 94, 95], [5, 20, 95, 70]])
@@ -327,7 +327,7 @@ def test_the_climb_is_algorithm_s1(system, factor, monkeypatch):
     detector = detector_of(system)
     paper = {"iou_net": (0.5, 0.5, 0.1), "iou_net_star": (0.002, 0.008, 0.2), "ebm": (1e-4, 4e-4, 0.5)}[system]
     position, size, decay = paper
-    assert detector.refinement == RefinementSettings((position, size), decay, 10)
+    assert detector.refinement == DetectionRefinementSettings((position, size), decay, 10)
     image, labels, boxes = start_boxes(30, torch.float64)
     inner = ((boxes > 3) & (boxes < LIMITS[image] - 3)).all(1) & ((boxes[:, 2:] - boxes[:, :2]) > 8).all(1)
     boxes, image, labels = boxes[inner], image[inner], labels[inner]
@@ -362,7 +362,7 @@ def test_the_climb_is_algorithm_s1(system, factor, monkeypatch):
 def test_without_iterations_nothing_moves(monkeypatch):
     for system in REFINING:
         detector = detector_of(system)
-        monkeypatch.setattr(detector, "refinement", RefinementSettings((1.0, 1.0), 0.5, 0))
+        monkeypatch.setattr(detector, "refinement", DetectionRefinementSettings((1.0, 1.0), 0.5, 0))
         images = photographs(*SIZES)
         assert_equal(detector(images), detector.detect(images, refine=False), rtol=1e-5, atol=1e-4)
 
@@ -388,11 +388,11 @@ def test_detectors_do_not_share_their_refinement():
 @pytest.mark.parametrize(
     "refinement, said",
     [
-        (RefinementSettings(decay=0.0), "decay"),
-        (RefinementSettings(decay=1.5), "decay"),
-        (RefinementSettings(iterations=-1), "iterations"),
-        (RefinementSettings(step=(-1.0, 1.0)), "step"),
-        (RefinementSettings(step=(1.0, float("nan"))), "step"),
+        (DetectionRefinementSettings(decay=0.0), "decay"),
+        (DetectionRefinementSettings(decay=1.5), "decay"),
+        (DetectionRefinementSettings(iterations=-1), "iterations"),
+        (DetectionRefinementSettings(step=(-1.0, 1.0)), "step"),
+        (DetectionRefinementSettings(step=(1.0, float("nan"))), "step"),
     ],
 )
 def test_refinement_that_is_not_possible_is_refused_before_training(refinement, said):
@@ -505,7 +505,7 @@ def saved(module_folder) -> dict[str, Path]:
     for system in ("mixture2", "iou_net_star", "ebm"):
         detector = make_detector(system)
         settings = settings_for(system)
-        settings.detector = DetectorSettings(system, LITE, RefinementSettings((0.01, 0.03), 0.25, 4))
+        settings.detector = DetectorSettings(system, LITE, DetectionRefinementSettings((0.01, 0.03), 0.25, 4))
         state = {name: value.contiguous() for name, value in detector.state_dict().items()}
         about = {"settings": json.dumps(to_plain(settings)), "epochs": "3"}
         files[f"{system}.safetensors"] = module_folder / f"{system}_final.safetensors"
@@ -522,7 +522,7 @@ def test_saved_detectors_detect_the_same(saved, system, ending):
     loaded = quick(load_detector(saved[f"{system}.{ending}"]))
     assert loaded.system == system and not loaded.training and loaded.num_classes == CLASSES
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
-    assert loaded.refinement == RefinementSettings((0.01, 0.03), 0.25, 4)
+    assert loaded.refinement == DetectionRefinementSettings((0.01, 0.03), 0.25, 4)
     original = make_detector(system)
     original.refinement = loaded.refinement
     images = photographs(*SIZES)

@@ -10,7 +10,7 @@ from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, faster
 
 from ltr.common.errors import UserError
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
-from ltr.models.detection.detector import Detector, DetectorSettings
+from ltr.models.detection import Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings, LiteFPN, build_faster_rcnn, load_base, load_imagenet
 from tests.helpers.tiny_detectors import LITE, RESNET, photographs
 

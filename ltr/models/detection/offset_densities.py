@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 from ebm_common import elbo_loss, gaussian_loss, gaussian_mixture_loss, gaussian_mixture_mean, laplace_loss
 
-__all__ = ["BoxDensity", "build_box_density"]
+__all__ = ["OffsetDensity", "build_offset_density"]
 
 _STD = 0.001  # of initial weights (C.2)
 _LATENT = 10  # dimensions of the cVAE's z (C.1)
 _SAMPLES = 128  # of z, in training (C.2) and at test (C.4)
 
 
-class BoxDensity(nn.Module):
+class OffsetDensity(nn.Module):
     """p(offset | features, class).
 
     Args:
@@ -73,11 +73,11 @@ class BoxDensity(nn.Module):
         raise NotImplementedError
 
 
-class LocationScale(BoxDensity):
+class LocationScale(OffsetDensity):
     """A mean and the logarithm of a scale for each offset: FC-BBMean and FC-BBVar of `gaussian` and `laplace`.
 
     Args:
-        in_features, num_classes: see :class:`BoxDensity`.
+        in_features, num_classes: see :class:`OffsetDensity`.
         loss: of (mean, log scale, label), (N, 4) each.
     """
 
@@ -94,11 +94,11 @@ class LocationScale(BoxDensity):
         return self._of_all(self.bb_mean(features), 4)
 
 
-class Mixture(BoxDensity):
+class Mixture(OffsetDensity):
     """K Gaussians of all four offsets, and a weight of each for every class.
 
     Args:
-        in_features, num_classes: see :class:`BoxDensity`.
+        in_features, num_classes: see :class:`OffsetDensity`.
         components: K.
     """
 
@@ -123,7 +123,7 @@ class Mixture(BoxDensity):
         return gaussian_mixture_mean(logits.flatten(0, 1), mean.flatten(0, 1)).unflatten(0, (-1, self.num_classes))
 
 
-class ConditionalVAE(BoxDensity):
+class ConditionalVAE(OffsetDensity):
     """Given z, a Gaussian; z is Gaussian given the features, one for a box and all classes. See `elbo_loss`.
 
     The layers above z are linear in [features; z]. So in training each box's own class alone is computed for every
@@ -175,7 +175,7 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-_BUILD: dict[str, Callable[[int, int], BoxDensity]] = {
+_BUILD: dict[str, Callable[[int, int], OffsetDensity]] = {
     "gaussian": partial(LocationScale, loss=_half_gaussian_loss),
     "laplace": partial(LocationScale, loss=laplace_loss),
     "mixture2": partial(Mixture, components=2),
@@ -185,7 +185,7 @@ _BUILD: dict[str, Callable[[int, int], BoxDensity]] = {
 }
 
 
-def build_box_density(system: str, in_features: int, num_classes: int) -> BoxDensity:
+def build_offset_density(system: str, in_features: int, num_classes: int) -> OffsetDensity:
     """The density of a system, with the paper's initial weights.
 
     Args:

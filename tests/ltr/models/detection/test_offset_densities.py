@@ -7,8 +7,8 @@ import torch
 from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal, kl_divergence
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
-from ltr.models.detection import box_densities
-from ltr.models.detection.box_densities import build_box_density
+from ltr.models.detection import offset_densities
+from ltr.models.detection.offset_densities import build_offset_density
 
 SYSTEMS = ["gaussian", "laplace", "mixture2", "mixture4", "mixture8", "cvae"]
 CLASSES, FEATURES = 5, 12
@@ -18,7 +18,7 @@ every_system = pytest.mark.parametrize("system", SYSTEMS)
 
 def spread_out(system: str, std: float = 0.3):
     """A density whose weights are large enough that every output matters."""
-    density = build_box_density(system, FEATURES, CLASSES).double()
+    density = build_offset_density(system, FEATURES, CLASSES).double()
     for parameter in density.parameters():
         torch.nn.init.normal_(parameter, std=std)
     return density
@@ -65,7 +65,7 @@ def test_the_cvaes_loss_is_its_elbo(monkeypatch):
     """With the 128 samples given, which here are written out: the layers see [features; z]."""
     density, (features, labels, offsets) = spread_out("cvae", 0.1), boxes()
     noise = torch.randn(9, 128, 10, dtype=torch.float64)
-    monkeypatch.setattr(box_densities.torch, "randn", lambda *shape, **_: noise.reshape(shape))
+    monkeypatch.setattr(offset_densities.torch, "randn", lambda *shape, **_: noise.reshape(shape))
     loss = density.loss(features, labels, offsets)
 
     latent = Normal(density.latent_mean(features), (0.5 * density.latent_log_variance(features)).exp())
@@ -137,7 +137,7 @@ def test_a_class_is_its_own(system):
 
 @every_system
 def test_weights_start_near_zero(system):
-    density = build_box_density(system, 1024, 91)
+    density = build_offset_density(system, 1024, 91)
     for name, parameter in density.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any()
@@ -151,7 +151,7 @@ def test_weights_start_near_zero(system):
     ("system", "outputs"), [("gaussian", [364] * 2), ("mixture8", [2912, 2912, 728]), ("cvae", [10, 10, 364, 364])]
 )
 def test_layers_are_the_papers(system, outputs):
-    layers = [m for m in build_box_density(system, 1024, 91).modules() if isinstance(m, torch.nn.Linear)]
+    layers = [m for m in build_offset_density(system, 1024, 91).modules() if isinstance(m, torch.nn.Linear)]
     assert [layer.out_features for layer in layers] == outputs
     assert [layer.in_features for layer in layers] == (
         [1024, 1024, 1034, 1034] if system == "cvae" else [1024] * len(outputs)
@@ -169,7 +169,7 @@ def test_without_boxes_the_loss_is_zero_with_a_gradient(system):
 
 @every_system
 def test_mixed_precision(system):
-    density = build_box_density(system, FEATURES, CLASSES)
+    density = build_offset_density(system, FEATURES, CLASSES)
     features, labels, offsets = boxes()
     exact = density.loss(features.float(), labels, offsets.float())
     with torch.autocast("cpu", torch.bfloat16):
@@ -180,7 +180,7 @@ def test_mixed_precision(system):
 
 def test_an_unknown_system_is_named():
     with pytest.raises(ValueError, match=r"mixture8.*'mixture3'"):
-        build_box_density("mixture3", 4, 4)
+        build_offset_density("mixture3", 4, 4)
 
 
 def truth(system: str, features, labels):
@@ -201,7 +201,7 @@ def truth(system: str, features, labels):
 )
 def test_learns_the_density_that_the_boxes_come_from(system, steps, most_regret):
     """From the paper's initial weights; measured by the likelihood of new boxes, in nats, and by the means."""
-    density = build_box_density(system, 6, CLASSES)
+    density = build_offset_density(system, 6, CLASSES)
     optimizer = torch.optim.SGD(density.parameters(), lr=0.1, momentum=0.9)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=steps)
 
