@@ -1,14 +1,27 @@
-"""What all tests share: a fixed seed, and the way to the real data."""
+"""What all tests share: one thread, a fixed seed, and the way to the real data, the browser and visdom's page."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch starts: here, and in the processes that tests start
+
 import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+
+from ltr.common.errors import UserError
+from tests.helpers.needs import pytest_collection_modifyitems, pytest_runtest_makereport
+
+__all__ = ["pytest_collection_modifyitems", "pytest_runtest_makereport"]
+
+# Bit-identical weights need the same number of threads everywhere, and small networks need no more.
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -27,15 +40,6 @@ def module_folder(tmp_path_factory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """One thread for all tests of a file: bit-identical weights need the same number, and small networks no more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The real data: $EBM_SHARED_DATA, or ../shared/data beside the repository. Skips where there is none."""
@@ -44,6 +48,19 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path}; set EBM_SHARED_DATA to its folder")
     return path
+
+
+@pytest.fixture(scope="session")
+def visdom_page() -> None:
+    """Skips where visdom or the scripts of its page are missing."""
+    from pytracking.view.page_scripts import VisdomPackage
+
+    try:
+        missing = VisdomPackage.find().missing()
+    except UserError as error:
+        pytest.skip(str(error))
+    if missing:
+        pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
 
 
 @pytest.fixture(scope="session")

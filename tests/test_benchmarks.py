@@ -18,6 +18,7 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.kernels
 @pytest.mark.skipif(not kernels.FOUND["cpu"].loaded, reason="no CPU kernels to time")
 def test_a_table_and_the_same_as_json(tmp_path):
     result = benchmarks("kernels", "--quick", "--json", str(tmp_path / "out.json"))

@@ -16,8 +16,6 @@ from ebm_common import (
     score_matching,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 MEAN, SIGMA = 0.7, 0.5
 # Quantiles, so that the labels' mean and variance are those of the density, not of a draw.
 LABELS = torch.distributions.Normal(MEAN, SIGMA).icdf((torch.arange(200) + 0.5) / 200)[:, None]

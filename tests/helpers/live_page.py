@@ -10,14 +10,12 @@ import threading
 import time
 from pathlib import Path
 
-import torch
-
 from ltr.dataset.generated import benchmark_scene
 from pytracking import Tracker
 from pytracking.view.base import TargetTracker, TrackedFrame
 from pytracking.view.live.visdom_view import VisdomView
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = Path(__file__).resolve().parents[2]
 
 _FIND = """
 const found = {};
@@ -198,7 +196,6 @@ class Run:
         return (tracker._frame, *tracker._center, *tracker._size, *tracker.classifier.filter.flatten().tolist())
 
     def _work(self):
-        torch.set_num_threads(1)
         target_tracker = TargetTracker(self.tracker)
         try:
             for index, (image, truth) in enumerate(self.frames):

@@ -13,8 +13,6 @@ from ltr.models.detection.confidence import Objects
 from ltr.models.detection.faster_rcnn import BaseSettings
 from tests.helpers.tiny_detectors import CLASSES, LITE, RESNET, make_detector, photographs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 DENSITIES = [name for name in SYSTEMS if name not in ("direct", "iou_net", "iou_net_star", "ebm")]
 CONFIDENCES = ["iou_net", "iou_net_star", "ebm"]
 

@@ -12,7 +12,6 @@ from ltr.dataset import read_utkface_split
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
 from tests.helpers.faces import make_utkface
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 

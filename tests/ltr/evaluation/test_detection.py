@@ -30,8 +30,6 @@ from ltr.models.weights_file import read_safetensors
 from ltr.train_settings import detection as common
 from ltr.train_settings.registry import load_settings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 BOX = [10.0, 10.0, 40.0, 40.0]  # x, y, w, h of the object of every image
 IDS = (3, 5, 8, 13)
 

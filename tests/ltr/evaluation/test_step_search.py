@@ -9,8 +9,6 @@ from ltr.evaluation.step_search import search_steps
 from ltr.models.detection import DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TRUTH = np.array([[20.0, 10, 60, 50], [70, 40, 110, 90]], np.float32)
 
 

@@ -38,6 +38,7 @@ def test_features_are_the_backbones_own(backbone, number):
     assert_same(FrozenBackbone(backbone)(x), backbone(x.float() / 255))
 
 
+@pytest.mark.kernels
 @pytest.mark.skipif(not dense.available(), reason="without the fused layers, autocast holds")
 def test_autocast_does_not_round_the_features_of_fused_layers(backbone):
     x = images(2)

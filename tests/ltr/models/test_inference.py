@@ -30,6 +30,7 @@ def test_a_backbone_computes_the_same_features(name, batch, height, width):
         torch.testing.assert_close(found[level], expected[level], rtol=0, atol=3e-5 * scale)
 
 
+@pytest.mark.kernels
 @compiled_only
 @pytest.mark.parametrize(
     "name, kind, count", [("efficientnet_lite0", dense.InvertedResidual, 11), ("resnet18", dense.WinogradConv2d, 10)]
@@ -52,7 +53,7 @@ def test_bfloat16_and_absent_kernels_keep_pytorchs_layers(monkeypatch):
         assert bare(torch.rand(1, 3, 64, 64))["stride16"].shape == (1, 256, 4, 4)
 
 
-@pytest.fixture(params=["compiled", "torch"])
+@pytest.fixture(params=[pytest.param("compiled", marks=pytest.mark.kernels), "torch"])
 def pair(request, monkeypatch):
     """A box network, its fast form by the operator or by PyTorch, and features of one image for both."""
     if request.param == "torch":

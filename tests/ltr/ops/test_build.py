@@ -69,6 +69,7 @@ def package(tmp_path):
     return Package(tmp_path)
 
 
+@pytest.mark.kernels
 def test_what_can_be_built_here_is_built():
     """So that continuous integration compiles the kernels, those for GPUs too."""
     if kernels.SWITCH in os.environ:

@@ -13,6 +13,7 @@ from ltr.ops import libraries, reference
 
 HERE = Path(__file__).parent / "cuda_on_threads"
 TYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+pytestmark = pytest.mark.kernels
 INF, NAN = float("inf"), float("nan")
 
 

@@ -13,9 +13,12 @@ from torch import nn
 
 from ltr.ops import dense, kernels
 
-if not dense.available():
-    pytest.skip(f"the compiled CPU library is {kernels.FOUND['cpu'].detail}", allow_module_level=True)
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.skipif(not dense.available(), reason=f"the compiled CPU library is {kernels.FOUND['cpu'].detail}"),
+]
 
+HAS_AVX2 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 REPO = Path(__file__).resolve().parents[3]
 
 
@@ -205,13 +208,10 @@ def test_nobody_differentiates_them_by_mistake():
         dense.WinogradConv2d(nn.Conv2d(8, 8, 3, padding=1))(x).sum().backward()
 
 
-@pytest.mark.parametrize("capability", ["default", "avx2"])
+@pytest.mark.skipif("ATEN_CPU_CAPABILITY" in os.environ, reason="this is such a run")
+@pytest.mark.parametrize("capability", ["default", *(["avx2"] if HAS_AVX2 else [])])
 def test_the_code_for_other_processors_computes_the_same(capability):
     """These tests once more, by the code that an older processor would run."""
-    if "ATEN_CPU_CAPABILITY" in os.environ:
-        pytest.skip("this is such a run")
-    if capability == "avx2" and not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-        pytest.skip("this processor has no AVX2")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-k", "not threads", "-p", "no:cacheprovider", __file__],
         cwd=REPO,

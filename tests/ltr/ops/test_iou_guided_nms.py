@@ -153,6 +153,7 @@ def test_shapes_and_threshold_are_checked():
         iou_guided_nms(boxes, one, one, one, 1.5)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_keeps_the_same_boxes():
     arguments = clustered(2000, 20)

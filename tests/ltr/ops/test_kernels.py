@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ltr.ops import kernels, prroi_pool, reference
 
 OPS = torch.ops.ebm_regression
+HAS_AVX2 = torch.backends.cpu.get_cpu_capability().startswith("AVX")
 
 
 def kernel_of(device):
@@ -20,7 +21,8 @@ def kernel_of(device):
     why = None if kernel.loaded else f"{device} kernels: {kernel.detail}"
     if device == "cuda" and not torch.cuda.is_available():
         why = "no GPU"
-    return pytest.param(device, marks=pytest.mark.skipif(why is not None, reason=why or ""))
+    skip = pytest.mark.skipif(why is not None, reason=why or "")
+    return pytest.param(device, marks=[skip, pytest.mark.kernels, *([pytest.mark.gpu] if device == "cuda" else [])])
 
 
 on_each_kernel = pytest.mark.parametrize("device", [kernel_of("cpu"), kernel_of("cuda")])
@@ -189,6 +191,7 @@ def test_what_would_read_foreign_memory_is_refused(device, change):
         OPS.prroi_pool(**arguments)
 
 
+@pytest.mark.kernels
 @pytest.mark.skipif(not kernels.FOUND["cpu"].loaded, reason="no CPU kernels")
 @pytest.mark.parametrize("image", [-1, 2])
 def test_an_index_outside_the_batch_is_refused(image):
@@ -293,12 +296,13 @@ def test_the_same_in_every_run_and_with_any_threads(device):
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
 
 
+@pytest.mark.kernels
 @pytest.mark.skipif(not kernels.FOUND["cpu"].loaded, reason="no CPU kernels")
-@pytest.mark.parametrize("capability, name", [("default", "baseline"), ("avx2", "AVX2"), (None, "")])
+@pytest.mark.parametrize(
+    "capability, name", [("default", "baseline"), *([("avx2", "AVX2")] if HAS_AVX2 else []), (None, "")]
+)
 def test_code_for_each_kind_of_processor(capability, name):
     """The report checks the code that it runs against the torch form."""
-    if capability == "avx2" and not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
-        pytest.skip("this processor has no AVX2")
     environment = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
     report = subprocess.run(
         [sys.executable, "-m", "ltr.ops.prroi_pool"], env=os.environ | environment, capture_output=True, text=True

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 
 from ltr.ops import PrRoIPool, kernels, prroi_pool, reference
 
+FORMS = [
+    "torch",
+    pytest.param("cpu", marks=pytest.mark.kernels),
+    pytest.param("cuda", marks=[pytest.mark.kernels, pytest.mark.gpu]),
+]
 
-@pytest.fixture(scope="module", params=["torch", "cpu", "cuda"], autouse=True)
+
+@pytest.fixture(scope="module", params=FORMS, autouse=True)
 def form(request):
     """The form that all tests of this module run with."""
     if request.param == "torch":

@@ -24,8 +24,6 @@ from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import learning_rate
 from tests.helpers.tiny_detectors import LITE, photographs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def settings_of(name: str) -> DetectionSettings:
     return load_settings("detection", name).settings()

@@ -23,9 +23,6 @@ from tests.helpers.faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface
 POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.number", "181"]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def place(module_folder):
     make_utkface(module_folder / "utkface")

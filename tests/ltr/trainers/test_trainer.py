@@ -49,7 +49,6 @@ def history(folder: Path) -> list[dict]:
 def unbroken(tmp_path_factory) -> Path:
     """Folder of a run without interruption."""
     folder = tmp_path_factory.mktemp("unbroken")
-    torch.set_num_threads(1)
     assert make_trainer(folder).train()
     return folder
 

@@ -6,21 +6,9 @@ import subprocess
 
 import pytest
 
-from ltr.common.errors import UserError
 from pytracking.view import server
 from pytracking.view.page_scripts import VisdomPackage
 from tests.helpers.live_page import Server
-
-
-@pytest.fixture
-def complete():
-    """Skips where visdom or its page's scripts are missing."""
-    try:
-        visdom = VisdomPackage.find()
-    except UserError as error:
-        pytest.skip(str(error))
-    if visdom.missing():
-        pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
 
 
 def error_of(capsys, *arguments):
@@ -46,7 +34,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     assert "--env_path" in error_of(capsys, "--env_path", str(tmp_path / "file" / "views"))
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(complete, capsys):
+def test_a_port_that_is_taken_is_said_in_one_line(visdom_page, capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -56,7 +44,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(complete, capsys):
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly_and_leaves_nothing_behind(complete, tmp_path, monkeypatch, end):
+def test_it_ends_cleanly_and_leaves_nothing_behind(visdom_page, tmp_path, monkeypatch, end):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     started = Server()
     started.start()

@@ -14,24 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltr.common.errors import UserError
 from pytracking.commands.demo import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
 from pytracking.view.live.blocks import PLACES, PLOTS
-from pytracking.view.page_scripts import VisdomPackage
 from tests.helpers.live_page import Page, Run, Server, wait_for
 
 SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
 
 
 @pytest.fixture
-def server(tmp_path):
-    try:
-        visdom = VisdomPackage.find()
-    except UserError as error:
-        pytest.skip(str(error))
-    if visdom.missing():
-        pytest.skip("the scripts of visdom's page are not placed: bash install.sh --visdom")
+def server(visdom_page, tmp_path):
     server = Server("--env_path", str(tmp_path))  # a server that is killed leaves its own folder behind
     server.start()
     yield server
@@ -134,23 +126,25 @@ def test_a_server_that_goes_and_comes_again(server, browser):
     assert len(run.said) == 3 and "is there" in run.said[2]
 
 
-@pytest.mark.skipif("EBM_LIVE_VIEW_PICTURE" not in os.environ, reason="no picture is asked for")
-def test_a_picture_of_the_page_with_a_real_clip(server, browser):
-    images = [frame.image for frame in Video(find_clip())]
-    truths = itertools.chain([np.array(CLIP_BOX)], itertools.repeat(None))
-    page = Page(browser, server.address)
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 1310, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    )
-    with Run(server.port, zip(images, truths, strict=False), "carphone", len(images)) as run:
-        wait_for(lambda: page.titles() == set(PLACES))
-        run.at(frame=75)
-        page.click("Tracking")
-        page.press(SPACE)
-        wait_for(lambda: page.state() == "paused")
-        time.sleep(2)
-        # Plotly's buttons show up where the mouse is, which a browser without a window does not have.
-        browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.style.display = 'none')")
-        picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-        picture.save(os.environ["EBM_LIVE_VIEW_PICTURE"], quality=90)
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+if "EBM_LIVE_VIEW_PICTURE" in os.environ:
+
+    def test_a_picture_of_the_page_with_a_real_clip(server, browser):
+        images = [frame.image for frame in Video(find_clip())]
+        truths = itertools.chain([np.array(CLIP_BOX)], itertools.repeat(None))
+        page = Page(browser, server.address)
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 1310, "height": 1000, "deviceScaleFactor": 1, "mobile": False},
+        )
+        with Run(server.port, zip(images, truths, strict=False), "carphone", len(images)) as run:
+            wait_for(lambda: page.titles() == set(PLACES))
+            run.at(frame=75)
+            page.click("Tracking")
+            page.press(SPACE)
+            wait_for(lambda: page.state() == "paused")
+            time.sleep(2)
+            # Plotly's buttons show up where the mouse is, which a browser without a window does not have.
+            browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.style.display = 'none')")
+            picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+            picture.save(os.environ["EBM_LIVE_VIEW_PICTURE"], quality=90)
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -17,16 +17,8 @@ from ltr.models.bbreg import AtomNetConfig, load_atom_net
 from ltr.train_settings.registry import load_settings
 from ltr.trainers.trainer import Trainer
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SYSTEMS = ("atom", "atom_star", "ebm")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # --- a miniature, through the command line

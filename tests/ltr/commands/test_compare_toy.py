@@ -15,7 +15,7 @@ from ltr.train_settings.toy.evaluation import model_log_density, true_log_densit
 
 
 @pytest.fixture
-def quick(monkeypatch, one_thread):
+def quick(monkeypatch):
     """Few pairs and a coarse grid: the numbers do not matter here."""
     settings = comparison.method_settings
 

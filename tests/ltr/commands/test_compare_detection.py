@@ -16,7 +16,7 @@ from ltr.train_settings import detection as common
 
 
 @pytest.fixture(scope="module")
-def trained(module_folder, one_thread):
+def trained(module_folder):
     """A workspace with a base."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         make_small(monkeypatch)

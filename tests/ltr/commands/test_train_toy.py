@@ -21,9 +21,6 @@ SHORT = "--device cpu --epochs 12".split()
 TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.number 8".split()
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def train(workspace: Path, *arguments: str) -> int:
     return train_command.main(["toy", *arguments, "--workspace", str(workspace)])
 
@@ -44,7 +41,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trained(module_folder, one_thread) -> Path:
+def trained(module_folder) -> Path:
     """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper."""
     assert train(module_folder, "gaussian", *SHORT) == 0
     assert train(module_folder, "ebm", *SHORT, "--loss.number", "64") == 0

@@ -2,12 +2,8 @@
 
 import json
 
-import pytest
-
 from ltr.commands import evaluate
 from ltr.commands import train as train_command
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = (
     "--device cpu --workers 0 --detector.base.name efficientnet_lite0_fpn --detector.base.min_size 160 "

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ltr.commands import calibrate
 
-SHIPPED = Path(__file__).resolve().parents[2] / "pytracking" / "networks"
+SHIPPED = Path(__file__).resolve().parents[3] / "pytracking" / "networks"
 HEAD = str(SHIPPED / "ebm_efficientnet_lite0.safetensors")
 
 

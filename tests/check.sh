@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# All that has to pass, in this order, for developers and CI: `bash install.sh --test` runs it. Arguments are pytest's.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+step() {
+  printf '== %s\n' "$*"
+  "$@"
+}
+
+step ruff check
+step ruff format --check ebm_common ltr pytracking tests benchmarks examples
+step mypy
+step lint-imports --no-logo
+[ ! -f mkdocs.yml ] || step mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
+step python -m pytest -n 2 --dist loadfile "$@"
