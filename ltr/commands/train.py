@@ -28,8 +28,8 @@ from torch import nn
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
 from ltr.common.seeds import seed_for_build
+from ltr.evaluation.toy.report import write_report
 from ltr.train_settings.registry import available_settings, load_settings
-from ltr.train_settings.toy.report import write_report
 from ltr.trainers.trainer import Trainer
 
 REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_report}

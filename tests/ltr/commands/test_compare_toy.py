@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ltr.commands import compare_toy as comparison
+from ltr.commands import compare_toy
 from ltr.common.errors import UserError
 from ltr.dataset.toy import ToySamples
-from ltr.train_settings.toy.evaluation import model_log_density, true_log_density
+from ltr.evaluation.toy import comparison
+from ltr.evaluation.toy.divergence import model_log_density, true_log_density
 
 
 @pytest.fixture
@@ -25,15 +26,15 @@ def quick(monkeypatch):
         return s
 
     monkeypatch.setattr(comparison, "method_settings", fewer)
-    monkeypatch.setattr(comparison, "model_log_density", partial(model_log_density, cells=32))
-    monkeypatch.setattr(comparison, "true_log_density", partial(true_log_density, cells=32))
+    monkeypatch.setattr(comparison, "model_log_density", partial(model_log_density, num_cells=32))
+    monkeypatch.setattr(comparison, "true_log_density", partial(true_log_density, num_cells=32))
 
 
-TINY = ["--epochs", "1", "--number", "4", "--methods", "gaussian", "nce_plus", "--sets", "2"]
+TINY = ["--epochs", "1", "--num_samples", "4", "--methods", "gaussian", "nce_plus", "--sets", "2"]
 
 
 def compare(workspace: Path, *arguments: str) -> int:
-    return comparison.main([*arguments, "--workspace", str(workspace)])
+    return compare_toy.main([*arguments, "--workspace", str(workspace)])
 
 
 def lines(workspace: Path) -> list[dict]:
@@ -57,8 +58,8 @@ def test_finished_runs_are_kept_and_not_done_again(tmp_path, quick, capsys):
     table = json.loads((tmp_path / "toy_comparison" / "table.json").read_text())
     assert [(r["method"], r["runs"]) for r in table["rows"]] == [("gaussian", 2), ("nce_plus", 2)]
     # another number of candidates is another comparison
-    assert compare(tmp_path, *TINY[:2], "--number", "5", *TINY[4:], "--seeds", "1") == 0
-    assert [r["number"] for r in map(json.loads, file.read_text().splitlines()[5:])] == [5, 5]
+    assert compare(tmp_path, *TINY[:2], "--num_samples", "5", *TINY[4:], "--seeds", "1") == 0
+    assert [r["num_samples"] for r in map(json.loads, file.read_text().splitlines()[5:])] == [5, 5]
 
 
 def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, quick, monkeypatch, capsys):
@@ -148,7 +149,7 @@ def test_tables():
     ("arguments", "said"),
     [
         (["--seeds", "0"], "--seeds is 0"),
-        (["--number", "-1"], "--number is -1"),
+        (["--num_samples", "-1"], "--num_samples is -1"),
         (["--methods", "l2"], "invalid choice: 'l2'"),
         (["--sets", "3"], "invalid choice: '3'"),
     ],

@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from ebm_common import GaussianMixtureProposal, importance_sample, log_partition_grid
 from ltr.commands import train as train_command
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
+from ltr.evaluation.toy.divergence import grid_axis, kl_divergence, model_log_density, true_log_density
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
-from ltr.train_settings.toy.evaluation import grid_axis, kl_divergence, model_log_density, true_log_density
 
 SHORT = "--device cpu --epochs 12".split()
 TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.number 8".split()

@@ -14,20 +14,20 @@ from safetensors.torch import load_file, save_file
 from ltr.commands.evaluate import main
 from ltr.common.plain import to_plain
 from ltr.dataset.toy import TOY_DENSITIES
-from ltr.evaluation import toy
 from ltr.evaluation.tables import Mean
+from ltr.evaluation.toy import table
+from ltr.evaluation.toy.divergence import kl_divergence, model_log_density, true_log_density
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
-from ltr.train_settings.toy.evaluation import kl_divergence, model_log_density, true_log_density
 
 CELLS = 32
-SCRIPT = Path(__file__).resolve().parents[3] / "ltr" / "run_evaluation.py"
+SCRIPT = Path(__file__).resolve().parents[4] / "ltr" / "run_evaluation.py"
 
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    monkeypatch.setattr(toy, "model_log_density", lambda net: model_log_density(net, CELLS))
-    monkeypatch.setattr(toy, "true_log_density", lambda density: true_log_density(density, CELLS))
+    monkeypatch.setattr(table, "model_log_density", lambda net: model_log_density(net, CELLS))
+    monkeypatch.setattr(table, "true_log_density", lambda density: true_log_density(density, CELLS))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_table_of_what_was_trained(runs, tmp_path, capsys):
     assert rows["set 1: Gaussian, epochs 3"][5] == f"{c:.4f}"
     energy = divergence(runs / "d" / "ebm_final.safetensors", ToyEnergyNet(), "2")
     assert rows["set 2: Energy-based"][3] == f"{energy:.4f}"
-    assert "left out: " in out and "unfinished is not finished" in out
+    assert "skipped: " in out and "unfinished is not finished" in out
     results = json.loads((tmp_path / "evaluation" / "toy" / "kl.json").read_text())["results"]
     assert [(r["run"], r["seed"]) for r in results] == [("a", 0), ("b", 1), ("c", 0), ("d", 2)]
     assert (tmp_path / "evaluation" / "toy" / "kl.txt").read_text() in out
@@ -89,7 +89,7 @@ def test_damaged_runs_are_named_and_the_others_serve(runs, tmp_path, capsys):
     shutil.copy(runs / "b" / "gaussian_final.safetensors", runs / "d" / "ebm_final.safetensors")
     assert main(["toy", "--runs", str(runs), "--workspace", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
     out = capsys.readouterr().out
-    assert "Energy-based" not in out and out.count("left out: ") == 3 and str(file) in out
+    assert "Energy-based" not in out and out.count("skipped: ") == 3 and str(file) in out
     assert (tmp_path / "out" / "kl.tex").is_file()
 
 
@@ -98,4 +98,4 @@ def test_without_runs_the_way_out_is_named(tmp_path, capsys):
         prepare()
         with pytest.raises(SystemExit) as caught:
             main(["toy", "--workspace", str(tmp_path)])
-        assert caught.value.code == 2 and "python ltr/run_training.py toy ebm" in capsys.readouterr().err
+        assert caught.value.code == 2 and "ebm-train toy ebm" in capsys.readouterr().err

@@ -1,12 +1,10 @@
-"""What a training of the toy ends in: the divergence from the truth, and a picture like Figure 2."""
+"""The report at the end of a training of the toy: the divergence from the truth, and a picture like Figure 2."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,32 +13,33 @@ from torch import Tensor, nn
 from ltr.common.errors import UserError
 from ltr.common.files import write_json
 from ltr.common.provenance import provenance
-from ltr.common.settings import TrainSettings
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
-from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
-from ltr.models.weights_file import read_safetensors
-from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
+from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
+from ltr.evaluation.toy.model_file import read_toy_model
+from ltr.train_settings.toy.common import ToySettings
 
 _TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
-_PICTURE_CELLS = 512
+_PICTURE_NUM_CELLS = 512
 logger = logging.getLogger(__name__)
 
 
-def write_report(folder: Path, system: str, net: nn.Module, settings: TrainSettings) -> None:
-    """Print and write KL(p_true || p_model), and draw the densities: `kl.json` and `densities.png` in the run's folder.
+def write_report(folder: Path, system: str, net: nn.Module, settings: ToySettings) -> None:
+    """Prints and writes KL(p_true || p_model), and draws the densities: `kl.json`, `densities.png` in the run's folder.
 
-    The picture also has the newest model of the other system that was trained on the same data in a folder beside.
+    If a neighbouring folder has a model of the other system for the same data, the picture shows the newest one too.
 
     Args:
         folder: the run's folder.
         system: 'gaussian' or 'ebm'.
         net: its network.
-        settings: a ToySettings.
+        settings: its settings.
     """
     density = TOY_DENSITIES[settings.data]
     divergence = kl_divergence(true_log_density(density), model_log_density(net))
-    print(f"KL(truth || {system}) = {divergence} nats, on {CELLS} x {CELLS} points of {LOW:g} < x, y < {HIGH:g}")
-    result = {"data": density.name, "system": system, "kl": dataclasses.asdict(divergence), "cells": CELLS}
+    print(
+        f"KL(truth || {system}) = {divergence} nats, on {NUM_CELLS} x {NUM_CELLS} points of {LOW:g} < x, y < {HIGH:g}"
+    )
+    result = {"data": density.name, "system": system, "kl": dataclasses.asdict(divergence), "cells": NUM_CELLS}
     write_json(folder / "kl.json", {**result, **provenance(settings, seed=settings.seed)})
 
     nets = {system: net}
@@ -48,19 +47,19 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: TrainSetti
     beside = _newest_model(folder, other, settings.data)
     if beside is not None:
         nets[other] = beside
-    panels = {"Truth": true_log_density(density, _PICTURE_CELLS)}
+    panels = {"Truth": true_log_density(density, _PICTURE_NUM_CELLS)}
     for name in _TITLES:
         if name in nets:
-            panels[_TITLES[name]] = model_log_density(nets[name], _PICTURE_CELLS)
+            panels[_TITLES[name]] = model_log_density(nets[name], _PICTURE_NUM_CELLS)
     path = folder / "densities.png"
     draw_densities(path, panels)
     print(f"densities: {path}")
 
 
 def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
-    """Heatmaps of p(y | x) on one scale: log-densities (cells of x, cells of y) by title."""
+    """Draws heatmaps of p(y | x) on one scale; `panels` has log-densities (cells of x, cells of y) by title."""
     densities = {title: log_density.exp().numpy() for title, log_density in panels.items()}
-    # The truth has narrow bright ridges; the scale ends at a value that few of its points exceed, so that all is seen.
+    # the truth has narrow bright ridges: the scale ends at a value that few points exceed, so all parts are visible
     top = float(np.quantile(next(iter(densities.values())), 0.995))
     figure = Figure(figsize=(1.1 + 2.85 * len(panels), 3.4), dpi=150, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -74,31 +73,11 @@ def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
     figure.savefig(path)
 
 
-def read_model(file: Path) -> tuple[dict[str, Any], nn.Module]:
-    """The settings, as plain data, and the network of a finished training: of its `{system}_final.safetensors`.
-
-    Raises:
-        UserError: the file is missing, damaged or something else.
-    """
-    notes, state = read_safetensors(file)
-    try:
-        settings = json.loads(notes["settings"])
-        if settings["data"] not in TOY_DENSITIES:
-            raise KeyError(settings["data"])
-        smooth = settings.get("net") == "smooth"
-        gaussian = file.name.startswith("gaussian")
-        net = ToyGaussianNet() if gaussian else ToySmoothEnergyNet() if smooth else ToyEnergyNet()
-        net.load_state_dict(state)
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{file} holds no network of the toy") from error
-    return settings, net
-
-
 def _newest_model(folder: Path, system: str, data: str) -> nn.Module | None:
     files = sorted(folder.parent.glob(f"*/{system}_final.safetensors"), key=lambda file: file.stat().st_mtime)
     for file in reversed(files):
         try:
-            settings, net = read_model(file)
+            settings, net = read_toy_model(file)
         except UserError as error:
             logger.warning("not drawn: %s", error)
             continue

@@ -8,17 +8,17 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from ltr.evaluation.toy import report
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
 from ltr.train_settings.registry import load_settings
-from ltr.train_settings.toy import report
 
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    monkeypatch.setattr(report, "_PICTURE_CELLS", 16)
+    monkeypatch.setattr(report, "_PICTURE_NUM_CELLS", 16)
     model, true = report.model_log_density, report.true_log_density
-    monkeypatch.setattr(report, "model_log_density", lambda net, cells=32: model(net, cells))
-    monkeypatch.setattr(report, "true_log_density", lambda density, cells=32: true(density, cells))
+    monkeypatch.setattr(report, "model_log_density", lambda net, num_cells=32: model(net, num_cells))
+    monkeypatch.setattr(report, "true_log_density", lambda density, num_cells=32: true(density, num_cells))
 
 
 def panels(folder, monkeypatch) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far a model of the toy problem is from the truth: densities on a grid, and the Kullback-Leibler divergence."""
+"""Densities of the toy problem on a grid, and their Kullback-Leibler divergence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from ebm_common import normalized_log_density_grid
 from ltr.dataset.toy import HIGH, LOW, ToyDensity
 
-CELLS = 2048
-"""A side of the grid over -3 < x, y < 3, as in Gustafsson et al. (BMVC 2020); values are taken at middles of cells."""
+NUM_CELLS = 2048
+"""Cells along each side of the grid over -3 < x, y < 3, as in Gustafsson et al. (BMVC 2020)."""
 _ROWS = 64  # of the grid at once: 5 MB for a layer of hidden units
-_FLOOR = 1e-30  # added to the true density, whose logarithm is needed where it underflows
+_FLOOR = 1e-30  # added to the true density before its logarithm is taken, where it underflows
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """KL(p_true || p_model) in nats, the mean over x: over all of them, over x < 0 and over x >= 0."""
+    """KL(p_true || p_model) in nats: the mean over all x, over x < 0 and over x >= 0."""
 
     all: float
     negative: float
@@ -29,29 +29,29 @@ class Divergence:
         return f"{self.all:.4f} (x < 0: {self.negative:.4f}, x >= 0: {self.positive:.4f})"
 
 
-def grid_axis(cells: int = CELLS) -> Tensor:
-    """Middles of the cells of either axis, (cells,)."""
-    return LOW + (HIGH - LOW) * (torch.arange(cells) + 0.5) / cells
+def grid_axis(num_cells: int = NUM_CELLS) -> Tensor:
+    """Centres of the cells along an axis, (num_cells,)."""
+    return LOW + (HIGH - LOW) * (torch.arange(num_cells) + 0.5) / num_cells
 
 
-def true_log_density(density: ToyDensity, cells: int = CELLS) -> Tensor:
+def true_log_density(density: ToyDensity, num_cells: int = NUM_CELLS) -> Tensor:
     """log p(y | x) on the grid, (cells of x, cells of y), in float64."""
-    axis = grid_axis(cells).double()
+    axis = grid_axis(num_cells).double()
     return density.log_density(axis[:, None], axis)
 
 
 @torch.no_grad()
-def model_log_density(net: nn.Module, cells: int = CELLS) -> Tensor:
+def model_log_density(net: nn.Module, num_cells: int = NUM_CELLS) -> Tensor:
     """log p(y | x) of a toy network on the grid, (cells of x, cells of y).
 
-    An energy-based model is normalised over the grid: what it believes outside -3 < y < 3 is not looked at. A Gaussian
-    has its own constant, and may lose probability to the outside.
+    An energy-based model is normalised over the grid, which ignores its values outside -3 < y < 3. A Gaussian has its
+    own constant, and may lose probability to the outside.
 
     Raises:
-        ValueError: an energy is NaN.
+        ValueError: if an energy is NaN.
     """
     device = next(net.parameters()).device
-    axis = grid_axis(cells).to(device)
+    axis = grid_axis(num_cells).to(device)
     rows = []
     for x in axis[:, None].split(_ROWS):
         if hasattr(net, "output"):
@@ -62,7 +62,7 @@ def model_log_density(net: nn.Module, cells: int = CELLS) -> Tensor:
             lower = torch.full_like(x, LOW)
             rows.append(
                 normalized_log_density_grid(
-                    lambda y, features=features: net.energy(features, y), lower, -lower, cells
+                    lambda y, features=features: net.energy(features, y), lower, -lower, num_cells
                 ).log_density
             )
     return torch.cat(rows).cpu()
@@ -71,7 +71,7 @@ def model_log_density(net: nn.Module, cells: int = CELLS) -> Tensor:
 def kl_divergence(true: Tensor, model: Tensor) -> Divergence:
     """KL(p_true || p_model) from log-densities on the same grid, both (cells of x, cells of y).
 
-    The true density gets 1e-30 added and is normalised over the grid. The model's is taken as it is.
+    The true density plus 1e-30 is normalised over the grid; the model's density is used unchanged.
     """
     true, model = true.double(), model.double()
     log_cell = math.log((HIGH - LOW) / true.shape[1])

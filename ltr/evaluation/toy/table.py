@@ -1,4 +1,4 @@
-"""The toy of Appendix B: how far the densities of Figure 2 are from the truth, over the runs of each kind."""
+"""The table of toy runs: the divergence of the densities of Figure 2 from the truth, over runs of each kind."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from ltr.common.provenance import provenance
 from ltr.common.settings import differences
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.tables import Mean, Table
+from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
+from ltr.evaluation.toy.model_file import read_toy_model
 from ltr.train_settings.registry import load_settings
-from ltr.train_settings.toy.evaluation import CELLS, kl_divergence, model_log_density, true_log_density
-from ltr.train_settings.toy.report import read_model
 
 _COLUMNS = {"all": "KL", "negative": "x < 0", "positive": "x >= 0"}
-_TRAIN = "python ltr/run_training.py toy ebm"
+_TRAIN = "ebm-train toy ebm"
 _SYSTEMS = {"gaussian": "Gaussian", "ebm": "Energy-based"}
 
 
 @dataclass
-class Options:
-    """What is evaluated, and where."""
+class ToyEvaluationOptions:
+    """Evaluates all finished runs of the toy; prints and writes a table of their divergence from the truth."""
 
     runs: tuple[Path, ...] = ()
-    """Folders of runs, or runs; by default all of the toy in the workspace."""
+    """Runs, or folders of runs; default: all runs of the toy in the workspace."""
     out: Path | None = None
-    """Folder of the table as text, JSON and LaTeX; by default one in the workspace."""
+    """Folder for the table as text, JSON and LaTeX; default: a folder in the workspace."""
     workspace: Path | None = None
-    """Where runs and results lie."""
+    """Root of runs and results."""
 
 
 class _Nats(Mean):
-    """With four digits."""
+    """A mean with four digits."""
 
     def text(self) -> str:
         return f"{self.value:.4f}" + ("" if self.error is None else f" ± {self.error:.4f}")
 
 
 def main(argv: list[str]) -> int:
-    """The command `run_evaluation.py toy`; returns 0.
+    """The command `ebm-evaluate toy`; returns 0.
 
-    Runs whose settings differ in nothing but the seed make a row of the table.
+    Runs whose settings differ only in the seed share a row of the table.
 
     Raises:
-        UserError: no run, or a folder that cannot be written.
+        UserError: if there is no run, or a folder cannot be written.
     """
-    options = tyro.cli(Options, args=argv, prog="run_evaluation.py toy")
+    options = tyro.cli(ToyEvaluationOptions, args=argv, prog="ebm-evaluate toy")
     workspace = get_path("workspace", options.workspace)
     files, problems = [], []
     for folder in options.runs or [workspace / "checkpoints" / "ltr" / "toy"]:
         for path in _finished(folder):
             if path.suffix == ".pth":
-                problems.append(f"left out: {path.parent} is not finished; its training command goes on")
+                problems.append(f"skipped: {path.parent} is not finished; its training command continues it")
             else:
                 files.append(path)
     rows: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
         try:
             key, result = _evaluate(file)
         except UserError as error:
-            problems.append(f"left out: {error}")
+            problems.append(f"skipped: {error}")
         else:
             rows.setdefault(key, []).append(result)
     if not rows:
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "kl.txt", table.text() + "\n")
-        write_json(out / "kl.json", provenance(options, results=found, cells=CELLS, notes=table.notes))
+        write_json(out / "kl.json", provenance(options, results=found, cells=NUM_CELLS, notes=table.notes))
         write_text(out / "kl.tex", table.latex())
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror or error}; name another by --out") from error
@@ -90,10 +90,10 @@ def main(argv: list[str]) -> int:
 
 
 def _finished(folder: Path) -> Iterator[Path]:
-    """The final weights in a run, or in the runs that a folder holds; the last checkpoint of one that has none.
+    """The final weights of a run, or of the runs in a folder; the last checkpoint of an unfinished run.
 
     Raises:
-        UserError: there is no such folder.
+        UserError: if there is no such folder.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} of runs; name one by --runs, or train one: {_TRAIN}")
@@ -105,12 +105,12 @@ def _evaluate(file: Path) -> tuple[tuple[str, str], dict[str, Any]]:
     """The data and the kind of a run, and its result: the divergence (nats), the run's name and its seed.
 
     Raises:
-        UserError: the file is damaged or something else.
+        UserError: if the file is damaged, or holds no network of the toy.
     """
     system = file.name.removesuffix("_final.safetensors")
     if system not in _SYSTEMS:
         raise UserError(f"{file} holds no network of the toy")
-    settings, net = read_model(file)
+    settings, net = read_toy_model(file)
     own = differences(load_settings("toy", system).settings(), settings)
     kind = [f"{name} {saved}" for name, (saved, _) in sorted(own.items()) if name not in ("data", "seed")]
     divergence = kl_divergence(true_log_density(TOY_DENSITIES[settings["data"]]), model_log_density(net))
@@ -123,6 +123,8 @@ def _table(rows: dict[tuple[str, str], list[dict[str, Any]]], problems: list[str
     for (data, kind), results in sorted(rows.items()):
         means = [_Nats.of([result["kl"][part] for result in results]) for part in _COLUMNS]
         table.rows.append((f"set {data}: {kind}", [*means, str(len(results))]))
-    table.notes = [f"On {CELLS} x {CELLS} points of -3 < x, y < 3; settings are named where they are not the usual."]
+    table.notes = [
+        f"On {NUM_CELLS} x {NUM_CELLS} points of -3 < x, y < 3; a row names settings that are not the default."
+    ]
     table.notes += problems
     return table
