@@ -10,7 +10,7 @@ step() {
 }
 
 step ruff check
-step ruff format --check ebm_common ltr pytracking tests benchmarks examples
+step ruff format --check ebm_common ltr pytracking tests benchmarks examples install_opencv.py
 step mypy
 step lint-imports --no-logo
 [ ! -f mkdocs.yml ] || step mkdocs build --strict --quiet --site-dir "$(mktemp -d)"

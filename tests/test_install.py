@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import install_opencv
+
 REPO = Path(__file__).resolve().parents[1]
 BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(BASH is None, reason="no bash")
@@ -20,18 +22,16 @@ case "$*" in
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "venv" >>"$here/calls" ;;
   "-m pip --version") ;;
   "-m pip "*)
-    echo "$*" | sed 's/.*--log [^ ]* //' >>"$here/calls"
+    echo "$*" | sed 's/-m pip //' >>"$here/calls"
     if [ -f "$here/interrupted" ]; then
       kill -INT $PPID
       exit 1
     fi
     if [ -f "$here/pip_fails" ]; then
-      log="$(echo "$*" | sed 's/.*--log \\([^ ]*\\) .*/\\1/')"
-      cat "$here/pip_fails" >>"$log"
+      cat "$here/pip_fails" >>"$PIP_LOG"
       exit 1
     fi
     case "$*" in
-      *headless==*) rm -f "$here/opencv" ;;
       *"[view]") [ ! -f "$here/visdom_fails" ] && rm -f "$here/no_visdom" ;;
     esac
     ;;
@@ -43,10 +43,8 @@ case "$*" in
     fi
     ;;
   *'find_spec("visdom")'*) [ ! -f "$here/no_visdom" ] ;;
-  "-m pytest"* | *run_demo.py* | "-m pytracking.view.page_scripts") echo "$*" >>"$here/calls" ;;
-  *ensurepip*) [ ! -f "$here/no_venv" ] ;;
-  *opencv-python*) echo 4.12.0.88 ;;
-  -) cat "$here/opencv" 2>/dev/null || true ;;
+  *install_opencv.py | "-m pytracking."*) echo "$*" >>"$here/calls" ;;
+  *ensurepip*) [ ! -f "$here/no_venv" ] && exec "{python}" "$@" ;;
   *) exec "{python}" "$@" ;;
 esac
 """
@@ -62,13 +60,17 @@ class Machine:
         self.repo.mkdir()
         self.bin.mkdir()
         shutil.copy(REPO / "install.sh", self.repo)
+        shutil.copy(REPO / "install_opencv.py", self.repo)
         (self.repo / "pyproject.toml").write_text("[project]\n")
+        check = self.repo / "tests" / "check.sh"
+        check.parent.mkdir()
+        check.write_text(f'echo "check $*" >>"{folder}/calls"\n')
         self.kernel = self.repo / "ltr" / "ops" / "csrc" / "prroi_pool_cpu.cpp"
         self.kernel.parent.mkdir(parents=True)
         for source in (self.kernel, *(self.kernel.parents[1] / f"{name}.py" for name in ("build", "libraries"))):
             source.touch()
         # Only what the script needs, so that no other Python of this machine is found.
-        for tool in "awk cat cp cut df dirname grep mkdir paste rm sed sh sort touch".split():
+        for tool in "bash cat cksum cp dirname grep mkdir rm sed sh touch".split():
             (self.bin / tool).symlink_to(shutil.which(tool))
         self.stub = self.bin / "python3"
         self.stub.write_text(STUB.format(folder=folder, python=sys.executable))
@@ -89,7 +91,8 @@ class Machine:
     def installation(self):
         """The calls that make a whole installation in a .venv."""
         return [
-            f"install --editable {self.repo}[test,demo,compare]",
+            f"install --editable {self.repo}[test,docs,demo,compare]",
+            f"{self.repo}/install_opencv.py",
             "install --quiet setuptools>=77,<81 wheel",
             f"install --quiet --no-build-isolation --editable {self.repo}[view]",
             BUILD,
@@ -162,14 +165,14 @@ def test_the_live_view_s_page_is_completed_on_demand(machine):
     assert failed.returncode == 1 and "visdom.log" in failed.stderr and PAGE_SCRIPTS not in machine.calls()
     (machine.folder / "visdom_fails").unlink()
     assert machine.install("--visdom").returncode == 0
-    assert machine.calls() == [*machine.installation[1:3], PAGE_SCRIPTS]
+    assert machine.calls() == [*machine.installation[2:4], PAGE_SCRIPTS]
 
 
 def test_the_demo_and_the_tests_get_their_options(machine):
     assert machine.install("--test", "-k", "boxes").returncode == 0
-    assert machine.calls()[-1] == "-m pytest -k boxes"
+    assert machine.calls()[-1] == "check -k boxes"
     assert machine.install("--demo", "--out", "here").returncode == 0
-    assert machine.calls() == [f"{machine.repo}/pytracking/run_demo.py --out here"]
+    assert machine.calls() == ["-m pytracking.commands.demo --out here"]
 
 
 def test_what_was_cut_off_is_made_anew(machine):
@@ -212,22 +215,43 @@ def test_a_failure_of_pip_is_explained_and_tried_again(machine, message, said):
     assert machine.calls() == machine.installation
 
 
-def test_without_a_library_for_windows_opencv_goes_headless(machine):
-    (machine.folder / "opencv").write_text("library libGL.so.1: cannot open shared object file\n")
-    result = machine.install()
-    assert result.returncode == 0, result.stderr
-    assert "libGL.so.1" in result.stdout
-    calls = machine.calls()
-    assert calls[2].startswith("uninstall") and "opencv-contrib-python" in calls[2]
-    assert calls[3].endswith("opencv-python-headless==4.12.0.88")
-    assert calls[4].endswith("opencv-contrib-python-headless==4.12.0.88")
+class OpenCV:
+    """An environment with OpenCV's packages, in place of pip and the import."""
+
+    def __init__(self, monkeypatch, problem, mended_by):
+        self.calls, self.wrong, self.mended_by = [], problem, mended_by
+        monkeypatch.setattr(install_opencv, "versions", lambda: {"opencv-python": "4.12.0.88"})
+        monkeypatch.setattr(install_opencv, "problem", lambda: self.wrong)
+        monkeypatch.setattr(install_opencv, "pip", self.pip)
+
+    def pip(self, *arguments):
+        self.calls.append(" ".join(arguments))
+        if self.mended_by in self.calls[-1]:
+            self.wrong = ""
 
 
-def test_contributed_trackers_that_were_overwritten_are_put_back(machine):
-    (machine.folder / "opencv").write_text("contrib: there is no TrackerCSRT in it\n")
-    result = machine.install()
-    assert machine.calls()[2].endswith("--no-deps opencv-contrib-python==4.12.0.88")
-    assert result.returncode == 1 and "no TrackerCSRT" in result.stderr  # the stub's OpenCV stays as it is
+def test_without_a_library_for_windows_opencv_goes_headless(monkeypatch, capsys):
+    opencv = OpenCV(monkeypatch, "libGL.so.1: cannot open shared object file", "opencv-contrib-python-headless==")
+    assert install_opencv.main() == 0
+    assert "libGL.so.1" in capsys.readouterr().out
+    assert opencv.calls[0].startswith("uninstall") and "opencv-contrib-python" in opencv.calls[0]
+    assert opencv.calls[1].endswith("opencv-python-headless==4.12.0.88")
+    assert opencv.calls[2].endswith("opencv-contrib-python-headless==4.12.0.88") and len(opencv.calls) == 3
+
+
+def test_contributed_trackers_that_were_overwritten_are_put_back(monkeypatch):
+    opencv = OpenCV(monkeypatch, "it has no TrackerCSRT", "opencv-contrib-python==4.12.0.88")
+    assert install_opencv.main() == 0
+    assert len(opencv.calls) == 1 and opencv.calls[0].endswith("--no-deps opencv-contrib-python==4.12.0.88")
+
+
+def test_an_opencv_that_stays_broken_is_an_error(monkeypatch, capsys):
+    OpenCV(monkeypatch, "it has no TrackerCSRT", "nothing")
+    assert install_opencv.main() == 1 and "no TrackerCSRT" in capsys.readouterr().err
+
+
+def test_the_opencv_of_this_environment_works():
+    assert install_opencv.problem() == ""
 
 
 def test_a_missing_python_or_venv_is_said_with_the_way_to_get_it(machine):
@@ -246,4 +270,4 @@ def test_continuous_integration_runs_the_tests_through_it():
     script = REPO / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert subprocess.run([BASH, "-n", script]).returncode == 0
-    assert "install.sh --test" in script.read_text()
+    assert "install.sh --test" in script.read_text() and "EBM_NOT_SKIPPED" in script.read_text()
