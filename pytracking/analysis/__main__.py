@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ltr.common.command_line import non_negative_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json
@@ -43,7 +44,6 @@ from pytracking.analysis.results import TrackerResults, external_results, find_r
 from pytracking.analysis.scoring import SORT_KEYS, GroundTruth, Report, score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
 from pytracking.evaluation.datasets import get_datasets
-from pytracking.utils.arguments import natural
 
 _COMMANDS = {
     "all": "table on the terminal; tables, JSON and plots in a folder (the default)",
@@ -156,7 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_results(command)
     command.add_argument(
         "--shortest",
-        type=natural,
+        type=non_negative_int,
         default=SHORTEST,
         metavar="N",
         help=f"frames with an overlap below 0.5 in a row that are a failure ({SHORTEST})",

@@ -22,8 +22,8 @@ from pytracking.tracker.base import BaseTracker
 from pytracking.view.base import View, Views
 from pytracking.view.recording import VideoView
 
-FILM_HEIGHT = 480
-"""Pixels: frames of a debug video that are smaller are enlarged to about this."""
+VIDEO_HEIGHT = 480
+"""In pixels: smaller frames of a debug video are enlarged to about this."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +196,22 @@ def _run_here(
 
 
 @contextmanager
-def _views(film: Path | None, view: View | None) -> Iterator[View]:
-    """The view of all sequences and, where `film` names its file, a video of this one."""
-    own = [VideoView(film, least_height=FILM_HEIGHT)] if film else []
+def closing_view(view: View) -> Iterator[View]:
+    """Closes the view at the end, and tells it whether the run was complete."""
     complete = False
     try:
-        yield Views([*own, view] if view else own)
+        yield view
         complete = True
     finally:
-        for each in own:
-            each.close(complete)
+        view.close(complete)
+
+
+@contextmanager
+def _views(video: Path | None, view: View | None) -> Iterator[View]:
+    """The view of all sequences and, if `video` names its file, a video of this one."""
+    shared = [view] if view else []
+    if video is None:
+        yield Views(shared)
+        return
+    with closing_view(VideoView(video, least_height=VIDEO_HEIGHT)) as own:
+        yield Views([own, *shared])

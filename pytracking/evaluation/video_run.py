@@ -1,13 +1,12 @@
-"""Running a tracker on a video, a folder of images, a stream or a camera: what run_video.py and run_webcam.py share."""
+"""Running a tracker on a video, a folder of images, a stream or a camera."""
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,134 +22,88 @@ from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.video_results import VideoResults
 from pytracking.tracker.base import check_first_box
-from pytracking.utils.arguments import natural
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.base import TargetTracker, TrackedFrame, View, Views
 from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.recording import ImageFolderView, VideoView
-from pytracking.view.server import DEFAULT_PORT
 from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that both commands have. Each is understood with dashes too: --save-video."""
+@dataclass(frozen=True)
+class VideoRunOptions:
+    """What is tracked in a video, and what is recorded and shown.
 
-    def add(name: str, **rest: Any) -> None:
-        spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"])
-        parser.add_argument(*spellings, dest=name, **rest)
+    Attributes:
+        boxes: x, y, w, h in the first frame, one for each object; None to draw them with the mouse.
+        seconds, frames: the run ends after this much of the source.
+        out: folder of the results; None for {results}/{tracker}/{param}/videos.
+        density: record p(y | x) of each frame, and draw it into all that is shown.
+        save_video: write this video file, with the boxes drawn.
+        save_images: write each frame to this folder, with the boxes drawn.
+        window: open a window.
+        visdom: host and port of the live view's server; None for no live view.
+    """
 
-    add(
-        "box",
-        nargs=4,
-        type=_number,
-        action="append",
-        metavar=("X", "Y", "W", "H"),
-        help="the target in the first frame, in pixels; once for each object (default: drawn with the mouse)",
-    )
-    add("save_video", type=Path, metavar="FILE", help="write a video (.mp4) with the boxes drawn")
-    add("save_images", type=Path, metavar="FOLDER", help="write each frame as a picture with the boxes drawn")
-    add("density", action="store_true", help="write p(y|x) of each frame, and draw it into all that is shown")
-    add("no_display", action="store_true", help="open no window")
-    add("visdom", action="store_true", help="show the run live in visdom's page, as run_tracker.py --debug 1 does")
-    add("visdom_server", default="localhost", metavar="HOST", help="where visdom runs (localhost)")
-    add("visdom_port", type=natural, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})")
-    add("out", type=Path, metavar="FOLDER", help="for the results ({results}/{tracker}/{param}/videos)")
-    add("device", help="cpu, cuda or cuda:N")
-    add("seed", type=natural, default=0, help="seed of all that is random (0)")
-    add("debug", type=natural, default=0, metavar="LEVEL", help="1: show the traceback of every failure")
+    boxes: Sequence[Sequence[float]] | None = None
+    seconds: float | None = None
+    frames: int | None = None
+    out: Path | None = None
+    density: bool = False
+    save_video: Path | None = None
+    save_images: Path | None = None
+    window: bool = True
+    visdom: tuple[str, int] | None = None
 
 
-def parse_arguments(
-    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
-) -> tuple[argparse.Namespace, TrackerSpec]:
-    """The known options, and the tracker; what is not known are its settings.
+def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> None:
+    """Track the objects through a source, write the results, report on the console, and close the source.
+
+    Of a live source the tracker takes the newest frame each time: if it is slower than the source it misses frames, but
+    never falls behind.
 
     Raises:
-        UserError: no such tracker or setting.
+        UserError: if a box, the source, or something to be written cannot be used. Results up to the error are kept.
     """
-    known, others = parser.parse_known_args(arguments)
-    if others and not others[0].startswith("--"):
-        parser.error(f"unexpected argument {others[0]!r}")
-    spec = TrackerSpec(known.tracker_name, known.tracker_param, known.device, known.seed, tuple(others))
-    spec.settings()  # a misspelt tracker or setting is said before any video is looked at
-    return known, spec
+    with closing(source):
+        _run(spec, LatestFrames(source) if source.live else source, options)
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"a box is four numbers x y w h, and {text!r} is not a number") from None
-
-
-def run(
-    spec: TrackerSpec,
-    source: FrameSource,
-    options: argparse.Namespace,
-    seconds: float | None = None,
-    frames: int | None = None,
-) -> int:
-    """Track the objects whose boxes the options have, or that are drawn, through a source, and close it.
-
-    Of a live source the newest frame is taken each time: a tracker slower than the source misses frames, and never
-    falls behind.
-
-    Args:
-        options: of :func:`add_options`.
-        seconds, frames: end after so much of the source.
-
-    Returns:
-        The exit code, 0.
-
-    Raises:
-        UserError: in one sentence, what is wrong. What was done before it is kept, and said.
-    """
-    try:
-        with closing(source):
-            _run(spec, LatestFrames(source) if source.live else source, options, seconds, frames)
-    except UserError:
-        if options.debug:
-            traceback.print_exc()
-        raise
-    return 0
-
-
-def _run(
-    spec: TrackerSpec, source: FrameSource, options: argparse.Namespace, seconds: float | None, count: int | None
-) -> None:
-    window = _window_opens(options)
+def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> None:
+    window = _can_open_window(options)
     results = VideoResults(_results_folder(spec, options), source.name, options.density)
     views = make_views(source, options, window)
-    following = _Following(source, Views([results, *views]))
+    run = _VideoRun(source, Views([results, *views]))
     with closing(iter(source)) as frames:
         try:
             first, boxes = _first_frame(source, frames, options)
             _seed(spec.seed)
             names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
-            target_trackers = [TargetTracker(spec.make(), name) for name in names]
-            results.head = _head(spec, source, first, boxes, tracker_device(target_trackers[0].tracker))
-            complete = following.go(target_trackers, boxes, _limited(chain([first], frames), seconds, count))
+            trackers = [TargetTracker(spec.make(), name) for name in names]
+            results.head = _head(spec, source, first, boxes, tracker_device(trackers[0].tracker))
+            complete = run.track(trackers, boxes, _limited(chain([first], frames), options.seconds, options.frames))
         except BaseException as failure:
-            _close_after_failure(following, failure)
-            _report(following, results, views, sys.stderr, "kept")
+            _close_after_failure(run, failure)
+            _report(run, results, views, sys.stderr, "kept")
             raise
         try:
-            following.view.close(complete)
-        finally:  # also where the end of the film found the disk full
-            _report(following, results, views, sys.stdout, "results")
+            run.view.close(complete)
+        finally:  # also if the disk is full at the end of the video
+            _report(run, results, views, sys.stdout, "results")
 
 
-def make_views(source: FrameSource, options: argparse.Namespace, window: bool) -> list[View]:
-    """What the run is shown to, beside its results; `window` says whether one can be opened.
+def make_views(source: FrameSource, options: VideoRunOptions, window: bool) -> list[View]:
+    """The views of a run besides its results.
+
+    Args:
+        window: whether one can be opened.
 
     Raises:
-        UserError: what is to be written cannot be.
+        UserError: if a file or folder cannot be written.
     """
     views: list[View] = []
     read = getattr(source, "path", None)
-    for name in ("save_video", "save_images"):
-        written = getattr(options, name)
+    for name, written in (("save_video", options.save_video), ("save_images", options.save_images)):
         if written is not None and read is not None and written.resolve() == read.resolve():
             raise UserError(f"--{name} {written} would replace what is read; choose another name")
     if options.save_video is not None:
@@ -160,36 +113,36 @@ def make_views(source: FrameSource, options: argparse.Namespace, window: bool) -
     if window:
         views.append(WindowView(source.name, options.density))
         print(HELP)
-    if options.visdom:
-        views.append(VisdomView(options.visdom_server, options.visdom_port))
+    if options.visdom is not None:
+        views.append(VisdomView(*options.visdom))
     return views
 
 
-def _window_opens(options: argparse.Namespace) -> bool:
-    problem = "--no_display was given" if options.no_display else why_no_window()
-    if problem and not options.box:
+def _can_open_window(options: VideoRunOptions) -> bool:
+    problem = why_no_window() if options.window else "--no_display was given"
+    if problem and not options.boxes:
         raise UserError(f"there is no box to start from, and none can be drawn since {problem}: give --box x y w h")
-    if problem and not options.no_display:
+    if problem and options.window:
         print(f"no window is opened: {problem}")
     return problem is None
 
 
-def _results_folder(spec: TrackerSpec, options: argparse.Namespace) -> Path:
+def _results_folder(spec: TrackerSpec, options: VideoRunOptions) -> Path:
     return options.out if options.out is not None else spec.results_folder(get_path("results")) / "videos"
 
 
 def _seed(seed: int) -> None:
-    """As a benchmark's sequence starts, so that the same frames give the same boxes."""
+    """As for a sequence of a benchmark, so that the same frames give the same boxes."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def _first_frame(
-    source: FrameSource, frames: Iterator[Frame], options: argparse.Namespace
+    source: FrameSource, frames: Iterator[Frame], options: VideoRunOptions
 ) -> tuple[Frame, list[np.ndarray]]:
-    """The frame to start from and the boxes in it: the options', or drawn with the mouse."""
-    if not options.box:
+    """The frame to start from and the boxes in it, given by the options or drawn with the mouse."""
+    if not options.boxes:
         shown: list[Frame] = []
 
         def images() -> Iterator[np.ndarray]:
@@ -197,15 +150,15 @@ def _first_frame(
                 shown[:] = [frame]
                 yield frame.image
 
-        _, boxes = choose_boxes(source.name, images(), source.live)
-        return shown[0], boxes
+        _, drawn = choose_boxes(source.name, images(), source.live)
+        return shown[0], drawn
     first = next(frames)
     boxes = []
-    for number, box in enumerate(options.box, start=1):
+    for number, box in enumerate(options.boxes, start=1):
         try:
             boxes.append(check_first_box(np.array(box), first.image))
         except UserError as error:
-            raise error if len(options.box) == 1 else UserError(f"object {number}: {error}") from None
+            raise error if len(options.boxes) == 1 else UserError(f"object {number}: {error}") from None
     return first, boxes
 
 
@@ -232,8 +185,8 @@ def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.n
     }
 
 
-class _Following:
-    """Trackers on one source, each on its object, watched by one view."""
+class _VideoRun:
+    """Tracks objects through one source and shows each frame to a view."""
 
     def __init__(self, source: FrameSource, view: View):
         self.view = view
@@ -241,17 +194,17 @@ class _Following:
         self.seconds = 0.0  # in the trackers
         self._source = source
 
-    def go(self, target_trackers: list[TargetTracker], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
-        """Track through the frames; whether that was to their end, and not stopped by the view's user."""
+    def track(self, trackers: list[TargetTracker], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
+        """Track through the frames; False if the view's user stops the run before their end."""
         source = self._source
         with tqdm(total=source.total, unit="frame", desc=source.name, disable=None) as bar:
             for frame in frames:
                 request = self.view.request()
                 if self.frames:
-                    targets = [target_tracker.track(frame.image, request) for target_tracker in target_trackers]
+                    targets = [tracker.track(frame.image, request) for tracker in trackers]
                 else:
-                    pairs = zip(target_trackers, boxes, strict=True)
-                    targets = [target_tracker.initialize(frame.image, box, request) for target_tracker, box in pairs]
+                    pairs = zip(trackers, boxes, strict=True)
+                    targets = [tracker.initialize(frame.image, box, request) for tracker, box in pairs]
                 self.seconds += sum(target.seconds for target in targets)
                 tracked = TrackedFrame(source.name, frame.index, source.total, frame.image, tuple(targets), frame.time)
                 going_on = self.view.show(tracked)
@@ -262,26 +215,26 @@ class _Following:
         return True
 
 
-def _close_after_failure(following: _Following, failure: BaseException) -> None:
-    """Close what was written. What failed first is what the user is told: a full disk fails again here."""
+def _close_after_failure(run: _VideoRun, failure: BaseException) -> None:
+    """Close the views. The user is told the first failure only: on a full disk, closing fails again."""
     try:
-        following.view.close(complete=False)
+        run.view.close(complete=False)
     except UserError as error:
         if not isinstance(failure, UserError):
             print(f"warning: {error}", file=sys.stderr)
 
 
-def _report(following: _Following, results: VideoResults, views: list[View], stream: TextIO, what: str) -> None:
-    """What was done, how fast, and where it is."""
+def _report(run: _VideoRun, results: VideoResults, views: list[View], stream: TextIO, what: str) -> None:
+    """Print how many frames were tracked, how fast, and where the results are."""
     frames = len(results.frames)
     if not frames:
         return
-    rate = following.frames / following.seconds if following.seconds > 0 else 0.0
+    rate = run.frames / run.seconds if run.seconds > 0 else 0.0
     print(f"{frames} frames, tracked at {rate:.1f} frames per second (reading and drawing excluded)", file=stream)
-    places = [f"boxes of {frames} frames in {results.text_files()}"]
+    written = [f"boxes of {frames} frames in {results.text_files()}"]
     for view in views:
         if isinstance(view, VideoView) and view.writer.frames:
-            places.append(f"{view.writer.frames} frames of video in {view.writer.path}")
+            written.append(f"{view.writer.frames} frames of video in {view.writer.path}")
         elif isinstance(view, ImageFolderView):
-            places.append(f"pictures in {view.folder}")
-    print(f"{what}: {'; '.join(places)}", file=stream)
+            written.append(f"pictures in {view.folder}")
+    print(f"{what}: {'; '.join(written)}", file=stream)

@@ -104,6 +104,15 @@ class SequenceList:
         listed = f"did you mean {' or '.join(near)}?" if near else _some([sequence.name for sequence in self], "it has")
         raise DatasetError(f"no sequence '{key}' in {self.title} under {self.root}; {listed}")
 
+    def select(self, names: Iterable[str]) -> list[TrackingSequence]:
+        """The sequences of these names or indices, each once, in the order of ``names``.
+
+        Raises:
+            DatasetError: if there is no such sequence, or it cannot be run.
+        """
+        chosen = [self[name] for name in names]
+        return list({sequence.name: sequence for sequence in chosen}.values())
+
     def summary(self) -> str:
         """What is on disk, such as 'OTB-100: 15 of 100 targets found under /data/otb'; a line for each benchmark."""
         if self.parts:

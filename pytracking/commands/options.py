@@ -1,0 +1,127 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ltr.common.command_line import CommandParser, non_negative_int
+from ltr.common.errors import UserError
+from pytracking.evaluation.running import TrackerSpec
+from pytracking.evaluation.video_run import VideoRunOptions
+from pytracking.view.server import DEFAULT_PORT
+
+SETTINGS_HELP = """\
+Any other '--name value' changes a setting of the tracker, such as --refinement.iterations 5;
+pytracking/tracker/atom/settings.py has them all."""
+
+
+def add_tracker(parser: argparse.ArgumentParser) -> None:
+    """The tracker and its parameter file, as positional arguments."""
+    parser.add_argument("tracker_name", help="atom or opencv")
+    parser.add_argument("tracker_param", help="parameter file: ebm, atom_star, default, ...; csrt or kcf for opencv")
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """Device and seed."""
+    group = parser.add_argument_group("computing")
+    group.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    group.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="seed of all that is random (0)")
+
+
+def add_visdom(group: argparse._ActionsContainer, shown: str) -> None:
+    """The live view; `shown` says what else shows it, if anything."""
+    group.add_argument("--visdom", action="store_true", help=f"show the run live; first start ebm-view{shown}")
+    group.add_argument("--visdom_server", default="localhost", metavar="HOST", help="where ebm-view runs (localhost)")
+    group.add_argument(
+        "--visdom_port", type=non_negative_int, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})"
+    )
+
+
+def visdom_address(options: argparse.Namespace) -> tuple[str, int]:
+    """Host and port of the live view's server."""
+    return options.visdom_server, options.visdom_port
+
+
+def parse(parser: CommandParser, argv: Sequence[str] | None) -> tuple[argparse.Namespace, TrackerSpec]:
+    """The known options, and the tracker, whose settings all other options are.
+
+    Raises:
+        UserError: if there is no such tracker or setting. This is checked before any data is opened.
+    """
+    known, others = parser.parse_known_args(argv)
+    if others and not others[0].startswith("--"):
+        parser.error(f"unexpected argument {others[0]!r}")
+    spec = TrackerSpec(
+        known.tracker_name,
+        known.tracker_param,
+        known.device,
+        known.seed,
+        tuple(others),
+        getattr(known, "runid", None),
+        getattr(known, "save_as", None),
+    )
+    spec.settings()
+    return known, spec
+
+
+def add_video(parser: argparse.ArgumentParser) -> None:
+    """The options of a run on a video or camera, for :func:`video_run_options`."""
+    parser.add_argument(
+        "--box",
+        nargs=4,
+        type=_number,
+        action="append",
+        metavar=("X", "Y", "W", "H"),
+        help="target in the first frame, in pixels; repeat for more objects (default: draw it)",
+    )
+    results = parser.add_argument_group("results")
+    results.add_argument("--out", type=Path, metavar="FOLDER", help="default: {results}/{tracker}/{param}/videos")
+    results.add_argument("--save_video", type=Path, metavar="FILE", help="write a video (.mp4) with the boxes drawn")
+    results.add_argument("--save_images", type=Path, metavar="FOLDER", help="write each frame with the boxes drawn")
+    results.add_argument("--density", action="store_true", help="write p(y|x) of each frame, and draw it")
+    view = parser.add_argument_group("view")
+    view.add_argument("--no_display", action="store_true", help="open no window")
+    add_visdom(view, "")
+    add_computing(parser)
+    parser.add_argument(
+        "--debug", type=non_negative_int, default=0, metavar="LEVEL", help="1: show the traceback of every failure"
+    )
+
+
+def video_run_options(
+    options: argparse.Namespace, seconds: float | None = None, frames: int | None = None
+) -> VideoRunOptions:
+    """What the command line asks of a run."""
+    return VideoRunOptions(
+        boxes=options.box,
+        seconds=seconds,
+        frames=frames,
+        out=options.out,
+        density=options.density,
+        save_video=options.save_video,
+        save_images=options.save_images,
+        window=not options.no_display,
+        visdom=visdom_address(options) if options.visdom else None,
+    )
+
+
+@contextmanager
+def tracebacks(shown: int) -> Iterator[None]:
+    """Within it, an error of the user has its traceback printed too, if it is to be `shown` (--debug 1)."""
+    try:
+        yield
+    except UserError:
+        if shown:
+            traceback.print_exc()
+        raise
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a box is four numbers x y w h, and {text!r} is not a number") from None
