@@ -35,10 +35,15 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Leaves the examples' lines as they are, and starts the help of options further left."""
+    """Leaves the examples' lines as they are, and needs less room for options than argparse's own."""
 
     def __init__(self, prog: str, **sizes: Any):
         super().__init__(prog, **{"max_help_position": 26, **sizes})
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == argparse.ONE_OR_MORE:
+            return f"{action.metavar or default_metavar} ..."
+        return super()._format_args(action, default_metavar)
 
 
 def non_negative_int(text: str) -> int:

@@ -27,14 +27,13 @@ def add_tracker(parser: argparse.ArgumentParser) -> None:
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
     """Device and seed."""
-    group = parser.add_argument_group("computing")
-    group.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
-    group.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="seed of all that is random (0)")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="seed of all that is random (0)")
 
 
-def add_visdom(group: argparse._ActionsContainer, shown: str) -> None:
-    """The live view; `shown` says what else shows it, if anything."""
-    group.add_argument("--visdom", action="store_true", help=f"show the run live; first start ebm-view{shown}")
+def add_visdom(group: argparse._ActionsContainer) -> None:
+    """The live view."""
+    group.add_argument("--visdom", action="store_true", help="show the run live; first start ebm-view")
     group.add_argument("--visdom_server", default="localhost", metavar="HOST", help="where ebm-view runs (localhost)")
     group.add_argument(
         "--visdom_port", type=non_negative_int, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})"
@@ -76,7 +75,11 @@ def add_video(parser: argparse.ArgumentParser) -> None:
         type=_number,
         action="append",
         metavar=("X", "Y", "W", "H"),
-        help="target in the first frame, in pixels; repeat for more objects (default: draw it)",
+        help="target in the first frame, in pixels; repeat for more objects",
+    )
+    add_computing(parser)
+    parser.add_argument(
+        "--debug", type=non_negative_int, default=0, metavar="LEVEL", help="1: show the traceback of every failure"
     )
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, metavar="FOLDER", help="default: {results}/{tracker}/{param}/videos")
@@ -85,11 +88,7 @@ def add_video(parser: argparse.ArgumentParser) -> None:
     results.add_argument("--density", action="store_true", help="write p(y|x) of each frame, and draw it")
     view = parser.add_argument_group("view")
     view.add_argument("--no_display", action="store_true", help="open no window")
-    add_visdom(view, "")
-    add_computing(parser)
-    parser.add_argument(
-        "--debug", type=non_negative_int, default=0, metavar="LEVEL", help="1: show the traceback of every failure"
-    )
+    add_visdom(view)
 
 
 def video_run_options(

@@ -43,16 +43,20 @@ examples:
   ebm-track atom ebm --classifier.update_every 2 --save_as every2""",
     )
     add_tracker(parser)
+    add_computing(parser)
+    parser.add_argument(
+        "--threads", type=non_negative_int, default=0, metavar="N", help="worker processes (0: track in this process)"
+    )
     data = parser.add_argument_group("data")
     data.add_argument(
         "--dataset_name",
         nargs="+",
         default=["otb"],
         metavar="NAME",
-        help=f"{', '.join(BENCHMARKS)}, or a folder in OTB's layout; several are run as one (otb)",
+        help=f"{', '.join(BENCHMARKS)}, or a folder in OTB's layout, or several (otb)",
     )
     data.add_argument(
-        "--dataset_root", type=Path, metavar="FOLDER", help="folder of the benchmark (default: EBM_<NAME>)"
+        "--dataset_root", type=Path, metavar="FOLDER", help="where the benchmark is (default: EBM_<NAME>)"
     )
     data.add_argument("--sequence", nargs="+", metavar="NAME", help="only these sequences, by name or index from 0")
     results = parser.add_argument_group("results")
@@ -70,10 +74,8 @@ examples:
         metavar="LEVEL",
         help="1: --visdom, a video of each sequence, a traceback at the first failure",
     )
-    add_visdom(view, "")
+    add_visdom(view)
     view.add_argument("--no_visdom", action="store_true", help="with --debug: no live view")
-    add_computing(parser)
-    parser.add_argument("--threads", type=non_negative_int, default=0, metavar="N", help="worker processes (0)")
     return parser
 
 

@@ -1,9 +1,9 @@
 """ebm-video: run a tracker on your own video, a folder of images, or a stream.
 
 The boxes are written to {results}/{tracker}/{param}/videos/{video}.txt (x, y, w, h; the first pixel is [0, 1]), with
-seconds and a JSON file beside them; several objects get {video}_1.txt, .... A saved video has the frames, size and times
-of its source. Of a live stream, the tracker takes the newest frame each time. Options that this command does not know
-change the tracker's settings.
+seconds and a JSON file beside them; several objects get {video}_1.txt, .... A saved video has the frames, size and
+times of its source. Of a live stream, the tracker takes the newest frame each time. Options that this command does not
+know change the tracker's settings.
 
 The exit code is 0 if all went well, 2 after an error, 130 after Ctrl-C; what was tracked until then is kept.
 """

@@ -10,6 +10,7 @@ import cv2
 import pytest
 
 from pytracking.analysis.__main__ import main as analysis
+from pytracking.commands import options as command_options
 from pytracking.commands import track
 from tests.helpers.evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
 
@@ -33,7 +34,7 @@ def call(data, tmp_path, monkeypatch):
         where = ["--dataset_name", str(data), "--results", str(tmp_path / "results")]
         return track.main([*tracker, *where, *options])
 
-    monkeypatch.setattr(track, "TrackerSpec", spec)
+    monkeypatch.setattr(command_options, "TrackerSpec", spec)
     return call
 
 

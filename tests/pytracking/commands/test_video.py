@@ -16,10 +16,10 @@ import pytest
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image, write_image
+from pytracking.commands import options as command_options
 from pytracking.commands import track as track_command
 from pytracking.commands import video as video_command
 from pytracking.commands.demo import CLIP_BOX, find_clip
-from pytracking.evaluation import video_run
 from pytracking.tracker.base import TrackerOutput
 from pytracking.utils.video import Video
 from tests.helpers import video_files
@@ -90,7 +90,7 @@ def call(tmp_path, monkeypatch):
             call.spec = spec(*arguments)
             return call.spec
 
-        monkeypatch.setattr(video_run, "TrackerSpec", make)
+        monkeypatch.setattr(command_options, "TrackerSpec", make)
         where = [] if out is None else ["--out", str(out)]
         return video_command.main(["fake", "still", str(video), *where, *map(str, options)])
 
@@ -362,8 +362,8 @@ FULL = """
 import resource, signal, sys
 from tests.helpers.evaluation_fakes import FakeSpec
 from pytracking.commands import video as video_command
-from pytracking.evaluation import video_run
-video_run.TrackerSpec = FakeSpec
+from pytracking.commands import options as command_options
+command_options.TrackerSpec = FakeSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 video_command.main(sys.argv[2:])

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pytracking.commands import options as command_options
 from pytracking.commands import webcam
-from pytracking.evaluation import video_run
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils import video_sources
 from pytracking.utils.video import Video
@@ -103,7 +103,7 @@ def call(tmp_path, monkeypatch):
     """Calls main with a fake camera and without a display; the pictures that the tracker saw are in `call.seen`."""
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr(video_run, "TrackerSpec", FakeSpec)
+    monkeypatch.setattr(command_options, "TrackerSpec", FakeSpec)
 
     def call(*options, **how):
         clock, call.seen, call.devices = Clock(), [], []
