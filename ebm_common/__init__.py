@@ -1,10 +1,38 @@
-"""Regression by energy: p(y | x) = exp f(x, y) / Z(x). The mathematics, which knows no task.
+"""Energy-based regression, p(y | x) = exp f(x, y) / Z(x): the mathematics, for any task.
 
-A network gives one number f for an input and a candidate target. This package draws the candidates
-(`GaussianMixtureProposal`), makes the loss (`nll_importance_sampling` and its relatives), predicts (`ascend`,
-`ascend_backtracking`, `ascend_early_stop`) and looks at the density (`normalized_log_density_grid`,
-`density_slice_2d`, `importance_sample`). Everything is batched: targets are (B, D), candidates (B, M, D) and energies
-(B, M). Energies are higher for better; densities are logarithms.
+A network gives one number, the energy f, for an input x and a candidate target y. Energies are higher for better.
+Everything is batched: targets are (B, D), candidates (B, M, D) and energies (B, M). Densities are logarithms.
+
+Equations, algorithms and sections are those of Gustafsson, Danelljan, Bhat and Schön, "Energy-Based Models for Deep
+Probabilistic Regression" (ECCV 2020, arXiv:1909.12297).
+
+| In the paper | Here | File |
+|---|---|---|
+| the energy f(x, y) | `Energy` | energy.py |
+| Eq. 4: the loss, with Z by importance sampling | `nll_importance_sampling` | losses.py |
+| Eq. 5: the proposal q, a Gaussian mixture | `GaussianMixtureProposal` | proposals.py |
+| Section 3.3: prediction, gradient ascent on f | `ascend` | refinement.py |
+| Algorithm S1: ascent with backtracking | `ascend_backtracking` | refinement.py |
+| Algorithm S2: ascent with early stopping | `ascend_early_stop` | refinement.py |
+| Figure S2: the density on a slice | `density_slice_2d`, `embed_dims` | density.py |
+| Section 4.1: relative coordinates of boxes | `rect_to_rel`, `rel_to_rect` | boxes.py |
+| Appendices B, C, E.4, F.4: direct regression | `l2_loss`, `huber_loss` | baselines.py |
+| the same: Gaussian, Laplace | `gaussian_loss`, `laplace_loss`, `multivariate_laplace_loss` | baselines.py |
+| the same: Gaussian mixture | `gaussian_mixture_loss`, `gaussian_mixture_mean` | baselines.py |
+| the same: cVAE | `elbo_loss` | baselines.py |
+| the same: softmax | `SoftmaxBins` | baselines.py |
+
+| Beyond the paper | Here | File |
+|---|---|---|
+| density and log Z on a grid, D <= 3 | `normalized_log_density_grid`, `log_partition_grid` | density.py |
+| moments, intervals, marginals in any D | `importance_sample` | importance.py |
+| calibration by a temperature | `temperature_curve` | calibration.py |
+| log Z alone, and whether to trust it | `log_partition_importance_sampling`, `effective_sample_size` | losses.py |
+| NCE, NCE+ | `noise_contrastive_estimation` | losses.py |
+| KL divergence from noisy labels | `kl_importance_sampling` | losses.py |
+| likelihood by Langevin dynamics | `contrastive_divergence`, `langevin_sample` | langevin.py |
+| losses of the score | `score_matching`, `denoising_score_matching` | score_matching.py |
+| overlap and formats of boxes | `elementwise_iou`, `xywh_to_xyxy`, `xyxy_to_xywh` | boxes.py |
 """
 
 from ebm_common.baselines import (

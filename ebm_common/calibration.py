@@ -1,9 +1,8 @@
-"""Is p(y | x) honest, and the temperature that mends it where it is not (Guo et al., ICML 2017).
+"""Is p(y | x) calibrated? If not, find the temperature that corrects it (Guo et al., ICML 2017).
 
-A density is calibrated if its credible regions hold the label as often as their level says. A network trained by
-maximum likelihood for long is usually overconfident on new data. p(y | x) proportional to exp(f(x, y) / T), with the T
-that makes held-out labels likeliest, is flatter by one number, and leaves the order of candidates, so predictions, as
-they are.
+A density is calibrated if its credible regions hold the label as often as their level says. A network trained long by
+maximum likelihood is usually overconfident on new data. The remedy is p(y | x) proportional to exp(f(x, y) / T), with
+the T that gives held-out labels the highest likelihood. It does not change the order of candidates, nor predictions.
 """
 
 from __future__ import annotations
@@ -20,10 +19,13 @@ __all__ = ["TemperatureCurve", "temperature_curve"]
 
 
 class TemperatureCurve(NamedTuple):
-    """What each of K temperatures makes of B held-out labels.
+    """How well p(y | x) at each of K temperatures fits B held-out labels.
 
-    temperature: (K,). nll: (K,) mean negative log-likelihood of the labels. level: (K, B) the level of the smallest
-    credible region that holds each label; of a calibrated density, a share `a` of them lies below `a`.
+    Attributes:
+        temperature: (K,).
+        nll: (K,) mean negative log-likelihood of the labels.
+        level: (K, B) level of the smallest credible region that holds each label. For a calibrated density it is
+            uniform on [0, 1].
     """
 
     temperature: Tensor
@@ -31,16 +33,16 @@ class TemperatureCurve(NamedTuple):
     level: Tensor
 
     def best(self) -> float:
-        """The temperature of the highest likelihood."""
+        """The temperature with the highest likelihood."""
         return float(self.temperature[self.nll.argmin()])
 
     def coverage(self, level: float) -> Tensor:
-        """(K,) shares of the labels inside the region of that level."""
+        """The share (K,) of labels inside the credible region of `level`."""
         return (self.level <= level).to(self.nll.dtype).mean(dim=1)
 
 
 def temperature_curve(sample: ImportanceSample, f_label: Tensor, temperatures: Sequence[float]) -> TemperatureCurve:
-    """The likelihood and the levels of labels at several temperatures.
+    """Compute likelihood and levels of held-out labels at several temperatures.
 
     Args:
         sample: of p(y | x) for B held-out inputs, at temperature 1.
@@ -48,7 +50,7 @@ def temperature_curve(sample: ImportanceSample, f_label: Tensor, temperatures: S
         temperatures: K positive numbers.
 
     Raises:
-        ValueError: a temperature that is not positive, or another number of labels.
+        ValueError: if a temperature is not positive, there is none, or `f_label` is not (B,).
     """
     if f_label.shape != sample.log_z.shape:
         raise ValueError(f"f_label must be {tuple(sample.log_z.shape)}, got {tuple(f_label.shape)}")

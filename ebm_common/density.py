@@ -1,8 +1,8 @@
-"""The density p(y | x) = exp f(x, y) / Z(x) on grids, where y has few dimensions or only two of them are looked at.
+"""The density p(y | x) = exp f(x, y) / Z(x) on a grid, for targets of one to three dimensions, or on a 2-D slice.
 
-All integrals are midpoint sums, in logarithms: a grid of `num_cells` a side, f at the middle of each. `energy` is the
-same callable that refinement climbs, (B, M, D) -> (B, M), here called without gradients and on at most `chunk` points
-of each row at a time, so that fine grids fit in memory.
+Integrals are midpoint sums, computed in logarithms: each side of the grid has `num_cells` cells, and f is taken at the
+middle of each. `energy` is called without gradients, on at most `chunk` points of each row at a time, so that fine
+grids fit in memory. For more dimensions see `ebm_common.importance`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ __all__ = [
 class GridDensity(NamedTuple):
     """A density on a regular grid of D dimensions.
 
-    y: (B, n_1, ..., n_D, D) middles of the cells; log_density: (B, n_1, ..., n_D), and exp of it sums to
-    1 / cell_volume; log_z: (B,) logarithm of the integral of exp f over the grid; cell_volume: (B,).
+    Attributes:
+        y: (B, n_1, ..., n_D, D) middles of the cells.
+        log_density: (B, n_1, ..., n_D). Its exponential sums to 1 / cell_volume.
+        log_z: (B,) logarithm of the integral of exp f over the grid.
+        cell_volume: (B,), in the unit of y to the power of D.
     """
 
     y: Tensor
@@ -42,8 +45,11 @@ class GridDensity(NamedTuple):
 class Density2D(NamedTuple):
     """A density over two coordinates, u and v.
 
-    u: (n_u,) and v: (n_v,) middles of the cells; log_density: (n_u, n_v), entry [i, j] at (u[i], v[j]), -inf where the
-    target is not defined. exp of it sums to 1 / (du dv).
+    Attributes:
+        u: (n_u,) middles of the cells.
+        v: (n_v,) middles of the cells.
+        log_density: (n_u, n_v), entry [i, j] at (u[i], v[j]); -inf outside the target space. Its exponential sums to
+            1 / (du dv).
     """
 
     u: Tensor
@@ -54,17 +60,29 @@ class Density2D(NamedTuple):
 def normalized_log_density_grid(
     energy: Energy, lower: Tensor, upper: Tensor, num_cells: int | Sequence[int], chunk: int = 4096
 ) -> GridDensity:
-    """Normalised log-density over the box [lower, upper], for D <= 3.
+    """The normalised log-density over the box [lower, upper], for D <= 3.
 
     Args:
         energy: (B, M, D) -> (B, M).
-        lower, upper: corners of the box to integrate over, (B, D), or (D,) for B = 1. What lies outside counts as
-            nothing, so take it wide enough; device and dtype of the grid are theirs.
+        lower, upper: corners of the box to integrate over, (B, D), or (D,) for B = 1. The density outside counts as
+            zero, so take the box wide enough. The grid has their device and dtype.
         num_cells: cells a side, or one number for each dimension.
         chunk: points of each row in one call of `energy`.
 
     Raises:
-        ValueError: if shapes do not fit, D > 3, lower >= upper, num_cells or chunk < 1, or an energy is NaN or +inf.
+        ValueError: if the shapes do not fit, D > 3, lower >= upper, num_cells or chunk < 1, or `energy` returns another
+            shape, NaN or +inf.
+
+    Examples:
+        f = -y^2 / 2 is a standard normal density without its constant: log Z is log(2 pi) / 2 = 0.9189, and the highest
+        density 0.3989.
+
+        >>> lower, upper = torch.tensor([-6.0]), torch.tensor([6.0])
+        >>> grid = normalized_log_density_grid(lambda y: -0.5 * y.square().sum(-1), lower, upper, 1001)
+        >>> grid.y.shape, grid.log_density.shape
+        (torch.Size([1, 1001, 1]), torch.Size([1, 1001]))
+        >>> grid.log_z, grid.log_density.max().exp()
+        (tensor([0.9189]), tensor(0.3989))
     """
     lower, upper = torch.atleast_2d(lower), torch.atleast_2d(upper)
     if lower.ndim != 2 or lower.shape != upper.shape:
@@ -87,7 +105,13 @@ def normalized_log_density_grid(
 def log_partition_grid(
     energy: Energy, lower: Tensor, upper: Tensor, num_cells: int | Sequence[int], chunk: int = 4096
 ) -> Tensor:
-    """log of the integral of exp f over the box [lower, upper], (B,); see `normalized_log_density_grid`."""
+    """Log Z, the logarithm of the integral of exp f over the box [lower, upper], for D <= 3.
+
+    Arguments and errors are those of `normalized_log_density_grid`.
+
+    Returns:
+        (B,), in float32 at least.
+    """
     return normalized_log_density_grid(energy, lower, upper, num_cells, chunk).log_z
 
 
@@ -100,24 +124,36 @@ def density_slice_2d(
     chunk: int = 4096,
     like: Tensor | None = None,
 ) -> Density2D:
-    """Normalised density over a plane through the target space, as in Figure S2.
+    """The normalised density over a plane through the target space, as in Figure S2.
 
-    There the plane is where the top-right corner of a box moves while the bottom-left one stays; `embed` says so:
-    it takes (u, v) to y. Two of y's own coordinates move with `embed_dims`. The slice is exp f over the plane, made to
-    integrate to one in (u, v); a Jacobian of `embed` is not part of it.
+    `embed` defines the plane: it takes (u, v) to y. In Figure S2 the top-right corner of a box moves while the
+    bottom-left corner stays. To move two of y's own coordinates, use `embed_dims`. The slice is exp f over the plane,
+    normalised to integrate to one in (u, v). It includes no Jacobian of `embed`.
 
     Args:
         energy: (1, M, D) -> (1, M).
-        embed: (K, 2) -> (K, D). A row with a NaN or an infinity (a box turned inside out, say) is outside the target
-            space: its density is zero and `energy` is not asked.
-        u_range, v_range: the bounds (lower, upper) of the window.
+        embed: (K, 2) -> (K, D). A row with a NaN or an infinity, such as a box of negative size, lies outside the
+            target space. Its density is zero, and `energy` does not see it.
+        u_range, v_range: the bounds (lower, upper) of the window, in the units of u and v.
         num_cells: cells a side, n_u = n_v, or (n_u, n_v).
         chunk: points in one call of `energy`.
         like: tensor whose device and dtype the grid takes; None for the default dtype on the CPU.
 
     Raises:
-        ValueError: an empty window, num_cells or chunk < 1, no point of the window inside the target space, or an
-            energy that is NaN or +inf inside it.
+        ValueError: if the window is empty, num_cells or chunk < 1, no point of the window is inside the target space,
+            or `energy` returns another shape, NaN or +inf.
+
+    Examples:
+        A density in three dimensions, of which the first and the last are shown. Its peak is at 1.1 and 2.9.
+
+        >>> peak = torch.tensor([1.1, 0.0, 2.9])
+        >>> plane = embed_dims(torch.zeros(3), (0, 2))
+        >>> d = density_slice_2d(lambda y: -(y - peak).square().sum(-1), plane, (0, 4), (0, 5), (20, 25))
+        >>> d.log_density.shape
+        torch.Size([20, 25])
+        >>> i, j = divmod(int(d.log_density.argmax()), 25)
+        >>> d.u[i], d.v[j]
+        (tensor(1.1000), tensor(2.9000))
     """
     for name, (lower, upper) in {"u_range": u_range, "v_range": v_range}.items():
         if not lower < upper:
@@ -138,7 +174,15 @@ def density_slice_2d(
 
 
 def embed_dims(base: Tensor, dims: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-    """The plane in which coordinates `dims` of `base`, (D,), move and the others stay, for `density_slice_2d`."""
+    """The plane for `density_slice_2d` in which two coordinates move and the others stay.
+
+    Args:
+        base: (D,) the point that the plane goes through.
+        dims: the two coordinates that move.
+
+    Returns:
+        A function from (u, v), (..., 2), to y, (..., D).
+    """
 
     def embed(uv: Tensor) -> Tensor:
         y = base.to(uv).expand(*uv.shape[:-1], -1).clone()

@@ -4,9 +4,9 @@ Candidates y_m drawn from a proposal q have the weights
 
 .. math:: w_m \propto e^{f(x, y_m)} / q(y_m), \qquad \sum_m w_m = 1,
 
-and expectations under p(y | x) are weighted sums over them: moments, intervals, marginals, regions. How many
-independent draws from p they are worth is their effective sample size; where it is small, nothing that follows from
-them is to be trusted. On grids, for few dimensions, the same is exact: :mod:`ebm_common.density`.
+and expectations under p(y | x) are weighted sums over them: moments, intervals, marginals, regions. Their effective
+sample size says how many independent draws from p they are worth. If it is small, trust none of these results. In one
+to three dimensions, :mod:`ebm_common.density` computes the same on a grid, and exactly.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _DEFENSIVE = 0.1  # share of the first round's proposal in the second
 
 @dataclass(frozen=True)
 class ImportanceSample:
-    """Weighted candidates that stand for p(y | x), for each row of a batch.
+    """Weighted candidates that represent p(y | x), for each row of a batch.
+
+    Methods that take `values` (B, M, K) describe functions of the candidates, such as the sides of boxes, in place of
+    their own coordinates. Without `values` they take y, and K = D.
 
     Attributes:
         y: (B, M, D) candidates.
         f: (B, M) their energies.
-        log_weight: (B, M) logarithms of weights that sum to one in each row; -inf where f is.
+        log_weight: (B, M) logarithms of weights that sum to one in each row; -inf where f is -inf.
         log_z: (B,) the estimate of log Z(x).
-
-    Methods that take `values` (B, M, K) look at functions of the candidates instead of their own coordinates, such as
-    the sides of boxes; without them K = D and values = y.
     """
 
     y: Tensor
@@ -47,99 +47,110 @@ class ImportanceSample:
     log_z: Tensor
 
     def effective_sample_size(self) -> Tensor:
-        """Kish's (sum w)^2 / sum w^2, (B,) in [1, M]."""
+        """Kish's effective sample size, (sum w)^2 / sum w^2: (B,) in [1, M]."""
         return (-torch.logsumexp(2 * self.log_weight, dim=1)).exp()
 
     def log_density(self) -> Tensor:
-        """log p(y_m | x) of the candidates, (B, M)."""
+        """The logarithm of p(y_m | x) at the candidates, (B, M)."""
         return self.f - self.log_z[:, None]
 
     def tempered(self, temperature: float | Tensor) -> ImportanceSample:
         """The same candidates, weighted for a density proportional to exp(f(x, y) / temperature).
 
-        Above 1 the density is flatter: that is how an overconfident one is mended, with a temperature fitted on
-        held-out data (Guo et al., ICML 2017). The further it is from 1, the smaller the effective sample size.
+        Above 1 the density is flatter. A temperature fitted on held-out data (`ebm_common.temperature_curve`) corrects
+        an overconfident density (Guo et al., ICML 2017). The further it is from 1, the smaller the effective sample
+        size.
 
         Args:
             temperature: positive, a number or (B,).
         """
         f = self.f / torch.as_tensor(temperature, dtype=self.f.dtype, device=self.f.device).reshape(-1, 1)
-        # What was f - log q was made log_weight by subtracting its logarithm of the sum, log_z + log M.
+        # log_weight is f - log q less the logarithm of its sum, log_z + log M.
         log_q = self.f - self.log_weight - (self.log_z + math.log(self.f.shape[1]))[:, None]
         # Candidates with f = -inf have no weight at any temperature.
         return _weigh(self.y, f, log_q.nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf))
 
     def mean(self, values: Tensor | None = None) -> Tensor:
-        """Expectation, (B, K)."""
+        """The expectation, (B, K)."""
         return (self.log_weight.exp()[..., None] * self._values(values)).sum(dim=1)
 
     def covariance(self, values: Tensor | None = None) -> Tensor:
-        """Covariance, (B, K, K)."""
+        """The covariance, (B, K, K)."""
         off = self._values(values) - self.mean(values)[:, None]
         return (self.log_weight.exp()[..., None] * off).transpose(1, 2) @ off
 
     def quantile(self, probability: float, values: Tensor | None = None) -> Tensor:
-        """The quantile of each coordinate, (B, K): a candidate's value is taken to lie in the middle of its weight, and
-        between two candidates the quantile is interpolated.
+        """The quantile of each coordinate, (B, K).
+
+        Each candidate's value counts as the middle of its weight. Between two candidates the quantile is interpolated.
 
         Raises:
-            ValueError: the probability is not within [0, 1].
+            ValueError: if the probability is not within [0, 1].
         """
         if not 0 <= probability <= 1:
             raise ValueError(f"a probability must be within [0, 1], got {probability}")
         values, order = self._values(values).sort(dim=1)
         weight = self.log_weight.exp()[..., None].expand_as(values).gather(1, order)
         middle = weight.cumsum(dim=1) - weight / 2  # increases along dim 1
-        wanted = torch.full_like(values[:, :1], probability)
-        above = torch.searchsorted(middle.mT.contiguous(), wanted.mT.contiguous()).mT
+        target = torch.full_like(values[:, :1], probability)
+        above = torch.searchsorted(middle.mT.contiguous(), target.mT.contiguous()).mT
         below = (above - 1).clamp(min=0)
         above = above.clamp(max=values.shape[1] - 1)
         start, end = middle.gather(1, below), middle.gather(1, above)
-        share = ((wanted - start) / (end - start).clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
+        share = ((target - start) / (end - start).clamp(min=torch.finfo(values.dtype).tiny)).clamp(0, 1)
         return torch.lerp(values.gather(1, below), values.gather(1, above), share)[:, 0]
 
     def credible_interval(self, level: float, values: Tensor | None = None) -> Tensor:
-        """The central interval that holds `level` of the probability, for each coordinate: (B, K, 2), low and high.
+        """The central interval that holds `level` of the probability, for each coordinate.
+
+        Returns:
+            (B, K, 2), its lower and upper end.
 
         Raises:
-            ValueError: the level is not within [0, 1].
+            ValueError: if the level is not within [0, 1].
         """
         tail = (1 - level) / 2
         return torch.stack([self.quantile(tail, values), self.quantile(1 - tail, values)], dim=-1)
 
     def region_threshold(self, level: float) -> Tensor:
-        """The energy c, (B,), for which {y: f(x, y) >= c} holds `level` of the probability: the smallest such region.
+        """The energy c, (B,), for which the region {y: f(x, y) >= c} holds `level` of the probability.
+
+        No smaller region holds as much.
 
         Raises:
-            ValueError: the level is not within [0, 1].
+            ValueError: if the level is not within [0, 1].
         """
         finite = self.f.clamp(min=torch.finfo(self.f.dtype).min)
         return -self.quantile(level, -finite[..., None])[:, 0]
 
     def level(self, f: Tensor) -> Tensor:
-        """The probability of {y: f(x, y) > f}, (B,), for energies `f` (B,): the level of the smallest region of highest
-        density that holds such a point. Uniform on [0, 1] over points drawn from p(y | x) itself."""
+        """The probability of {y: f(x, y) > f}, (B,), for energies `f` (B,).
+
+        It is the level of the smallest region of highest density that holds a point with such an energy. Over points
+        drawn from p(y | x) itself it is uniform on [0, 1].
+        """
         return (self.log_weight.exp() * (self.f > f[:, None])).sum(dim=1)
 
     def marginal(self, values: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
         """The density of one function of y, smoothed by a Gaussian kernel.
 
-        The bandwidth is Silverman's, for the effective sample size and the smaller of standard deviation and
-        interquartile range: so it broadens a normal density by about 3% for 500 samples, and less what is not one.
+        The bandwidth is Silverman's rule, for the effective sample size and the smaller of standard deviation and
+        scaled interquartile range. It broadens a normal density by about 3% for 500 samples, and other densities less.
 
         Args:
             values: (B, M) the function at the candidates.
-            num_points: P points, evenly from the 0.1% to the 99.9% quantile and three bandwidths beyond.
+            num_points: P, the number of points at which to compute the density. They are evenly spaced from three
+                bandwidths below the 0.1% quantile to three above the 99.9% quantile.
 
         Returns:
-            the points (B, P), and the density there, (B, P).
+            The points (B, P), in the unit of `values`, and the density there, (B, P).
         """
         spread = self.covariance(values[..., None])[:, 0, 0].sqrt()
         quartiles = self.credible_interval(0.5, values[..., None])[:, 0]
         robust = (quartiles[:, 1] - quartiles[:, 0]) / 1.349
         width = 0.9 * torch.where(robust > 0, torch.minimum(spread, robust), spread)
         width = width * self.effective_sample_size() ** -0.2
-        # A density on a single point has no width; so that it can be drawn, it gets one.
+        # A density on a single point has no width. It gets one, so that it can be drawn.
         width = width.clamp(min=1e-6 * values.abs().amax().clamp(min=1e-3).item())
         ends = self.credible_interval(0.998, values[..., None])[:, 0]
         low, high = ends[:, 0] - 3 * width, ends[:, 1] + 3 * width
@@ -162,27 +173,42 @@ def importance_sample(
     generator: torch.Generator | None = None,
     chunk: int = 4096,
 ) -> ImportanceSample:
-    r"""Candidates from two rounds of importance sampling.
+    r"""Represent p(y | x) by weighted candidates, from two rounds of importance sampling.
 
-    The first M / 2 come from the proposal around `center`; the others from a Gaussian with the mean and covariance that
-    the first suggest (standard deviations 1.5 times as large), and a tenth of them from the proposal again. All are
-    weighted by the density of the mixture of both rounds,
+    The first M / 2 candidates come from the proposal around `center`. The others come from a Gaussian with the mean and
+    covariance that the first estimate (its standard deviations 1.5 times as large), and a tenth of them from the
+    proposal again. All are weighted by the density of the mixture of both rounds,
 
     .. math:: w \propto e^f / (n_1 q_1 + n_2 q_2),
 
-    as deterministic mixtures are (Veach and Guibas 1995; Owen and Zhou 2000), so that no weight is more than about
-    twice what the proposal alone would give.
+    a deterministic mixture (Veach and Guibas 1995; Owen and Zhou 2000). No weight is then more than about twice what
+    the proposal alone would give.
 
     Args:
         energy: (B, M, D) -> (B, M).
         center: (B, D) where to look, such as the prediction.
-        proposal: wide enough to hold what matters of p(y | x).
+        proposal: wide enough to cover the bulk of p(y | x).
         num_samples: M >= 4 candidates in all.
         generator: source of randomness, on the device of `center`; None for the global one.
         chunk: candidates of each row in one call of `energy`.
 
     Raises:
-        ValueError: num_samples < 4, shapes that do not fit, or an energy that is NaN, +inf, or -inf for all candidates.
+        ValueError: if num_samples < 4, chunk < 1, the shapes do not fit, or `energy` returns another shape, NaN, +inf,
+            or -inf for all candidates of the first round.
+
+    Examples:
+        A normal density in two dimensions, with mean 0.5 and standard deviation 0.25. Its log Z is
+        log(2 pi 0.25^2) = -0.93, and its central 80% intervals are 0.5 -+ 0.32.
+
+        >>> def energy(y):
+        ...     return -0.5 * ((y - 0.5) / 0.25).square().sum(-1)
+        >>> q = GaussianMixtureProposal([0.1, 1.0])
+        >>> sample = importance_sample(energy, torch.zeros(1, 2), q, 20_000, torch.Generator().manual_seed(0))
+        >>> print(f"{sample.log_z.item():.1f}")
+        -0.9
+        >>> sample.credible_interval(0.8).round(decimals=1)
+        tensor([[[0.2000, 0.8000],
+                 [0.2000, 0.8000]]])
     """
     if num_samples < 4:
         raise ValueError(f"num_samples must be at least 4, got {num_samples}")
@@ -218,7 +244,7 @@ def _weigh(y: Tensor, f: Tensor, log_q: Tensor) -> ImportanceSample:
 def _widened_factor(sample: ImportanceSample, proposal: GaussianMixtureProposal) -> Tensor:
     """The Cholesky factor (B, D, D) of the covariance of the second round."""
     covariance = sample.covariance() * _WIDER**2
-    # Few samples may carry all the weight; then they say nothing of some directions.
+    # If few samples carry all the weight, the covariance is singular. The proposal's own width keeps a minimum.
     least = 0.1 * proposal.sigmas.amin(dim=0).to(covariance).expand(covariance.shape[-1])
     factor: Tensor = torch.linalg.cholesky(covariance + torch.diag(least.square()))
     return factor

@@ -1,18 +1,16 @@
-r"""From energies and proposal densities to a number.
+r"""Losses that need the energies of labels and of samples from a proposal q. Eq. 4 is `nll_importance_sampling`.
 
-With y_m drawn from q, importance sampling estimates the normalising constant by
+With samples y_m from q, importance sampling estimates the normalising constant:
 
-.. math:: Z(x) = \int e^{f(x, y)} dy \approx \frac{1}{M} \sum_{m=1}^{M} e^{f(x, y_m)} / q(y_m),
+.. math:: Z(x) = \int e^{f(x, y)} dy \approx \frac{1}{M} \sum_{m=1}^{M} e^{f(x, y_m)} / q(y_m).
 
-and everything here is computed from log f - log q by logsumexp, so that no energy overflows.
+All functions compute with f - log q and logsumexp, so that no energy overflows. They compute half-precision input, as
+under autocast, in float32.
 
-Two things to know of the samples:
-
-- They are exactly what was drawn from q, and M is their number. The label itself is not one of them: it was not drawn
-  from q, and its weight would bias the estimate. To evaluate the network once for both, put the label first and split:
-  ``f = energy(features, torch.cat([label[:, None], samples], 1)); nll(f[:, 0], f[:, 1:], log_q)``. PyTracking's tracker
-  loss does the same (128 samples and the label in element 0, whose proposal density is only a mark, outside the sum).
-- Half-precision input, as under autocast, is computed in float32.
+The M samples are exactly those drawn from q. The label is not one of them: it was not drawn from q, and its weight
+would bias the estimate. To evaluate the network once for both, put the label first and split the energies:
+``f = energy(torch.cat([label[:, None], samples], dim=1))``, then ``f[:, 0]`` and ``f[:, 1:]``. (PyTracking's tracker
+loss does the same. It has 128 samples, and the label in element 0, whose proposal density is a marker outside the sum.)
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ __all__ = [
 
 
 def nll_importance_sampling(f_label: Tensor, f_samples: Tensor, log_q: Tensor) -> Tensor:
-    r"""Negative log-likelihood with the normalising constant estimated by importance sampling (Eq. 4).
+    r"""The negative log-likelihood, with the normalising constant estimated by importance sampling (Eq. 4).
 
     .. math:: J = \frac{1}{B} \sum_i \log\Big(\frac{1}{M} \sum_m e^{f(x_i, y_i^m)} / q(y_i^m | y_i)\Big) - f(x_i, y_i)
 
@@ -42,10 +40,22 @@ def nll_importance_sampling(f_label: Tensor, f_samples: Tensor, log_q: Tensor) -
         log_q: (B, M) log-densities of the samples under the proposal.
 
     Returns:
-        Scalar, the mean over the batch. It can be negative: densities exceed one.
+        Scalar, the mean over the batch. It can be negative, because densities can exceed one.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: if the shapes do not fit, or M = 0.
+
+    Examples:
+        f = -y^2 / 2 is a standard normal density without its constant. At y = 0 the loss is log(2 pi) / 2 = 0.919.
+
+        >>> from ebm_common import GaussianMixtureProposal
+        >>> def energy(y):
+        ...     return -0.5 * y.square().sum(-1)
+        >>> label, q = torch.zeros(1, 1), GaussianMixtureProposal([0.5, 2.0])
+        >>> y = q.sample(label, 100_000, torch.Generator().manual_seed(0))
+        >>> loss = nll_importance_sampling(energy(label[:, None])[:, 0], energy(y), q.log_prob(y, label))
+        >>> print(f"{loss:.2f}")
+        0.92
     """
     if f_label.ndim != 1 or f_samples.ndim != 2 or f_label.shape[0] != f_samples.shape[0]:
         raise ValueError(f"f_label must have shape (B,) and f_samples (B, M), got {tuple(f_label.shape)} and "
@@ -55,20 +65,21 @@ def nll_importance_sampling(f_label: Tensor, f_samples: Tensor, log_q: Tensor) -
 
 
 def kl_importance_sampling(f_samples: Tensor, log_q: Tensor, log_p: Tensor) -> Tensor:
-    r"""Kullback-Leibler divergence from a density around the label to the model, by importance sampling: KLD-IS in
-    Gustafsson et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020).
+    r"""The Kullback-Leibler divergence from a density around the label to the model, by importance sampling (KLD-IS).
+
+    Gustafsson et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020):
 
     .. math:: J = \frac{1}{B} \sum_i \log\Big(\frac{1}{M} \sum_m e^{f(x_i, y_i^m)} / q(y_i^m | y_i)\Big)
               - \frac{1}{M} \sum_m \frac{p(y_i^m | y_i)}{q(y_i^m | y_i)} f(x_i, y_i^m)
 
     This estimates KL(p(y | y_i) || p(y | x_i)) plus the entropy of p(y | y_i), which no parameter changes. p(y | y_i)
     says where the true target may be, given a label that is not exact: a Gaussian of width sigma_gt, whose logarithm is
-    ``GaussianMixtureProposal([sigma_gt]).log_prob(y, label)``. As sigma_gt goes to zero this is
-    `nll_importance_sampling`; the density that is learned is wider by sigma_gt^2 in variance.
+    ``GaussianMixtureProposal([sigma_gt]).log_prob(y, label)``. As sigma_gt goes to zero, the loss becomes
+    `nll_importance_sampling`. Otherwise the variance of the learned density is larger by sigma_gt^2.
 
-    Prefer it to the likelihood where labels are noisy by a known amount. q must have samples where p is: with a
-    sigma_gt far below the narrowest width of q hardly one has any weight. A constant added to f changes the loss by
-    that constant times 1 minus the mean of p / q, which is zero only on average: keep energies near zero.
+    Prefer it to the likelihood where labels are noisy by a known amount. q must have samples where p is: if sigma_gt is
+    far below the narrowest width of q, hardly any sample has weight. A constant added to f changes the loss by that
+    constant times 1 minus the mean of p / q, which is zero only on average. Keep energies near zero.
 
     Args:
         f_samples: (B, M) energies of samples from q.
@@ -80,7 +91,7 @@ def kl_importance_sampling(f_samples: Tensor, log_q: Tensor, log_p: Tensor) -> T
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: the shapes differ, are not (B, M), or M = 0.
+        ValueError: if the shapes differ, are not (B, M), or M = 0.
     """
     log_z = log_partition_importance_sampling(f_samples, log_q)
     log_ratio = _log_weights(log_p, log_q)
@@ -88,23 +99,25 @@ def kl_importance_sampling(f_samples: Tensor, log_q: Tensor, log_p: Tensor) -> T
 
 
 def noise_contrastive_estimation(f_label: Tensor, f_samples: Tensor, log_q_label: Tensor, log_q: Tensor) -> Tensor:
-    r"""Which of M + 1 candidates is the label? Ranking noise contrastive estimation (Gutmann and Hyvärinen, AISTATS
-    2010; Jozefowicz et al. 2016; Ma and Collins, EMNLP 2018), NCE and NCE+ in Gustafsson et al., "How to Train Your
-    Energy-Based Model for Regression" (BMVC 2020).
+    r"""Noise contrastive estimation: which of M + 1 candidates is the label? (NCE and NCE+.)
+
+    The ranking form (Gutmann and Hyvärinen, AISTATS 2010; Jozefowicz et al. 2016; Ma and Collins, EMNLP 2018), as in
+    Gustafsson et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020):
 
     .. math:: J = -\frac{1}{B} \sum_i \log \frac{e^{f(x_i, y_i^0)} / q(y_i^0 | y_i)}
                                               {\sum_{m=0}^{M} e^{f(x_i, y_i^m)} / q(y_i^m | y_i)}
 
     - NCE: y^0 is the label, so ``log_q_label = q.log_prob(label[:, None], label)[:, 0]``.
     - NCE+: y^0 is the label with noise of the proposal's own shape, ``q.scaled(beta).sample(label, 1)``, and its
-      density is that under q itself. (The published code scales standard deviations, as `scaled` does.) It stands for
-      annotations that are not exact: the density that is learned is that of noisy labels. The paper has beta 0.025 in
-      1-D, 0.1 for boxes, and recommends it over all others that it compared.
+      density is that under q itself. (The published code scales standard deviations, as `scaled` does.) The noise
+      models inexact annotations, and the model learns the density of noisy labels. The paper uses beta = 0.025 in 1-D
+      and 0.1 for boxes, and recommends NCE+ over all other losses that it compared.
 
-    A cross-entropy over candidates: it is never negative, log(M + 1) where f says no more than q, and better behaved
-    than the likelihood where few samples carry the weight, since the label is always among those in the sum. If q
-    depends on x alone, the optimum is the true density for every M; with q around the label, as here, only as M grows,
-    where the gradient becomes that of `nll_importance_sampling`. A constant added to f changes nothing.
+    The loss is a cross-entropy over candidates. It is never negative, and equals log(M + 1) where f says no more than
+    q. Where few samples carry the weight it is better behaved than the likelihood, since the sum always includes the
+    label. If q depends on x alone, the optimum is the true density for every M. With q around the label, as here, it is
+    so only as M grows, and the gradient becomes that of `nll_importance_sampling`. Adding a constant to f leaves the
+    loss unchanged.
 
     Args:
         f_label: (B,) energies of y^0.
@@ -116,7 +129,18 @@ def noise_contrastive_estimation(f_label: Tensor, f_samples: Tensor, log_q_label
         Scalar, the mean over the batch.
 
     Raises:
-        ValueError: the shapes do not fit.
+        ValueError: if the shapes do not fit, or M = 0.
+
+    Examples:
+        With f = log q the model cannot tell the label from M = 7 samples: the loss is log 8 = 2.079. An energy that is
+        higher by 5 at the label finds it.
+
+        >>> log_q = torch.linspace(-3.0, 1.0, 7)[None]
+        >>> log_q_label = torch.tensor([1.5])
+        >>> noise_contrastive_estimation(log_q_label, log_q, log_q_label, log_q)
+        tensor(2.0794)
+        >>> noise_contrastive_estimation(log_q_label + 5, log_q, log_q_label, log_q)
+        tensor(0.0461)
     """
     log_w = _log_weights(f_samples, log_q)
     if not f_label.shape == log_q_label.shape == log_w.shape[:1]:
@@ -127,26 +151,42 @@ def noise_contrastive_estimation(f_label: Tensor, f_samples: Tensor, log_q_label
 
 
 def log_partition_importance_sampling(f_samples: Tensor, log_q: Tensor) -> Tensor:
-    """Estimate of log Z, (B,), from (B, M) energies and log-densities of the samples: the inner part of Eq. 4.
+    """Estimate log Z by importance sampling: the first term of Eq. 4.
 
-    exp of it is unbiased for Z; the logarithm is low by about (M / ESS - 1) / (2 M), see `effective_sample_size`.
+    Its exponential is an unbiased estimate of Z. The logarithm itself is too low by about (M / ESS - 1) / (2 M), where
+    ESS is the `effective_sample_size`.
+
+    Args:
+        f_samples: (B, M) energies of the samples.
+        log_q: (B, M) log-densities of the samples under the proposal.
+
+    Returns:
+        (B,), in float32 at least.
 
     Raises:
-        ValueError: the shapes differ, are not (B, M), or M = 0.
+        ValueError: if the shapes differ, are not (B, M), or M = 0.
     """
     return torch.logsumexp(_log_weights(f_samples, log_q), dim=1) - math.log(f_samples.shape[1])
 
 
 def effective_sample_size(f_samples: Tensor, log_q: Tensor) -> Tensor:
-    """Kish's effective number of samples, (sum w)^2 / sum w^2 with w = exp(f - log q), for each row: (B,) in [1, M].
+    """Kish's effective number of samples: (sum w)^2 / sum w^2 with w = exp(f - log q).
 
-    M where q is proportional to exp f, 1 where a single sample carries all the weight and log Z is not to be trusted.
+    It is M where q is proportional to exp f. It is 1 where a single sample carries all the weight; do not trust log Z
+    then.
+
+    Args:
+        f_samples: (B, M) energies of the samples.
+        log_q: (B, M) log-densities of the samples under the proposal.
+
+    Returns:
+        (B,) in [1, M].
 
     Raises:
-        ValueError: the shapes differ, are not (B, M), or M = 0.
+        ValueError: if the shapes differ, are not (B, M), or M = 0.
     """
     log_w = _log_weights(f_samples, log_q)
-    # Relative to the largest weight, so that the two logsumexp of large energies do not cancel digits away.
+    # Relative to the largest weight: the two logsumexp of large energies would cancel digits away.
     log_w = log_w - log_w.amax(dim=1, keepdim=True)
     return (2 * torch.logsumexp(log_w, dim=1) - torch.logsumexp(2 * log_w, dim=1)).exp()
 

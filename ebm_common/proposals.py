@@ -1,4 +1,4 @@
-"""The proposal q(y | y_i) from which the normalising constant is estimated (Eq. 5)."""
+"""The proposal q(y | y_i), whose samples estimate the normalising constant (Eq. 5)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ class GaussianMixtureProposal:
 
     .. math:: q(y | c) = \frac{1}{L} \sum_{l=1}^{L} N(y; c, \mathrm{diag}(\sigma_l^2)).
 
-    One component is drawn for all D dimensions of a sample together, not one for each dimension: a sample is near the
-    label in every dimension, or far in all that are wide.
+    A sample draws one component for all of its D dimensions, not one for each dimension. It is therefore near the label
+    in every dimension, or far in all that are wide.
 
-    The density is one in the space of y, whatever that is. For boxes it is the density of the relative coordinates
-    (`ebm_common.boxes`), without the Jacobian to pixels; energies exp f are densities in that space as well, so the
-    two belong together.
+    The density is with respect to y in the space where y is given. For boxes this is the space of relative coordinates
+    (`ebm_common.boxes`): no Jacobian to pixels is included. exp f is a density in that space too, so the two belong
+    together.
 
     Args:
         sigmas: standard deviations, (L, D), or (L,) for the same width in every dimension and any D.
 
-    Raises:
-        ValueError: no component, another number of dimensions, or a value that is not positive and finite.
+    Attributes:
+        sigmas: (L, D) or (L, 1), float64 on the CPU.
 
-    Example:
-        >>> q = GaussianMixtureProposal([0.05, 0.5])
-        >>> y = q.sample(torch.zeros(2, 4), 128)
-        >>> y.shape, q.log_prob(y, torch.zeros(2, 4)).shape
-        (torch.Size([2, 128, 4]), torch.Size([2, 128]))
+    Raises:
+        ValueError: if there is no component, `sigmas` has another shape, or a value is not positive and finite.
+
+    Examples:
+        >>> q = GaussianMixtureProposal([0.1, 1.0])
+        >>> label = torch.tensor([[5.0], [7.0]])  # B = 2 labels of D = 1
+        >>> q.sample(label, 128).shape
+        torch.Size([2, 128, 1])
+        >>> q.log_prob(label[:, None], label).exp()  # at the labels: (1 / 0.1 + 1 / 1) / 2 / sqrt(2 pi)
+        tensor([[2.1942],
+                [2.1942]])
     """
 
     def __init__(self, sigmas: Tensor | Sequence[float] | Sequence[Sequence[float]]) -> None:
@@ -44,16 +50,16 @@ class GaussianMixtureProposal:
         if bad.numel():
             raise ValueError(f"sigmas must be positive and finite, got {bad[0].item()}")
         self.sigmas = sigmas if sigmas.ndim == 2 else sigmas[:, None]
-        self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}  # a copy to a GPU would wait for it each time
+        self._cast: dict[tuple[torch.device, torch.dtype], Tensor] = {}  # every copy to a GPU waits for it
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sigmas={self.sigmas.tolist()})"
 
     def scaled(self, factor: float) -> GaussianMixtureProposal:
-        """The same mixture with all standard deviations times `factor`, such as the noise of labels in NCE+.
+        """The same mixture with all standard deviations multiplied by `factor`, as NCE+ needs for noise on labels.
 
         Raises:
-            ValueError: `factor` is not positive and finite.
+            ValueError: if `factor` is not positive and finite.
         """
         return GaussianMixtureProposal(self.sigmas * factor)
 
@@ -61,7 +67,7 @@ class GaussianMixtureProposal:
         """Draw `num_samples` candidates around each label.
 
         Args:
-            center: (B, D) labels; device and dtype of the result are theirs.
+            center: (B, D) labels, whose device and dtype the result has.
             num_samples: M >= 1.
             generator: source of randomness, on the device of `center`; None for the global one.
 
@@ -69,7 +75,7 @@ class GaussianMixtureProposal:
             (B, M, D)
 
         Raises:
-            ValueError: `center` is not (B, D) with the D of the widths, or M < 1.
+            ValueError: if `center` is not (B, D) with the D of the widths, or M < 1.
         """
         sigmas = self._widths(center)
         if num_samples < 1:
@@ -80,17 +86,17 @@ class GaussianMixtureProposal:
         return center[:, None] + sigmas[component] * noise
 
     def log_prob(self, y: Tensor, center: Tensor) -> Tensor:
-        """log q(y | center), natural logarithm.
+        """The natural logarithm of q(y | center).
 
         Args:
-            y: (B, M, D) points. They need not come from `sample`.
+            y: (B, M, D) points, from `sample` or elsewhere.
             center: (B, D) labels.
 
         Returns:
-            (B, M), in float32 at least: half-precision input is computed in float32.
+            (B, M), in float32 at least. Half-precision input is computed in float32.
 
         Raises:
-            ValueError: the shapes do not fit each other or the widths.
+            ValueError: if the shapes do not fit each other or the widths.
         """
         sigmas = self._widths(center)
         if y.ndim != 3 or (y.shape[0], y.shape[2]) != tuple(center.shape):
@@ -109,6 +115,6 @@ class GaussianMixtureProposal:
             raise ValueError(f"center must have shape (B, D) for sigmas (L, D) = {tuple(self.sigmas.shape)}, "
                              f"got {tuple(center.shape)}")  # fmt: skip
         key = (center.device, center.dtype)
-        if key not in self._placed:
-            self._placed[key] = self.sigmas.to(*key)
-        return self._placed[key].expand(num_components, center.shape[1])
+        if key not in self._cast:
+            self._cast[key] = self.sigmas.to(*key)
+        return self._cast[key].expand(num_components, center.shape[1])

@@ -1,18 +1,16 @@
-"""Prediction: climbing the energy from a first guess (Section 3.3, Algorithms S1 and S2).
+"""Prediction: gradient ascent on the energy from a first guess (Section 3.3, Algorithms S1 and S2).
 
-The three ways share one contract.
+The three functions share one contract.
 
-- ``energy(y) -> f`` takes candidates (B, M, D) to energies (B, M), higher is better, and each f depends on its own
-  candidate only. Then one backward pass of the sum gives every candidate its gradient, and each is refined as if alone.
-- ``step`` is the step-length lambda: a number, a tensor broadcast against y (so (D,) has one value for each dimension,
-  as position and size of a box), or a function of the current y that returns one. ATOM's own refinement, in pixels,
-  scales with the size of the box: ``step=lambda y: y[..., [2, 3, 2, 3]]``.
-- An ``energy`` that knows its gradient in closed form offers it as a method, ``energy.value_and_grad(y) -> (f, grad)``
-  with grad (B, M, D). It is then asked for it, and automatic differentiation is not used.
-- A candidate whose step is not finite (f not differentiable there, an overflow) stays where it is; the others go on.
-- It works under `torch.no_grad` and `torch.inference_mode`. (Features that `energy` holds must not be inference
-  tensors themselves: PyTorch cannot differentiate through those.) No gradient reaches the parameters, and the result
-  carries no graph.
+- `energy` is an `ebm_common.Energy`: (B, M, D) -> (B, M). Each candidate is refined as if it were alone.
+- `step` is the step-length lambda: a number, a tensor broadcast against y, or a function of the current y that returns
+  one of these. A tensor (D,) has one value for each dimension, such as position and size of a box. ATOM's own
+  refinement, in pixels, scales with the size of the box: ``step=lambda y: y[..., [2, 3, 2, 3]]``.
+- A candidate stays where it is if its step is not finite (f is not differentiable there, or overflows). The others go
+  on.
+- The functions work under `torch.no_grad` and `torch.inference_mode`. (Features that `energy` holds must not be
+  inference tensors themselves, since PyTorch cannot differentiate through those.) No gradient reaches the parameters,
+  and the result carries no graph.
 """
 
 from __future__ import annotations
@@ -27,14 +25,19 @@ from ebm_common.energy import Energy, checked_value, finite_or_stay, value_and_g
 
 __all__ = ["RefinementResult", "ascend", "ascend_backtracking", "ascend_early_stop"]
 
-# The functions below leave inference mode (a tensor made in it can never require a gradient; a clone outside can), and
-# leave it first, because leaving it turns gradients on.
+# The functions below leave inference mode, since a tensor made in it can never require a gradient (a clone made outside
+# can). They leave it before `no_grad`, because leaving it turns gradients on.
 
 Step = float | Tensor | Callable[[Tensor], Tensor]
 
 
 class RefinementResult(NamedTuple):
-    """Refined candidates y, (B, M, D), and their energies f, (B, M)."""
+    """Refined candidates and their energies.
+
+    Attributes:
+        y: (B, M, D) refined candidates.
+        f: (B, M) their energies.
+    """
 
     y: Tensor
     f: Tensor
@@ -43,23 +46,30 @@ class RefinementResult(NamedTuple):
 @torch.inference_mode(False)
 @torch.no_grad()
 def ascend(energy: Energy, y: Tensor, step: Step, iterations: int, score_final: bool = True) -> RefinementResult:
-    """Plain gradient ascent, ``iterations`` times ``y <- y + step * grad f(y)``, as in ATOM (Appendix D.2).
+    """Climb by plain gradient ascent, ``y <- y + step * grad f(y)``, as in ATOM (Appendix D.2).
 
-    Nothing checks that f grows.
+    It takes every step, whether f grows or not.
 
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
-        step: see the module.
+        step: lambda, see the module.
         iterations: T >= 0. The paper has 5 for ATOM, 10 for ATOM* and EBM.
-        score_final: True gives f of the returned y, for one more forward pass. False gives f of the candidates before
-            their last step, which is what PyTracking ranks boxes by (and, with T = 0, f of y).
+        score_final: True returns f of the returned y, for one more forward pass. False returns f of the candidates
+            before their last step, by which PyTracking ranks boxes (and, with T = 0, f of y).
 
     Returns:
         y and f.
 
     Raises:
-        ValueError: negative `iterations`, or `energy` returns another shape or nothing to differentiate.
+        ValueError: if `iterations` is negative, or `energy` returns another shape or a value without a gradient in y.
+
+    Examples:
+        The energy is highest at y = 3. A step of 0.5 halves the distance.
+
+        >>> first_guess = torch.zeros(1, 1, 1)
+        >>> ascend(lambda y: -0.5 * (y - 3).square().sum(-1), first_guess, step=0.5, iterations=4)
+        RefinementResult(y=tensor([[[2.8125]]]), f=tensor([[-0.0176]]))
     """
     _check_iterations(iterations)
     y = y.detach().clone()
@@ -75,12 +85,13 @@ def ascend(energy: Energy, y: Tensor, step: Step, iterations: int, score_final: 
 @torch.inference_mode(False)
 @torch.no_grad()
 def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, decay: float) -> RefinementResult:
-    """Gradient ascent that takes only steps upwards: Algorithm S1.
+    """Climb by gradient ascent that takes only steps upwards: Algorithm S1.
 
-    Every candidate has a step-length of its own. A step is taken if f becomes strictly greater (a NaN is not), else
-    the candidate stays and its step-length is multiplied by `decay`; so no f ends below its start. Costs T + 1 forward
-    and T backward passes, where the algorithm as written has 2 T and T: the value and gradient of a point are computed
-    when it is tried, and kept.
+    Every candidate has a step-length of its own. It takes a step if f becomes strictly greater (NaN is not greater).
+    Otherwise it stays, and its step-length is multiplied by `decay`. No f ends below its start.
+
+    The function costs T + 1 forward and T backward passes, where the algorithm as written has 2 T and T: it computes
+    value and gradient of a point together, and reuses both.
 
     Args:
         energy: (B, M, D) -> (B, M).
@@ -93,8 +104,19 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, 
         y and f of that y.
 
     Raises:
-        ValueError: negative `iterations`, `decay` outside (0, 1], or `energy` returns another shape or nothing to
-            differentiate.
+        ValueError: if `iterations` is negative, `decay` is outside (0, 1], or `energy` returns another shape or a value
+            without a gradient in y.
+
+    Examples:
+        The energy is highest at y = 3. With a step of 3 plain ascent runs away; with backtracking it arrives.
+
+        >>> def energy(y):
+        ...     return -0.5 * (y - 3).square().sum(-1)
+        >>> first_guess = torch.zeros(1, 1, 1)
+        >>> ascend(energy, first_guess, step=3.0, iterations=8).y
+        tensor([[[-765.]]])
+        >>> ascend_backtracking(energy, first_guess, step=3.0, iterations=8, decay=0.5).y
+        tensor([[[3.0234]]])
     """
     _check_iterations(iterations)
     if not 0 < decay <= 1:
@@ -109,7 +131,7 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, 
         if t + 1 < iterations:
             new_f, new_grad = value_and_grad(energy, candidate)
         else:
-            new_f, new_grad = checked_value(energy, candidate), grad  # nobody will follow the last gradient
+            new_f, new_grad = checked_value(energy, candidate), grad  # no step follows, so no gradient is needed
         better = new_f > f
         f = torch.where(better, new_f, f)
         better = better[..., None]
@@ -129,25 +151,32 @@ def ascend_early_stop(
     stop_threshold: float = 0.001,
     degeneration_tolerance: float = -0.01,
 ) -> RefinementResult:
-    """Gradient ascent that ends where f no longer changes or falls: Algorithm S2 (age and head pose, E.3 and F.3).
+    """Climb by gradient ascent that stops when f no longer changes, or falls: Algorithm S2.
 
-    Each candidate stops by itself, after the step that changed its f by less than `stop_threshold` in size, or by less
-    than `degeneration_tolerance`: a step that lowers f is kept, and is the last. One departure: a step to a point where
-    f is NaN is not taken.
+    The paper uses it for age and head pose (Appendices E.3 and F.3). Each candidate stops by itself: after a step that
+    changes its f by less than `stop_threshold` in size, or lowers it by more than `-degeneration_tolerance`. It keeps
+    that last step. In one point the function departs from the algorithm: it takes no step to where f is NaN.
 
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
         step: lambda, see the module. The paper has 3 for age and 0.1 for head pose.
         iterations: T >= 0.
-        stop_threshold: Omega_1.
-        degeneration_tolerance: Omega_2.
+        stop_threshold: Omega_1, in the unit of f.
+        degeneration_tolerance: Omega_2, in the unit of f.
 
     Returns:
         y and f of that y.
 
     Raises:
-        ValueError: negative `iterations`, or `energy` returns another shape or nothing to differentiate.
+        ValueError: if `iterations` is negative, or `energy` returns another shape or a value without a gradient in y.
+
+    Examples:
+        The energy is highest at y = 3. The ascent stops once a step changes f by less than 0.001.
+
+        >>> first_guess = torch.zeros(1, 1, 1)
+        >>> ascend_early_stop(lambda y: -0.5 * (y - 3).square().sum(-1), first_guess, step=0.5, iterations=100)
+        RefinementResult(y=tensor([[[2.9766]]]), f=tensor([[-0.0003]]))
     """
     _check_iterations(iterations)
     y = y.detach().clone()
@@ -159,7 +188,7 @@ def ascend_early_stop(
         candidate = finite_or_stay(y + _step_at(step, y) * grad, y)
         last = t + 1 == iterations
         new_f, new_grad = (checked_value(energy, candidate), grad) if last else value_and_grad(energy, candidate)
-        # Those that have stopped were evaluated along with the rest, since `energy` knows one fixed shape.
+        # Candidates that have stopped are evaluated with the rest: `energy` may expect one fixed shape.
         taken = active & ~new_f.isnan()
         y = torch.where(taken[..., None], candidate, y)
         grad = torch.where(taken[..., None], new_grad, grad)
