@@ -1,53 +1,113 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and locks that processes share.
+
+The functions raise OSError as `open` does; :func:`writing` turns it into a sentence for the user.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None], keep: Path | None = None) -> None:
-    """Write a file so that `path` holds either its old content or the whole new content, whenever the process dies.
+
+def replace_file(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
+    """Replace a file at once: whenever the process dies, `path` holds its old content or the whole new content.
 
     Args:
         path: the file; its folder exists.
-        write: writes the content to an open binary file.
+        write: writes the new content to the path that it is given, where no file exists yet.
         keep: where the old content of `path` goes, if it is to be kept.
 
     Raises:
-        UserError: the disk is full, or the folder cannot be written.
+        OSError: if the disk is full, or the folder cannot be written.
     """
-
-    def make(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-
-    replace_atomically(path, make, keep)
-
-
-def replace_atomically(path: Path, make: Callable[[Path], None], keep: Path | None) -> None:
-    """Put the file that `make` makes in the place of `path`, at once; raises as :func:`write_atomically`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        make(temporary)
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         if keep is not None and path.exists():
             os.replace(path, keep)
         os.replace(temporary, path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another --workspace.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write a file whole or not at all; raises as :func:`replace_file`."""
+    replace_file(Path(path), lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a text file, in UTF-8, whole or not at all; raises as :func:`replace_file`."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write a value as indented JSON, whole or not at all; raises as :func:`replace_file`."""
+    write_text(path, json.dumps(to_plain(value), indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def writing(path: Path, remedy: str) -> Iterator[None]:
+    """A block that writes `path`.
+
+    Raises:
+        UserError: if an OSError leaves the block; it names the path, the cause and the remedy.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, when_taken: Callable[[], object]) -> Iterator[None]:
+    """A block that one process at a time can be in. A process that is killed leaves no lock behind.
+
+    Windows has no such lock: there the block does not wait.
+
+    Args:
+        path: the lock file; its folder exists.
+        when_taken: is called if another process holds the lock, before waiting for it; it may raise to give up.
+
+    Raises:
+        OSError: if the lock file cannot be opened.
+    """
+    with open(path, "w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                when_taken()
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder where it is missing, and check that files can be made in it.
+
+    Raises:
+        OSError: if that is not possible.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    test = folder / ".writable"
+    test.touch()
+    test.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -60,40 +120,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a file whole or not at all: a reader, or a run cut off here, never sees half of it.
-
-    Raises OSError as ``open`` does.
-    """
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """``value`` as indented JSON, written whole or not at all."""
-    write_text(path, json.dumps(to_plain(value), indent=2) + "\n")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def make_writable(folder: Path) -> None:
-    """Makes the folder where it is missing, and sees that a file can be made in it. Raises OSError where not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    test = folder / ".writable"
-    test.touch()
-    test.unlink(missing_ok=True)

@@ -27,6 +27,14 @@ def package_version() -> str:
         return "not installed"
 
 
+def library_versions() -> dict[str, str]:
+    """The versions that decide what a training computes: Python's, PyTorch's, NumPy's and, if installed, ours."""
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        versions[PACKAGE] = importlib.metadata.version(PACKAGE)
+    return versions
+
+
 def git_commit() -> str | None:
     """Commit of the checkout this code runs from, '+changes' added when tracked files differ; None outside one."""
     here = Path(__file__).resolve()

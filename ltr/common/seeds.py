@@ -9,7 +9,8 @@ import torch
 
 from ltr.common.errors import UserError
 
-_BUILD = 2  # the stream of random numbers that initial weights come from; a training's steps have the streams 0 and 1
+# The streams of random numbers of a training: of its steps, of its validations, and of its initial weights.
+TRAINING_STREAM, VALIDATION_STREAM, BUILD_STREAM = 0, 1, 2
 
 
 def seed_everything(*key: int) -> None:
@@ -24,8 +25,8 @@ def seed_for_build(seed: int) -> None:
     """Seed the generators before a task is built, so that initial weights depend on the seed alone.
 
     Raises:
-        UserError: the seed is negative.
+        UserError: if the seed is negative.
     """
     if seed < 0:
         raise UserError(f"--seed is {seed}; it must be at least 0.")
-    seed_everything(seed, _BUILD)
+    seed_everything(seed, BUILD_STREAM)

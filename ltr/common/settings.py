@@ -75,6 +75,11 @@ class TrainSettings:
     log_every: int = free(20)  # steps between two TensorBoard points
     workspace: Path | None = free(None)  # root of checkpoints and logs; default: the workspace of the environment
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        return self.samples_per_epoch // self.batch_size
+
 
 def _default(f: dataclasses.Field) -> Any:
     return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
-from tqdm import tqdm
 
 from ltr.common.errors import UserError
-from ltr.data.batches import batches
-from ltr.data.kept_rows import Rows, kept_rows
+from ltr.common.progress import progress_bar
+from ltr.data.disk_cache import Rows, cached_rows
+from ltr.data.loading import batches
 from ltr.data.regression_samples import RegressionSamples
 from ltr.models.regression.image_encoder import ImageEncoder
 
 _BATCH = 16
 _PROBES = 16
-_SECONDS = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
 
 
 class EncodedSamples(Dataset):
@@ -62,7 +60,7 @@ class EncodedSamples(Dataset):
         number = copies * self.images
         self.length = number if length is None else length
         folder = Path(folder) / _digest(samples, number, encoder)
-        arrays = kept_rows(
+        arrays = cached_rows(
             folder,
             number,
             lambda start: _compute(start, Subset(samples, range(number)), encoder, device, workers),
@@ -105,10 +103,7 @@ def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> s
 def _compute(start: int, samples: Subset, encoder: ImageEncoder, device: torch.device, workers: int) -> Iterator[Rows]:
     fast = encoder.for_inference(device)
     number = len(samples)
-    bar = tqdm(
-        total=number, initial=start, desc="image features", unit="image", mininterval=_SECONDS, dynamic_ncols=True
-    )
-    with bar:
+    with progress_bar(number, "image features", "image", start) as bar:
         for batch in batches(Subset(samples, range(start, number)), _BATCH, workers):
             with torch.no_grad():
                 features = fast(batch["x"].to(device)).float().cpu()

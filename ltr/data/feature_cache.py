@@ -7,7 +7,6 @@ three systems, and every later run on the same data and seed, share one cache. O
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
-from tqdm import tqdm
 
-from ltr.data.batches import batches
-from ltr.data.kept_rows import Rows, kept_rows, open_rows
+from ltr.common.progress import progress_bar
+from ltr.data.disk_cache import Rows, cached_rows, open_rows
+from ltr.data.loading import batches
 from ltr.models.backbone import Backbone
 from ltr.models.backbone.frozen import FrozenBackbone
 
@@ -54,7 +53,7 @@ class CachedFeatures(Dataset):
         self.number = number
         self.length = length
         self.folder = Path(folder) / _digest(pairs, number, backbone, key)
-        self.arrays = kept_rows(
+        self.arrays = cached_rows(
             self.folder,
             number,
             lambda start: _compute(start, number, pairs, backbone, workers),
@@ -90,10 +89,7 @@ def _digest(pairs: Dataset, number: int, backbone: Backbone, key: str) -> str:
 def _compute(start: int, number: int, pairs: Dataset, backbone: Backbone, workers: int) -> Iterator[Rows]:
     device = next(backbone.parameters()).device
     frozen = FrozenBackbone(backbone)
-    seconds = 0.5 if os.isatty(2) else 30  # a log file needs fewer lines than a terminal
-    with tqdm(
-        total=number, initial=start, desc="backbone features", unit="pair", mininterval=seconds, dynamic_ncols=True
-    ) as bar:
+    with progress_bar(number, "backbone features", "pair", start) as bar:
         for batch in batches(Subset(pairs, range(start, number)), _BATCH, workers):
             rows = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
             for which in ("reference", "test"):

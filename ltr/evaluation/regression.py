@@ -21,7 +21,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.files import write_json, write_text
 from ltr.common.provenance import provenance
-from ltr.data.batches import batches
+from ltr.data.loading import batches
 from ltr.dataset import LabelledImages
 from ltr.evaluation.runs import Run, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table

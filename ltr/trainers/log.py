@@ -10,7 +10,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ltr.common.files import write_atomically
+from ltr.common.files import write_text, writing
 
 
 class Averages:
@@ -55,7 +55,9 @@ class TrainingLog:
         """Rewrite `log.jsonl`, one line per epoch: a resumed run neither loses nor repeats a line."""
         if self.writer is not None:
             text = "".join(json.dumps(_rounded(line)) + "\n" for line in history)
-            write_atomically(self.folder / "log.jsonl", lambda file: file.write(text.encode()))
+            path = self.folder / "log.jsonl"
+            with writing(path, "choose another --workspace"):
+                write_text(path, text)
             self.writer.flush()
 
     def close(self) -> None:

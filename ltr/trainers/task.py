@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 
 class Actor(Protocol):
@@ -44,6 +44,6 @@ class Task:
     actor: nn.Module  # an Actor
     train_data: Dataset
     val_data: Dataset | None = None
-    collate: Callable[[list[Any]], Any] | None = None  # list of samples -> batch; default: PyTorch's
+    collate: Callable[[list[Any]], Any] = default_collate  # list of samples -> batch
     best: str = "loss"  # validation statistic that decides which weights are best
     best_mode: Literal["min", "max"] = "min"

@@ -5,8 +5,8 @@ import torch
 
 from ltr.common.errors import UserError
 from ltr.data import encoded_samples
-from ltr.data.batches import batches
 from ltr.data.encoded_samples import EncodedSamples
+from ltr.data.loading import batches
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import read_utkface_split
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder

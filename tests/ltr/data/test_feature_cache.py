@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ltr.common.errors import UserError
-from ltr.data import feature_cache, kept_rows
+from ltr.data import disk_cache, feature_cache
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import BoxPairs, CropSettings
 from ltr.models.backbone import Backbone
@@ -145,7 +145,7 @@ def test_a_full_disk(tmp_path, backbone, monkeypatch):
     def full(descriptor, offset, length):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(kept_rows.os, "posix_fallocate", full)
+    monkeypatch.setattr(disk_cache.os, "posix_fallocate", full)
     with pytest.raises(UserError, match="No space left on device.*--data.feature_cache"):
         make(tmp_path, backbone)
     assert not [f for f in tmp_path.iterdir() if f.is_dir()]

@@ -248,7 +248,7 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     def train_or_stop(trainer, restart):
         if trainer.folder.name == "ebm_0.1_20_0" and not stopped:
             stopped.append(trainer)
-            trainer._asked = signal.SIGINT
+            trainer._received.number = signal.SIGINT
         return train(trainer, restart)
 
     monkeypatch.setattr(Trainer, "train", train_or_stop)

@@ -21,7 +21,7 @@ from ltr.train_settings import small_detection as small_settings
 from ltr.train_settings.detection import DetectionSettings, build
 from ltr.train_settings.registry import available_settings, load_settings
 from ltr.trainers.checkpoint import read_checkpoint
-from ltr.trainers.trainer import learning_rate
+from ltr.trainers.schedule import learning_rate
 from tests.helpers.tiny_detectors import LITE, photographs
 
 

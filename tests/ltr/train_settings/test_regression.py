@@ -128,7 +128,7 @@ def test_resumed_equals_unbroken(place, tmp_path):
             def count(*_, trainer=trainer, steps=steps, stop_at=stop_at):
                 steps[0] += 1
                 if steps[0] == stop_at:
-                    trainer._asked = signal.SIGINT
+                    trainer._received.number = signal.SIGINT
 
             task.actor.register_forward_hook(count)
             if trainer.train():

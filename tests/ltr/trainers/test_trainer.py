@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings
 from ltr.trainers.checkpoint import read_checkpoint
-from ltr.trainers.trainer import learning_rate
+from ltr.trainers.schedule import learning_rate
 from tests.helpers.tiny_training import Line, TinyActor, make_settings, make_trainer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,7 +129,7 @@ def test_ctrl_c_and_resume_equal_an_unbroken_run(tmp_path, unbroken, capsys, ste
     assert first.train() is False
     assert first.stop_signal == signal.SIGINT and first.global_step == step
     assert signal.getsignal(signal.SIGINT) is handler_before
-    assert "the same command goes on" in capsys.readouterr().out
+    assert "the same command continues" in capsys.readouterr().out
     assert make_trainer(tmp_path).train()
     assert same(final_weights(tmp_path), final_weights(unbroken))
     assert history(tmp_path) == history(unbroken)

@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
-from ltr.data.batches import batches
+from ltr.data.loading import batches
 
 
 class Numbers(Dataset):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from ltr.data import kept_rows as module
-from ltr.data.kept_rows import kept_rows
+from ltr.data import disk_cache as module
+from ltr.data.disk_cache import cached_rows
 
 NUMBER = 50
 
@@ -27,7 +27,7 @@ def rows_from(start, calls, stop_at=None, size=4):
 
 
 def keep(folder, calls, **options):
-    return kept_rows(folder, NUMBER, lambda start: rows_from(start, calls, **options), "rows", "Try another folder.")
+    return cached_rows(folder, NUMBER, lambda start: rows_from(start, calls, **options), "rows", "Try another folder.")
 
 
 def assert_right(arrays):
@@ -90,7 +90,7 @@ def test_a_damaged_file_of_a_complete_folder_is_named(tmp_path):
 _PROGRAM = """
 import sys, time
 from pathlib import Path
-from tests.ltr.data import test_kept_rows as t
+from tests.ltr.data import test_disk_cache as t
 t.module._SAVE_SECONDS = 0
 def slow(start):
     for rows in t.rows_from(start, []):
@@ -98,7 +98,7 @@ def slow(start):
         if rows["a"][0] >= 24:
             print("there", flush=True)
             time.sleep(60)
-t.kept_rows(Path(sys.argv[1]), t.NUMBER, slow, "rows", "")
+t.cached_rows(Path(sys.argv[1]), t.NUMBER, slow, "rows", "")
 """
 
 
@@ -138,5 +138,5 @@ def test_saved_now_and_then(tmp_path, monkeypatch):
             now[0] += 7.0
             yield rows
 
-    kept_rows(tmp_path / "rows", NUMBER, ticking, "rows", "")
+    cached_rows(tmp_path / "rows", NUMBER, ticking, "rows", "")
     assert saves == [12, 24, 36, 48]
