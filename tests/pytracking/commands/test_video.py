@@ -19,7 +19,7 @@ from ltr.common.images import read_image, write_image
 from pytracking.commands import options as command_options
 from pytracking.commands import track as track_command
 from pytracking.commands import video as video_command
-from pytracking.commands.demo import CLIP_BOX, find_clip
+from pytracking.demo.clip import CLIP_BOX, find_clip
 from pytracking.tracker.base import TrackerOutput
 from pytracking.utils.video import Video
 from tests.helpers import video_files

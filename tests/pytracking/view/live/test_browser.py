@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytracking.commands.demo import CLIP_BOX, find_clip
+from pytracking.demo.clip import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
 from pytracking.view.live.blocks import PLACES, PLOTS
 from tests.helpers.live_page import Page, Run, Server, wait_for
