@@ -1,4 +1,4 @@
-"""`Energy`: what every function of this package calls f, how it is evaluated, and its gradient in y."""
+"""The interface of this package to a network: `Energy`, its evaluation in chunks, and its gradient in y."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def checked_value(energy: Energy, y: Tensor) -> Tensor:
 
 
 def evaluate(energy: Energy, y: Tensor, chunk: int) -> Tensor:
-    """f (B, M) of y (B, M, D), without a graph, in float32 at least, from calls of at most `chunk` candidates a row.
+    """f (B, M) of y (B, M, D), without a graph and in float32 at least, at most `chunk` candidates of each row at once.
 
     Raises:
         ValueError: if chunk < 1, or `energy` returns another shape, NaN or +inf. (-inf is allowed: such a candidate
@@ -57,7 +57,7 @@ def value_and_grad(energy: Energy, y: Tensor) -> tuple[Tensor, Tensor]:
     """f (B, M) and its gradient in y (B, M, D), both without a graph; in closed form where `energy` has it.
 
     Raises:
-        ValueError: if `energy` returns another shape, or nothing that can be differentiated in y.
+        ValueError: if `energy` returns another shape, or a value without a gradient in y.
     """
     closed_form = getattr(energy, "value_and_grad", None)
     if closed_form is not None:
@@ -78,7 +78,7 @@ def differentiable_grad(energy: Energy, y: Tensor) -> Tensor:
     It is automatic, since a closed form may have no graph. `y` must require a gradient already.
 
     Raises:
-        ValueError: if `energy` returns another shape, or nothing that can be differentiated in y.
+        ValueError: if `energy` returns another shape, or a value without a gradient in y.
     """
     return _grad(_checked(energy(y), y), y, create_graph=True)
 

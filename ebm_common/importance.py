@@ -6,7 +6,7 @@ Candidates y_m drawn from a proposal q have the weights
 
 and expectations under p(y | x) are weighted sums over them: moments, intervals, marginals, regions. Their effective
 sample size says how many independent draws from p they are worth. If it is small, trust none of these results. In one
-to three dimensions, :mod:`ebm_common.density` computes the same on a grid, and exactly.
+to three dimensions, :mod:`ebm_common.density` computes the same exactly, on a grid.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from ebm_common.energy import Energy, checked_value, finite_or_stay, value_and_g
 
 __all__ = ["RefinementResult", "ascend", "ascend_backtracking", "ascend_early_stop"]
 
+Step = float | Tensor | Callable[[Tensor], Tensor]
+
 # The functions below leave inference mode, since a tensor made in it can never require a gradient (a clone made outside
 # can). They leave it before `no_grad`, because leaving it turns gradients on.
-
-Step = float | Tensor | Callable[[Tensor], Tensor]
 
 
 class RefinementResult(NamedTuple):

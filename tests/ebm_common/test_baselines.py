@@ -56,8 +56,7 @@ def test_multivariate_laplace_by_hand_is_no_product():
 
 
 def test_multivariate_laplace_needs_no_other_term_of_beta():
-    """exp(-J / 2) integrates to the same number for every beta, 8 pi in two dimensions: what (S10) leaves out of the
-    likelihood of (S9) is a constant."""
+    """exp(-J / 2) integrates to 8 pi in 2-D for every beta: (S10) is the likelihood of (S9) up to a constant."""
     for beta in ([1.0, 1.0], [0.3, 2.0]):
         beta = torch.tensor(beta, dtype=torch.float64)
 
@@ -154,7 +153,7 @@ def test_elbo_by_its_definition():
     )
 
 
-def test_elbo_with_the_prior_and_nothing_of_z_is_half_the_gaussian_loss():
+def test_elbo_with_the_prior_and_a_mean_without_z_is_half_the_gaussian_loss():
     mean, log_variance, label = (t.expand(5, 7, 2) for t in torch.randn(3, 5, 1, 2))
     zero = torch.zeros(5, 10)
     torch.testing.assert_close(
@@ -164,7 +163,7 @@ def test_elbo_with_the_prior_and_nothing_of_z_is_half_the_gaussian_loss():
 
 
 def test_divergence_of_nearly_the_prior_does_not_cancel():
-    """v^2 / 4 for each dimension of log variance v, which is below what exp(v) - 1 - v can tell from 0."""
+    """It is v^2 / 4 for each dimension of log variance v, which exp(v) - 1 - v cannot tell from 0."""
     zero = torch.zeros(1, 1, 1)
     value = elbo_loss(torch.zeros(1, 10), torch.full((1, 10), 1e-3), zero, zero, zero[0])
     assert value.item() == pytest.approx(10 * 1e-6 / 4, rel=1e-2)

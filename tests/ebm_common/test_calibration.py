@@ -1,4 +1,4 @@
-"""The temperature that is found is the one by which the energies were made too sharp."""
+"""The temperature curve finds the factor by which the energies are too sharp."""
 
 import math
 
@@ -24,7 +24,7 @@ def overconfident():
     return sample, energy(labels[:, None])[:, 0]
 
 
-def test_the_likeliest_temperature_mends_the_coverage(overconfident):
+def test_the_likeliest_temperature_corrects_the_coverage(overconfident):
     curve = temperature_curve(*overconfident, [1.0, 2.0, 3.0, 4.0, 6.0])
     assert curve.best() == 3.0
     for level in (0.5, 0.8, 0.95):

@@ -71,7 +71,7 @@ class Quadratic(torch.nn.Module):
 
 
 def fit(loss, steps=150, lr=0.05):
-    """Mean and variance, over the last third of the steps, so that the noise of a single one does not matter."""
+    """Mean and variance, averaged over the last third of the steps to remove the noise of a single step."""
     energy, history = Quadratic(), []
     optimizer = torch.optim.Adam(energy.parameters(), lr=lr)
     for _ in range(steps):
@@ -101,7 +101,7 @@ def test_mean_and_variance_of_the_labels_are_learned(loss, added_variance):
 
 
 def test_nce_with_few_samples_is_exact_if_the_proposal_does_not_depend_on_the_label():
-    """Where the likelihood, estimated by the same two samples, runs away to a density of no width."""
+    """The likelihood, estimated from the same two samples, collapses to a density of no width."""
     center = torch.zeros_like(LABELS)
 
     def few_nll(energy):

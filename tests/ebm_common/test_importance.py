@@ -78,9 +78,9 @@ def test_intervals_of_functions_of_y(sample):
 
 
 def test_a_marginal_is_a_density_near_the_true_one(sample):
-    places, density = sample.marginal(sample.y[..., 0], 400)
-    assert ((density * (places[:, 1:2] - places[:, :1])).sum(1) - 1).abs().max() < 2e-3
-    true = torch.distributions.Normal(MEAN[:, :1], COVARIANCE[0, 0].sqrt()).log_prob(places).exp()
+    points, density = sample.marginal(sample.y[..., 0], 400)
+    assert ((density * (points[:, 1:2] - points[:, :1])).sum(1) - 1).abs().max() < 2e-3
+    true = torch.distributions.Normal(MEAN[:, :1], COVARIANCE[0, 0].sqrt()).log_prob(points).exp()
     assert (density - true).abs().max() < 0.1 * true.max()
 
 
@@ -100,8 +100,8 @@ def test_a_density_of_two_peaks_agrees_with_a_grid():
     sample = importance_sample(energy, torch.zeros(1, 1), PROPOSAL, 40_000, torch.Generator().manual_seed(1))
     grid = normalized_log_density_grid(energy, torch.tensor([-3.0]), torch.tensor([3.0]), 3000)
     assert float(sample.log_z) == pytest.approx(float(grid.log_z), abs=0.02)
-    places, density = sample.marginal(sample.y[..., 0], 300)
-    index = torch.searchsorted(grid.y[0, :, 0].contiguous(), places[0]).clamp(max=2999)
+    points, density = sample.marginal(sample.y[..., 0], 300)
+    index = torch.searchsorted(grid.y[0, :, 0].contiguous(), points[0]).clamp(max=2999)
     exact = grid.log_density[0].exp()
     assert (density[0] - exact[index]).abs().max() < 0.1 * exact.max()
     cdf = exact.cumsum(0) * grid.cell_volume
@@ -111,7 +111,7 @@ def test_a_density_of_two_peaks_agrees_with_a_grid():
 
 
 def test_the_proposal_alone_serves_where_the_fit_fails():
-    """One candidate carries all the weight of the first round: a needle off the centre, in a wide proposal."""
+    """A needle off the centre of a wide proposal: one candidate carries all the weight of the first round."""
 
     def needle(y):
         return -0.5 * ((y - 0.2) / 0.003).square().sum(-1)
@@ -163,7 +163,7 @@ def test_the_same_generator_gives_the_same_sample():
 
 
 @pytest.mark.parametrize(
-    "energy, num_samples, said",
+    "energy, num_samples, message",
     [
         (lambda y: y[..., 0], 3, "num_samples must be at least 4"),
         (lambda y: y[..., 0] * torch.nan, 10, "the energy is nan"),
@@ -172,8 +172,8 @@ def test_the_same_generator_gives_the_same_sample():
         (lambda y: y, 10, "must take y"),
     ],
 )
-def test_what_cannot_be_used_is_refused(energy, num_samples, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_used_is_refused(energy, num_samples, message):
+    with pytest.raises(ValueError, match=message):
         importance_sample(energy, torch.zeros(1, 2), PROPOSAL, num_samples)
 
 

@@ -43,7 +43,7 @@ def test_samples_repeat_with_a_generator_and_leave_the_global_one_alone():
     y, state = torch.zeros(2, 3, 2), torch.get_rng_state()
     first, second = (langevin_sample(gaussian, y, 0.1, 5, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(state, torch.get_rng_state())
-    assert torch.equal(y, torch.zeros(2, 3, 2))  # where it began is not written to
+    assert torch.equal(y, torch.zeros(2, 3, 2))  # the start is not overwritten
     assert torch.equal(langevin_sample(gaussian, y, 0.1, 0), y)
 
 
@@ -63,7 +63,7 @@ def test_a_chain_whose_step_is_not_finite_stays_and_the_others_go_on():
     assert found[0, 0] == 0 and found[0, 1] != 0.5 and found.isfinite().all()
 
 
-def test_a_gradient_in_closed_form_is_asked_for():
+def test_a_gradient_in_closed_form_is_used():
     class ClosedForm:
         def __call__(self, y):
             return gaussian(y).detach()
@@ -81,7 +81,7 @@ def test_a_gradient_in_closed_form_is_asked_for():
 def test_half_precision_walks_in_single():
     y = langevin_sample(gaussian, torch.full((1, 100, 2), 8.0).half(), 1e-3, 1)
     assert y.dtype == torch.float32
-    assert (y != 8).all()  # a half of 8 has steps of 0.008
+    assert (y != 8).all()  # float16 has steps of 0.008 at 8
 
 
 def test_contrastive_divergence_by_hand():

@@ -21,7 +21,7 @@ def test_density_integrates_to_one_on_a_grid(sigmas):
 
 
 def test_density_integrates_to_one_in_four_dimensions():
-    """Monte Carlo with a single wide Gaussian of torch.distributions, so that nothing is compared with itself."""
+    """Monte Carlo with a single wide Gaussian of torch.distributions, so that the class is not compared with itself."""
     sigmas = torch.tensor([[0.25, 0.3, 0.35, 0.4], [0.5, 0.6, 0.4, 0.5]])
     center = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     other = torch.distributions.Independent(torch.distributions.Normal(center[0], 0.7), 1)

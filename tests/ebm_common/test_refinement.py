@@ -272,13 +272,13 @@ class ClosedForm:
     """-|y|^2 / 2 with its gradient, and no graph: autograd would find nothing to differentiate."""
 
     def __init__(self):
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self, y):
         return -0.5 * y.detach().square().sum(-1)
 
     def value_and_grad(self, y):
-        self.asked += 1
+        self.calls += 1
         return self(y), -y
 
 
@@ -289,7 +289,7 @@ def test_a_gradient_in_closed_form_takes_the_place_of_autograd(climb):
     expected = climb(lambda v: -0.5 * v.square().sum(-1), y, step=0.5, iterations=4)
     torch.testing.assert_close(found.y, expected.y)
     torch.testing.assert_close(found.f, expected.f)
-    assert energy.asked >= 2
+    assert energy.calls >= 2
 
 
 def test_a_gradient_of_another_shape_is_refused():
