@@ -29,6 +29,8 @@ PAGES = {
     "pytracking/networks/README.md": "networks.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)\s]+)\)")
+#: Code in running text, and whatever holds code that stays as it is.
+_CODE = re.compile(r"<(?:pre|h\d|autoref|a)\b.*?</(?:pre|h\d|autoref|a)>|(<code>([A-Za-z_][\w.]*)</code>)", re.DOTALL)
 _LOADED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?https?:[^>]*|<link\b[^>]*\bhref=[\"']?https?:[^>]*"
 )
@@ -73,14 +75,25 @@ def on_env(env, config, files):
         for k in range(1, len(parts)):
             by_ending.setdefault(".".join(parts[k:]), set()).add(full)
 
-    def replace(match):
-        name = match[1]
+    def full_name(name):
         found = by_ending.get(name, set())
-        return f'identifier="{name if name in known or len(found) != 1 else found.copy().pop()}"'
+        return next(iter(found)) if name not in known and len(found) == 1 else name
+
+    def resolve(match):
+        return f'identifier="{full_name(match[1])}"'
+
+    def link(match):
+        """Code that is the name of a documented function, class or module; not of a method or a parameter."""
+        full = full_name(match[2]) if match[2] else ""
+        parts = full.split(".")
+        if full not in known or len(parts) < 2 or ("." not in match[2] and parts[-2][0].isupper()):
+            return match[0]
+        return f'<autoref identifier="{full}" optional>{match[1]}</autoref>'
 
     for file in files.documentation_pages():
         if file.page.content:
-            file.page.content = re.sub(r'identifier="([^"]+)"(?= optional)', replace, file.page.content)
+            html = re.sub(r'identifier="([^"]+)"(?= optional)', resolve, file.page.content)
+            file.page.content = _CODE.sub(link, html)
 
 
 def on_post_page(output, page, config):

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH"
+export NO_MKDOCS_2_WARNING=1  # a notice of its theme about other tools
 
 step() {
   printf '== %s\n' "$*"
