@@ -1,9 +1,7 @@
-"""Scores of trackers: curves and numbers (`metrics`), result files (`results`), reports (`scoring`), `tables`,
-`plots` and a page (`html_report`); and where trackers fail (`failures`).
-"""
+"""Scores trackers' boxes, compares trackers, and shows where they fail. The command is `ebm-analyse`."""
 
 from pytracking.analysis.metrics import Curves, SequenceScore, mean_curves, score_sequence
-from pytracking.analysis.results import (
+from pytracking.analysis.result_files import (
     Annotation,
     TrackerResults,
     external_results,
@@ -12,14 +10,15 @@ from pytracking.analysis.results import (
     read_boxes,
     read_times,
 )
-from pytracking.analysis.scoring import Report, TrackerScore, score_results
+from pytracking.analysis.score_report import Report, TrackerScore
+from pytracking.analysis.scoring import score_results
 
 __all__ = [
     "Annotation",
     "Curves",
     "Report",
-    "TrackerResults",
     "SequenceScore",
+    "TrackerResults",
     "TrackerScore",
     "external_results",
     "find_results",

@@ -21,8 +21,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.analysis.metrics import center_error, fit_prediction, overlap, valid_frames
-from pytracking.analysis.results import TrackerResults, read_boxes
-from pytracking.analysis.scoring import GroundTruth
+from pytracking.analysis.result_files import GroundTruth, TrackerResults, read_boxes
 from pytracking.analysis.tables import align
 
 KINDS = ("lost", "too large", "too small", "beside")

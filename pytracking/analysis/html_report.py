@@ -15,10 +15,11 @@ from markupsafe import Markup
 from ltr.common.errors import UserError
 from ltr.common.files import write_text
 from ltr.common.provenance import git_commit, package_version
-from pytracking.analysis.lines import line_styles
+from pytracking.analysis.example_frames import Pick, draw_example_frames, pick_sequences
+from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.plots import draw_all, svg
-from pytracking.analysis.scoring import GroundTruth, Report, TrackerScore
-from pytracking.analysis.strips import Pick, draw_strip, pick_sequences
+from pytracking.analysis.result_files import GroundTruth
+from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.analysis.tables import compact_json, make_folder
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
@@ -166,7 +167,7 @@ def _strips(report: Report, sequences: Sequence[GroundTruth]) -> list[dict[str, 
         try:
             frames = [
                 (number, f"data:image/jpeg;base64,{base64.b64encode(data).decode()}")
-                for number, data in draw_strip(report, by_name[pick.sequence])
+                for number, data in draw_example_frames(report, by_name[pick.sequence])
             ]
             return {"pick": pick, "frames": frames, "problem": None}
         except UserError as problem:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from pytracking.analysis.metrics import overlap
-from pytracking.analysis.results import TrackerResults, read_boxes
+from pytracking.analysis.result_files import TrackerResults, read_boxes
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
 from pytracking.utils.video_writer import VideoWriter

@@ -20,10 +20,10 @@ from matplotlib.legend import Legend
 
 from ltr.common.errors import UserError
 from ltr.common.files import write_text
-from pytracking.analysis.lines import label_text, line_styles
+from pytracking.analysis.line_styles import label_text, line_styles
 from pytracking.analysis.metrics import CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS, OVERLAP_THRESHOLDS
 from pytracking.analysis.radar import draw_radar, has_radar
-from pytracking.analysis.scoring import Report
+from pytracking.analysis.score_report import Report
 from pytracking.analysis.tables import make_folder
 from pytracking.analysis.tikz import tikz
 

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pytracking.analysis.lines import label_text, line_styles
-from pytracking.analysis.scoring import Report
+from pytracking.analysis.line_styles import label_text, line_styles
+from pytracking.analysis.score_report import Report
 
 MIN_SPOKES = 3  # fewer span no area
 

@@ -1,185 +1,18 @@
-"""From result folders and ground truth to one report: which sequences count, each tracker's scores on them, and its
-speed.
-"""
+"""Scores result folders against ground truth: which sequences count, each tracker's scores on them, and its speed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import replace
 
 import numpy as np
 
 from ltr.common.errors import UserError
-from ltr.common.provenance import git_commit, package_version
-from pytracking.analysis.metrics import (
-    CENTER_THRESHOLDS,
-    NORM_CENTER_THRESHOLDS,
-    OVERLAP_THRESHOLDS,
-    Curves,
-    SequenceScore,
-    mean_curves,
-    score_sequence,
-)
-from pytracking.analysis.results import TrackerResults, read_boxes
+from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence
+from pytracking.analysis.result_files import GroundTruth, TrackerResults, read_boxes
+from pytracking.analysis.score_report import Report, TrackerScore, spread
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
-
-SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", "fps", "name")
-
-
-class GroundTruth(Protocol):
-    """What scoring needs of a sequence; `TrackingSequence` has it, and so has `results.Annotation`."""
-
-    name: str
-    ground_truth: np.ndarray  # (N, 4), coordinates as annotated
-    attributes: tuple[str, ...]  # what is hard about it, such as OCC
-
-
-@dataclass(frozen=True)
-class TrackerScore:
-    """A tracker's scores: the mean over sequences, and each sequence by itself; of merged runs, mean and spread.
-
-    `fps` is frames divided by seconds, the first frame and its initialisation included, averaged over the scored
-    sequences with recorded times. `records` says of each run how it was made, where it was recorded, and `by_run` has
-    the sequences' scores of each by itself. `std` is the standard deviation (n - 1) of each overall number over the
-    runs, None of one run.
-    """
-
-    name: str
-    folders: tuple[Path, ...]
-    overall: Curves
-    sequences: dict[str, SequenceScore]
-    sequence_fps: dict[str, float] = field(default_factory=dict)
-    fps: float | None = None
-    records: tuple[dict[str, Any] | None, ...] = ()
-    std: dict[str, float] | None = None
-    by_run: tuple[dict[str, SequenceScore], ...] = ()
-
-    @property
-    def runs(self) -> int:
-        return len(self.folders)
-
-    def scalars(self) -> dict[str, float | None]:
-        """The numbers of a table row: rates in [0, 1], and fps."""
-        return {**self.overall.scalars(), "fps": self.fps}
-
-    def over(self, sequences: Sequence[str]) -> tuple[dict[str, float], dict[str, float] | None]:
-        """The rates, in [0, 1], over some of the sequences: the mean over these in each run, then the mean over the
-        runs, and its standard deviation as in `std`.
-        """
-        runs = [mean_curves([run[name].curves for name in sequences]) for run in self.by_run]
-        return mean_curves(runs).scalars(), _spread(runs)
-
-
-@dataclass(frozen=True)
-class Report:
-    """Trackers compared on the same sequences.
-
-    `attributes` has, by attribute, the scored sequences that carry it: OTB's eleven in the benchmark's order, others
-    after them by the alphabet. It is empty where the sequences have none. `halves` has the scored sequences of half A
-    and half B (`split_in_halves`), and is empty where they were not asked for.
-    """
-
-    dataset: str
-    sequences: tuple[str, ...]
-    missing: dict[str, tuple[str, ...]]  # by tracker: the sequences it lacks, which count for none
-    exclude_invalid: bool
-    trackers: tuple[TrackerScore, ...]
-    notes: tuple[str, ...]  # what a reader of the numbers has to know, a sentence each
-    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    halves: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """The sequences that some tracker lacks."""
-        return tuple(sorted({name for lacking in self.missing.values() for name in lacking}))
-
-    def by_attribute(self, tracker: TrackerScore) -> dict[str, Curves]:
-        """A tracker's curves by attribute: the mean over the scored sequences that carry it, all with the same weight,
-        whatever else they carry.
-        """
-        return {
-            attribute: mean_curves([tracker.sequences[name].curves for name in names])
-            for attribute, names in self.attributes.items()
-        }
-
-    def sorted(self, key: str = "auc") -> Report:
-        """The same report, best tracker first by `key` (one of SORT_KEYS); 'name' sorts alphabetically. Ties:
-        alphabetically.
-        """
-        if key not in SORT_KEYS:
-            raise ValueError(f"unknown sort key {key!r}; one of {', '.join(SORT_KEYS)}")
-
-        def order(tracker: TrackerScore) -> tuple[float, str]:
-            value = None if key == "name" else tracker.scalars()[key]
-            return (0.0 if key == "name" else np.inf if value is None else -value, tracker.name)
-
-        return replace(self, trackers=tuple(sorted(self.trackers, key=order)))
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as JSON types: rates in [0, 1], curves with their thresholds, source folders, version."""
-        return {
-            "format": "pytracking.analysis/1",
-            "version": package_version(),
-            "commit": git_commit(),
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "dataset": self.dataset,
-            "sequences": list(self.sequences),
-            "missing_sequences": {name: list(lacking) for name, lacking in self.missing.items()},
-            "exclude_invalid": self.exclude_invalid,
-            "thresholds": {
-                "success": OVERLAP_THRESHOLDS.tolist(),
-                "precision": CENTER_THRESHOLDS.tolist(),
-                "norm_precision": NORM_CENTER_THRESHOLDS.tolist(),
-            },
-            "notes": list(self.notes),
-            "attributes": {attribute: list(names) for attribute, names in self.attributes.items()},
-            **({"halves": {half: list(names) for half, names in self.halves.items()}} if self.halves else {}),
-            "trackers": {
-                tracker.name: _tracker_to_json(tracker)
-                | {"attributes": {a: curves.scalars() for a, curves in self.by_attribute(tracker).items()}}
-                | ({"halves": self._halves_to_json(tracker)} if self.halves else {})
-                for tracker in self.trackers
-            },
-        }
-
-    def _halves_to_json(self, tracker: TrackerScore) -> dict[str, Any]:
-        scores = {half: tracker.over(names) for half, names in self.halves.items()}
-        return {half: {**mean, "std": std} for half, (mean, std) in scores.items()}
-
-
-def _curves_to_json(curves: Curves) -> dict[str, list[float]]:
-    return {
-        "success": curves.success.tolist(),
-        "precision": curves.precision.tolist(),
-        "norm_precision": curves.norm_precision.tolist(),
-    }
-
-
-def _tracker_to_json(tracker: TrackerScore) -> dict[str, Any]:
-    return {
-        "folders": [str(folder.resolve()) for folder in tracker.folders],
-        "runs": tracker.runs,
-        "records": list(tracker.records),
-        "overall": {**tracker.scalars(), "std": tracker.std, "curves": _curves_to_json(tracker.overall)},
-        "sequences": {
-            name: {
-                **score.curves.scalars(),
-                **({"std": tracker.over([name])[1]} if tracker.std else {}),
-                "fps": tracker.sequence_fps.get(name),
-                "frames": score.frames,
-                "invalid_frames": score.invalid,
-                "replaced_boxes": score.replaced,
-                "padded_boxes": score.padded,
-                "cut_boxes": score.cut,
-                "curves": _curves_to_json(score.curves),
-            }
-            for name, score in tracker.sequences.items()
-        },
-    }
 
 
 def score_results(
@@ -194,14 +27,22 @@ def score_results(
 ) -> Report:
     """Score every result folder on the sequences that all of them have.
 
-    A sequence that some tracker lacks is left out for all of them, and the report's notes say which and why
-    (`missing='skip'`), or the whole is refused (`missing='error'`). With `merge_runs` the numbered runs of one
-    parameter become one tracker: curves are averaged over the runs, and the spread is kept. With `halves` the report
-    names two halves of the sequences, see `split_in_halves`. Raises UserError if nothing is left to score (or nothing
-    of one half), or a file is bad.
+    Args:
+        dataset: title of the report.
+        sequences: the ground truth.
+        results: of the trackers.
+        exclude_invalid: leave frames without an annotated target out of the rates.
+        merge_runs: turn the numbered runs of one parameter into one tracker: its curves are the mean over the runs,
+            with their spread.
+        missing: what to do with a sequence that some tracker has no result of: 'skip' it for all trackers and say so
+            in the report's notes, or refuse with an 'error'.
+        halves: also name two halves of the sequences, see :func:`split_in_halves`.
+
+    Raises:
+        UserError: if there is nothing to score (or nothing in one half), or a file cannot be understood.
     """
     if not results:
-        raise UserError("there is no result to score; run a tracker first, or name one by --external NAME=FOLDER")
+        raise UserError("there is no result to score; run a tracker first, or name one with --external NAME=FOLDER")
     names = [result.name for result in results]
     for name in names:
         if names.count(name) > 1:
@@ -216,15 +57,15 @@ def score_results(
         who = [name for name in absent if absent[name] == lacking]
         notes.append(f"no result of {_some(who)} for {len(lacking)} of {len(sequences)} sequences: {_some(lacking)}")
     if absent and missing == "error":
-        raise UserError(f"{notes[0]}; run these, or score what all trackers have by --missing skip")
+        raise UserError(f"{notes[0]}; run these, or score what all trackers have with --missing skip")
     skipped = {name for lacking in absent.values() for name in lacking}
     scored = [sequence for sequence in sequences if sequence.name not in skipped]
     if not scored:
         raise UserError(
-            f"no sequence of {dataset} has a result of every tracker ({'; '.join(notes)}); choose by --trackers"
+            f"no sequence of {dataset} has a result of every tracker ({'; '.join(notes)}); select some with --trackers"
         )
     split = split_in_halves([sequence.name for sequence in sequences]) if halves else {}
-    # What a half holds goes by the data set alone, so that it is the same whichever trackers are compared.
+    # The data set alone decides what a half holds, so that it is the same whichever trackers are compared.
     split = {half: tuple(name for name in names if name not in skipped) for half, names in split.items()}
     empty = [half for half, names in split.items() if not names]
     if empty:
@@ -242,7 +83,7 @@ def score_results(
             notes.append(f"{tracker.name} ends early, which counts as failure, in {_some(short)}")
         long = [f"{name} ({score.cut} boxes)" for name, score in tracker.sequences.items() if score.cut]
         if long:
-            notes.append(f"{tracker.name} has surplus boxes, which are left out, in {_some(long)}")
+            notes.append(f"{tracker.name} has surplus boxes, which are ignored, in {_some(long)}")
     without_target = [name for name, score in trackers[0].sequences.items() if score.invalid]
     if without_target and not exclude_invalid:
         notes.append(
@@ -264,8 +105,9 @@ def score_results(
 
 
 def split_in_halves(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Half A and half B of the sequences: in the order of their names, numbers in them by value and letters whatever
-    their case, the first goes to A, the second to B, the third to A, and so on.
+    """Half A and half B of the sequences: sorted by name, they go alternately to A and B.
+
+    Sorting compares numbers inside names by value and ignores case.
     """
 
     def order(name: str) -> tuple[list[str | int], str]:
@@ -304,8 +146,7 @@ def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude
     return TrackerScore(
         result.name,
         folders=(result.folder,),
-        # Averaged as a curve first, so that a perfect tracker's AUC is exactly 20/21 and not a rounding error away from
-        # it.
+        # The curves are averaged first, so that a perfect tracker's AUC is exactly 20/21 without a rounding error.
         overall=mean_curves([score.curves for score in scores.values()]),
         sequences=scores,
         sequence_fps=fps,
@@ -316,7 +157,7 @@ def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude
 
 
 def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerScore]) -> list[TrackerScore]:
-    """Numbered runs of one parameter become one tracker; a result without a run number stays as it is."""
+    """Turn the numbered runs of one parameter into one tracker; a result without a run number stays as it is."""
     groups: dict[str, list[TrackerScore]] = {}
     merged = []
     for result, tracker in zip(results, trackers, strict=True):
@@ -335,19 +176,11 @@ def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerSco
                 sequence_fps=_mean_by_name([run.sequence_fps for run in runs]),
                 fps=float(np.mean(speeds)) if speeds else None,
                 records=tuple(run.records[0] for run in runs),
-                std=_spread([run.overall for run in runs]),
+                std=spread([run.overall for run in runs]),
                 by_run=tuple(run.sequences for run in runs),
             )
         )
     return merged
-
-
-def _spread(runs: Sequence[Curves]) -> dict[str, float] | None:
-    """The standard deviation (n - 1) of each rate over the runs; None of one run."""
-    if len(runs) < 2:
-        return None
-    rates = [curves.scalars() for curves in runs]
-    return {key: float(np.std([each[key] for each in rates], ddof=1)) for key in rates[0]}
 
 
 def _merge_scores(scores: Sequence[SequenceScore]) -> SequenceScore:

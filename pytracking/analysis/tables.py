@@ -14,7 +14,7 @@ from typing import Any
 
 from ltr.common.errors import UserError
 from ltr.common.files import write_text
-from pytracking.analysis.scoring import Report, TrackerScore
+from pytracking.analysis.score_report import Report, TrackerScore
 
 COLUMNS = {
     "auc": "AUC",

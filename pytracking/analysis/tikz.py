@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from pytracking.analysis.lines import shown_text
+from pytracking.analysis.line_styles import shown_text
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.analysis.__main__ import main
 from pytracking.analysis.coverage import Coverage, SequenceDensities, read_densities
+from pytracking.commands.analyse import main
 
 
 def line(frame, level, cdf=(0.5, 0.5, 0.5, 0.5), truth=(10, 10, 20, 20), box=(10, 10, 20, 20), width=4.0):

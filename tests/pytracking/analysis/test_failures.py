@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytracking.analysis.__main__ import main
 from pytracking.analysis.failures import Failure, find_failures, kinds_of
+from pytracking.commands.analyse import main
 
 TRUTH = np.array([100, 100, 40, 30.0])
 GOOD, AWAY, LARGE, SMALL, BESIDE = (
@@ -127,7 +127,7 @@ def test_shorter_failures_and_several_trackers(tree, capsys):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--shortest", "0"], "--shortest 0 is no length"),
+        (["--shortest", "0"], "--shortest: '0' is not a whole number from 1 on"),
         (["--shortest", "x"], "'x' is not a whole number"),
         (["--trackers", "atom/default"], "no result of atom/default"),
         (["--trackers"], "no result on truth lies in results"),

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pytracking.analysis.__main__ import main
 from pytracking.analysis.html_report import write_html
-from pytracking.analysis.results import Annotation, external_results
+from pytracking.analysis.result_files import Annotation, external_results
 from pytracking.analysis.scoring import score_results
+from pytracking.commands.analyse import main
 
 TRUTH = np.tile([10, 20, 40, 30.0], (8, 1))
 EVIL = "<script>document.title='evil'</script>&\"'><img src=http:evil.example>"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytracking.analysis import mean_curves, score_sequence
 from pytracking.analysis.metrics import OVERLAP_THRESHOLDS, center_error, norm_center_error, overlap
-from pytracking.analysis.results import external_results, read_annotations
+from pytracking.analysis.result_files import external_results, read_annotations
 from pytracking.analysis.scoring import score_results
 
 

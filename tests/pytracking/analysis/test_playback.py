@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.analysis.__main__ import main
 from pytracking.analysis.playback import pictures, play, read_tracks
-from pytracking.analysis.results import find_results
+from pytracking.analysis.result_files import find_results
+from pytracking.commands.analyse import main
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.utils.video import Video
 from pytracking.view.picture import target_colour

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from pytracking.analysis.metrics import Curves, SequenceScore
 from pytracking.analysis.plots import PLOTS, draw, draw_all, svg, write_plots
 from pytracking.analysis.radar import spokes
-from pytracking.analysis.scoring import Report, TrackerScore
+from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.analysis.tikz import tikz
 
 ATTRIBUTES = {"IV": ("Bolt", "Deer"), "OCC": ("Bolt",), "LR": ("Deer",)}

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from pytracking.analysis.__main__ import main as analysis
 from pytracking.commands import options as command_options
 from pytracking.commands import track
+from pytracking.commands.analyse import main as analysis
 from tests.helpers.evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
 
 ROOT = Path(track.__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.analysis.results import (
+from pytracking.analysis.result_files import (
     external_results,
     find_results,
     match_files,

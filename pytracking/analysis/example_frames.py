@@ -10,9 +10,9 @@ from matplotlib.colors import to_rgb
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
-from pytracking.analysis.lines import line_styles
-from pytracking.analysis.results import match_files, read_boxes
-from pytracking.analysis.scoring import GroundTruth, Report
+from pytracking.analysis.line_styles import line_styles
+from pytracking.analysis.result_files import GroundTruth, match_files, read_boxes
+from pytracking.analysis.score_report import Report
 from pytracking.utils.drawing import GROUND_TRUTH, draw_box, enlarge
 
 _FRAMES = 4  # of a strip, evenly spaced, the first and the last among them
@@ -53,7 +53,7 @@ def pick_sequences(report: Report, count: int = 3) -> tuple[list[Pick], list[Pic
     return best, worst[::-1]
 
 
-def draw_strip(report: Report, sequence: GroundTruth) -> list[tuple[int, bytes]]:
+def draw_example_frames(report: Report, sequence: GroundTruth) -> list[tuple[int, bytes]]:
     """Frames of a sequence as JPEG, each with its number in the sequence (from 1): the ground truth in white, and every
     tracker's box in the colour of its line in the plots. Of merged runs, the first is shown.
 

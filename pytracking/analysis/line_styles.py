@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytracking.analysis.scoring import Report
+from pytracking.analysis.score_report import Report
 
 # Okabe and Ito's palette, distinct under every common colour blindness, less its yellow, which is too faint for a line
 # on white. Neighbours differ in line style as well, and so does every round through the colours (28 distinct lines), so

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytracking.analysis.__main__ import main
+from pytracking.commands.analyse import main
 
 ROOT = Path(__file__).resolve().parents[3]
 TRUTH = np.tile([10, 20, 40, 30.0], (8, 1))

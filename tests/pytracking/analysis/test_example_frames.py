@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
+from pytracking.analysis.example_frames import draw_example_frames, pick_sequences
 from pytracking.analysis.metrics import Curves, SequenceScore
-from pytracking.analysis.results import Annotation
-from pytracking.analysis.scoring import Report, TrackerScore
-from pytracking.analysis.strips import draw_strip, pick_sequences
+from pytracking.analysis.result_files import Annotation
+from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.evaluation.datasets import TrackingSequence
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -63,7 +63,7 @@ def toy_report(folder) -> Report:
 
 
 def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
-    strip = draw_strip(toy_report(tmp_path), sequence)
+    strip = draw_example_frames(toy_report(tmp_path), sequence)
     assert [number for number, _ in strip] == [1, 4, 6, 9]
     first, *_, last = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for _, data in strip)
     scale = first.shape[1] / 320
@@ -77,7 +77,7 @@ def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
 
 def test_what_cannot_be_shown_is_said(tmp_path, sequence):
     with pytest.raises(UserError, match="no images"):
-        draw_strip(toy_report(tmp_path), Annotation("a", TRUTH))
+        draw_example_frames(toy_report(tmp_path), Annotation("a", TRUTH))
     sequence.frames[3].unlink()
     with pytest.raises(UserError, match=r"3\.png does not exist"):
-        draw_strip(toy_report(tmp_path), sequence)
+        draw_example_frames(toy_report(tmp_path), sequence)

@@ -1,0 +1,246 @@
+"""Finds and reads what trackers left on disk: boxes and times; and annotations that come without images.
+
+Own results lie in {results}/{tracker}/{param}[_{run:03d}]/: {sequence}.txt has x y w h on each line, and
+{sequence}_time.txt the seconds of each frame; run.json says how they were made. Results of others are any folder of
+{sequence}.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ltr.common.errors import UserError
+from pytracking.evaluation.datasets import otb_attributes
+from pytracking.evaluation.results import RUN_FOLDER
+
+_NOT_BOXES = ("_time", "_object_presence_scores")
+_COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
+
+
+# -- boxes and times ---------------------------------------------------------------------------------------------
+
+
+def read_boxes(path: Path) -> np.ndarray:
+    """The predicted boxes of one sequence, (N, 4).
+
+    Raises:
+        UserError: if a line has a NaN, an infinity, a negative size, or anything but four numbers; the message names
+            file and line.
+    """
+    boxes = _read_numbers(path, 4)
+    negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
+    if len(negative):
+        i = negative[0]
+        raise UserError(f"{path}, line {i + 1}: negative width or height: {boxes[i, 2]:g} x {boxes[i, 3]:g}")
+    return boxes
+
+
+def read_times(path: Path) -> np.ndarray:
+    """Seconds per frame of one sequence, (N,).
+
+    Raises:
+        UserError: if a line is not one number; the message names file and line.
+    """
+    return _read_numbers(path, 1)[:, 0]
+
+
+def _read_numbers(path: Path, columns: int, allow_nan: bool = False) -> np.ndarray:
+    """Read a text table of `columns` numbers a line, separated by commas, semicolons, tabs or blanks: (N, columns).
+
+    Empty lines are allowed at the end only: one in the middle would shift every later frame.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    lines = text.rstrip().splitlines()
+    if not lines:
+        raise UserError(f"{path} is empty; delete it and run that sequence again")
+    rows = np.empty((len(lines), columns))
+    for i, line in enumerate(lines):
+        fields = [field for field in re.split(r"\s*[,;]\s*|\s+", line.strip()) if field]
+        if len(fields) != columns:
+            raise UserError(
+                f"{path}, line {i + 1}: expected {_COUNT[columns]}, found {len(fields)} values in '{line.strip()[:60]}'"
+            )
+        try:
+            rows[i] = [float(field) for field in fields]
+        except ValueError:
+            raise UserError(f"{path}, line {i + 1}: expected {_COUNT[columns]}, found '{line.strip()[:60]}'") from None
+        if np.isinf(rows[i]).any() or (np.isnan(rows[i]).any() and not allow_nan):
+            raise UserError(f"{path}, line {i + 1}: NaN or infinite number in '{line.strip()[:60]}'")
+    return rows
+
+
+# -- ground truth ------------------------------------------------------------------------------------------------
+
+
+class GroundTruth(Protocol):
+    """What scoring needs of a sequence. `pytracking.evaluation.TrackingSequence` and :class:`Annotation` have it.
+
+    Attributes:
+        name: of the sequence.
+        ground_truth: (N, 4), coordinates as annotated.
+        attributes: what is hard about it, such as OCC.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def ground_truth(self) -> np.ndarray: ...
+
+    @property
+    def attributes(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The ground truth (N, 4) of one target without images, see :class:`GroundTruth`."""
+
+    name: str
+    ground_truth: np.ndarray
+    attributes: tuple[str, ...] = ()
+
+
+def read_annotations(folder: Path) -> list[Annotation]:
+    """Read all {sequence}.txt of a folder as ground truth, sorted by name; OTB-100's have its attributes.
+
+    A line of NaN means that the target is absent.
+
+    Raises:
+        UserError: if there is no such file, or one cannot be understood.
+    """
+    files = _box_files(folder)
+    if not files:
+        raise UserError(f"{folder} holds no annotation file (*.txt)")
+    annotations = []
+    for path in files:
+        boxes = _read_numbers(path, 4, allow_nan=True)
+        annotations.append(Annotation(path.stem, boxes, otb_attributes(path.stem, len(boxes))))
+    return annotations
+
+
+# -- results of trackers -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrackerResults:
+    """One run of one tracker.
+
+    Attributes:
+        name: as shown.
+        folder: where its files are.
+        files: box file by sequence name.
+        run: its number; None without one.
+    """
+
+    name: str
+    folder: Path
+    files: dict[str, Path]
+    run: int | None = None
+
+    @property
+    def parameter(self) -> str:
+        """The name without the run number: 'atom/ebm' for 'atom/ebm_002'."""
+        return self.name if self.run is None else self.name[: -len("_000")]
+
+    def times(self, sequence: str) -> np.ndarray | None:
+        """Seconds per frame of a sequence, (N,); None if none were recorded."""
+        boxes = self.files[sequence]
+        path = boxes.with_name(f"{boxes.stem}_time.txt")
+        return read_times(path) if path.is_file() else None
+
+    def record(self) -> dict[str, Any] | None:
+        """How the results were made, from run.json beside them; None without a readable one."""
+        try:
+            return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # the boxes can be scored all the same
+
+
+def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[TrackerResults]:
+    """The runs in {results}/{tracker}/ that have at least one of the sequences, sorted by name.
+
+    Args:
+        results: the folder of all results.
+        sequences: names.
+        wanted: select 'atom/ebm' (this folder and its numbered runs), 'atom/ebm_002' (that run), or 'atom' (every
+            parameter).
+
+    Raises:
+        UserError: if a wanted one is not there or has none of the sequences.
+    """
+    if wanted and not results.is_dir():
+        raise UserError(
+            f"the results folder {results} does not exist; run the tracker first, or name the folder with --results"
+        )
+    found = []
+    # Without a results folder, --external results can still be compared.
+    folders = sorted(path for path in results.glob("*/*") if path.is_dir()) if results.is_dir() else []
+    for folder in folders:
+        name = f"{folder.parent.name}/{folder.name}"
+        run = RUN_FOLDER.fullmatch(folder.name)
+        aliases = {folder.parent.name, name} | ({f"{folder.parent.name}/{run['param']}"} if run else set())
+        if wanted and aliases.isdisjoint(wanted):
+            continue
+        files = match_files(folder, sequences)
+        if files:
+            found.append((aliases, TrackerResults(name, folder, files, int(run["run"]) if run else None)))
+    for name in wanted or ():
+        if not any(name in aliases for aliases, _ in found):
+            there = ", ".join(f"{f.parent.name}/{f.name}" for f in folders) or "nothing"
+            raise UserError(f"no result of {name} for these sequences in {results}; found there: {there}")
+    return [result for _, result in found]
+
+
+def external_results(name: str, folder: Path, sequences: Sequence[str]) -> TrackerResults:
+    """Another tracker's raw boxes: a folder of {sequence}.txt.
+
+    Raises:
+        UserError: if the folder has none of the sequences.
+    """
+    files = match_files(folder, sequences)
+    if not files:
+        raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
+    return TrackerResults(name, folder, files)
+
+
+def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
+    """Box file in `folder` by sequence name, for those that have one: under the same name, else another spelling.
+
+    Raises:
+        UserError: if two files spell the same sequence, or `folder` is none.
+    """
+    exact = {path.stem: path for path in _box_files(folder)}
+    spelled: dict[str, list[Path]] = {}
+    for path in exact.values():
+        spelled.setdefault(sequence_key(path.stem), []).append(path)
+    matched = {}
+    for name in sequences:
+        candidates = [exact[name]] if name in exact else spelled.get(sequence_key(name), [])
+        if len(candidates) > 1:
+            raise UserError(
+                f"{folder}: {' and '.join(p.name for p in candidates)} could both be {name}; remove or rename one"
+            )
+        if candidates:
+            matched[name] = candidates[0]
+    return matched
+
+
+def sequence_key(name: str) -> str:
+    """One key for all spellings of a sequence's name: toolkits write Jogging-1, Jogging_1 or jogging.1."""
+    return re.sub(r"[-_. ]+", "-", name).casefold()
+
+
+def _box_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder")
+    return sorted(path for path in folder.glob("*.txt") if not path.stem.endswith(_NOT_BOXES) and path.is_file())

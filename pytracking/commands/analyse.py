@@ -1,0 +1,330 @@
+"""Score trackers' boxes against ground truth, compare trackers and see where they fail: `ebm-analyse`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ltr.common.command_line import CommandParser, positive_int
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError, cli_main
+from ltr.common.files import write_json
+from pytracking.analysis.coverage import coverage, has_densities
+from pytracking.analysis.failures import SHORTEST, tracker_failures
+from pytracking.analysis.html_report import write_html
+from pytracking.analysis.playback import play
+from pytracking.analysis.plots import write_plots
+from pytracking.analysis.result_files import (
+    GroundTruth,
+    TrackerResults,
+    external_results,
+    find_results,
+    read_annotations,
+)
+from pytracking.analysis.score_report import SORT_KEYS, Report
+from pytracking.analysis.scoring import score_results
+from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
+from pytracking.evaluation.datasets import get_datasets
+
+_EXAMPLES = """\
+examples:
+  ebm-analyse --dataset_name otb
+      print the table; write tables, JSON and plots to {results}/analysis/otb
+  ebm-analyse table --trackers atom/ebm opencv/csrt --per_sequence
+  ebm-analyse failures --dataset_name generated
+  ebm-analyse table --annotations otb_annotations --external ECO=otb_results/ECO
+      raw boxes of others, against ground truth without images
+
+`ebm-analyse COMMAND --help` lists a command's options."""
+
+
+@cli_main
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help")):
+        argv.insert(0, "all")
+    arguments = build_parser().parse_args(argv)
+    arguments.run(arguments)
+    return 0
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="ebm-analyse",
+        description="Score trackers' boxes against ground truth, compare trackers, and see where they fail.",
+        examples=_EXAMPLES,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str, example: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name,
+            usage=f"ebm-analyse {name} [options]",
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            examples=f"example:\n  ebm-analyse {name} {example}",
+        )
+        command.set_defaults(run=run)
+        _add_inputs(command)
+        return command
+
+    text = "print the table; write tables, JSON and plots to a folder (the default)"
+    _add_scoring(add("all", score, text, "--dataset_name otb nfs"), tables=True, out="{results}/analysis/{dataset}")
+    text = "print the table; with --out, also write it as text, Markdown, CSV, JSON"
+    _add_scoring(add("table", score, text, "--trackers atom --merge_runs --halves"), tables=True, out="no files")
+    text = "write success, precision and attribute plots as PNG, PDF and TikZ"
+    _add_scoring(add("plot", score, text, "--dataset_name otb --out figures"), out="{results}/analysis/{dataset}")
+    text = "write one HTML page with tables, plots, frames and settings"
+    _add_scoring(add("report", report, text, "--dataset_name otb"), out="{results}/analysis/{dataset}")
+
+    text = "print how often the truth lies in the credible regions that `ebm-track --density` wrote"
+    command = add("coverage", print_coverage, text, "--dataset_name generated --trackers atom/ebm")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="also write coverage.json there")
+
+    text = "print stretches of frames that are lost, too large, too small or beside the target"
+    command = add("failures", print_failures, text, "--dataset_name otb --trackers atom/ebm")
+    command.add_argument(
+        "--shortest",
+        type=positive_int,
+        default=SHORTEST,
+        metavar="N",
+        help=f"a failure has at least N successive frames with an overlap below 0.5 ({SHORTEST})",
+    )
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="also write failures.json there")
+
+    text = "play saved boxes over the frames, in a window or as a video"
+    example = "--sequence Crossing --trackers atom/ebm opencv --out crossing.mp4"
+    command = add("playback", play_back, text, example)
+    command.usage = "ebm-analyse playback --sequence NAME [NAME ...] [options]"
+    command.add_argument("--sequence", nargs="+", required=True, metavar="NAME", help="names or indices of sequences")
+    command.add_argument("--fps", type=float, default=25.0, metavar="N", help="frames per second (25)")
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", help="an .mp4 file; for several sequences a folder (default: a window)"
+    )
+    return parser
+
+
+def _add_inputs(command: argparse.ArgumentParser) -> None:
+    """Options that select ground truth and results."""
+    ground_truth = command.add_argument_group("ground truth")
+    truth = ground_truth.add_mutually_exclusive_group()
+    truth.add_argument(
+        "--dataset_name",
+        nargs="+",
+        default=["otb"],
+        metavar="NAME",
+        help="otb (default), nfs, generated, or a folder in OTB's layout; several count as one",
+    )
+    truth.add_argument(
+        "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
+    )
+    ground_truth.add_argument(
+        "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one data set (default: as configured)"
+    )
+    results = command.add_argument_group("results")
+    results.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="folder of your own results (default: as configured)"
+    )
+    results.add_argument(
+        "--trackers",
+        nargs="*",
+        metavar="NAME",
+        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all; no name: none)",
+    )
+    results.add_argument(
+        "--external",
+        nargs="+",
+        action="extend",
+        type=_external,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tracker's raw boxes: a folder of {sequence}.txt",
+    )
+
+
+def _add_scoring(command: argparse.ArgumentParser, out: str, tables: bool = False) -> None:
+    """Options of the commands that score; `tables` for those that print tables."""
+    scoring = command.add_argument_group("scoring")
+    scoring.add_argument("--merge_runs", action="store_true", help="average the numbered runs of a parameter")
+    scoring.add_argument(
+        "--missing",
+        choices=("skip", "error"),
+        default="skip",
+        help="skip sequences that some tracker has no result of (default), or stop with an error",
+    )
+    scoring.add_argument(
+        "--exclude_invalid", action="store_true", help="leave frames without an annotated target out of the rates"
+    )
+    output = command.add_argument_group("output")
+    output.add_argument("--title", help="name of the ground truth in tables and plots")
+    output.add_argument(
+        "--sort", choices=SORT_KEYS, default="auc", metavar="KEY", help=f"sort trackers by {', '.join(SORT_KEYS)} (auc)"
+    )
+    if tables:
+        scoring.add_argument(
+            "--halves", action="store_true", help="also score two fixed halves of the sequences, to tune and to check"
+        )
+        output.add_argument("--per_sequence", action="store_true", help="also print a table by sequence")
+    output.add_argument("--out", type=Path, metavar="FOLDER", help=f"folder of the files (default: {out})")
+
+
+def _external(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, Path(folder).expanduser()
+
+
+# -- what the commands read --------------------------------------------------------------------------------------
+
+
+def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[GroundTruth], list[str]]:
+    """Title and sequences of the selected ground truth, and notes on what is missing from it."""
+    if arguments.annotations is not None:
+        if arguments.dataset_root is not None:
+            raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
+        return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
+    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
+    parts = dataset.parts or (dataset,)
+    notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
+    notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
+    return dataset.title, list(dataset), notes
+
+
+def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[TrackerResults]:
+    """The selected results that have any of the sequences; maybe none."""
+    results = get_path("results", arguments.results)
+    if arguments.results is not None and not results.is_dir():
+        raise UserError(f"the results folder {results} does not exist")
+    # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
+    found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
+    return [*found, *(external_results(name, path, names) for name, path in arguments.external)]
+
+
+def _no_result(title: str, arguments: argparse.Namespace) -> UserError:
+    return UserError(
+        f"no result on {title} lies in {get_path('results', arguments.results)}; run a tracker with ebm-track, or name "
+        "a folder with --results or --external NAME=FOLDER"
+    )
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+# -- the commands ------------------------------------------------------------------------------------------------
+
+
+def score(arguments: argparse.Namespace) -> None:
+    """`all`, `table` and `plot`: print the tables, write tables and plots."""
+    scored, _, out = make_report(arguments)
+    if arguments.command != "plot":
+        print(tracker_table(scored))
+        if arguments.per_sequence:
+            metric = arguments.sort if arguments.sort in COLUMNS else "auc"
+            print(f"\n{sequence_table(scored, metric)}")
+    if arguments.command == "table" and arguments.out is None:
+        return
+    paths = write_tables(scored, out)
+    if arguments.command != "table":
+        paths += write_plots(scored, out)
+    print(f"\nwritten to {out}: {', '.join(path.name for path in paths)}")
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """`report`: write the HTML page."""
+    scored, sequences, out = make_report(arguments)
+    print(f"written: {write_html(scored, sequences, out)}")
+
+
+def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundTruth], Path]:
+    """Score the selected results, and print the notes.
+
+    Returns:
+        The report, the ground truth, and the folder for files.
+    """
+    title, sequences, notes = read_ground_truth(arguments)
+    found = read_results(arguments, [sequence.name for sequence in sequences])
+    if not found:
+        raise _no_result(title, arguments)
+    scored = score_results(
+        arguments.title or title,
+        sequences,
+        found,
+        exclude_invalid=arguments.exclude_invalid,
+        merge_runs=arguments.merge_runs,
+        missing=arguments.missing,
+        halves=getattr(arguments, "halves", False),
+    )
+    scored = replace(scored, notes=(*notes, *scored.notes)).sorted(arguments.sort)
+    _print_notes(scored.notes)
+    name = title if arguments.annotations is not None else "+".join(Path(n).name for n in arguments.dataset_name)
+    out = arguments.out or get_path("results", arguments.results) / "analysis" / name
+    return scored, sequences, out
+
+
+def print_coverage(arguments: argparse.Namespace) -> None:
+    """`coverage`: print the tables, and write them as JSON."""
+    _, sequences, notes = read_ground_truth(arguments)
+    names = [sequence.name for sequence in sequences]
+    results = read_results(arguments, names)
+    if not arguments.trackers:  # without a selection, take those that have densities
+        results = [result for result in results if has_densities(result)]
+    if not results:
+        raise UserError("no result has densities: run a tracker with ebm-track --density")
+    found = [coverage(result, names) for result in results]
+    notes += [f"{each.tracker} has no densities of {', '.join(each.missing)}" for each in found if each.missing]
+    _print_notes(notes)
+    print("\n\n".join(each.table() for each in found))
+    _write(arguments.out, "coverage.json", [each.to_json() for each in found])
+
+
+def print_failures(arguments: argparse.Namespace) -> None:
+    """`failures`: print the tables, and write them as JSON."""
+    title, sequences, notes = read_ground_truth(arguments)
+    by_name = {sequence.name: sequence for sequence in sequences}
+    results = read_results(arguments, list(by_name))
+    if not results:
+        raise _no_result(title, arguments)
+    found = [tracker_failures(result, by_name, arguments.shortest) for result in results]
+    notes += [f"{each.tracker} has no result of {', '.join(each.missing)}" for each in found if each.missing]
+    _print_notes(notes)
+    print("\n\n".join(each.table() for each in found))
+    _write(arguments.out, "failures.json", [each.to_json() for each in found])
+
+
+def _write(folder: Path | None, name: str, content: list) -> None:
+    if folder is not None:
+        make_folder(folder)
+        write_json(folder / name, content)
+        print(f"\nwritten: {folder / name}")
+
+
+def play_back(arguments: argparse.Namespace) -> None:
+    """`playback`: show the saved boxes in a window, or write them as videos."""
+    if arguments.annotations is not None:
+        raise UserError("playback shows images: name a data set with --dataset_name, not --annotations")
+    if not 0 < arguments.fps <= 1000:
+        raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
+    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
+    sequences = list({dataset[name].name: dataset[name] for name in arguments.sequence}.values())
+    results = read_results(arguments, [sequence.name for sequence in sequences])
+    if not results:
+        raise UserError(
+            f"no result of {', '.join(sequence.name for sequence in sequences)} lies in "
+            f"{get_path('results', arguments.results)}; run a tracker with ebm-track"
+        )
+    for video in play(sequences, results, arguments.out, arguments.fps):
+        print(f"written: {video}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
