@@ -6,16 +6,18 @@ import heapq
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
@@ -30,13 +32,14 @@ class VideoError(UserError):
     """A video that cannot be read or written."""
 
 
-class Frame(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Frame:
     """One frame of a source.
 
     Attributes:
         image: uint8 (H, W, 3) RGB.
-        time: seconds from the source's beginning at which it is shown; None where there is no clock.
-        index: its place in the source, from 0. Frames that cannot be read are skipped, but counted.
+        time: seconds from the beginning of the source at which it is shown; None without a clock.
+        index: its position in the source, from 0. Frames that cannot be read are skipped, but counted.
     """
 
     image: np.ndarray
@@ -45,53 +48,55 @@ class Frame(NamedTuple):
 
 
 class FrameSource(Protocol):
-    """Where frames come from: ``for frame in source``. As a string it is its file, folder or address.
+    """A source of frames: ``for frame in source``. Its string is its file, folder or address.
 
     Attributes:
-        name: short, without a folder and an ending.
-        fps: frames per second; 25 where the source does not say.
-        total: number of frames, as the source announces it; None where it does not.
-        live: whether frames pass by, so that those not taken in time are lost; else they wait.
+        name: short, without folder and suffix.
+        fps: frames per second; 25 if the source does not say.
+        total: number of frames that the source announces; None if it does not.
+        live: True if frames that are not taken in time are lost; otherwise they wait.
     """
 
     name: str
     fps: float
     total: int | None
-    live: bool
 
-    def __iter__(self) -> Iterator[Frame]: ...
+    @property
+    def live(self) -> bool: ...
+
+    def __iter__(self) -> Generator[Frame, None, None]: ...
 
     def close(self) -> None:
-        """Lets go of the file, stream or camera."""
+        """Release the file, stream or camera."""
 
 
 def warn(text: str) -> None:
-    """One line on standard error, also while a progress bar is shown."""
+    """Print one line on standard error, above a progress bar if there is one."""
     tqdm.write(f"warning: {text}", file=sys.stderr)
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` names a stream, as rtsp://... does, and not a file."""
+    """Whether `text` names a stream, such as rtsp://..., and not a file."""
     return "://" in text
 
 
 class Video:
     """A video file or stream: a :class:`FrameSource` that can be read several times.
 
-    Pictures stand upright, as the file's display matrix (a phone's turn) wants them. The colours are what the file
-    says of its matrix and range; more than 8 bits are rounded to 8, grey gets three equal channels, and an alpha
-    channel is dropped, with no background put in. Times are the file's own, also at a variable rate, from its
-    beginning on. Pixels are those of the file, also where it says that they are not square.
+    Pictures are turned upright by the file's display matrix (a phone held sideways). Colours follow the file's matrix
+    and range; more than 8 bits are rounded to 8, grey gets three equal channels, and an alpha channel is dropped. Times
+    are the file's own, also at a variable rate, counted from its beginning. Pixels are those of the file, even if it
+    says that they are not square.
 
-    A frame that cannot be decoded is skipped, and a file that ends before its announced end is used as far as it goes;
-    each is said in one line.
+    A frame that cannot be decoded is skipped, and a file that ends before its announced end is used up to there; each
+    with a warning of one line.
 
     Args:
         path: a file, or an address such as rtsp://... or http://....
 
     Raises:
-        VideoError: there is no such file, nothing answers, or there is no video in it; by iteration, where not a single
-            frame can be read.
+        VideoError: if there is no such file, nothing answers, or there is no video in it; on iteration, if no frame can
+            be read.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -109,7 +114,7 @@ class Video:
     def __str__(self) -> str:
         return self._address or str(self.path)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame, None, None]:
         container, self._container = self._container or self._open(), None
         with container:
             yield from _Decoding(self, container, self._stream(container)).frames()
@@ -138,10 +143,10 @@ class Video:
                 f"{self} is not a video that can be read; is it cut off, damaged, or of another kind?"
             ) from error
 
-    def _stream(self, container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    def _stream(self, container: av.container.InputContainer) -> VideoStream:
         stream = container.streams.best("video")
-        # The picture on the cover of an album is a video stream too.
-        if stream is None or stream.disposition & Disposition.attached_pic:
+        # The cover of an album is a video stream too.
+        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
             kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
             container.close()
             raise VideoError(f"{self} has no video in it, only {kinds or 'nothing'}")
@@ -151,13 +156,13 @@ class Video:
 class _Decoding:
     """One reading of a video, from its first frame to its last."""
 
-    def __init__(self, video: Video, container: av.container.InputContainer, stream: av.video.stream.VideoStream):
+    def __init__(self, video: Video, container: av.container.InputContainer, stream: VideoStream):
         self._video, self._container, self._stream = video, container, stream
         self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start = (container.start_time or 0) / av.time_base
         self._waiting: list[int] = []  # times of pictures that went into the decoder and have not come out, a heap
         self._damaged: set[int] = set()  # times of pictures that were broken, or came after one before a key frame
-        self._whole = True  # nothing is broken since the last key frame
+        self._whole = True  # no damage since the last key frame
         self._missing: list[float] = []  # times of pictures in a row that cannot be decoded
         self._given = self._lost = self._left_out = 0
         self._end = 0.0  # of the last picture
@@ -175,7 +180,7 @@ class _Decoding:
                 break
             for picture in self._decode(packet):
                 yield self._frame(picture)
-        if failure is not None:  # the end of the packets, which would have made the decoder give what it still has
+        if failure is not None:  # without an end of the packets, the decoder still holds pictures
             for picture in self._decode(None):
                 yield self._frame(picture)
         self._find_missing(None)
@@ -184,7 +189,7 @@ class _Decoding:
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         if packet is None or not packet.size:
             return self._pictures(packet)
-        if packet.is_discard:  # before the beginning of a clip that was cut without coding it anew
+        if packet.is_discard:  # before the start of a clip that was cut without re-encoding
             self._left_out += 1
         elif packet.pts is not None:
             heapq.heappush(self._waiting, packet.pts)
@@ -209,20 +214,20 @@ class _Decoding:
         image = _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
         time = None
         if picture.pts is not None:
-            time = float(picture.pts * self._stream.time_base) - self._start
-            self._end = time + float((picture.duration or 0) * self._stream.time_base)
+            time = _seconds(picture.pts, self._stream) - self._start
+            self._end = time + _seconds(picture.duration or 0, self._stream)
         self._given += 1
         return Frame(image, time, self._given - 1 + self._lost)
 
     def _find_missing(self, pts: int | None) -> None:
-        """Pictures before this one, or before the end, that never came out: after damage they are lost. Without it
-        they are none, since some formats have packets that show nothing by themselves."""
+        """Note the pictures before this one (or before the end) that never came out of the decoder. Only those after
+        damage are lost: some formats have packets that show nothing by themselves."""
         while self._waiting and (pts is None or self._waiting[0] <= pts):
             waited = heapq.heappop(self._waiting)
             if waited in self._damaged:
                 self._damaged.remove(waited)
                 if waited != pts:
-                    self._missing.append(float(waited * self._stream.time_base) - self._start)
+                    self._missing.append(_seconds(waited, self._stream) - self._start)
 
     def _say_missing(self) -> None:
         if not self._missing:
@@ -243,16 +248,16 @@ class _Decoding:
             raise VideoError(f"the video {self._video} holds no frame that can be read") from failure
         announced, seconds = self._stream.frames, _duration(self._container, self._stream)
         known = self._given + self._lost + self._left_out + len(self._missing)
-        # Files that announce a number of frames have an exact end too, the others have not. Either by itself is no
-        # sign: AVI counts places that are left empty, and the last picture of some files is shown for a while.
+        # Files that announce a number of frames also have an exact end; others have not. Neither alone tells: AVI
+        # counts empty positions, and some files show their last picture for a while.
         slack = 0.5 / self._video.fps if announced else 1.5 / self._video.fps + 0.02 * (seconds or 0)
-        early = (known < announced or not announced) and bool(seconds) and self._end < seconds - slack
+        early = (known < announced or not announced) and seconds is not None and self._end < seconds - slack
         of = f" of {announced}" if announced else ""
         why = f" ({_reason(failure)})" if failure else ""
         if self._video.live:
             warn(f"{self._video}: the stream ended{why} after {self._given} frames")
         elif failure is not None or early:
-            # What is broken at the very end belongs to what is not there.
+            # A broken frame at the very end counts as missing.
             warn(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
         else:
             self._say_missing()
@@ -260,7 +265,7 @@ class _Decoding:
 
 def _upright(picture: av.VideoFrame, image: np.ndarray) -> np.ndarray:
     """The image as the display matrix (a, b, u, c, d, v, x, y, w) turns it: x' = a x + c y, y' = b x + d y."""
-    matrix = picture.side_data.get(Type.DISPLAYMATRIX)
+    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
@@ -270,10 +275,14 @@ def _upright(picture: av.VideoFrame, image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _duration(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
-    """Seconds of the pictures, where the file says."""
+def _seconds(ticks: int, stream: VideoStream) -> float:
+    return float(ticks * (stream.time_base or Fraction(1, av.time_base)))
+
+
+def _duration(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+    """Seconds of the pictures, if the file says."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        return _seconds(stream.duration, stream)
     clock = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska and WebM
     if clock:
         hours, minutes, seconds = map(float, clock.groups())

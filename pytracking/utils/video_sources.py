@@ -1,4 +1,4 @@
-"""Where frames come from beside a video: a folder of images, a camera; and which of them a user's word means."""
+"""Sources of frames besides a video: a folder of images, a camera; and the source that a user names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -19,36 +19,37 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".p
 
 
 def open_source(text: str | os.PathLike) -> FrameSource:
-    """The video file, the folder of images or the stream (rtsp://..., http://...) that `text` names.
+    """The video file, folder of images or stream (rtsp://..., http://...) that `text` names.
 
     Raises:
-        VideoError: there is none, or nothing in it can be read.
+        VideoError: if there is none, or nothing in it can be read.
     """
     if not is_address(str(text)) and Path(text).is_dir():
-        return ImageFolder(text)
+        return ImageFolderSource(text)
     return Video(text)
 
 
 def open_camera(text: str) -> FrameSource:
-    """The camera of a number, as 0, of a device, as /dev/video1, or behind an address, as rtsp://....
+    """The camera with a number (0), a device (/dev/video1) or an address (rtsp://...).
 
     Raises:
-        VideoError: there is none, or it gives no picture.
+        VideoError: if there is none, or it gives no picture.
     """
     return Video(text) if is_address(text) else Camera(int(text) if text.isdecimal() else text)
 
 
-class ImageFolder:
-    """The images of a folder, as :func:`read_image` reads them, in the natural order of their names: 2 before 10.
+class ImageFolderSource:
+    """The images of a folder, read by :func:`read_image`, sorted by the numbers in their names: 2 before 10.
 
-    Their sizes may differ. One that cannot be read is skipped, which is said in one line.
+    Their sizes may differ. An image that cannot be read is skipped, with a warning of one line.
 
     Raises:
-        VideoError: there is no such folder, or no image in it; by iteration, where not a single one can be read.
+        VideoError: if there is no such folder, or no image in it; on iteration, if no image can be read.
     """
 
     live = False
     fps = DEFAULT_FPS
+    total: int | None
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
@@ -58,18 +59,18 @@ class ImageFolder:
             files = [file for file in self.path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
         except OSError as error:
             raise VideoError(f"the folder {self.path} cannot be read: {error.strerror}") from error
-        self.files = sorted((file for file in files if not file.name.startswith(".")), key=_natural)
+        self.files = sorted((file for file in files if not file.name.startswith(".")), key=_numeric_order)
         if not self.files:
             raise VideoError(f"the folder {self.path} has no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
         folder = self.path.resolve()
-        # In OTB's layout every sequence's images are in a folder of this name.
+        # In OTB's layout, the images of every sequence are in a folder of this name.
         self.name = folder.parent.name if folder.name == "img" else folder.name
         self.total = len(self.files)
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame, None, None]:
         failure = None
         given = 0
         for index, file in enumerate(self.files):
@@ -85,26 +86,26 @@ class ImageFolder:
             raise VideoError(f"the folder {self.path} has no image that can be read: {failure}")
 
     def close(self) -> None:
-        """Nothing is open between two images."""
+        """Do nothing: between two images, no file is open."""
 
 
-def _natural(file: Path) -> list:
-    """Key that sorts numbers in names by their value."""
+def _numeric_order(file: Path) -> list[tuple[int, int, str]]:
+    """Sort key: numbers in names by their value."""
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]
 
 
 class Camera:
-    """A camera of this machine, read by OpenCV. Its frames' times count from the first one, by this machine's clock.
+    """A camera of this machine, read by OpenCV. The times of its frames count from the first, by this machine's clock.
 
     Args:
         device: number, from 0, or path.
 
     Raises:
-        VideoError: there is no such camera, or it gives no picture.
+        VideoError: if there is no such camera, or, on iteration, if it gives no picture.
     """
 
     live = True
-    total = None
+    total: int | None = None
 
     def __init__(self, device: int | str):
         self._device = device
@@ -123,7 +124,7 @@ class Camera:
     def __str__(self) -> str:
         return f"camera {self._device}"
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame, None, None]:
         start, index = None, 0
         while True:
             there, picture = self._capture.read()
@@ -143,7 +144,7 @@ class Camera:
 
 @contextlib.contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """OpenCV tells of every way in which it failed to open a camera; one sentence is enough."""
+    """Silences OpenCV, which prints a line for each way in which it fails to open a camera."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -153,14 +154,14 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 class LatestFrames:
-    """The newest frame of a live source whenever one is asked for: who takes longer for a frame than the source misses
-    some, and never falls behind. A frame is given once; who is faster waits for the next.
+    """The newest frame of a live source at each step. A slow consumer misses frames, but never falls behind.
 
-    `index` still counts all frames of the source, so that it shows what was missed.
+    Each frame is given once; a fast consumer waits for the next. `index` counts all frames of the source, so that it
+    shows how many were missed.
     """
 
     live = True
-    total = None
+    total: int | None = None
 
     def __init__(self, source: FrameSource):
         self._source = source
@@ -173,7 +174,7 @@ class LatestFrames:
     def __str__(self) -> str:
         return str(self._source)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Generator[Frame, None, None]:
         thread = threading.Thread(target=self._read, name="read_frames", daemon=True)
         thread.start()
         try:
@@ -198,7 +199,7 @@ class LatestFrames:
                     self._changed.notify()
                 if self._closed:
                     break
-        except BaseException as failure:  # it is the reader's who asks for frames
+        except BaseException as failure:  # raised where the frames are consumed
             self._failure = failure
         with self._changed:
             self._over = True

@@ -1,5 +1,5 @@
-"""Frames into a video file, by PyAV: the usual wheels of OpenCV cannot write H.264, which is what browsers, phones and
-office programs all play."""
+"""Writing frames to a video file, by PyAV: OpenCV's wheels cannot write H.264, which browsers, phones and office
+programs all play."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pytracking.utils.video import DEFAULT_FPS, VideoError
 
-_TICKS = 90_000  # a second has at least so many
+_TICKS = 90_000  # in a second, at least
 _BT709 = 1  # the number of BT.709 in the tables of ITU-T H.273
 
 
@@ -26,23 +26,23 @@ class VideoWriter:
         with VideoWriter("out.mp4", fps=25) as video:
             video.add(image)
 
-    The file appears under its name when it is closed. Until then it is `{stem}.partial.mp4`, written in fragments, so
-    that even a killed process or a full disk leaves a file that plays. Leaving the ``with`` statement by an exception
-    removes it, and leaves a file of an earlier run as it was; who wants to keep what was written calls :meth:`close`.
+    The file gets its name when it is closed. Until then it is `{stem}.partial.mp4`, written in fragments, so that even
+    a killed process or a full disk leaves a file that plays. An exception inside the ``with`` statement removes it, and
+    leaves the file of an earlier run as it was; call :meth:`close` to keep what was written.
 
-    The video has the size of its first frame exactly. Even sizes are written as yuv420p, which every player knows. An
-    odd width or height cannot be: H.264 crops 4:2:0 pictures by two pixels at a time. Such videos are yuv444p, which
-    VLC, mpv, ffmpeg, OpenCV and Chromium play, but not every phone. Colours are BT.709, and marked as such.
+    The video has exactly the size of its first frame. Even sizes are written as yuv420p, which every player knows. Odd
+    sizes cannot be, since H.264 crops 4:2:0 pictures by two pixels at a time: such videos are yuv444p, which VLC, mpv,
+    ffmpeg, OpenCV and Chromium play, but not every phone. Colours are BT.709, and marked as such.
 
     Args:
-        path: the file, ending in .mp4; its folder is made where it does not exist.
+        path: the file, ending in .mp4; its folder is created if it does not exist.
         fps: frames per second of frames that are added without a time.
 
     Attributes:
         frames: number of frames in the file, once it is closed.
 
     Raises:
-        VideoError: the file cannot be written; said at once where it can be known, before the first frame.
+        VideoError: if the file cannot be written; if possible, before the first frame.
     """
 
     def __init__(self, path: str | os.PathLike, fps: float = DEFAULT_FPS):
@@ -54,7 +54,7 @@ class VideoWriter:
         self._time_base = Fraction(1, self._rate.numerator * math.ceil(_TICKS / self._rate.numerator))
         self._step = round(1 / self._rate / self._time_base)
         self._container: av.container.OutputContainer | None = None
-        self._stream: av.video.stream.VideoStream | None = None
+        self._stream: av.video.stream.VideoStream
         self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start_time: float | None = None
         self._pts = -self._step
@@ -76,24 +76,24 @@ class VideoWriter:
             raise self._failure(error) from error
         finally:
             with contextlib.suppress(OSError):
-                for folder in made:  # they are made again for the first frame
+                for folder in made:  # created again for the first frame
                     folder.rmdir()
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def add(self, image: np.ndarray, time: float | None = None) -> None:
-        """Adds a frame, uint8 (H, W, 3) RGB. All are brought to the size of the first.
+        """Add a frame, uint8 (H, W, 3) RGB; it is resized to the size of the first.
 
         Args:
-            time: seconds at which it is shown, on any clock that all frames share; without, one step of `fps` after
-                the frame before.
+            time: seconds at which it is shown, on a clock that all frames share; None for one step of `fps` after the
+                last frame.
         """
         try:
             if self._container is None:
                 self._start(image.shape[1], image.shape[0])
             width, height = self._stream.width, self._stream.height
-            if image.shape[:2] != (height, width):  # a video has one size, a folder of images need not
+            if image.shape[:2] != (height, width):  # frames of a folder of images may differ in size
                 image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame = self._convert.reformat(
@@ -115,7 +115,7 @@ class VideoWriter:
         if time is not None:
             if self._start_time is None:
                 self._start_time = time - float(pts * self._time_base)
-            # Two frames cannot have one time: what a damaged file says of its times must not end the run.
+            # Two frames cannot have one time; the wrong times of a damaged file must not end the run.
             pts = max(self._pts + 1, round((time - self._start_time) / self._time_base))
         self._pts = pts
         return pts
@@ -132,18 +132,19 @@ class VideoWriter:
         context.time_base = self._time_base
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG
-        # A key frame every two seconds at most: fragments begin there, and a player can jump there. Without frames
-        # that refer to later ones the first one's time is zero in every player.
+        # At least one key frame in two seconds: fragments start there, and players can jump there. Without frames that
+        # refer to later ones (B-frames), the first frame's time is zero in every player.
         context.gop_size, context.max_b_frames = max(1, round(2 * self._rate)), 0
         self._stream.options = {"crf": "18", "preset": "veryfast"} if h264 else {"qscale": "3"}
 
     def _mux(self, packets: list[av.Packet]) -> None:
+        assert self._container is not None
         for packet in packets:
             packet.duration = packet.duration or round(self._step * self._time_base / packet.time_base)
             self._container.mux(packet)
 
     def close(self) -> None:
-        """Ends the file with what was added so far, also after a frame that could not be written."""
+        """Finish the file with the frames added so far, also after a frame that could not be written."""
         if self._container is None:
             return
         failure: Exception | None = None
@@ -153,11 +154,11 @@ class VideoWriter:
             except (OSError, av.FFmpegError) as error:
                 failure = failure or error
         self._container = None
-        if self._failed:  # that was said when it happened
+        if self._failed:  # raised when it happened
             return
         if failure:
             raise self._failure(failure) from failure
-        if self.frames < self._added:  # the last write of all fails without a word
+        if self.frames < self._added:  # the very last write fails silently
             raise VideoError(
                 f"the video {self.path} has only {self.frames} of its {self._added} frames, for more could not be "
                 "written; is the disk full?"
@@ -168,8 +169,8 @@ class VideoWriter:
             self._mux(self._stream.encode())
 
     def _publish(self) -> None:
-        """The partial file under its own name, with its index in front, so that a browser can start before it has it
-        all. Where the disk has no room for that, as the fragments it consists of, which play as well."""
+        """Copy the partial file to its own name, with its index in front, so that a browser can start at once. If the
+        disk has no room for a copy, rename it: its fragments play as well."""
         whole = self.path.with_name(f".{self.path.stem}.{os.getpid()}.mp4")
         try:
             self.frames = _copy(self._partial, whole)
@@ -196,7 +197,7 @@ class VideoWriter:
 
 
 def _copy(source: Path, target: Path) -> int:
-    """The pictures of one video file into another, not encoded anew; their number."""
+    """Copy the pictures of one video file to another without re-encoding; returns their number."""
     count = 0
     with (
         av.open(str(source)) as old,
@@ -214,7 +215,7 @@ def _copy(source: Path, target: Path) -> int:
 
 
 def _cut(path: Path) -> int:
-    """Cut a broken last picture off a file of fragments; the number of those that are whole."""
+    """Cut a broken last picture off a file of fragments; returns the number of whole pictures."""
     count, end = 0, None
     with contextlib.suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
         for packet in container.demux(container.streams.video[0]):

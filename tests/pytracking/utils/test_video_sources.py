@@ -7,7 +7,7 @@ from PIL import Image
 
 from pytracking.utils import video_sources
 from pytracking.utils.video import Frame, Video, VideoError
-from pytracking.utils.video_sources import Camera, ImageFolder, LatestFrames, open_camera, open_source
+from pytracking.utils.video_sources import Camera, ImageFolderSource, LatestFrames, open_camera, open_source
 from tests.helpers import video_files
 from tests.helpers.video_files import RED
 
@@ -22,7 +22,9 @@ def test_a_folder_in_the_natural_order_of_its_names(tmp_path):
     (tmp_path / "readme.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_bytes(b"no image")
     source = open_source(tmp_path)
-    assert isinstance(source, ImageFolder) and (source.name, source.total) == (tmp_path.name, 6) and not source.live
+    assert (
+        isinstance(source, ImageFolderSource) and (source.name, source.total) == (tmp_path.name, 6) and not source.live
+    )
     frames = list(source)
     assert [frame.image[0, 0, 0] for frame in frames] == [1, 2, 9, 10, 11, 100]
     assert [(frame.index, frame.time) for frame in frames] == [(index, None) for index in range(6)]
@@ -69,7 +71,7 @@ def test_folders_without_images_are_named(tmp_path):
     with pytest.raises(VideoError, match=f"the folder {tmp_path} has no images"):
         open_source(tmp_path)
     with pytest.raises(VideoError, match="there is no folder"):
-        ImageFolder(tmp_path / "nowhere")
+        ImageFolderSource(tmp_path / "nowhere")
     (tmp_path / "1.png").write_bytes(b"damaged")
     with pytest.raises(VideoError, match="no image that can be read: .*1.png"):
         list(open_source(tmp_path))
