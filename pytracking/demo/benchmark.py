@@ -15,14 +15,8 @@ from pytracking.analysis.tables import tracker_table, write_tables
 from pytracking.demo.picture import write_picture
 from pytracking.evaluation import RunReport, SequenceList, TrackerSpec, get_dataset, run_dataset
 from pytracking.evaluation.results import ResultsError
-from pytracking.utils.drawing import (
-    GROUND_TRUTH,
-    TRACKER_COLOURS,
-    contact_sheet,
-    draw_box,
-    draw_label,
-    enlarge,
-)
+from pytracking.utils.contact_sheet import contact_sheet
+from pytracking.utils.drawing import GROUND_TRUTH, TRACKER_COLOURS, draw_box, draw_label, enlarge
 
 SHEET_FRAMES = 2
 """Frames of each sequence in the picture."""

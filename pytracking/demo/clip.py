@@ -17,15 +17,9 @@ from ltr.common.plain import to_plain
 from pytracking.demo.picture import write_picture
 from pytracking.evaluation import TrackerSpec
 from pytracking.tracker.base import TrackerOutput
-from pytracking.utils.drawing import (
-    BOX,
-    contact_sheet,
-    draw_box,
-    draw_density,
-    draw_dot,
-    draw_label,
-    enlarge,
-)
+from pytracking.utils.contact_sheet import contact_sheet
+from pytracking.utils.density_overlay import draw_density
+from pytracking.utils.drawing import BOX, draw_box, draw_dot, draw_label, enlarge
 from pytracking.utils.video import Video
 from pytracking.utils.video_writer import VideoWriter
 

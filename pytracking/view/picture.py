@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pytracking.utils.drawing import (
-    BOX,
-    GROUND_TRUTH,
-    Colour,
-    draw_box,
-    draw_density,
-    draw_dot,
-    draw_label,
-    enlarge,
-    label_size,
-)
+from pytracking.utils.density_overlay import draw_density
+from pytracking.utils.drawing import BOX, GROUND_TRUTH, Colour, draw_box, draw_dot, draw_label, enlarge, label_size
 from pytracking.view.base import Target, TrackedFrame
 
 # The box's red first, then colours that stay apart from it and from each other, on dark and bright pictures.

@@ -13,7 +13,8 @@ import numpy as np
 
 from pytracking.tracker.density import COORDINATES, TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
-from pytracking.utils.drawing import BOX, Colour, colour_map
+from pytracking.utils.density_overlay import colour_map
+from pytracking.utils.drawing import BOX, Colour
 from pytracking.view.base import Target, TrackedFrame
 from pytracking.view.live.images import backdrop
 
