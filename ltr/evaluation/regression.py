@@ -23,7 +23,7 @@ from ltr.common.files import write_json, write_text
 from ltr.common.provenance import provenance
 from ltr.data.loading import batches
 from ltr.dataset import LabelledImages
-from ltr.evaluation.runs import Run, check_alike, find_runs
+from ltr.evaluation.runs import TrainedRun, check_alike, find_runs
 from ltr.evaluation.tables import Mean, Table
 from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import samples
@@ -137,7 +137,9 @@ def main(task: RegressionTask, argv: list[str]) -> int:
     return 0
 
 
-def evaluate(task: RegressionTask, runs: list[Run], options: Options) -> tuple[dict[str, list[Result]], LabelledImages]:
+def evaluate(
+    task: RegressionTask, runs: list[TrainedRun], options: Options
+) -> tuple[dict[str, list[Result]], LabelledImages]:
     """Results of all runs of each baseline that has one, in the paper's order, and the images.
 
     Raises:
@@ -215,7 +217,7 @@ def mean_absolute_errors(prediction: Tensor, label: Tensor, targets: tuple[str, 
 def make_table(
     task: RegressionTask,
     results: dict[str, list[Result]],
-    runs: list[Run],
+    runs: list[TrainedRun],
     images: LabelledImages,
     options: Options,
     problems: list[str],
@@ -252,13 +254,13 @@ def make_table(
     return table
 
 
-def _what_was_run(runs: list[Run], images: LabelledImages) -> str:
+def _what_was_run(runs: list[TrainedRun], images: LabelledImages) -> str:
     s = runs[0].settings
     encoder = s.encoder.name
     if s.encoder.frozen_copies:
         encoder += f", frozen, features of {s.encoder.frozen_copies} augmented versions of each image"
     text = (
-        f"Run: {encoder}; {runs[0].epochs} epochs of {s.samples_per_epoch} images of {s.augment.size} x "
+        f"TrainedRun: {encoder}; {runs[0].epochs} epochs of {s.samples_per_epoch} images of {s.augment.size} x "
         f"{s.augment.size}, batch {s.batch_size}, rate {s.optimizer.lr:g} ({s.schedule.kind}"
     )
     text += f", times {s.schedule.gamma:g} every {s.schedule.step_size} epochs)" if _steps_down(s) else ")"
@@ -273,7 +275,9 @@ def _steps_down(settings: Any) -> bool:
     return settings.schedule.kind == "step" and settings.schedule.gamma != 1
 
 
-def _missing(task: RegressionTask, results: dict[str, list[Result]], runs: list[Run], options: Options) -> list[str]:
+def _missing(
+    task: RegressionTask, results: dict[str, list[Result]], runs: list[TrainedRun], options: Options
+) -> list[str]:
     missing = [system for system in BASELINES if system not in results]
     if options.refine and not any(run.system == "ebm" for run in runs):
         missing.append("ebm")
@@ -281,7 +285,7 @@ def _missing(task: RegressionTask, results: dict[str, list[Result]], runs: list[
 
 
 def _write(
-    table: Table, results: dict[str, list[Result]], runs: list[Run], options: Options, default: Path
+    table: Table, results: dict[str, list[Result]], runs: list[TrainedRun], options: Options, default: Path
 ) -> list[Path]:
     out = options.out or default
     about = provenance(options, results={s: [vars(r) for r in found] for s, found in results.items()})
@@ -298,7 +302,12 @@ def _write(
 
 
 def _through(
-    function: Callable[[Tensor], Tensor], run: Run, actor: Any, images: LabelledImages, options: Options, bar: tqdm
+    function: Callable[[Tensor], Tensor],
+    run: TrainedRun,
+    actor: Any,
+    images: LabelledImages,
+    options: Options,
+    bar: tqdm,
 ) -> Tensor:
     """The function's values of all images, one below the other, on the CPU."""
     settings = run.settings

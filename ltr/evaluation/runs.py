@@ -1,4 +1,4 @@
-"""Finished trainings on disk: which system, which seed, which settings, and its network again."""
+"""Finished trainings on disk: their systems, seeds, settings and networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from ltr.actors.regression import BaselineActor, EnergyActor
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
-from ltr.common.settings import TrainSettings, differences
+from ltr.common.settings import differences
 from ltr.models.weights_file import read_safetensors, state_dict_mismatch
 from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
@@ -23,36 +23,39 @@ _ENDING = "_final.safetensors"
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A finished training.
 
     Attributes:
-        weights: the file of its last weights.
-        settings: what it was trained with.
-        epochs: that it was trained for.
+        weights: the file of its final weights.
+        settings: its settings, a `TrainSettings` of the task's own type.
+        epochs: its length.
     """
 
     weights: Path
-    settings: TrainSettings
+    settings: Any
     epochs: int
 
     @property
     def name(self) -> str:
+        """Name of its folder."""
         return self.weights.parent.name
 
     @property
     def system(self) -> str:
+        """The system that was trained, such as 'ebm'."""
         return getattr(self.settings, "detector", self.settings).system
 
     @property
     def seed(self) -> int:
+        """Its random seed."""
         return self.settings.seed
 
     def load(self, targets: int, device: torch.device) -> EnergyActor | BaselineActor:
         """The actor of a regression task with its trained network for D = `targets`, in evaluation mode.
 
         Raises:
-            UserError: the weights cannot be read or belong to another network.
+            UserError: if the weights cannot be read or belong to another network.
         """
         actor = build_actor(self.settings, targets, imagenet=False)
         _, state = read_safetensors(self.weights)
@@ -63,42 +66,45 @@ class Run:
         return actor.to(device).eval()
 
 
-def find_runs(task: str, folders: Sequence[Path], example: str = "direct_l2") -> tuple[list[Run], list[str]]:
-    """Finished runs of a task in order of system and seed, and a sentence for each that cannot be used.
+def find_runs(task: str, folders: Sequence[Path], example: str = "direct_l2") -> tuple[list[TrainedRun], list[str]]:
+    """Finished runs of a task, ordered by system and seed, and a sentence for each that cannot be used.
 
     Args:
-        task: a folder of ltr/train_settings.
+        task: a module of ltr.train_settings, such as 'age'.
         folders: runs, or folders of runs.
         example: a system of the task, for the message that says how to train one.
 
     Raises:
-        UserError: a folder is missing.
+        UserError: if a folder is missing.
     """
-    runs, problems = [], []
+    runs: list[TrainedRun] = []
+    problems: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise UserError(
-                f"there is no folder {folder} of runs; name one by --runs, or train: python ltr/run_training.py {task} "
-                f"{example}"
+                f"there is no folder {folder} of runs; name one by --runs, or train one: ebm-train {task} {example}"
             )
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
-        for place in [folder] if _is_run(folder) else filter(_is_run, inside):
+        for run in [folder] if _is_run(folder) else filter(_is_run, inside):
             try:
-                runs.append(_read(task, place))
+                runs.append(_read(task, run))
             except UserError as error:
-                problems.append(f"left out: {error}")
+                problems.append(f"skipped: {error}")
     return sorted(runs, key=lambda run: (run.system, run.seed, run.name)), problems
 
 
-def check_alike(runs: Sequence[Run], own: Sequence[str] = ("system", "loss", "bins", "initial_scale")) -> None:
-    """That runs of one system were trained alike but for their seeds, and those of different systems but for `own`.
+def check_alike(runs: Sequence[TrainedRun], own: Sequence[str] = ("system", "loss", "bins", "initial_scale")) -> None:
+    """Checks that runs can share a table: that their settings agree, except for seeds and each system's own settings.
+
+    Runs of one system may differ only in their seeds.
 
     Args:
-        own: settings in which systems may differ; 'a' stands for 'a.b' too. By default those of regression, which
-            leaves data, encoder and schedule.
+        runs: at least one.
+        own: settings in which systems may differ; 'a' includes 'a.b'. The default suits regression: data, encoder and
+            schedule must agree.
 
     Raises:
-        UserError: two were not.
+        UserError: if two runs differ otherwise.
     """
     for run in runs:
         first = next(other for other in runs if other.system == run.system)
@@ -106,9 +112,9 @@ def check_alike(runs: Sequence[Run], own: Sequence[str] = ("system", "loss", "bi
         _compare(runs[0], run, ("seed", *own))
 
 
-def _compare(first: Run, other: Run, apart: Sequence[str]) -> None:
+def _compare(first: TrainedRun, other: TrainedRun, may_differ: Sequence[str]) -> None:
     saved = to_plain(first.settings)
-    different = {k: v for k, v in differences(other.settings, saved).items() if not _is_of(k, apart)}
+    different = {k: v for k, v in differences(other.settings, saved).items() if not _is_within(k, may_differ)}
     if different:
         name, (before, now) = min(different.items())
         raise UserError(
@@ -117,7 +123,7 @@ def _compare(first: Run, other: Run, apart: Sequence[str]) -> None:
         )
 
 
-def _is_of(name: str, names: Sequence[str]) -> bool:
+def _is_within(name: str, names: Sequence[str]) -> bool:
     return any(name == each or name.startswith(f"{each}.") for each in names)
 
 
@@ -125,26 +131,26 @@ def _is_run(folder: Path) -> bool:
     return any(folder.glob(f"*{_ENDING}")) or (folder / "last.pth").is_file()
 
 
-def _read(task: str, folder: Path) -> Run:
+def _read(task: str, folder: Path) -> TrainedRun:
     files = sorted(folder.glob(f"*{_ENDING}"))
     if len(files) != 1:
-        many = "has several final weights" if files else "is not finished; its training command goes on"
-        raise UserError(f"{folder} {many}")
-    notes, _ = read_safetensors(files[0])
+        problem = "has several final weights" if files else "is not finished; its training command continues it"
+        raise UserError(f"{folder} {problem}")
+    metadata, _ = read_safetensors(files[0])
     try:
-        plain, epochs = json.loads(notes["settings"]), int(notes["epochs"])
+        plain, epochs = json.loads(metadata["settings"]), int(metadata["epochs"])
         settings = load_settings(task, plain.get("detector", plain)["system"]).settings()
         restore(settings, plain)
     except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{files[0]} does not say how it was trained for '{task}' ({error!r})") from error
-    return Run(files[0], settings, epochs)
+    return TrainedRun(files[0], settings, epochs)
 
 
 def restore(settings: Any, plain: dict[str, Any]) -> None:
-    """Set the fields of a settings object from what :func:`ltr.common.settings.to_plain` made of another.
+    """Sets the fields of a settings object from plain data, as :func:`ltr.common.plain.to_plain` makes it.
 
     Raises:
-        KeyError: `plain` has a name that `settings` has not.
+        KeyError: if `plain` has a name that `settings` lacks.
     """
     names = {f.name for f in dataclasses.fields(settings)}
     for name, value in plain.items():

@@ -1,10 +1,16 @@
-"""A mean over runs with its standard error, and tables of them as text and LaTeX."""
+"""Means over runs with their standard errors, and tables of them as text, JSON and LaTeX."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ltr.common.errors import UserError
+from ltr.common.files import write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,11 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
-        """The mean of n values and s / sqrt(n), where s has n - 1 in its denominator; ValueError for none."""
+        """The mean of n values and s / sqrt(n), where s has n - 1 in its denominator.
+
+        Raises:
+            ValueError: if there are no values.
+        """
         if not values:
             raise ValueError("no mean of no values")
         mean = sum(values) / len(values)
@@ -39,10 +49,9 @@ class Table:
     Attributes:
         title: one line.
         columns: names of the means.
-        groups: (name, number of columns), a second header above the first, if there is any; their numbers add up to all
-            columns.
-        rows: (name, cells), a cell being a mean, text, or None where there is nothing.
-        notes: lines below.
+        groups: (name, number of columns) of a second header above the first, or empty; they cover all columns.
+        rows: (name, cells); a cell is a mean, text, or None if it is empty.
+        notes: lines below the table.
     """
 
     title: str
@@ -52,15 +61,15 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Aligned text, at most as wide as its cells need."""
+        """Aligned text, as wide as its cells need."""
         cells = [[name, *(_text(cell) for cell in row)] for name, row in self.rows]
         header = ["", *self.columns]
         widths = [max(len(row[i]) for row in [header, *cells]) for i in range(len(header))]
         above, start = " " * widths[0], 1
-        for name, number in self.groups:
-            width = sum(widths[start : start + number]) + 2 * number
+        for name, num_columns in self.groups:
+            width = sum(widths[start : start + num_columns]) + 2 * num_columns
             above += name.rjust(width)
-            start += number
+            start += num_columns
         lines = [_line(header, widths), "-" * (sum(widths) + 2 * len(widths) - 2), *(_line(c, widths) for c in cells)]
         return "\n".join([self.title, *([above.rstrip()] if self.groups else []), *lines, *self.notes])
 
@@ -77,6 +86,33 @@ class Table:
             cells = ["--" if c is None else _escape(c) if isinstance(c, str) else c.latex() for c in row]
             lines.append(_latex_row([_escape(name), *cells]))
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def write_table(table: Table, folder: Path, stem: str, about: Mapping[str, Any]) -> list[Path]:
+    """Writes {folder}/{stem}.txt and .tex with the table, and .json with `about`.
+
+    Returns:
+        The three files.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    paths = [folder / f"{stem}.{ending}" for ending in ("txt", "json", "tex")]
+    with writing_to(folder):
+        write_text(paths[0], table.text() + "\n")
+        write_json(paths[1], about)
+        write_text(paths[2], table.latex())
+    return paths
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Creates the folder, and turns an OSError into a UserError that names it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror or error}; name another by --out") from error
 
 
 def _text(cell: Mean | str | None) -> str:

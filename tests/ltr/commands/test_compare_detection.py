@@ -12,6 +12,7 @@ from ltr.actors.detection import DetectionActor
 from ltr.commands import compare_detection as command
 from ltr.common.errors import UserError
 from ltr.dataset.generated.detection_set import generated_detection, write_generated_detection
+from ltr.evaluation.detection import comparison
 from ltr.train_settings import detection as common
 
 
@@ -33,8 +34,8 @@ def tiny(tmp_path, monkeypatch, trained):
 
 def make_small(monkeypatch):
     """Eight training images, four others, one step of each training."""
-    monkeypatch.setattr(command, "_TUNING_IMAGES", 2)
-    original = command.small
+    monkeypatch.setattr(comparison, "_TUNING_IMAGES", 2)
+    original = comparison.small
 
     def small(name, seed):
         settings = original(name, seed)
@@ -48,9 +49,9 @@ def make_small(monkeypatch):
         write_generated_detection(workspace / "generated_detection", train=8, val=4)
         return workspace / "generated_detection"
 
-    monkeypatch.setattr(command, "small", small)
+    monkeypatch.setattr(comparison, "small", small)
     monkeypatch.setattr(common, generated_detection.__name__, generated)
-    monkeypatch.setattr(command, "search_steps", lambda detector, images: [(detector.refinement, 0.5)])
+    monkeypatch.setattr(comparison, "search_steps", lambda detector, images: [(detector.refinement, 0.5)])
 
 
 def run(workspace, *arguments):
@@ -73,9 +74,9 @@ def test_a_table_with_its_files_and_nothing_done_twice(tiny, capsys, monkeypatch
     def fail(*args, **kwargs):
         raise AssertionError("this is done already")
 
-    monkeypatch.setattr(command.Trainer, "train", fail)
-    monkeypatch.setattr(command, "search_steps", fail)
-    monkeypatch.setattr(command.Detector, "detect", fail)
+    monkeypatch.setattr(comparison.Trainer, "train", fail)
+    monkeypatch.setattr(comparison, "search_steps", fail)
+    monkeypatch.setattr(comparison.Detector, "detect", fail)
     assert run(tiny, "--systems", "direct", "laplace", "ebm") == 0
     assert (out / "table_systems.txt").read_text() in printed  # speeds too, which are kept with the detections
 
@@ -101,13 +102,13 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, mo
         patch.setattr(DetectionActor, "forward", interrupted)
         assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
-    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command goes on" in printed
+    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command continues" in printed
     with monkeypatch.context() as patch:  # between the training of one system and its row
-        patch.setattr(command, "evaluate", interrupted_evaluation(command.evaluate))
+        patch.setattr(comparison, "evaluate_detector", interrupted_evaluation(comparison.evaluate_detector))
         assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
     assert "--- direct_0" not in printed and "--- laplace_0" in printed
-    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command goes on" in printed
+    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command continues" in printed
     assert run(tiny, "--systems", "direct", "laplace") == 0
     printed = capsys.readouterr().out
     assert "--- " not in printed and "Laplace" in printed

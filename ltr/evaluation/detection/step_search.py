@@ -1,4 +1,4 @@
-"""Grid search of a detector's step-lengths on validation images, as the paper's were found (C.4)."""
+"""Grid search of a detector's step-lengths on validation images, as the paper does (C.4)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from ltr.dataset import DetectionImages
 from ltr.models.detection import DetectionRefinementSettings, Detector
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Of the step-lengths that a detector has, with the ratio of those for position and size kept."""
-_MATCH = 0.5
+"""Factors of the detector's step-lengths; the ratio of those for position and size is kept."""
+_MATCH = 0.5  # least IoU of a detection with an object
 
 
 def search_steps(
     detector: Detector, images: DetectionImages, factors: Sequence[float] = FACTORS
 ) -> list[tuple[DetectionRefinementSettings, float]]:
-    """The mean IoU with the truth of refined detections, for each factor of the step-lengths.
+    """Measures the mean IoU of refined detections with the ground truth, for each factor of the step-lengths.
 
-    The detections are those before refinement whose IoU with an object of their class is at least 0.5; features and
+    It counts detections whose IoU with an object of their class is at least 0.5 before refinement. Features and
     detections of an image are computed once for all factors.
 
     Args:
-        detector: one that refines; left as it is.
-        images: validation images that the results will not be measured on.
+        detector: a detector that refines; its settings stay unchanged.
+        images: validation images on which no results are reported.
+        factors: of the step-lengths.
 
     Returns:
-        Settings and mean IoU, the best first; of equal ones the shorter step.
+        Settings and mean IoU, the best first; of equal ones the shorter step first.
 
     Raises:
-        UserError: nothing was detected.
+        UserError: if nothing is detected.
     """
     device = next(detector.parameters()).device
     own = detector.refinement

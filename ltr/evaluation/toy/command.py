@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
-from ltr.common.files import write_json, write_text
 from ltr.common.provenance import provenance
 from ltr.common.settings import differences
 from ltr.dataset.toy import TOY_DENSITIES
-from ltr.evaluation.tables import Mean, Table
+from ltr.evaluation.tables import Mean, Table, write_table
 from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
 from ltr.evaluation.toy.model_file import read_toy_model
 from ltr.train_settings.registry import load_settings
@@ -78,13 +77,7 @@ def main(argv: list[str]) -> int:
     print(table.text())
     out = options.out or workspace / "evaluation" / "toy"
     found = [{"data": data, "kind": kind, **result} for (data, kind), results in rows.items() for result in results]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "kl.txt", table.text() + "\n")
-        write_json(out / "kl.json", provenance(options, results=found, cells=NUM_CELLS, notes=table.notes))
-        write_text(out / "kl.tex", table.latex())
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}; name another by --out") from error
+    write_table(table, out, "kl", provenance(options, results=found, cells=NUM_CELLS, notes=table.notes))
     print(f"written: {out}/kl.*")
     return 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from ltr.common.errors import UserError
 from ltr.dataset import DatasetError
-from ltr.evaluation.coco_metrics import coco_metrics
+from ltr.evaluation.detection.coco_metrics import coco_metrics
 
 SIDE = 40.0  # of every object: of medium size
 

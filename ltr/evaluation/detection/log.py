@@ -1,7 +1,7 @@
-"""Detections as they come, one line of JSON for each image: an evaluation that is cut off goes on where it stopped.
+"""A log of detections: one line of JSON for each image, so that an interrupted evaluation can continue.
 
-The first line says what the others belong to: weights, data, settings, machine. A digest of it is part of the file's
-name, so other weights or settings have a file of their own: nothing old is taken for new, and nothing is overwritten.
+The first line identifies the evaluation: weights, data, settings, machine. The file's name contains a digest of it, so
+other weights or settings have another file: old detections are never mistaken for new ones, and none are overwritten.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from ltr.common.errors import UserError
 
@@ -22,12 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImageDetections:
-    """What a detector found in one image.
+    """The detections in one image.
 
     Attributes:
-        image_id: COCO's.
-        seconds: that it took.
-        boxes: n of them, x, y, w, h in pixels.
+        image_id: COCO's id of the image.
+        seconds: time that the detector took.
+        boxes: n boxes x, y, w, h in pixels.
         labels, scores: n each.
     """
 
@@ -44,15 +44,15 @@ class ImageDetections:
 
 
 class DetectionLog:
-    """The detections of images, by image id, on disk as soon as they are appended. Use in a `with` block.
+    """The detections of images, by image id. Appended detections are on disk at once. Use it in a `with` block.
 
     Args:
         path: without its ending: the file is {path}-{digest}.jsonl. None keeps all in memory only.
-        about: what decides the detections, as plain values.
-        restart: throw away what is there.
+        about: everything that decides the detections, as plain values.
+        restart: whether to discard the content of an existing file.
 
     Raises:
-        UserError: the file cannot be read or written, or is none of these.
+        UserError: if the file cannot be read or written, or is no such log.
     """
 
     def __init__(self, path: Path | None, about: Mapping[str, Any], restart: bool = False):
@@ -60,7 +60,7 @@ class DetectionLog:
         digest = hashlib.sha256(header.encode()).hexdigest()[:10]
         self.path = None if path is None else path.with_name(f"{path.name}-{digest}.jsonl")
         self._images: dict[int, ImageDetections] = {}
-        self._file = None
+        self._file: BinaryIO | None = None
         if self.path is None:
             return
         try:
@@ -68,7 +68,7 @@ class DetectionLog:
             self._file = open(self.path, "a+b")  # noqa: SIM115
             if restart:
                 self._file.truncate(0)
-            self._read(header)
+            self._read(self._file, header)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -86,28 +86,32 @@ class DetectionLog:
         return self._images[image_id]
 
     def append(self, image: ImageDetections) -> None:
-        """Raises UserError where the disk is full."""
+        """Adds the detections of an image.
+
+        Raises:
+            UserError: if the disk is full.
+        """
         self._images[image.image_id] = image
         self._write(json.dumps(asdict(image)))
 
-    def _read(self, header: str) -> None:
-        """What is there; a last line that a kill cut off is cut away."""
-        self._file.seek(0)
-        first, *lines = self._file.read().split(b"\n")
-        if not lines:  # new, or cut off in its very first line
-            self._file.truncate(0)
+    def _read(self, file: BinaryIO, header: str) -> None:
+        """Reads an existing log; removes an incomplete last line, as a killed process leaves it."""
+        file.seek(0)
+        first, *lines = file.read().split(b"\n")
+        if not lines:  # a new file, or one with an incomplete first line
+            file.truncate(0)
             self._write(header)
             return
         if first != header.encode():
-            raise UserError(f"{self.path} holds something else than its name says; move it away")
-        if torn := lines.pop():
-            self._file.truncate(self._file.tell() - len(torn))
+            raise UserError(f"the content of {self.path} does not belong to its name; move it away")
+        if incomplete := lines.pop():
+            file.truncate(file.tell() - len(incomplete))
         for number, line in enumerate(lines, 2):
             try:
                 image = ImageDetections(**json.loads(line))
                 self._images[image.image_id] = image
             except (ValueError, TypeError):
-                logger.warning("%s, line %d is damaged; its image is done again", self.path, number)
+                logger.warning("%s, line %d is damaged; its image is evaluated again", self.path, number)
 
     def _write(self, line: str) -> None:
         if self._file is None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ltr.common.errors import UserError
-from ltr.evaluation.step_search import search_steps
+from ltr.evaluation.detection.step_search import search_steps
 from ltr.models.detection import DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CocoMetrics:
-    """COCO's twelve numbers, each in [0, 1], or NaN where no object is there to be found (no small one, say).
+    """COCO's twelve numbers, each in [0, 1], or NaN if there is no object to find (for example, no small one).
 
     Attributes:
         ap: mean average precision over the IoU thresholds 0.50, 0.55, ..., 0.95 and over categories.
@@ -51,30 +51,29 @@ class CocoMetrics:
 def coco_metrics(
     annotations: Path, detections: Sequence[dict[str, Any]], image_ids: Iterable[int] | None = None
 ) -> CocoMetrics:
-    """Scores of detections.
+    """Scores detections.
 
-    Detections of a category that the annotations do not have count for nothing, as is COCO's rule; how many there were
-    is logged.
+    By COCO's rule, detections of a category that the annotations lack do not count; a warning says how many there are.
 
     Args:
-        annotations: a COCO instances file. Objects without 'iscrowd' are no crowds, those without 'area' have w h.
+        annotations: a COCO instances file. Objects without 'iscrowd' are no crowds; a missing 'area' is w h.
         detections: COCO results, each with image_id, category_id, bbox (x, y, w, h in pixels) and score.
-        image_ids: the images that count; None for all of the file. Other images' detections are left out.
+        image_ids: the images that count; None for all of the file. Detections in other images are ignored.
 
     Raises:
-        DatasetError: the annotations cannot be read.
-        UserError: a detection that is not finite or of no known image, or an image id that is not known.
+        DatasetError: if the annotations cannot be read.
+        UserError: if a detection is not finite or has an unknown image, or if an image id is unknown.
     """
     truth = _read(annotations)
     known = {image["id"] for image in truth["images"]}
     found = _checked(detections, known, annotations)
     categories = {category["id"] for category in truth["categories"]}
-    strange = sorted({d["category_id"] for d in found} - categories)
-    if strange:
-        number = sum(d["category_id"] in strange for d in found)
+    unknown = sorted({d["category_id"] for d in found} - categories)
+    if unknown:
+        count = sum(d["category_id"] in unknown for d in found)
         log.warning(
             "%d of %d detections are of categories that %s does not have (%s) and do not count.",
-            number, len(found), annotations, ", ".join(map(str, strange[:10])) + (", ..." if strange[10:] else ""),
+            count, len(found), annotations, ", ".join(map(str, unknown[:10])) + (", ..." if unknown[10:] else ""),
         )  # fmt: skip
     wanted = known if image_ids is None else {int(i) for i in image_ids}
     if wanted - known:
@@ -89,7 +88,7 @@ def coco_metrics(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What pycocotools needs of an instances file: ids from 1 on (0 means 'no match' to it), area and iscrowd."""
+    """The parts of an instances file that pycocotools needs; its ids start at 1, because 0 means 'no match' to it."""
     data = read_instances(path)
     with instances_form(path):
         categories = {category["id"] for category in data["categories"]}
@@ -115,7 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _checked(detections: Sequence[dict[str, Any]], known: set[int], annotations: Path) -> list[dict[str, Any]]:
-    """The detections as pycocotools wants them, in new dictionaries."""
+    """The detections in pycocotools' form, in new dictionaries."""
     found = []
     for number, detection in enumerate(detections, 1):
         image, category = int(detection["image_id"]), int(detection["category_id"])

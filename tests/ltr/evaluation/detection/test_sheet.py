@@ -7,7 +7,10 @@ import torch
 
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
-from ltr.evaluation.detection_sheet import changes, choose, contact_sheet, summary
+from ltr.evaluation.detection import sheet
+from ltr.evaluation.detection.detector_evaluation import evaluate_detector
+from ltr.evaluation.detection.sheet import changes, choose, contact_sheet, draw_sheet, summary
+from tests.helpers.offset_detector import OffsetDetector
 
 TRUTH = [10.0, 10.0, 50.0, 50.0]  # 40 x 40
 
@@ -115,3 +118,15 @@ def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="sheet.png cannot be written: .*--out"):
         contact_sheet(Images(), [found()], [found()], [found()], {}, tmp_path / "file" / "sheet.png")
+
+
+def test_sheet_has_the_boxes_of_the_images_that_both_results_have(images, tmp_path, monkeypatch):
+    before = evaluate_detector(OffsetDetector(), images, refine=False, limit=3, progress=False)
+    after = evaluate_detector(OffsetDetector(), images, progress=False)
+    seen = []
+    monkeypatch.setattr(sheet, "contact_sheet", lambda *arguments: seen.append(arguments))
+    draw_sheet(images, before, after, tmp_path / "sheet.png")
+    [(_, first, second, truth, categories, path, title)] = seen
+    assert [len(part) for part in (first, second, truth)] == [3, 3, 3] and "3 images" in title
+    assert first[2]["boxes"][0].tolist() == [18, 10, 58, 50] and second[2]["boxes"][0].tolist() == [12, 10, 52, 50]
+    assert truth[2]["boxes"].tolist() == [[10, 10, 50, 50]] and categories[4] == "thing4"

@@ -1,4 +1,4 @@
-"""A sheet of objects before and after their boxes were refined: what refinement does, good and bad, for the eye."""
+"""A contact sheet of objects before and after refinement: it shows what refinement improves and worsens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -17,17 +17,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor, as_tensor
 
-from ebm_common import elementwise_iou, xyxy_to_xywh
+from ebm_common import elementwise_iou, xywh_to_xyxy, xyxy_to_xywh
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
+from ltr.dataset import DetectionImages
+from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
 
 _COLUMNS, _ROWS = 4, 3
 _WIDTH = 1600  # pixels
 _DPI = 200
 _COLORS = {"ground truth": "white", "before": "#ff9d2e", "after": "#3fb2ff"}
 _DASHED = (0, (3, 1.5))
-_MIN_IOU = 0.5  # of what counts as found, before or after: COCO's most lenient threshold
-_SAME = 0.005  # change of the IoU that counts as none
+_MIN_IOU = 0.5  # of a detected object, before or after: COCO's most lenient threshold
+_SAME = 0.005  # a smaller change of the IoU counts as none
 _GROUPS = (("most improved", 6), ("most worsened", 3), ("at random", 3))
 
 Boxes = Mapping[str, Tensor | np.ndarray | Sequence]
@@ -42,7 +44,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """One object that was found, its box before and after refinement; boxes (4,) xyxy in pixels."""
+    """A detected object with its box before and after refinement; boxes are (4,) xyxy in pixels."""
 
     image: int
     label: int
@@ -59,28 +61,28 @@ class Change:
 
 
 def changes(before: Sequence[Boxes], after: Sequence[Boxes], truth: Sequence[Boxes]) -> list[Change]:
-    """What refinement did to each object that was found.
+    """How refinement changed the box of each detected object.
 
-    A detection before and one after are the same where label and score are. In the order of their scores each takes the
-    object of its label, of those left, that it overlaps most, by the larger of its two IoUs; which has to be 0.5.
+    Detections before and after refinement belong together if label and score are equal. In the order of their scores,
+    each is matched to the remaining object of its label with the largest IoU, before or after; it must be at least 0.5.
 
     Args:
-        before, after: of each image {"boxes": (n, 4) xyxy, "labels": (n,), "scores": (n,)}, and
-        truth: {"boxes": (m, 4) xyxy, "labels": (m,)}; tensors, arrays or lists.
+        before, after: for each image {"boxes": (n, 4) xyxy, "labels": (n,), "scores": (n,)}; tensors, arrays or lists.
+        truth: for each image {"boxes": (m, 4) xyxy, "labels": (m,)}.
     """
     found = []
     for number, (b, a, t) in enumerate(zip(before, after, truth, strict=True)):
         start, end, goal = (as_tensor(x["boxes"]).double().reshape(-1, 4).cpu() for x in (b, a, t))
         keys, goal_labels = _keys(b), as_tensor(t["labels"]).cpu()
-        free = torch.ones(len(goal), dtype=torch.bool)
+        unmatched = torch.ones(len(goal), dtype=torch.bool)
         for i, j in _pairs(keys, _keys(a)):
             label, score = keys[i]
             old, new = (elementwise_iou(xyxy_to_xywh(box), xyxy_to_xywh(goal)) for box in (start[i], end[j]))
-            best = old.maximum(new).where(free & (goal_labels == label), torch.zeros(()).to(old))
+            best = old.maximum(new).where(unmatched & (goal_labels == label), torch.zeros(()).to(old))
             if not len(goal) or best.max() < _MIN_IOU:
                 continue
             k = int(best.argmax())
-            free[k] = False
+            unmatched[k] = False
             boxes = (goal[k].numpy(), start[i].numpy(), end[j].numpy())
             found.append(Change(number, label, score, *boxes, float(old[k]), float(new[k])))
     return found
@@ -95,10 +97,10 @@ def contact_sheet(
     path: Path,
     title: str = "Boxes before and after refinement",
 ) -> None:
-    """Write a PNG, 1600 pixels wide: twelve objects before and after refinement, with their IoU with the ground truth.
+    """Writes a PNG, 1600 pixels wide: twelve objects before and after refinement, with their IoU with the ground truth.
 
-    Six are those whose IoU rose most, three those whose IoU fell most and three are drawn at random (always the same),
-    from as many images as there are; above them stands what happened to all objects.
+    Six are the objects whose IoU rose most, three those whose IoU fell most, and three are random (always the same);
+    they come from as many images as possible. A line above them summarises all objects.
 
     Args:
         images: `image(i)` and `files[i]` belong to entry i of the next three.
@@ -108,10 +110,10 @@ def contact_sheet(
         title: first line.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: if the file cannot be written.
     """
     found = changes(before, after, truth)
-    # names of files and categories are no formulas, even with dollars in them
+    # names of files and categories are no formulas, even if they contain dollars
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 5.5, "text.parse_math": False}):
         figure = _draw(images, found, categories, title)
         try:
@@ -121,9 +123,48 @@ def contact_sheet(
             raise UserError(f"{path} cannot be written: {error.strerror or error}; name another by --out") from error
 
 
+def draw_sheet(
+    images: DetectionImages,
+    before: DetectorEvaluation,
+    after: DetectorEvaluation,
+    path: Path,
+    title: str = "Boxes before and after refinement",
+) -> Path:
+    """Draws the contact sheet of a detector's results without and with refinement, on the images that both have.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    num_images = min(before.images, after.images)
+    row = {int(image_id): i for i, image_id in enumerate(images.ids[:num_images])}
+
+    def by_image(result: DetectorEvaluation) -> list[dict[str, Any]]:
+        found: list[list[dict[str, Any]]] = [[] for _ in row]
+        for detection in result.detections:
+            if detection["image_id"] in row:
+                found[row[detection["image_id"]]].append(detection)
+        return [
+            {
+                "boxes": xywh_to_xyxy(torch.tensor([d["bbox"] for d in each]).reshape(-1, 4)),
+                "labels": [d["category_id"] for d in each],
+                "scores": [d["score"] for d in each],
+            }
+            for each in found
+        ]
+
+    truth = [{"boxes": images.boxes(i), "labels": images.labels(i)} for i in range(num_images)]
+    title = f"{title} ({images.name}, {num_images} images)"
+    contact_sheet(images, by_image(before), by_image(after), truth, images.categories, path, title)
+    return path
+
+
 def choose(found: Sequence[Change]) -> list[tuple[str, Change]]:
-    """Which are shown, in order, each with the name of its group. An image is shown a second time only when others are
-    used up; a change under 0.005 is neither an improvement nor the reverse.
+    """The changes to show, in order, each with the name of its group.
+
+    An image appears a second time only if no other is left. A change below 0.005 counts as no change.
     """
     by_gain = sorted(found, key=lambda c: -c.gain)
     shuffled = [found[k] for k in np.random.default_rng(0).permutation(len(found))]
@@ -139,7 +180,7 @@ def choose(found: Sequence[Change]) -> list[tuple[str, Change]]:
         for _ in range(number):
             left = [c for c in orders[name] if id(c) not in taken]
             if left:
-                best = min(left, key=lambda c: seen.get(c.image, 0))  # the first of those seldom shown
+                best = min(left, key=lambda c: seen.get(c.image, 0))  # the first of the least shown images
                 chosen.append((name, best))
                 taken.add(id(best))
                 seen[best.image] = seen.get(best.image, 0) + 1
@@ -147,7 +188,7 @@ def choose(found: Sequence[Change]) -> list[tuple[str, Change]]:
 
 
 def summary(found: Sequence[Change]) -> str:
-    """What happened to all objects, in a line."""
+    """A summary of the changes of all objects, in one line."""
     if not found:
         return "No object was found."
     gain = np.array([c.gain for c in found])
@@ -160,14 +201,14 @@ def summary(found: Sequence[Change]) -> str:
 
 
 def _pairs(before: list[tuple[int, float]], after: list[tuple[int, float]]) -> list[tuple[int, int]]:
-    """Numbers (before, after) of the same detections, the highest score first."""
-    places: dict[tuple[int, float], list[int]] = {}
+    """Indices (before, after) of the same detections, the highest score first."""
+    indices: dict[tuple[int, float], list[int]] = {}
     for j, key in enumerate(after):
-        places.setdefault(key, []).append(j)
+        indices.setdefault(key, []).append(j)
     pairs = []
     for i in sorted(range(len(before)), key=lambda i: -before[i][1]):
-        if places.get(before[i]):
-            pairs.append((i, places[before[i]].pop(0)))
+        if indices.get(before[i]):
+            pairs.append((i, indices[before[i]].pop(0)))
     return pairs
 
 
@@ -215,14 +256,15 @@ def _panel(axes, images: Images, change: Change, aspect: float) -> None:
     size = np.maximum(size, size[::-1] * np.array([aspect, 1 / aspect]))
     (x0, y0), (x1, y1) = center - size / 2, center + size / 2
     axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor="#dddddd", zorder=-1))
-    with contextlib.suppress(ImageReadError):  # readable when it was detected in, and not now
+    with contextlib.suppress(ImageReadError):  # the detector could read it, but now it is gone
         image = images.image(change.image)
         height, width = image.shape[:2]
         axes.imshow(image, extent=(0, width, height, 0), interpolation="bicubic", aspect="auto")
     for (left, upper, right, lower), (name, color) in zip(boxes, _COLORS.items(), strict=True):
-        place = dict(xy=(left, upper), width=right - left, height=lower - upper, fill=False)
-        axes.add_patch(Rectangle(**place, edgecolor="black", lw=2.4, alpha=0.6))  # seen on any ground
+        corner, width, height = (left, upper), right - left, lower - upper
+        # a black outline makes the box visible on any background
+        axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor="black", lw=2.4, alpha=0.6))
         style = _DASHED if name == "ground truth" else "-"
-        axes.add_patch(Rectangle(**place, edgecolor=color, lw=1.5, ls=style))
+        axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, lw=1.5, ls=style))
     axes.set_xlim(x0, x1)
     axes.set_ylim(y1, y0)

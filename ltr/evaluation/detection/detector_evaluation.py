@@ -1,6 +1,6 @@
-"""A detector goes through images, one at a time, and what it finds is scored.
+"""Evaluation of a detector: it detects in images, one at a time, and COCO's metrics score its detections.
 
-What is found is on disk at once, so an evaluation that is cut off goes on where it stopped.
+Detections are on disk at once, so an interrupted evaluation continues where it stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -31,8 +31,9 @@ from ltr.common.images import ImageReadError
 from ltr.common.plain import to_plain
 from ltr.common.provenance import device_name, file_hash
 from ltr.dataset import DetectionImages
-from ltr.evaluation.coco_metrics import CocoMetrics, coco_metrics
-from ltr.evaluation.detection_log import DetectionLog, ImageDetections
+from ltr.evaluation.detection.coco_metrics import CocoMetrics, coco_metrics
+from ltr.evaluation.detection.log import DetectionLog, ImageDetections
+from ltr.models.detection import Detector
 from ltr.train_settings.detection import check_labels
 
 logger = logging.getLogger(__name__)
@@ -46,21 +47,21 @@ def _digest_of_code() -> str:
     return code.hexdigest()
 
 
-_CODE = _digest_of_code()  # now, as it is being loaded: what is on disk later may be other code than what runs
+_CODE = _digest_of_code()  # at import: the files may change while the program runs
 
 
 @dataclass(frozen=True)
-class DetectionResult:
-    """What one detector achieved.
+class DetectorEvaluation:
+    """Detections and scores of one detector.
 
     Attributes:
-        metrics: of all `images` images, those that could not be read counting as without a detection.
+        metrics: over all `images` images; an unreadable image counts as without a detection.
         detections: COCO results.
-        seconds_per_image: of each image that was read, reading not counted.
-        unreadable: names of the other files.
-        images: how many were asked for.
-        about: what decided the detections.
-        file: where they are kept, if they are.
+        seconds_per_image: for each image that was read, without the time for reading it.
+        unreadable: names of the unreadable files.
+        images: number of images, unreadable ones included.
+        about: everything that decided the detections.
+        file: the log of the detections, or None.
     """
 
     metrics: CocoMetrics
@@ -72,42 +73,41 @@ class DetectionResult:
     file: Path | None = None
 
     @property
-    def frames_per_second(self) -> float:
-        """Of the median image."""
+    def images_per_second(self) -> float:
+        """Images a second, for the median image."""
         return 1 / statistics.median(self.seconds_per_image)
 
 
-def evaluate(
-    detector: nn.Module,
+def evaluate_detector(
+    detector: Detector,
     images: DetectionImages,
     out: Path | None = None,
     refine: bool = True,
     limit: int | None = None,
     progress: bool | tqdm = True,
     restart: bool = False,
-) -> DetectionResult:
-    """Detect in images, one at a time, and score what was found.
+) -> DetectorEvaluation:
+    """Detects in images, one at a time, and scores the detections.
 
     Args:
-        detector: see :class:`ltr.models.detection.detector.Detector`; on its device, in evaluation mode.
-        images: what to detect in.
-        out: detections are kept in {out}-{digest}.jsonl as they come, and not made anew where they are there; None
-            keeps none. The digest is of all that decides them: weights, code, annotations, refinement and machine.
-        refine: whether boxes are refined, by systems that can.
-        limit: only the first so many images.
-        progress: whether to show a bar, or one to move on.
-        restart: throw away what is there.
+        detector: on its device, in evaluation mode.
+        images: images with annotations.
+        out: detections go to {out}-{digest}.jsonl at once, and detections in that file are reused; None writes no file.
+            The digest covers everything that decides them: weights, code, annotations, refinement and machine.
+        refine: whether systems that can refine boxes do so.
+        limit: number of images, from the first; None for all.
+        progress: whether to show a progress bar, or a bar to advance.
+        restart: whether to discard detections of an earlier call.
 
     Raises:
-        UserError: categories that the detector does not know, no image that can be read, or a folder that cannot be
-            written.
-        ValueError: a limit below 1.
+        UserError: if the detector does not know a category, no image can be read, or a folder cannot be written.
+        ValueError: if the limit is below 1.
     """
     check_labels(images, detector.num_classes)
-    number = len(images) if limit is None else min(limit, len(images))
-    if number < 1:
-        raise ValueError(f"no image is left by a limit of {limit}")
-    ids = [int(i) for i in images.ids[:number]]
+    num_images = len(images) if limit is None else min(limit, len(images))
+    if num_images < 1:
+        raise ValueError(f"a limit of {limit} leaves no image")
+    ids = [int(i) for i in images.ids[:num_images]]
     about = _about(detector, images, refine)
     with DetectionLog(out, about, restart) as log:
         unreadable = _detect(detector, images, log, ids, refine, progress)
@@ -115,37 +115,37 @@ def evaluate(
     detections = [detection for image in found for detection in image.coco()]
     metrics = coco_metrics(images.annotations, detections, ids)
     seconds = [image.seconds for image in found]
-    return DetectionResult(metrics, detections, seconds, unreadable, number, about, log.path)
+    return DetectorEvaluation(metrics, detections, seconds, unreadable, num_images, about, log.path)
 
 
 def _detect(
-    detector: nn.Module,
+    detector: Detector,
     images: DetectionImages,
     log: DetectionLog,
     ids: Sequence[int],
     refine: bool,
     progress: bool | tqdm,
 ) -> list[str]:
-    """Add to the log what it lacks of the images `ids`, the first of `images`; returns the files that were left out."""
+    """Detects in the images `ids`, the first of `images`, that the log lacks; returns the files it could not use."""
     device = next(detector.parameters()).device
     todo = [i for i, image_id in enumerate(ids) if image_id not in log]
     failed: dict[str, Exception] = {}
     own = isinstance(progress, bool)
     bar = tqdm(total=len(ids), unit="image", disable=None if progress else True, leave=False, dynamic_ncols=True) \
         if own else progress  # fmt: skip
-    _move_on(bar, len(ids) - len(todo))
+    _skip(bar, len(ids) - len(todo))
     warm = False
     with logging_redirect_tqdm():
         for i, reading in _read_ahead(images, todo):
             try:
                 image = torch.from_numpy(reading.result()).permute(2, 0, 1)
-                if not warm:  # the first call also chooses kernels and makes room
+                if not warm:  # the first call also chooses kernels and allocates memory
                     _timed(detector, image, refine, device)
                     warm = True
                 found, seconds = _timed(detector, image, refine, device)
                 log.append(_plain(ids[i], found, seconds))
-            except (ImageReadError, ValueError) as error:  # a ValueError: a shape that a detector cannot take
-                logger.warning("%s is left out: %s", images.files[i], error)
+            except (ImageReadError, ValueError) as error:  # a detector raises ValueError for an impossible shape
+                logger.warning("%s is skipped: %s", images.files[i], error)
                 failed[images.files[i]] = error
             bar.update()
     if own:
@@ -155,19 +155,19 @@ def _detect(
     return list(failed)
 
 
-def _read_ahead(images: DetectionImages, numbers: Sequence[int]) -> Iterator[tuple[int, Future[np.ndarray]]]:
-    """Images by number; while one is looked at, the next one is read."""
+def _read_ahead(images: DetectionImages, indices: Sequence[int]) -> Iterator[tuple[int, Future[np.ndarray]]]:
+    """Images by index; the next one is read while the caller uses one."""
     with ThreadPoolExecutor(1) as reader:
-        ahead = []
-        for i in numbers:
+        ahead: list[tuple[int, Future[np.ndarray]]] = []
+        for i in indices:
             ahead.append((i, reader.submit(images.image, i)))
             if len(ahead) == 2:
                 yield ahead.pop(0)
         yield from ahead
 
 
-def _timed(detector: nn.Module, image: Tensor, refine: bool, device: torch.device) -> tuple[dict[str, Tensor], float]:
-    """What is found in an image on the CPU, uint8 (3, H, W), and the seconds until it was known."""
+def _timed(detector: Detector, image: Tensor, refine: bool, device: torch.device) -> tuple[dict[str, Tensor], float]:
+    """The detections in an image on the CPU, uint8 (3, H, W), and the seconds they took."""
     start = time.perf_counter()
     with torch.no_grad():
         found = detector.detect([image.to(device)], refine=refine)[0]
@@ -177,7 +177,7 @@ def _timed(detector: nn.Module, image: Tensor, refine: bool, device: torch.devic
 
 
 def _plain(image_id: int, found: Mapping[str, Tensor], seconds: float) -> ImageDetections:
-    """Rounded to thousandths of a pixel and millionths of a score, so that what is scored is what is on disk."""
+    """Detections rounded to 0.001 pixels and scores to 1e-6, so that those scored equal those on disk."""
     boxes = xyxy_to_xywh(found["boxes"].double().cpu()).tolist()
     return ImageDetections(
         image_id,
@@ -188,10 +188,10 @@ def _plain(image_id: int, found: Mapping[str, Tensor], seconds: float) -> ImageD
     )
 
 
-def _about(detector: nn.Module, images: DetectionImages, refine: bool) -> dict[str, Any]:
-    """All that decides what is found, and how fast."""
+def _about(detector: Detector, images: DetectionImages, refine: bool) -> dict[str, Any]:
+    """Everything that decides the detections and their speed."""
     device = next(detector.parameters()).device
-    weights = hashlib.sha256(repr(detector).encode())  # sizes of images are a part of it
+    weights = hashlib.sha256(repr(detector).encode())  # contains the size to which images are scaled
     for name, tensor in detector.state_dict().items():
         weights.update(name.encode())
         weights.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -207,11 +207,11 @@ def _about(detector: nn.Module, images: DetectionImages, refine: bool) -> dict[s
     }
 
 
-def _move_on(bar: tqdm, number: int) -> None:
-    """Count what was done in an earlier session without taking it for speed."""
+def _skip(bar: tqdm, count: int) -> None:
+    """Advances a bar by images of an earlier session, which do not count for its speed."""
     if bar.disable:
         return
-    bar.initial += number
-    bar.n += number
-    bar.last_print_n += number
+    bar.initial += count
+    bar.n += count
+    bar.last_print_n += count
     bar.refresh()

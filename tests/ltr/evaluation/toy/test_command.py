@@ -15,7 +15,7 @@ from ltr.commands.evaluate import main
 from ltr.common.plain import to_plain
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.tables import Mean
-from ltr.evaluation.toy import table
+from ltr.evaluation.toy import command
 from ltr.evaluation.toy.divergence import kl_divergence, model_log_density, true_log_density
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
@@ -26,8 +26,8 @@ SCRIPT = Path(__file__).resolve().parents[4] / "ltr" / "run_evaluation.py"
 
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
-    monkeypatch.setattr(table, "model_log_density", lambda net: model_log_density(net, CELLS))
-    monkeypatch.setattr(table, "true_log_density", lambda density: true_log_density(density, CELLS))
+    monkeypatch.setattr(command, "model_log_density", lambda net: model_log_density(net, CELLS))
+    monkeypatch.setattr(command, "true_log_density", lambda density: true_log_density(density, CELLS))
 
 
 @pytest.fixture

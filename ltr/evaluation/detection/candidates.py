@@ -1,0 +1,78 @@
+"""The trained detectors that an evaluation compares, and its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from ltr.dataset import DetectionImages, read_coco_detection
+from ltr.evaluation.detection.options import DetectionEvaluationOptions
+from ltr.evaluation.detection.table import SYSTEM_NAMES
+from ltr.evaluation.runs import TrainedRun, check_alike, find_runs
+from ltr.models.detection import load_detector
+from ltr.train_settings.detection import images as trained_images
+
+_SYSTEM_SPECIFIC = ("detector.system", "detector.refinement", "proposals", "optimizer", "schedule", "grad_clip",
+                    "epochs", "samples_per_epoch", "batch_size")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DetectorFile:
+    """The file of a trained detector, its system, and the name for its results."""
+
+    system: str
+    name: str
+    file: Path
+
+
+def find_detector_runs(options: DetectionEvaluationOptions, workspace: Path) -> tuple[list[TrainedRun], list[str]]:
+    """Finished runs, and a sentence about each that is missing or cannot be used.
+
+    Raises:
+        UserError: if there is no finished run, or the runs cannot share a table.
+    """
+    wanted = options.system
+    folders = options.runs or [workspace / "checkpoints" / "ltr" / "detection"]
+    runs, problems = find_runs("detection", folders, wanted or "direct")
+    runs = [run for run in runs if wanted in (None, run.system)]
+    if not runs:
+        raise UserError(
+            f"no finished run {f'of {wanted} ' if wanted else ''}was found"
+            + "".join(f"; {problem}" for problem in problems[:1])
+            + f"; train one: ebm-train detection {wanted or 'direct'}"
+        )
+    check_alike(runs, _SYSTEM_SPECIFIC)
+    missing = [system for system in SYSTEM_NAMES if system not in {run.system for run in runs}]
+    if missing and wanted is None:
+        problems.insert(0, f"No finished run of {', '.join(missing)}; train one: ebm-train detection NAME.")
+    return runs, problems
+
+
+def named_detectors(options: DetectionEvaluationOptions) -> list[DetectorFile]:
+    """The files of --checkpoint. Each is loaded now, so that a wrong file fails before hours are spent on others.
+
+    Raises:
+        UserError: if a file holds no detector, or one of another system.
+    """
+    found = []
+    for file in options.checkpoint:
+        system = load_detector(file).system
+        if options.system not in (None, system):
+            raise UserError(f"{file} is a detector of system {system}, not of {options.system}")
+        found.append(DetectorFile(system, f"{file.absolute().parent.name}_{file.stem}", file))
+    return found
+
+
+def read_images(options: DetectionEvaluationOptions, runs: Sequence[TrainedRun]) -> DetectionImages:
+    """The images to evaluate on: those of --root, or the data that the runs were trained on.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    if options.root is None and runs and runs[0].settings.data.set == "generated":
+        runs[0].settings.workspace = options.workspace
+        return trained_images(runs[0].settings, options.split)
+    return read_coco_detection(get_path("coco", options.root), options.split, options.year)

@@ -1,0 +1,230 @@
+"""Comparison of detectors that differ only in how they regress boxes: trained, tuned and scored on generated images.
+
+A small Faster-RCNN (EfficientNet-Lite0 under a feature pyramid) is trained for each seed, then the part that each
+system adds to it. As in the paper, a grid search on other images chooses the step-lengths of systems that refine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ltr.common.device import choose_device
+from ltr.common.errors import UserError
+from ltr.common.files import write_json
+from ltr.common.provenance import file_hash, provenance
+from ltr.common.seeds import seed_for_build
+from ltr.common.settings import differences
+from ltr.dataset import DetectionImages, read_coco_detection
+from ltr.dataset.generated.detection_set import write_generated_detection
+from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
+from ltr.evaluation.detection.sheet import draw_sheet
+from ltr.evaluation.detection.step_search import search_steps
+from ltr.evaluation.detection.table import UNREFINED, make_table
+from ltr.evaluation.tables import Mean, Table, write_table
+from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, System, load_detector
+from ltr.models.weights_file import read_safetensors
+from ltr.train_settings.detection import DetectionSettings, build, images
+from ltr.train_settings.small_detection import small
+from ltr.trainers.trainer import Trainer
+
+TABLE_S1 = {
+    (0.01875,): 38.07,
+    (0.0375,): 38.47,
+    (0.075,): 37.52,
+    (0.15,): 35.05,
+    (0.025, 0.1): 38.97,
+    (0.0375, 0.15): 39.05,
+    (0.04375, 0.175): 39.07,
+    (0.05, 0.2): 39.02,
+    (0.0125, 0.025): 38.19,
+    (0.025, 0.05): 38.65,
+    (0.075, 0.15): 37.14,
+    (0.0125, 0.025, 0.05): 38.61,
+    (0.025, 0.05, 0.1): 38.95,
+    (0.0375, 0.075, 0.15): 39.11,
+    (0.04375, 0.0875, 0.175): 39.00,
+    (0.05, 0.1, 0.2): 38.76,
+    (0.0625, 0.125, 0.25): 37.96,
+    (0.075, 0.15, 0.3): 37.42,
+}
+"""The paper's AP on COCO's validation images, by the standard deviations of the proposal's components."""
+_TUNING_IMAGES = 100
+
+
+class _Stopped(Exception):
+    """A signal stopped a training, whose state is saved."""
+
+
+class DetectionComparison:
+    """Trainings and results in a workspace. Finished ones are kept and reused.
+
+    Args:
+        workspace: root of runs ({workspace}/checkpoints/ltr/detection_small) and results
+            ({workspace}/detection_comparison).
+        device: 'auto', 'cpu' or 'cuda'.
+        samples: training images of an epoch.
+
+    Attributes:
+        stop_signal: the signal that stopped the comparison, or None.
+    """
+
+    def __init__(self, workspace: Path, device: Literal["auto", "cpu", "cuda"], samples: int) -> None:
+        self.workspace, self.device, self.samples = workspace, device, samples
+        self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
+        self.out = workspace / "detection_comparison"
+        self.records: dict[str, Any] = {}
+        self.steps: dict[str, DetectionRefinementSettings] = {}
+        self.sheets: list[Path] = []
+        self.stop_signal: int | None = None
+        tuning = workspace / "generated_detection_tuning"
+        write_generated_detection(tuning, train=1, val=_TUNING_IMAGES, seed=1)
+        self.tuning = read_coco_detection(tuning, "val")
+        self.val: DetectionImages = images(self._settings("direct", 0), "val")
+
+    def table_of_systems(self, systems: Sequence[System], seeds: int) -> Table:
+        """The table of all systems; those that refine have a second row, without refinement."""
+        results: dict[str, list[DetectorEvaluation]] = {}
+        with self._until_stopped():
+            for seed, system in itertools.product(range(seeds), sorted(systems, key=SYSTEMS.index)):
+                detector, name = self._trained(self._settings(system, seed), f"{system}_{seed}")
+                if detector.refines:
+                    before = self._score(detector, name, refine=False)
+                    results.setdefault(f"{system} {UNREFINED}", []).append(before)
+                after = self._score(detector, name)
+                results.setdefault(system, []).append(after)
+                if system == "ebm" and not self.sheets:
+                    file = self.out / "contact_sheet_ebm.png"
+                    self.sheets.append(draw_sheet(self.val, before, after, file))
+        table = make_table(results, "Object detection on generated images: COCO's AP in percent, mean ± standard error")
+        table.notes += [*self._notes(), *self._chosen_steps()]
+        return table
+
+    def table_s1(self, rows: Sequence[tuple[float, ...]], seeds: int) -> Table:
+        """AP of the EBM for each proposal distribution, beside the paper's AP if the paper has that distribution."""
+        table = Table(
+            "Proposal distributions (Table S1): AP in percent of the EBM on generated images, the paper's on COCO",
+            ["AP", "AP75", "runs", "paper AP"],
+            [],
+        )
+        found: dict[tuple[float, ...], list[DetectorEvaluation]] = {}
+        with self._until_stopped():
+            for seed, sigmas in itertools.product(range(seeds), rows):
+                settings = self._settings("ebm", seed)
+                settings.proposals = replace(settings.proposals, sigmas=sigmas)
+                name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
+                detector, name = self._trained(settings, f"{name}_{seed}")
+                result = self._score(detector, name)
+                found.setdefault(sigmas, []).append(result)
+        for sigmas, results in found.items():
+            cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
+            name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
+            table.rows.append((name, [*cells, str(len(results)), str(TABLE_S1.get(sigmas, "-"))]))
+        table.notes += [*self._notes(), *self._chosen_steps()]
+        return table
+
+    def write(self, table: Table, name: str) -> list[Path]:
+        """Writes the table as text, JSON and LaTeX; returns these files and the contact sheets."""
+        about = {"title": table.title, "notes": table.notes, "runs": self.records, **provenance()}
+        return [*write_table(table, self.out, f"table_{name}", about), *self.sheets]
+
+    @contextlib.contextmanager
+    def _until_stopped(self) -> Iterator[None]:
+        """Ends its block when a signal stops it, so that the table shows the finished results."""
+        try:
+            yield
+        except _Stopped as stopped:
+            (self.stop_signal,) = stopped.args
+        except KeyboardInterrupt:  # outside a training
+            self.stop_signal = signal.SIGINT
+
+    # --- one run
+
+    def _settings(self, system: System, seed: int) -> DetectionSettings:
+        settings = small(system, seed)
+        settings.samples_per_epoch = self.samples
+        settings.workspace, settings.device = self.workspace, self.device
+        if system != "direct":
+            settings.base_weights = self.runs / f"direct_{seed}" / "direct_final.safetensors"
+        return settings
+
+    def _trained(self, settings: DetectionSettings, name: str) -> tuple[Detector, str]:
+        """The detector of a run, with its own step-lengths, and the run's name; trains it if it is not finished."""
+        if settings.base_weights is not None:
+            self._weights(self._settings("direct", settings.seed), f"direct_{settings.seed}")
+        weights = self._weights(settings, name)
+        detector = load_detector(weights, choose_device(settings.device))
+        if detector.refines:
+            detector.refinement = self.steps[name] = self._steps(detector, weights)
+        return detector, name
+
+    def _weights(self, settings: DetectionSettings, name: str) -> Path:
+        """The file of a run's final weights; trains it if it is not finished."""
+        system = settings.detector.system
+        weights = self.runs / name / f"{system}_final.safetensors"
+        if weights.is_file():
+            _check_settings(settings, weights)
+        else:
+            print(f"--- {name}")
+            seed_for_build(settings.seed)
+            trainer = Trainer(settings, build(settings), self.runs / name, system)
+            if not trainer.train():
+                raise _Stopped(trainer.stop_signal)
+        return weights
+
+    def _steps(self, detector: Detector, weights: Path) -> DetectionRefinementSettings:
+        """Step-lengths by grid search; the result is kept beside the run."""
+        file, digest = weights.parent / "refinement.json", file_hash(weights)
+        try:
+            kept = json.loads(file.read_text())
+            if kept["weights"] == digest:
+                best = kept["found"][0]
+                return DetectionRefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            pass  # there is no file yet, or a killed process left it incomplete
+        found = search_steps(detector, self.tuning)
+        write_json(file, {"weights": digest, "found": [{**asdict(s), "mean_iou": iou} for s, iou in found]})
+        return found[0][0]
+
+    def _score(self, detector: Detector, name: str, refine: bool = True) -> DetectorEvaluation:
+        """Evaluates a detector on the validation images."""
+        key = name if refine else f"{name} {UNREFINED}"
+        result = evaluate_detector(detector, self.val, self.out / "detections" / key.replace(" ", "_"), refine)
+        self.records[key] = {"metrics": asdict(result.metrics), "images_per_second": result.images_per_second}
+        return result
+
+    # --- notes
+
+    def _notes(self) -> list[str]:
+        direct, gaussian, ebm = (small(system, 0) for system in ("direct", "gaussian", "ebm"))
+        return [
+            f"{len(self.val)} validation images. Epochs of {self.samples} images in batches of {ebm.batch_size}: "
+            f"Faster-RCNN {direct.epochs}, densities {gaussian.epochs}, confidence branches {ebm.epochs}."
+        ]
+
+    def _chosen_steps(self) -> list[str]:
+        if not self.steps:
+            return []
+        steps = ", ".join(f"{name} {s.step[0]:g} / {s.step[1]:g}" for name, s in self.steps.items())
+        return [f"Step-lengths (position / size), chosen on {_TUNING_IMAGES} other images: {steps}."]
+
+
+def _check_settings(settings: DetectionSettings, weights: Path) -> None:
+    metadata, _ = read_safetensors(weights)
+    found = differences(settings, json.loads(metadata["settings"]))
+    if found:
+        name, (before, now) = min(found.items())
+        raise UserError(
+            f"{weights.parent} was trained with {name} {before}, and {now} is asked for: repeat the earlier value, "
+            "choose another --workspace, or delete that folder"
+        )
+
+
+def _joined(sigmas: tuple[float, ...]) -> str:
+    return "_".join(f"{sigma:g}" for sigma in sigmas)

@@ -1,0 +1,46 @@
+"""The notes below a table of detectors: what was evaluated, and how the detectors were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ltr.dataset import DetectionImages
+from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
+from ltr.evaluation.detection.table import SYSTEM_NAMES
+from ltr.evaluation.runs import TrainedRun
+
+
+def data_notes(results: Mapping[str, Sequence[DetectorEvaluation]], images: DetectionImages) -> list[str]:
+    """Images, speed and refinement of the evaluation."""
+    first = next(iter(results.values()))[0]
+    text = f"{first.images} images"
+    if first.images < len(images):
+        text = f"The first {first.images} of {len(images)} images"
+    missing = images.skipped.get("images without a file", 0)
+    notes = [text + (f"; the annotations list {missing} more, whose files are missing." if missing else ".")]
+    for name in first.unreadable[:1]:
+        others = f" and {len(first.unreadable) - 1} more" if len(first.unreadable) > 1 else ""
+        notes.append(f"Unreadable, and counted as without a detection: {name}{others}.")
+    threads = first.about["threads"]
+    on = f"{first.about['device']}, {threads} thread{'s' if threads > 1 else ''}"
+    notes.append(f"images/s: of the median image, one image at a time, without reading it; on {on}.")
+    for system, name in SYSTEM_NAMES.items():
+        for s in [r.about["refinement"] for r in results.get(system, ())[:1] if r.about["refinement"]]:
+            steps = f"lambda = {s['step'][0]:g} and {s['step'][1]:g}"
+            notes.append(f"{name} refined by Algorithm S1 with T = {s['iterations']}, {steps}, eta = {s['decay']:g}.")
+    return notes
+
+
+def training_notes(runs: Sequence[TrainedRun]) -> list[str]:
+    """Data and length of the trainings; systems with trainings of the same length share an entry."""
+    systems: dict[str, list[str]] = {}
+    for run in runs:
+        s = run.settings
+        what = f"{run.epochs * s.samples_per_epoch // s.batch_size} steps of {s.batch_size} images"
+        if run.system not in systems.setdefault(what, []):
+            systems[what].append(run.system)
+    if not runs:
+        return []
+    parts = [f"{', '.join(sorted(names, key=list(SYSTEM_NAMES).index))}: {what}" for what, names in systems.items()]
+    base = runs[0].settings.detector.base
+    return [f"Trained on {runs[0].settings.data.set}, {base.name} at {base.min_size} px; {'; '.join(parts)}."]

@@ -1,0 +1,166 @@
+"""The command `ebm-evaluate detection`."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ltr.commands import evaluate as evaluate_command
+from ltr.common.plain import to_plain
+from ltr.evaluation.detection import candidates
+from ltr.evaluation.detection import command as detection_command
+from ltr.evaluation.detection.coco_metrics import coco_metrics
+from ltr.models.detection import Detector
+from ltr.models.detection.faster_rcnn import BaseSettings
+from ltr.models.weights_file import read_safetensors
+from ltr.train_settings import detection as common
+from ltr.train_settings.registry import load_settings
+from tests.helpers.offset_detector import OffsetDetector
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    """Two 'files' of detectors and what loading them gives."""
+    made = {name: tmp_path / name / "last.pth" for name in ("ebm", "direct")}
+    for name, path in made.items():
+        path.parent.mkdir()
+        path.write_text(name)
+    for module in (candidates, detection_command):
+        monkeypatch.setattr(module, "load_detector", lambda path, device="cpu": OffsetDetector(Path(path).parent.name))
+    return made
+
+
+def command(root, tmp_path, *arguments):
+    return evaluate_command.main(["detection", *map(str, arguments), "--root", str(root), "--workspace", str(tmp_path)])
+
+
+def test_command_writes_table_detections_and_sheet(files, root, tmp_path, capsys):
+    (root / "val2017" / "13.png").write_bytes(b"")
+    assert command(root, tmp_path, "--checkpoint", files["ebm"], files["direct"], "--unrefined") == 0
+    text = capsys.readouterr().out
+    rows = [line for line in text.splitlines() if line.startswith(("Faster", "Ours"))]
+    assert [row.split("  ")[0] for row in rows][:3] == ["Faster-RCNN", "Ours (EBM), unrefined", "Ours (EBM)"]
+    assert "Unreadable, and counted as without a detection: 13.png." in text and "4 images." in text
+    assert "Ours (EBM) refined by Algorithm S1 with T = 10, lambda = 0.0001 and 0.0004, eta = 0.5." in text
+    assert f", {torch.get_num_threads()} thread" in text
+    out = tmp_path / "evaluation" / "detection"
+    assert text.startswith((out / "val.txt").read_text())
+    report = json.loads((out / "val.json").read_text())
+    assert report["results"]["ebm"][0]["unreadable"] == ["13.png"] and report["files"].keys() == set(
+        map(str, files.values())
+    )
+    assert "Ours (EBM), unrefined &" in (out / "val.tex").read_text()
+    assert cv2.imread(str(out / "val_ebm.png")) is not None and not (out / "val_direct.png").exists()
+    log = Path(report["results"]["ebm"][0]["log"])
+    detections = json.loads(log.with_suffix(".json").read_text())
+    annotations = root / "annotations" / "instances_val2017.json"
+    assert coco_metrics(annotations, detections).ap == report["results"]["ebm"][0]["metrics"]["ap"]
+
+
+def test_refinement_is_overridden(files, root, tmp_path, capsys):
+    options = ["--step", "0.01", "0.02", "--iterations", "3", "--decay", "0.25", "--limit", "2"]
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"], *options) == 0
+    text = capsys.readouterr().out
+    assert "T = 3, lambda = 0.01 and 0.02, eta = 0.25." in text and "The first 2 of 4 images." in text
+    report = json.loads((tmp_path / "evaluation" / "detection" / "val_first2.json").read_text())
+    assert report["results"]["ebm"][0]["about"]["refinement"]["iterations"] == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [([], "same command continues"), (["--restart"], "command, without --restart, ")]
+)
+def test_ctrl_c_says_how_to_go_on(files, root, tmp_path, capsys, monkeypatch, more, said):
+    monkeypatch.setattr(detection_command, "load_detector", lambda path, device="cpu": OffsetDetector(stop=8))
+    with pytest.raises(SystemExit) as left:
+        command(root, tmp_path, "--checkpoint", files["ebm"], *more)
+    assert left.value.code == 130 and said in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def runs(module_folder):
+    """Finished runs of real detectors, as a training leaves them, with random weights: two of ebm, one of direct."""
+    for name, seed in (("direct", 0), ("ebm", 0), ("ebm", 1)):
+        settings = load_settings("detection", name).settings()
+        settings.seed, settings.detector.base = seed, BaseSettings("efficientnet_lite0_fpn", 5, 64, 96)
+        torch.manual_seed(seed)
+        net = Detector(settings.detector)
+        nn.init.constant_(net.base.roi_heads.box_predictor.cls_score.bias, 0.0)
+        (module_folder / f"{name}_{seed}").mkdir()
+        about = {"settings": json.dumps(to_plain(settings)), "epochs": str(settings.epochs)}
+        save_file(net.state_dict(), module_folder / f"{name}_{seed}" / f"{name}_final.safetensors", about)
+    (module_folder / "laplace").mkdir()
+    (module_folder / "laplace" / "last.pth").write_bytes(b"")
+    return module_folder
+
+
+def test_finished_runs_share_a_table(runs, root, tmp_path, capsys):
+    """Two seeds are one row with its spread; what is missing and what is not finished is said, and is no failure."""
+    assert command(root, tmp_path, "--runs", runs) == 0
+    text = capsys.readouterr().out
+    rows = [line.split() for line in text.splitlines() if line.startswith(("Faster", "Ours (EBM)  "))]
+    assert (rows[0][-1], rows[1][-1]) == ("1", "2") and rows[1][3] == "±" and "±" not in rows[0]
+    assert "No finished run of gaussian, mixture2," in text and "laplace is not finished" in text
+    assert "Trained on coco, efficientnet_lite0_fpn at 64 px; direct, ebm: 60000 steps of 16 images." in text
+    report = json.loads((tmp_path / "evaluation" / "detection" / "val.json").read_text())
+    first, second = (json.loads(Path(r["log"]).with_suffix(".json").read_text()) for r in report["results"]["ebm"])
+    assert len(first) > 4 and first != second
+    assert command(root, tmp_path, "direct", "--runs", runs) == 0
+    text = capsys.readouterr().out
+    assert "Faster-RCNN" in text and "Ours" not in text and "No finished run" not in text
+
+
+def changed(runs, folder, name, section, **values):
+    """A copy of a run whose settings say something else."""
+    file = next(Path(shutil.copytree(runs / name, folder / name)).glob("*.safetensors"))
+    notes, state = read_safetensors(file)
+    settings = json.loads(notes["settings"])
+    (settings["detector"] if section == "base" else settings)[section].update(values)
+    save_file(state, file, {**notes, "settings": json.dumps(settings)})
+    return file.parent
+
+
+def test_runs_of_different_bases_cannot_share_a_table(runs, root, tmp_path, capsys):
+    other = changed(runs, tmp_path, "ebm_1", "base", min_size=32)
+    with pytest.raises(SystemExit):
+        command(root, tmp_path, "--runs", runs / "ebm_0", other)
+    assert "cannot share a table: detector.base.min_size is 64 in one and 32" in capsys.readouterr().err
+
+
+def test_runs_of_the_generated_set_are_evaluated_on_it(runs, root, tmp_path, capsys, monkeypatch):
+    """In the workspace of the evaluation, not of the training; --root still has the last word."""
+    run = changed(runs, tmp_path, "direct_0", "data", set="generated")
+    monkeypatch.delenv("EBM_COCO", raising=False)
+    asked = []
+    monkeypatch.setattr(common, "generated_detection", lambda workspace: asked.append(workspace) or root)
+    options = ["detection", "--runs", str(run), "--limit", "1", "--workspace", str(tmp_path)]
+    assert evaluate_command.main(options) == 0
+    assert asked == [tmp_path] and "Trained on generated" in capsys.readouterr().out
+    assert evaluate_command.main([*options, "--root", str(root)]) == 0 and len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["gaussian", "--checkpoint", "{ebm}"], "ebm/last.pth is a detector of system ebm, not of gaussian"),
+        (["yolo"], "there is no system 'yolo'; there are: direct, gaussian"),
+        (["--checkpoint", "{direct}", "--decay", "0.5"], "none of these detectors refines"),
+        (["--checkpoint", "{ebm}", "--limit", "0"], "--limit is 0; it must be at least 1"),
+        (["--checkpoint", "{ebm}", "--decay", "1.5"], "--decay is 1.5; it must lie between 0 and 1"),
+        (["--checkpoint", "{ebm}", "--step", "0", "1"], "--step is 0 1; both must be positive"),
+        (["--checkpoint", "{ebm}", "--step", "1", "nan"], "--step is 1 nan; both must be positive and finite"),
+        (["--checkpoint", "{ebm}", "--runs", "x"], "give one of them"),
+        (["ebm"], "no folder .*checkpoints/ltr/detection of runs; .* ebm-train detection ebm"),
+    ],
+)
+def test_what_the_command_refuses(files, root, tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as left:
+        command(root, tmp_path, *(a.format(**files) for a in arguments))
+    error = capsys.readouterr().err
+    assert left.value.code == 2 and error.count("\n") == 1
+    assert re.search(message, error)
