@@ -39,6 +39,9 @@ def l2_loss(prediction: Tensor, label: Tensor) -> Tensor:
     Args:
         prediction, label: (B, D).
 
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
+
     Raises:
         ValueError: if the shapes differ or are not (B, D).
     """
@@ -51,6 +54,9 @@ def huber_loss(prediction: Tensor, label: Tensor) -> Tensor:
 
     Args:
         prediction, label: (B, D).
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes differ or are not (B, D).
@@ -66,6 +72,9 @@ def gaussian_loss(mean: Tensor, log_variance: Tensor, label: Tensor) -> Tensor:
 
     Args:
         mean, log_variance, label: (B, D).
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes differ or are not (B, D).
@@ -85,6 +94,9 @@ def laplace_loss(mean: Tensor, log_scale: Tensor, label: Tensor) -> Tensor:
 
     Args:
         mean, log_scale, label: (B, D); log_scale is log beta.
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes differ or are not (B, D).
@@ -106,6 +118,9 @@ def multivariate_laplace_loss(mean: Tensor, log_beta: Tensor, label: Tensor) -> 
 
     Args:
         mean, log_beta, label: (B, D).
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes differ or are not (B, D).
@@ -129,6 +144,9 @@ def gaussian_mixture_loss(logits: Tensor, mean: Tensor, log_variance: Tensor, la
         logits: (B, K); pi is their softmax.
         mean, log_variance: (B, K, D).
         label: (B, D).
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -174,6 +192,9 @@ def elbo_loss(
         latent_mean, latent_log_variance: (B, Z), of the diagonal Gaussian q(z|x).
         mean, log_variance: (B, S, D), given each of S samples of z.
         label: (B, D).
+
+    Returns:
+        Scalar, the mean over the batch, in float32 at least.
 
     Raises:
         ValueError: if the shapes do not fit.
@@ -275,6 +296,9 @@ class SoftmaxBins:
             logits: (B, D, C).
             label: (B, D), in the unit of the bins.
             variance_weight: w, 0.05 where the paper says "CE, L2 & Var".
+
+        Returns:
+            Scalar, the mean over the batch, in float32 at least.
 
         Raises:
             ValueError: if the shapes do not fit, or a label lies outside the bins.
