@@ -1,4 +1,4 @@
-"""Benchmarks as they lie on disk, and running a tracker over them."""
+"""Running a tracker over benchmarks and videos."""
 
 from pytracking.evaluation.datasets import DatasetError, SequenceList, TrackingSequence, get_dataset, get_datasets
 from pytracking.evaluation.report import RunReport

@@ -6,11 +6,11 @@
      "effective_sample_size": 371.2,
      "truth": {"box": [x, y, w, h], "level": 0.62, "cdf": [...]}}
 
-Frames count from 0 and pixels as the tracker counts them: the image's first covers [0, 1]. Intervals are those of left,
-top, right and bottom, central, in pixels. ``truth`` is there where the frame is annotated: ``level`` is the least level
-whose credible region holds the annotated box, ``cdf`` the probability that each side lies below the annotated one; from
-these two `python -m pytracking.analysis coverage` makes its table. A frame without a density, the first one always,
-has only the first line.
+Frames count from 0; in pixels, the first one of the image covers [0, 1], as for the tracker. Intervals are the central
+ones of left, top, right and bottom, in pixels. Annotated frames have ``truth``: ``level`` is the least level whose
+credible region holds the annotated box, ``cdf`` the probability that each side lies below the annotated one;
+`ebm-analyse coverage` makes its table from these two. A frame without a density, such as the first, has the first line
+only.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ LEVELS = (0.5, 0.8, 0.95)
 
 
 def density_file(boxes_file: Path) -> Path:
-    """The file that lies beside a result file of boxes: {sequence}_density.jsonl."""
+    """The file beside a result file of boxes: {sequence}_density.jsonl."""
     return boxes_file.with_name(f"{boxes_file.stem}_density.jsonl")
 
 
 class DensityLog:
-    """Writes the file, line by line. To be used in a ``with`` statement.
+    """Writes the file, line by line. Use it in a ``with`` statement.
 
-    While it is written, and for good where something fails, its name ends in .partial.jsonl.
+    Its name ends in .partial.jsonl while it is written, and stays so if the run fails.
 
-    Raises UserError where the file cannot be written.
+    Raises:
+        UserError: if the file cannot be written.
     """
 
     def __init__(self, path: Path):
@@ -51,7 +52,7 @@ class DensityLog:
         return self
 
     def add(self, index: int, target: Target) -> None:
-        """Adds frame `index`, counted from 0."""
+        """Add the frame `index`, counted from 0."""
         output, density = target.output, target.output.density
         line = {"frame": index, "box": _plain(output.box), "score": float(output.score), "flag": output.flag}
         if density is not None:
@@ -68,7 +69,7 @@ class DensityLog:
     def __exit__(self, kind, error, trace) -> None:
         if self._file is None:
             return
-        # What failed before is what is to be told, not that its file cannot be closed.
+        # The user is told the first failure, not that the file cannot be closed.
         with self._explained() if kind is None else contextlib.suppress(OSError):
             self._file.close()
             if kind is None:

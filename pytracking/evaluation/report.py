@@ -1,4 +1,4 @@
-"""What a run over many sequences says of itself, while it runs and at its end."""
+"""Progress and report of a run over many sequences."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,24 +10,28 @@ from pytracking.evaluation.datasets import TrackingSequence
 
 @dataclass
 class RunReport:
-    """What came of running a tracker over sequences."""
+    """The outcome of running a tracker over sequences.
+
+    Attributes:
+        folder: of the results.
+        finished: by sequence, (frames, the tracker's seconds) of this run.
+        skipped: sequences that were finished before.
+        failed: by sequence, the cause in one sentence.
+    """
 
     folder: Path
-    #: sequence: (frames, the tracker's seconds) of those run now
     finished: dict[str, tuple[int, float]] = field(default_factory=dict)
-    #: sequences that were finished before
     skipped: list[str] = field(default_factory=list)
-    #: sequence: the cause, in one sentence
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def frames_per_second(self) -> float | None:
-        """Mean over the sequences run now of frames / seconds, the first frame included, reading excluded."""
+        """Mean of frames / seconds over the sequences of this run, with the first frame, without reading images."""
         rates = [frames / seconds for frames, seconds in self.finished.values() if seconds > 0]
         return sum(rates) / len(rates) if rates else None
 
     def summary(self) -> str:
-        """What was run, how fast, what failed and why, and where the results are."""
+        """What was finished, how fast, what failed and why, and where the results are."""
         rate = self.frames_per_second
         lines = [
             f"{len(self.finished)} finished"
@@ -40,7 +44,7 @@ class RunReport:
 
 
 class Progress:
-    """The bar over all frames, and a line for each sequence that ends."""
+    """A progress bar over all frames, and a line for each sequence that ends."""
 
     def __init__(self, sequences: list[TrackingSequence], report: RunReport):
         self._report = report

@@ -1,15 +1,14 @@
 """Results of one run of one tracker, on disk.
 
-``{results}/{tracker}/{param}[_{run:03d}]/``, where a name asked for may stand in place of the parameter's, holds for
-each finished sequence
+The folder ``{results}/{tracker}/{param or save_as}[_{run:03d}]/`` holds for each finished sequence
 
 - ``{sequence}.txt``: x, y, w, h on a line for each frame, tab-separated with four decimals, in the coordinates of the
   annotation; the first line is the annotated first box. (With ``integer``, truncated as PyTracking writes them.)
 - ``{sequence}_time.txt``: the tracker's seconds for each frame, initialisation first; reading images is not counted;
 
 and, if densities were asked for, ``{sequence}_density.jsonl`` (:mod:`pytracking.evaluation.density_log`). ``run.json``
-says what the results were made with, and keeps a record of each call that added to them. A sequence's files appear only
-when it is complete. Until then, and after a failure, its boxes are in ``{sequence}.partial.txt``.
+says what the results were made with, and records each call that added to them. The files of a sequence appear when it
+is complete. Until then, and after a failure, its boxes are in ``{sequence}.partial.txt``.
 """
 
 import contextlib
@@ -30,24 +29,28 @@ from pytracking.evaluation.density_log import density_file
 
 RECORD = "run.json"
 RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
-"""Name of the folder of a numbered run."""
+"""Name of a numbered run's folder."""
 
 
 class ResultsError(UserError):
-    """A results folder that cannot be written, or whose results were made with something else."""
+    """A results folder cannot be written, or its results were made with other settings."""
 
 
 def format_box(box: np.ndarray, integer: bool) -> str:
-    """One line of a result file. ``integer`` truncates towards zero, as PyTracking does; never use it for more than
-    comparing with published numbers: it costs a perfect tracker up to 14 points of overlap on small targets."""
+    """One line of a result file. ``integer`` truncates towards zero, as PyTracking does. Use it only to compare with
+    published numbers: it costs a perfect tracker up to 14 points of overlap on small targets."""
     return "\t".join(f"{int(value)}" if integer else f"{value:.4f}" for value in box) + "\n"
 
 
 class ResultFolder:
     """The folder of one run of one tracker, for writing.
 
-    ``made_with`` is all that decides what the boxes will be (a plain dict: settings, seed, weights). A folder whose
-    results were made with anything else is refused, so that one folder never mixes two trackers.
+    It refuses to add to results that were made with something else, so that one folder never mixes two trackers.
+
+    Args:
+        path: the folder.
+        made_with: all that decides the boxes, as a plain dict: settings, seed, weights.
+        integer: write truncated integers.
     """
 
     def __init__(self, path: Path, made_with: dict[str, Any], integer: bool = False):
@@ -56,10 +59,13 @@ class ResultFolder:
         self.made_with = json.loads(json.dumps(to_plain({**made_with, "integer_boxes": integer})))
 
     def prepare(self, overwrite: bool = False) -> None:
-        """Makes the folder, and sees that what is in it may be added to.
+        """Create the folder, or check that results may be added to it.
 
-        With ``overwrite``, results that were made with other settings are moved to a sub-folder ``replaced_{time}``.
-        Raises ResultsError where the folder cannot be written, or holds results made with other settings.
+        Args:
+            overwrite: move results that were made with other settings to a sub-folder ``replaced_{time}``.
+
+        Raises:
+            ResultsError: if the folder cannot be written, or holds results made with other settings.
         """
         try:
             make_writable(self.path)
@@ -82,11 +88,11 @@ class ResultFolder:
             shutil.move(file, replaced / file.name)
 
     def _difference(self) -> str | None:
-        """What the results in the folder were made with, where that is not ``made_with``; None where all is well."""
+        """In which settings the results in the folder differ from ``made_with``, in words; None if in none."""
         record = self._read_record()
         if record is None:
-            there = any(self.path.glob("*.txt"))
-            return f"there is no {RECORD} to say how" if there else None
+            has_results = any(self.path.glob("*.txt"))
+            return f"there is no {RECORD} to say how" if has_results else None
         changes = _changes(record.get("made_with", {}), self.made_with)
         return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") or None
 
@@ -102,7 +108,7 @@ class ResultFolder:
         return record
 
     def add_record(self, provenance: dict[str, Any]) -> None:
-        """Notes in run.json that a run with this provenance adds to the folder."""
+        """Record in run.json that a run with this provenance adds to the folder."""
         runs = (self._read_record() or {}).get("runs", [])
         # The settings stand once, under made_with.
         run = {key: value for key, value in provenance.items() if key not in ("settings", "seed")}
@@ -118,8 +124,8 @@ class ResultFolder:
         return self.path / f"{sequence}.partial.txt"
 
     def is_finished(self, sequence: TrackingSequence, density: bool = False) -> tuple[bool, str]:
-        """Whether a whole result of this very sequence is here, with its densities if those are wanted, and, if one is
-        here that is not, the reason."""
+        """Whether the folder has the complete result of this sequence, with densities if ``density``; and if it has a
+        result that does not count, the reason."""
         file = self.boxes_file(sequence.name)
         if not file.exists():
             return False, ""
@@ -129,7 +135,7 @@ class ResultFolder:
             return False, str(error)
         if len(boxes) != len(sequence):
             return False, f"{file} has {len(boxes)} lines for {len(sequence)} frames"
-        # Another sequence of the same name and length, from another data set, starts elsewhere.
+        # A sequence of the same name and length from another data set has another first box.
         first = np.array(format_box(sequence.ground_truth[0], self.integer).split(), np.float64)
         if not np.allclose(boxes[0], first, atol=1e-3):
             return False, f"{file} starts from another box than the sequence does now"
@@ -138,9 +144,9 @@ class ResultFolder:
         return True, ""
 
     def save(self, sequence: str, boxes: np.ndarray, times: np.ndarray) -> None:
-        """Writes a finished sequence: ``boxes`` (N, 4) in annotation coordinates, ``times`` (N,) seconds."""
+        """Write a finished sequence: ``boxes`` (N, 4) in annotation coordinates, ``times`` (N,) in seconds."""
         try:
-            # Boxes come last: where they are, all is there.
+            # Boxes last: if they are there, the result is complete.
             write_text(self.times_file(sequence), "".join(f"{seconds:.6f}\n" for seconds in times))
             write_text(self.boxes_file(sequence), "".join(format_box(box, self.integer) for box in boxes))
             self.partial_file(sequence).unlink(missing_ok=True)
@@ -149,7 +155,7 @@ class ResultFolder:
 
 
 class PartialResult:
-    """Boxes of a sequence under way, written line by line, so that even a killed process leaves what it had."""
+    """Boxes of an unfinished sequence, written line by line, so that even a killed process leaves its lines."""
 
     def __init__(self, folder: ResultFolder, sequence: str):
         self._path, self._integer = folder.partial_file(sequence), folder.integer
@@ -157,13 +163,13 @@ class PartialResult:
 
     def __enter__(self) -> "PartialResult":
         with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)  # of an earlier try
+            self._path.unlink(missing_ok=True)  # of an earlier attempt
         return self
 
     def add(self, box: np.ndarray) -> None:
-        """Adds one frame's box, (4,) in annotation coordinates."""
+        """Add one frame's box, (4,) in annotation coordinates."""
         try:
-            if self._file is None:  # nothing is left behind by a sequence that fails on its first frame
+            if self._file is None:  # a sequence that fails on its first frame leaves no file
                 self._file = open(self._path, "w", buffering=1, encoding="utf-8")
             self._file.write(format_box(box, self._integer))
         except OSError as error:
@@ -180,7 +186,7 @@ def _cannot_write(path: Path, error: OSError) -> ResultsError:
 
 
 def _changes(old: Any, new: Any, name: str = "") -> list[str]:
-    """The leaves in which two nested dicts differ, in words."""
+    """The entries in which two nested dicts differ, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(dict.fromkeys([*old, *new]))
         return [

@@ -1,4 +1,4 @@
-"""Running a tracker over sequences: one at a time, or on many processes; what is finished stays finished."""
+"""Running a tracker over sequences, one at a time or on many processes. Finished sequences are not run again."""
 
 import os
 import re
@@ -28,11 +28,16 @@ VIDEO_HEIGHT = 480
 
 @dataclass(frozen=True)
 class TrackerSpec:
-    """Which tracker to run, in a form that can be sent to another process: the arguments of
-    :func:`pytracking.Tracker`, and what its results folder is called: the number of the run, and a name
-    (``save_as``) in place of the parameter's, so that variations of its settings stand side by side.
+    """Which tracker to run, in a form that can be sent to another process.
 
-    Raises UserError where ``save_as`` is no name for a folder, or would be read as one with a run number.
+    Attributes:
+        tracker, param, device, seed, overrides: the arguments of :func:`pytracking.Tracker`.
+        run_id: number of the run, for a results folder of its own.
+        save_as: name of the results folder in place of the parameter's, so that variations of the settings stand side
+            by side.
+
+    Raises:
+        UserError: if ``save_as`` cannot name a folder, or would be read as a name with a run number.
     """
 
     tracker: str
@@ -60,7 +65,7 @@ class TrackerSpec:
             )
 
     def make(self) -> BaseTracker:
-        """The tracker itself."""
+        """Make the tracker."""
         return Tracker(self.tracker, self.param, device=self.device, seed=self.seed, overrides=self.overrides)
 
     def settings(self) -> Any:
@@ -68,7 +73,7 @@ class TrackerSpec:
         return tracker_settings(self.tracker, self.param, self.overrides)
 
     def made_with(self) -> dict[str, Any]:
-        """All that decides what the tracker's boxes are, as a plain dict; the weights by the hash of their file."""
+        """All that decides the tracker's boxes, as a plain dict; the weights by the hash of their file."""
         settings = self.settings()
         return {
             "tracker": self.tracker,
@@ -85,7 +90,7 @@ class TrackerSpec:
 
 
 def _weight_hashes(settings: Any) -> dict[str, str]:
-    """File name: hash, of the weights that a tracker with these settings loads; none for OpenCV's."""
+    """By file name, the hashes of the weights that a tracker with these settings loads; OpenCV's trackers have none."""
     hashes = {}
     for file in settings.weight_files() if hasattr(settings, "weight_files") else []:
         try:
@@ -108,14 +113,14 @@ def run_dataset(
     density: bool = False,
     view: View | None = None,
 ) -> RunReport:
-    """Runs a tracker over sequences and writes its results, see :mod:`pytracking.evaluation.results`.
+    """Run a tracker over sequences and write its results, see :mod:`pytracking.evaluation.results`.
 
-    Finished sequences are skipped unless ``overwrite``. A sequence that fails is reported, and the others still finish.
-    The global random generators are seeded before each sequence, and results do not depend on their order or on
-    ``threads``, as long as the tracker's ``initialize`` forgets what was before.
+    If a sequence fails, it is reported, and the others still finish. The global random generators are seeded before
+    each sequence; results do not depend on the order of sequences or on ``threads``, provided that the tracker's
+    ``initialize`` starts afresh.
 
     Args:
-        problems: sequences known not to be runnable, with the reason: reported among those that failed.
+        problems: sequences that cannot be run, with the reason: reported as failed.
         threads: number of worker processes, each with its share of the cores; 0 or 1 runs in this process.
         debug: 1 writes {sequence}.mp4 with boxes drawn, runs in this process, and stops with a traceback at the first
             failure.
@@ -123,10 +128,11 @@ def run_dataset(
         overwrite: run finished sequences again; results made with other settings are moved aside.
         density: write p(y | x) of every frame too, see :mod:`pytracking.evaluation.density_log`; a finished sequence
             without that file is run again.
-        view: is shown every frame, and left open. With one, sequences run in this process.
+        view: shown every frame, and left open. With a view, sequences run in this process.
 
-    Raises UserError where the results folder cannot be used or the tracker cannot be made. KeyboardInterrupt passes,
-    after a line that says what stays.
+    Raises:
+        UserError: if the results folder cannot be used or the tracker cannot be made.
+        KeyboardInterrupt: after Ctrl-C, and a line that says which results are kept.
     """
     folder = ResultFolder(spec.results_folder(Path(results)), spec.made_with(), integer)
     folder.prepare(overwrite)
@@ -136,7 +142,10 @@ def run_dataset(
         finished, reason = (False, "") if overwrite else folder.is_finished(sequence, density)
         if reason:
             print(f"{sequence.name} is run again: {reason}")
-        report.skipped.append(sequence.name) if finished else waiting.append(sequence)
+        if finished:
+            report.skipped.append(sequence.name)
+        else:
+            waiting.append(sequence)
     if not waiting:
         return report
 
@@ -188,7 +197,7 @@ def _run_here(
             progress.fail(sequence.name, failure(sequence, error), len(sequence) - done)
             if debug:
                 return
-            tracker = spec.make()  # who knows what state this one was left in
+            tracker = spec.make()  # the failed one may be in any state
         except UserError as error:
             progress.fail(sequence.name, str(error), len(sequence) - done)
         else:

@@ -2,7 +2,7 @@
 
 import random
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -20,7 +20,7 @@ from pytracking.view.base import NO_REQUEST, Request, TargetTracker, TrackedFram
 
 
 class FrameError(Exception):
-    """Carries the index of the frame at which a sequence failed; the failure itself is its ``__cause__``."""
+    """A sequence failed at the frame `index`; the failure itself is the ``__cause__``."""
 
     def __init__(self, index: int):
         super().__init__(index)
@@ -29,21 +29,24 @@ class FrameError(Exception):
 
 def run_sequence(
     sequence: TrackingSequence, tracker: BaseTracker, request: Callable[[], Request] = lambda: NO_REQUEST
-) -> Iterator[TrackedFrame]:
-    """Tracks through a sequence and yields frame after frame, boxes in the tracker's coordinates.
+) -> Generator[TrackedFrame, None, None]:
+    """Track through a sequence and yield frame after frame, boxes in the tracker's coordinates.
 
-    The next image is read while the tracker works on this one, and reading is not counted in a target's ``seconds``. On
-    a machine whose cores are all busy tracking, the reader still takes its share of them. Before each frame,
-    ``request()`` says what else is wanted of it.
+    The next image is read while the tracker works on this one, and reading does not count in a target's ``seconds``; it
+    takes its share of the cores if all of them are busy tracking.
 
-    Raises :class:`FrameError` caused by whatever failed: an image that cannot be read (ImageReadError), a first box
-    that cannot be tracked (UserError), a tracker that fails or returns a box that is not finite.
+    Args:
+        request: called before each frame; says what is needed of it besides the box.
+
+    Raises:
+        FrameError: if an image cannot be read (caused by ImageReadError), the first box cannot be tracked (UserError),
+            or the tracker fails or returns a box that is not finite.
     """
     target_tracker = TargetTracker(tracker)
     with closing(_read_ahead(sequence.frames)) as images:
         for index in range(len(sequence)):
-            truth = sequence.to_tracker(sequence.ground_truth[index])
-            truth = truth if np.isfinite(truth).all() and (truth[2:] > 0).all() else None
+            annotated = sequence.to_tracker(sequence.ground_truth[index])
+            truth = annotated if np.isfinite(annotated).all() and (annotated[2:] > 0).all() else None
             try:
                 image = next(images)
                 if index == 0:
@@ -56,7 +59,7 @@ def run_sequence(
             yield TrackedFrame(sequence.name, index, len(sequence), image, (target,))
 
 
-def _read_ahead(paths: list[Path]) -> Iterator[np.ndarray]:
+def _read_ahead(paths: list[Path]) -> Generator[np.ndarray, None, None]:
     with ThreadPoolExecutor(1, thread_name_prefix="read_image") as pool:
         pending = pool.submit(read_image, paths[0])
         for following in [*paths[1:], None]:
@@ -75,20 +78,27 @@ def run_and_save(
     density: bool = False,
     view: View | None = None,
 ) -> float:
-    """Runs one sequence, writes its result, and returns the tracker's seconds.
+    """Run one sequence, write its result, and return the tracker's seconds.
 
-    ``advance(1)`` is called after each frame. With ``density``, p(y | x) of each frame is written too. ``view`` is
-    shown each frame, and left open. Raises FrameError as :func:`run_sequence`, ResultsError where the result cannot be
-    written, KeyboardInterrupt where the view's user wants to stop.
+    Args:
+        seed: of the global random generators.
+        advance: called with 1 after each frame.
+        density: write p(y | x) of each frame too.
+        view: shown each frame, and left open.
+
+    Raises:
+        FrameError: see :func:`run_sequence`.
+        ResultsError: if the result cannot be written.
+        KeyboardInterrupt: if the view's user stops the run.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    view = view or Views()
+    shown = view or Views()
     boxes, times = [], []
 
     def request() -> Request:
-        return view.request() | Request(density=density)
+        return shown.request() | Request(density=density)
 
     log = DensityLog(density_file(folder.boxes_file(sequence.name))) if density else None
     with (
@@ -104,7 +114,7 @@ def run_and_save(
             partial.add(boxes[-1])
             if log:
                 log.add(frame.index, target)
-            if not view.show(frame):
+            if not shown.show(frame):
                 raise KeyboardInterrupt
             advance(1)
     folder.save(sequence.name, np.array(boxes), np.array(times))
@@ -112,8 +122,9 @@ def run_and_save(
 
 
 def failure(sequence: TrackingSequence, error: FrameError) -> str:
-    """The cause of a failed sequence in one sentence; for what is not the user's doing, with the place in the code."""
+    """The cause of a failed sequence in one sentence; for a bug, with its place in the code."""
     cause = error.__cause__
+    assert cause is not None
     where = f"frame {error.index + 1} of {len(sequence)}"
     if isinstance(cause, UserError):
         return f"{cause} ({where})"
@@ -125,5 +136,5 @@ def failure(sequence: TrackingSequence, error: FrameError) -> str:
 
 
 def tracker_device(tracker: BaseTracker) -> str:
-    """The device a tracker says it runs on; one that says nothing runs on the CPU."""
+    """The tracker's `device`; one without this attribute runs on the CPU."""
     return str(getattr(tracker, "device", None) or "cpu")

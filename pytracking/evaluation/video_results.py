@@ -1,12 +1,13 @@
-"""What a run on a video leaves: boxes and times as text, and one JSON file with all of it.
+"""The results of a run on a video: boxes and times as text, and one JSON file with all of it.
 
     {name}.txt           x, y, w, h on a line for each frame, tab-separated with four decimals, pixels from 0
     {name}_time.txt      the tracker's seconds for each frame, initialisation first
     {name}_density.jsonl p(y | x) of each frame, if it was asked for, see `density_log`
     {name}.json          frames with their times, boxes, scores and flags; how they were made
 
-With several objects the first three have the object's name in theirs: {name}_1.txt, .... Text is written line by line,
-under names that end in .partial.txt until the run is over, so that even a killed process leaves what it had.
+If there are several objects, the names of the first three end with the object's: {name}_1.txt, .... Text is written
+line by line, under names that end in .partial.txt until the run is over, so that even a killed process leaves its
+lines.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ class VideoResults:
     """A view that writes the results of a run on a video.
 
     Args:
-        folder: made where it does not exist. Results of the same name are replaced when this run ends.
+        folder: created if it does not exist. Results of the same name are replaced when this run ends.
         name: of the results.
-        density: whether to ask for the densities and write them.
+        density: request the densities and write them.
 
     Attributes:
-        head: what stands before the frames in the JSON file.
+        head: the fields before the frames in the JSON file.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: if the folder cannot be written.
     """
 
     def __init__(self, folder: Path, name: str, density: bool = False):
@@ -58,7 +59,7 @@ class VideoResults:
             ) from error
 
     def text_files(self) -> str:
-        """Where the boxes are, in words."""
+        """The files of the boxes, in words."""
         files = [str(files.path) for files in self._files]
         return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if files else ""
 
@@ -88,11 +89,11 @@ class VideoResults:
     def close(self, complete: bool) -> None:
         if not self.frames:
             return
-        with ExitStack() as stack:  # all are closed, even if one fails
+        with ExitStack() as stack:  # closes all of them, even if one fails
             for files in self._files:
                 stack.callback(files.close)
         head = {**self.head, "complete": complete, "number_of_frames": len(self.frames)}
-        # One frame a line: to be read by people as well.
+        # One frame a line, so that people can read it too.
         lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
         file = self.folder / f"{self._name}.json"
         start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
@@ -126,9 +127,9 @@ class _ObjectFiles:
             self._density.add(index, target)
 
     def close(self) -> None:
-        """What is there is kept under its own name: that needs no room on a full disk."""
+        """Give the files their own names, which needs no room on a full disk."""
         for file, path in ((self._times, self._times_path), (self._boxes, self.path)):
-            with contextlib.suppress(OSError):  # a line that did not get to the disk was told of before
+            with contextlib.suppress(OSError):  # a line that could not be written was reported before
                 file.close()
             with _explained(path):
                 _cut_half_a_line(_partial(path))
@@ -142,7 +143,7 @@ def _partial(path: Path) -> Path:
 
 
 def _cut_half_a_line(path: Path) -> None:
-    """What a full disk left of the last line would be taken for a box."""
+    """Remove an incomplete last line, which a full disk leaves: it would be taken for a box."""
     text = path.read_bytes()
     if not text.endswith(b"\n"):
         with open(path, "r+b") as file:

@@ -1,7 +1,7 @@
-"""Many sequences on many processes, where one that dies takes only its own sequence with it.
+"""Many sequences on many processes; a process that dies loses only its own sequence.
 
-Each worker is a spawned process with a pipe to this one, and is given one sequence at a time. (A process pool of the
-standard library is broken as a whole when one of its processes is killed, and does not say what that one was doing.)
+Each worker is a spawned process with a pipe to this one, and gets one sequence at a time. (A process pool of the
+standard library breaks as a whole when one of its processes is killed, and does not say which task that one had.)
 """
 
 import multiprocessing
@@ -24,18 +24,19 @@ from pytracking.evaluation.results import ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
 from pytracking.tracker.base import BaseTracker
 
-PROGRESS_PERIOD = 0.25  # seconds between a worker's reports
-PATIENCE = 5.0  # seconds a worker has to end by itself
+PROGRESS_PERIOD = 0.25  # seconds between the reports of a worker
+PATIENCE = 5.0  # seconds in which a worker has to end by itself
 
 
 class WorkerError(UserError):
-    """No worker can do its work."""
+    """The workers cannot work."""
 
 
 class TrackerMaker(Protocol):
-    """What a worker is sent to make its tracker from, :class:`pytracking.evaluation.running.TrackerSpec` for one."""
+    """What a worker makes its tracker from, such as a :class:`pytracking.evaluation.running.TrackerSpec`."""
 
-    seed: int
+    @property
+    def seed(self) -> int: ...
 
     def make(self) -> BaseTracker: ...
 
@@ -58,12 +59,19 @@ def run_on_workers(
     on_ready: Callable[[str], None],
     density: bool = False,
 ) -> None:
-    """Runs ``sequences`` on ``count`` processes; results are written by them, success and failure go to ``progress``.
-    With ``density``, p(y | x) of each frame is written too.
+    """Run ``sequences`` on ``count`` processes, which write the results themselves.
 
-    Raises WorkerError where a worker cannot make its tracker, or dies before it has one.
+    Args:
+        progress: told of each success and failure.
+        on_ready: called once, with the device of the first tracker that is made.
+        density: write p(y | x) of each frame too.
+
+    Raises:
+        WorkerError: if a worker cannot make its tracker, or dies before it has one.
     """
-    waiting = deque(sorted(sequences, key=len, reverse=True))  # long ones first, so that none is left to the end alone
+    waiting = deque(
+        sorted(sequences, key=len, reverse=True)
+    )  # long ones first, so that no worker has one left alone at the end
     workers: list[_Worker] = []
     started = False
     try:
@@ -93,14 +101,14 @@ def run_on_workers(
                     if not started:
                         on_ready(content[0])
                         started = True
-                elif kind == "finished":
+                elif kind == "finished" and worker.sequence is not None:
                     progress.finish(worker.sequence.name, len(worker.sequence), content[0])
-                elif kind == "failed":
+                elif kind == "failed" and worker.sequence is not None:
                     progress.fail(worker.sequence.name, content[0], len(worker.sequence) - worker.frames_done)
                 worker.sequence, worker.frames_done = None, 0
                 if waiting:
                     worker.sequence = waiting.popleft()
-                    with suppress(BrokenPipeError):  # it died just now: the end of its pipe says so in the next round
+                    with suppress(BrokenPipeError):  # it died just now: the next round notices
                         worker.pipe.send(worker.sequence)
                 else:
                     workers.remove(worker)
@@ -118,13 +126,13 @@ def _start(spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) 
     process = context.Process(target=_work, args=(theirs, spec, folder, count, density), daemon=True)
     with _ignoring_interrupt():
         process.start()
-    theirs.close()  # so that its death closes the pipe
+    theirs.close()  # the worker's death then closes the pipe
     return _Worker(process, ours)
 
 
 @contextmanager
 def _ignoring_interrupt() -> Iterator[None]:
-    """Processes started here ignore Ctrl-C from their first instruction on: it is for this process to end them."""
+    """Processes started within it ignore Ctrl-C from their first instruction on: this process ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -136,12 +144,12 @@ def _ignoring_interrupt() -> Iterator[None]:
 
 
 def _bury(worker: _Worker, progress: Progress) -> None:
-    """Reports the sequence of a worker that died."""
+    """Report the sequence of a worker that died."""
     worker.process.join()
     worker.pipe.close()
-    code = worker.process.exitcode
+    code = worker.process.exitcode or 0
     if code < 0:
-        how = f"was killed by signal {-code}" + (" (often for want of memory)" if code == -signal.SIGKILL else "")
+        how = f"was killed by signal {-code}" + (" (often out of memory)" if code == -signal.SIGKILL else "")
     else:
         how = f"ended with exit code {code}"
     if not worker.ready:
@@ -152,7 +160,7 @@ def _bury(worker: _Worker, progress: Progress) -> None:
 
 
 def _stop(worker: _Worker) -> None:
-    worker.pipe.close()  # the worker ends when nobody is at the other end
+    worker.pipe.close()  # which ends the worker
     worker.process.join(PATIENCE)
     if worker.process.is_alive():
         worker.process.kill()
@@ -160,7 +168,7 @@ def _stop(worker: _Worker) -> None:
 
 
 def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) -> None:
-    """What a worker process does: makes the tracker, then runs what it is sent until the pipe is closed."""
+    """The work of a worker process: make the tracker, then run each sequence received, until the pipe is closed."""
     _share_cores(count)
     try:
         tracker = spec.make()
@@ -190,7 +198,7 @@ def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int
 
 
 class _Reporter:
-    """Sends counts of frames, but not for each single one."""
+    """Sends the number of tracked frames every PROGRESS_PERIOD."""
 
     def __init__(self, pipe: Connection):
         self._pipe, self._frames, self._last = pipe, 0, time.monotonic()
@@ -207,7 +215,7 @@ class _Reporter:
 
 
 def _share_cores(count: int) -> None:
-    """Gives this process its share of the cores, unless it was told to use fewer (OMP_NUM_THREADS)."""
+    """Give this process its share of the cores, or fewer if OMP_NUM_THREADS says so."""
     import cv2
     import torch
 
