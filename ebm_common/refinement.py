@@ -53,7 +53,7 @@ def ascend(energy: Energy, y: Tensor, step: Step, iterations: int, score_final: 
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
-        step: lambda, see the module.
+        step: lambda: a number, a tensor broadcast against y, or a function of the current y that returns one of these.
         iterations: T >= 0. The paper has 5 for ATOM, 10 for ATOM* and EBM.
         score_final: True returns f of the returned y, for one more forward pass. False returns f of the candidates
             before their last step, by which PyTracking ranks boxes (and, with T = 0, f of y).
@@ -96,7 +96,7 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, 
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
-        step: the initial lambda, see the module.
+        step: the initial lambda: a number, a tensor broadcast against y, or a function of the current y that returns one.
         iterations: T >= 0, typically 10.
         decay: eta in (0, 1]. Detection (Appendix C.4) has 0.5 for the EBM, 0.2 for IoU-Net*, 0.1 for IoU-Net.
 
@@ -160,7 +160,8 @@ def ascend_early_stop(
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
-        step: lambda, see the module. The paper has 3 for age and 0.1 for head pose.
+        step: lambda: a number, a tensor broadcast against y, or a function of the current y that returns one of these.
+            The paper has 3 for age and 0.1 for head pose.
         iterations: T >= 0.
         stop_threshold: Omega_1, in the unit of f.
         degeneration_tolerance: Omega_2, in the unit of f.
