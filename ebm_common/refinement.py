@@ -96,7 +96,8 @@ def ascend_backtracking(energy: Energy, y: Tensor, step: Step, iterations: int, 
     Args:
         energy: (B, M, D) -> (B, M).
         y: (B, M, D) first guesses.
-        step: the initial lambda: a number, a tensor broadcast against y, or a function of the current y that returns one.
+        step: the initial lambda: a number, a tensor broadcast against y, or a function of the current y that returns
+            one of these.
         iterations: T >= 0, typically 10.
         decay: eta in (0, 1]. Detection (Appendix C.4) has 0.5 for the EBM, 0.2 for IoU-Net*, 0.1 for IoU-Net.
 
