@@ -29,7 +29,12 @@ from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json, write_text
 from ltr.common.provenance import provenance
 from ltr.common.seeds import seed_for_build
-from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate
+from ltr.evaluation.regression import (
+    BASELINES,
+    RegressionEvaluationOptions,
+    RegressionRefinementSettings,
+    evaluate_runs,
+)
 from ltr.evaluation.runs import find_runs
 from ltr.evaluation.tables import Mean, Table
 from ltr.train_settings.registry import load_settings
@@ -92,11 +97,12 @@ def _table(task: str, folder: Path, baseline: str, names: dict, settings) -> Tab
         ["here", "paper"],
         [("", 2)],
     )
-    options = Options(RefinementSettings(spec.step), True, "val", workspace=settings.workspace, device=settings.device)
+    refinement = RegressionRefinementSettings(spec.step)
+    options = RegressionEvaluationOptions(refinement, True, "val", workspace=settings.workspace, device=settings.device)
     runs, _ = find_runs(task, [folder / f"{baseline}_{settings.seed}"])
     for sigmas, paper in PAPER[task].items():
         ebm, _ = find_runs(task, [folder / names[sigmas]])
-        results, _ = evaluate(spec, [*runs, *ebm], options)
+        results, _ = evaluate_runs(spec, [*runs, *ebm], options)
         (result,) = results[baseline]
         error, plain = list(result.refined_errors.values())[-1], list(result.errors.values())[-1]
         table.rows.append((f"{sigmas[0]:g}, {sigmas[1]:g}", [Mean(error), Mean(paper)]))

@@ -1,6 +1,6 @@
-"""Tables of the paper, made from trained networks: one file for each task.
+"""Evaluation of trained networks: the paper's tables and comparisons.
 
-A task is a module with `main(argv) -> int`, listed here; `ltr/run_evaluation.py` calls it.
+A task that `ebm-evaluate` knows is a module with `main(argv) -> int`, listed in :data:`TASKS`.
 """
 
 TASKS = {

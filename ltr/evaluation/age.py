@@ -26,7 +26,7 @@ _PAPER = {
 
 
 def _duplicates(settings: AgeSettings, images: LabelledImages) -> tuple[str, list[int]]:
-    """The test images that are, byte by byte, also among those of training and validation."""
+    """The test images that also occur, byte by byte, among the images for training and validation."""
     trainval = read_utkface_split(get_path("utkface"), "trainval", settings.data.val_seed)
     found = images.duplicates_of(trainval)
     return f" without {len(found)} duplicates", found
@@ -42,4 +42,5 @@ TASK = RegressionTask(
 
 
 def main(argv: list[str]) -> int:
+    """The command `ebm-evaluate age`; returns 0."""
     return regression.main(TASK, argv)

@@ -1,4 +1,4 @@
-"""Table S6 (which contains Table 5): head pose. The paper's figures are of BIWI."""
+"""Table S6 (which contains Table 5): head pose. The paper's figures are for BIWI."""
 
 from __future__ import annotations
 
@@ -34,4 +34,5 @@ TASK = RegressionTask(
 
 
 def main(argv: list[str]) -> int:
+    """The command `ebm-evaluate head_pose`; returns 0."""
     return regression.main(TASK, argv)

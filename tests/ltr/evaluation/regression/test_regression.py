@@ -16,8 +16,15 @@ from ltr.commands import train as train_command
 from ltr.commands.evaluate import main
 from ltr.common.errors import UserError
 from ltr.dataset import read_utkface_split
-from ltr.evaluation import TASKS, age, head_pose, regression
-from ltr.evaluation.regression import BASELINES, Options, RefinementSettings, evaluate, mean_absolute_errors, refine
+from ltr.evaluation import TASKS, age, head_pose
+from ltr.evaluation.regression import (
+    BASELINES,
+    RegressionEvaluationOptions,
+    RegressionRefinementSettings,
+    errors,
+    evaluate_runs,
+)
+from ltr.evaluation.regression.errors import mean_absolute_errors, refine
 from ltr.evaluation.runs import check_alike, find_runs
 from ltr.evaluation.tables import Mean
 from ltr.train_settings.registry import load_settings
@@ -28,7 +35,7 @@ SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
 
 
 @pytest.fixture(scope="module")
-def place(module_folder):
+def workspace(module_folder):
     """A workspace with two runs each of direct_l2 and ebm, one of gaussian, and one that is not finished."""
     root = module_folder
     make_utkface(root / "utkface")
@@ -45,20 +52,20 @@ def place(module_folder):
 
 
 @pytest.fixture(autouse=True)
-def paths(place, monkeypatch):
+def paths(workspace, monkeypatch):
     for name in ("utkface", "pointing04"):
-        monkeypatch.setenv(f"EBM_{name.upper()}", str(place / name))
+        monkeypatch.setenv(f"EBM_{name.upper()}", str(workspace / name))
 
 
 @pytest.fixture
-def runs(place, tmp_path):
+def runs(workspace, tmp_path):
     """A copy of the runs, to damage, without what only a training reads."""
     ignored = shutil.ignore_patterns("best.pth", "tensorboard")
-    return Path(shutil.copytree(place / "checkpoints" / "ltr" / "age", tmp_path / "runs", ignore=ignored))
+    return Path(shutil.copytree(workspace / "checkpoints" / "ltr" / "age", tmp_path / "runs", ignore=ignored))
 
 
-def options(place, **changes) -> Options:
-    return Options(RefinementSettings(3.0), workspace=place, device="cpu", **changes)
+def options(workspace, **changes) -> RegressionEvaluationOptions:
+    return RegressionEvaluationOptions(RegressionRefinementSettings(3.0), workspace=workspace, device="cpu", **changes)
 
 
 # --- errors and refinement
@@ -83,16 +90,16 @@ class Hill(nn.Module):
 
 def test_refinement_reaches_a_known_maximum():
     top, start = torch.randn(2500, 2), torch.randn(2500, 2)  # more than one part
-    torch.testing.assert_close(refine(Hill(), top, start, RefinementSettings(1.0)), top)
-    halfway = refine(Hill(), top, start, RefinementSettings(0.5, iterations=1))
+    torch.testing.assert_close(refine(Hill(), top, start, RegressionRefinementSettings(1.0)), top)
+    halfway = refine(Hill(), top, start, RegressionRefinementSettings(0.5, iterations=1))
     torch.testing.assert_close(halfway, (top + start) / 2)
 
 
 @pytest.mark.parametrize("task, step", [(age.TASK, 3.0), (head_pose.TASK, 0.1)])
 def test_refinement_is_algorithm_s2_with_the_papers_constants(task, step, monkeypatch):
     seen = []
-    monkeypatch.setattr(regression, "ascend_early_stop", lambda *a: (seen.append(a[2:]), ascend_early_stop(*a))[1])
-    refine(Hill(), torch.zeros(3, 1), torch.ones(3, 1), RefinementSettings(task.step))
+    monkeypatch.setattr(errors, "ascend_early_stop", lambda *a: (seen.append(a[2:]), ascend_early_stop(*a))[1])
+    refine(Hill(), torch.zeros(3, 1), torch.ones(3, 1), RegressionRefinementSettings(task.step))
     assert seen == [(step, 5, 0.001, -0.01)]
 
 
@@ -163,7 +170,7 @@ def test_without_runs_the_way_out_is_named(tmp_path, capsys):
     (tmp_path / "checkpoints" / "ltr" / "age").mkdir(parents=True)
     with pytest.raises(SystemExit):
         main(["age", "--workspace", str(tmp_path)])
-    assert "python ltr/run_training.py age direct_l2" in capsys.readouterr().err
+    assert "ebm-train age direct_l2" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["shoe_size"])
     assert f"there are: {', '.join(TASKS)}" in capsys.readouterr().err and set(TASKS) >= {"age", "head_pose"}
@@ -172,12 +179,12 @@ def test_without_runs_the_way_out_is_named(tmp_path, capsys):
 # --- tables
 
 
-def test_errors_are_those_of_the_networks(place):
+def test_errors_are_those_of_the_networks(workspace):
     """Of the very images, through the very networks, without the cache; and of each refined by the EBM of its seed."""
-    found, _ = find_runs("age", [place / "checkpoints" / "ltr" / "age"])
-    results, images = evaluate(age.TASK, found, options(place, refine=True))
+    found, _ = find_runs("age", [workspace / "checkpoints" / "ltr" / "age"])
+    results, images = evaluate_runs(age.TASK, found, options(workspace, refine=True))
     assert list(results) == ["direct_l2", "gaussian"] and len(images) == 24
-    test = read_utkface_split(place / "utkface", "test")
+    test = read_utkface_split(workspace / "utkface", "test")
     x = torch.stack([torch.from_numpy(test.image(k)).permute(2, 0, 1) for k in range(24)])
     label = torch.tensor(test.labels)
     loaded = {run.name: run.load(1, torch.device("cpu")) for run in found}
@@ -195,10 +202,10 @@ def test_errors_are_those_of_the_networks(place):
         assert result.errors["age without 1 duplicates"] == pytest.approx(without, rel=1e-3)
 
 
-def test_command_as_a_user_gives_it(place, tmp_path, monkeypatch, capsys):
+def test_command_as_a_user_gives_it(workspace, tmp_path, monkeypatch, capsys):
     """Table on the terminal and in three files; what is missing is said and is no failure."""
     monkeypatch.chdir(tmp_path)
-    assert main(["age", "--refine", "--workspace", str(place), "--out", "out"]) == 0
+    assert main(["age", "--refine", "--workspace", str(workspace), "--out", "out"]) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
     rows = {line.split("  ")[0]: line.split() for line in lines if line.startswith(("Direct", "Gaussian"))}
@@ -216,32 +223,32 @@ def test_command_as_a_user_gives_it(place, tmp_path, monkeypatch, capsys):
     assert mean.latex() in (tmp_path / "out" / "test.tex").read_text()
 
 
-def test_without_an_ebm_the_baselines_are_still_shown(runs, place, capsys):
+def test_without_an_ebm_the_baselines_are_still_shown(runs, workspace, capsys):
     for name in ("ebm_0", "ebm_1"):
         shutil.rmtree(runs / name)
-    arguments = ["--refine", "--split", "val", "--runs", str(runs), "--workspace", str(place)]
+    arguments = ["--refine", "--split", "val", "--runs", str(runs), "--workspace", str(workspace)]
     assert main(["age", *arguments]) == 0
     out = capsys.readouterr().out
     assert "softmax_ce_l2_var, ebm:" in out and "+ Refinement" not in out and "duplicates" not in out
-    assert (place / "evaluation" / "age" / "val.tex").is_file()
+    assert (workspace / "evaluation" / "age" / "val.tex").is_file()
 
 
-def test_head_pose_has_a_column_for_each_angle(place, capsys):
-    extra = ["--data.set", "pointing04", "--workspace", str(place)]
+def test_head_pose_has_a_column_for_each_angle(workspace, capsys):
+    extra = ["--data.set", "pointing04", "--workspace", str(workspace)]
     for name in ("direct_l2", "ebm"):
         assert train_command.main(["head_pose", name, *SHORT, *extra]) == 0
     capsys.readouterr()
-    assert main(["head_pose", "--refine", "--workspace", str(place)]) == 0
+    assert main(["head_pose", "--refine", "--workspace", str(workspace)]) == 0
     out = capsys.readouterr().out
     header = next(line for line in out.splitlines() if "yaw" in line)
     assert header.split() == ["yaw", "pitch", "avg", "runs", "yaw", "pitch", "avg"]
     assert "12 images" in out and "3.07 ± 0.07" in out
 
 
-def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
+def test_ablation_trains_every_pair_and_goes_on(workspace, monkeypatch, capsys):
     """Two of Table S3's pairs, the second stopped in its middle: the same command ends with the same table."""
     monkeypatch.setitem(ablate.PAPER, "age", {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12})
-    command = ["age", "--baseline", "direct_huber", *SHORT, "--workspace", str(place)]
+    command = ["age", "--baseline", "direct_huber", *SHORT, "--workspace", str(workspace)]
     train = Trainer.train
     stopped = []
 
@@ -259,7 +266,7 @@ def test_ablation_trains_every_pair_and_goes_on(place, monkeypatch, capsys):
     assert [row[:2] + row[3:] for row in rows] == [["0.1,", "10", "7.62"], ["0.1,", "20", "5.12"]]
     assert rows[0][2] != rows[1][2] and "of Direct - Huber after refinement" in out
     assert out.count("already trained") == 2 and out.count("going on from") == 3
-    folder = place / "checkpoints" / "ltr" / "age_sigmas"
+    folder = workspace / "checkpoints" / "ltr" / "age_sigmas"
     assert {p.name for p in folder.iterdir() if p.is_dir()} == {"direct_huber_0", "ebm_0.1_10_0", "ebm_0.1_20_0"}
     assert (folder / "table.txt").read_text() in out and rows[1][2] in (folder / "table.tex").read_text()
     written = json.loads((folder / "table.json").read_text())

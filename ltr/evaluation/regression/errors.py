@@ -1,0 +1,147 @@
+"""Mean absolute errors of the baselines' predictions, before and after refinement by the energy-based model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ebm_common import ascend_early_stop
+from ltr.common.device import choose_device
+from ltr.data.loading import batches
+from ltr.dataset import LabelledImages
+from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
+from ltr.evaluation.regression.task import BASELINES, RegressionTask
+from ltr.evaluation.runs import TrainedRun
+from ltr.train_settings.registry import load_settings
+from ltr.train_settings.regression import samples
+
+
+@dataclass
+class BaselineErrors:
+    """Errors of one run of a baseline.
+
+    Attributes:
+        run: name of the run.
+        seed: its seed.
+        errors: mean absolute errors by column.
+        refined_by: name of the energy-based run that refines the predictions, or None.
+        refined_errors: errors after that refinement.
+    """
+
+    run: str
+    seed: int
+    errors: dict[str, float]
+    refined_by: str | None = None
+    refined_errors: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate_runs(
+    task: RegressionTask, runs: list[TrainedRun], options: RegressionEvaluationOptions
+) -> tuple[dict[str, list[BaselineErrors]], LabelledImages]:
+    """Evaluates all runs; with `options.refine`, energy-based runs refine the predictions of the baselines.
+
+    The energy-based run of the same seed refines each baseline; if there is none, the first energy-based run does.
+
+    Returns:
+        Results by baseline, in the paper's order, without baselines that have no run; and the images.
+
+    Raises:
+        UserError: if data is missing, or weights do not fit.
+    """
+    device = choose_device(options.device)
+    settings = runs[0].settings
+    read_images = load_settings(task.name, settings.system).images
+    if read_images is None:
+        raise ValueError(f"{task.name} has no images")
+    images = read_images(settings, options.split)
+    label = torch.tensor(images.labels)
+    columns = {"": torch.arange(len(label))}
+    if task.excluded and options.split == "test":
+        name, excluded = task.excluded(settings, images)
+        keep = torch.ones(len(label), dtype=torch.bool)
+        keep[excluded] = False
+        columns[name] = keep.nonzero()[:, 0]
+
+    def errors(prediction: Tensor) -> dict[str, float]:
+        return {
+            f"{target}{suffix}": value
+            for suffix, rows in columns.items()
+            for target, value in mean_absolute_errors(prediction[rows], label[rows], images.target_names).items()
+        }
+
+    ebms = [run for run in runs if run.system == "ebm"] if options.refine else []
+    baselines = [run for run in runs if run.system in BASELINES]
+    by_ebm: dict[Path, list[tuple[BaselineErrors, Tensor]]] = {run.weights: [] for run in ebms}
+    results: dict[str, list[BaselineErrors]] = {system: [] for system in BASELINES}
+    total = (len(baselines) + len(ebms)) * len(images)
+    with tqdm(total=total, unit="image", leave=False, disable=None, dynamic_ncols=True) as bar, torch.no_grad():
+        for run in baselines:
+            actor = run.load(label.shape[1], device)
+            prediction = _apply_to_images(actor.predict, run, actor, images, options, bar)
+            result = BaselineErrors(run.name, run.seed, errors(prediction))
+            results[run.system].append(result)
+            if ebms:
+                ebm = next((ebm for ebm in ebms if ebm.seed == run.seed), ebms[0])
+                by_ebm[ebm.weights].append((result, prediction))
+        for ebm in ebms:
+            if not by_ebm[ebm.weights]:
+                bar.update(len(images))
+                continue
+            actor = ebm.load(label.shape[1], device)
+            features = _apply_to_images(actor.net.encode, ebm, actor, images, options, bar)
+            for result, prediction in by_ebm[ebm.weights]:
+                result.refined_by = ebm.name
+                result.refined_errors = errors(refine(actor.net, features, prediction, options.refinement))
+    return {system: found for system, found in results.items() if found}, images
+
+
+def refine(net: Any, features: Tensor, prediction: Tensor, settings: RegressionRefinementSettings) -> Tensor:
+    """Refines predictions (N, D) of a baseline by Algorithm S2 on `net.energy`, given the features of N images."""
+    first = next(net.parameters(), prediction)
+    refined = []
+    for part, start in zip(features.split(1024), prediction.split(1024), strict=True):
+        part = part.to(first.device)
+        result = ascend_early_stop(
+            lambda y, part=part: net.energy(part, y),
+            start[:, None].to(first.device, part.dtype),
+            settings.step,
+            settings.iterations,
+            settings.stop_threshold,
+            settings.degeneration_tolerance,
+        )
+        refined.append(result.y[:, 0].cpu())
+    return torch.cat(refined)
+
+
+def mean_absolute_errors(prediction: Tensor, label: Tensor, targets: tuple[str, ...]) -> dict[str, float]:
+    """Mean absolute error of each target over images, and their average 'avg' if there are several; both (N, D)."""
+    each = (prediction.double() - label.double()).abs().mean(0)
+    found = dict(zip(targets, each.tolist(), strict=True))
+    return found if len(targets) == 1 else {**found, "avg": each.mean().item()}
+
+
+def _apply_to_images(
+    function: Callable[[Tensor], Tensor],
+    run: TrainedRun,
+    actor: Any,
+    images: LabelledImages,
+    options: RegressionEvaluationOptions,
+    bar: tqdm,
+) -> Tensor:
+    """The values of a function of batches for all images, concatenated on the CPU."""
+    settings = run.settings
+    settings.workspace, settings.workers, settings.device = options.workspace, options.workers, options.device
+    encoder = actor.net.encoder
+    device = next(actor.parameters()).device
+    bar.set_description(run.name)
+    found = []
+    for batch in batches(samples(settings, images, options.split, encoder), 64, options.workers):
+        found.append(function(batch["x"].to(device)).float().cpu())
+        bar.update(len(found[-1]))
+    return torch.cat(found)

@@ -1,0 +1,82 @@
+"""The table of errors beside the paper's, and the notes below it."""
+
+from __future__ import annotations
+
+from ltr.dataset import LabelledImages
+from ltr.evaluation.regression.errors import BaselineErrors
+from ltr.evaluation.regression.options import RegressionEvaluationOptions
+from ltr.evaluation.regression.task import BASELINES, RegressionTask
+from ltr.evaluation.runs import TrainedRun
+from ltr.evaluation.tables import Mean, Table
+
+
+def make_table(
+    task: RegressionTask,
+    results: dict[str, list[BaselineErrors]],
+    runs: list[TrainedRun],
+    images: LabelledImages,
+    options: RegressionEvaluationOptions,
+    problems: list[str],
+) -> Table:
+    """The results beside the paper's figures, with notes on training, refinement, missing systems and problems."""
+    columns = list(next(iter(results.values()))[0].errors)
+    paper_columns = [c for c in columns if any(c in figures for figures in task.paper.values())]
+    table = Table(
+        f"{task.title}, {options.split}: mean absolute error, mean ± standard error over runs",
+        [*columns, "runs", *paper_columns],
+        [("here", len(columns) + 1), ("paper", len(paper_columns))],
+    )
+
+    def add_row(method: str, key: str, found: list[dict[str, float]]) -> None:
+        ours = [Mean.of([errors[c] for errors in found]) for c in columns]
+        paper = [task.paper[key].get(c) for c in paper_columns]
+        table.rows.append((method, [*ours, str(len(found)), *paper]))
+
+    for system, found in results.items():
+        method = BASELINES[system]
+        add_row(method, method, [r.errors for r in found])
+        refined = [r.refined_errors for r in found if r.refined_by]
+        if refined:
+            add_row(f"{method} + Refinement", f"{method}+", refined)
+    table.notes = [_training_note(runs, images), *_missing(task, results, runs, options), *problems]
+    used = sorted({r.refined_by for found in results.values() for r in found if r.refined_by})
+    if used:
+        r = options.refinement
+        table.notes.insert(
+            1,
+            f"Refinement: Algorithm S2 with T = {r.iterations}, Omega1 = {r.stop_threshold:g}, Omega2 = "
+            f"{r.degeneration_tolerance:g}, lambda = {r.step:g}, by {' and '.join(used)}.",
+        )
+    return table
+
+
+def _training_note(runs: list[TrainedRun], images: LabelledImages) -> str:
+    """Encoder, schedule and images of the runs, in one sentence."""
+    s = runs[0].settings
+    encoder = s.encoder.name
+    if s.encoder.frozen_copies:
+        encoder += f", frozen, features of {s.encoder.frozen_copies} augmented versions of each image"
+    text = (
+        f"Run: {encoder}; {runs[0].epochs} epochs of {s.samples_per_epoch} images of {s.augment.size} x "
+        f"{s.augment.size}, batch {s.batch_size}, rate {s.optimizer.lr:g} ({s.schedule.kind}"
+    )
+    steps_down = s.schedule.kind == "step" and s.schedule.gamma != 1
+    text += f", times {s.schedule.gamma:g} every {s.schedule.step_size} epochs)" if steps_down else ")"
+    for ebm in [run for run in runs if run.system == "ebm"][:1]:
+        loss = ebm.settings.loss
+        text += f"; EBM with M = {loss.number}, sigmas {' and '.join(f'{s:g}' for s in loss.sigmas)}"
+    paper = s.encoder.name == "resnet50" and not s.encoder.frozen_copies and runs[0].epochs == 75
+    return f"{text}. {images.summary()}." + ("" if paper else " Not the paper's schedule.")
+
+
+def _missing(
+    task: RegressionTask,
+    results: dict[str, list[BaselineErrors]],
+    runs: list[TrainedRun],
+    options: RegressionEvaluationOptions,
+) -> list[str]:
+    """A note about systems without a finished run, if there are any."""
+    missing = [system for system in BASELINES if system not in results]
+    if options.refine and not any(run.system == "ebm" for run in runs):
+        missing.append("ebm")
+    return [f"No finished run of {', '.join(missing)}; train one: ebm-train {task.name} NAME."] if missing else []
