@@ -77,6 +77,7 @@ def on_env(env, config, files):
 
     def full_name(name):
         found = by_ending.get(name, set())
+        found = {full for full in found if not full.split(".")[-2][0].isupper()} or found  # functions before methods
         return next(iter(found)) if name not in known and len(found) == 1 else name
 
     def resolve(match):
