@@ -186,7 +186,7 @@ class Run:
     def end(self):
         """Let it finish."""
         self.stop = True
-        self.view._controls.release()
+        self.view._controls.resume()
         self.thread.join(60)
         assert not self.thread.is_alive() and self.failure is None, self.failure
 

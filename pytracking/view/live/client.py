@@ -1,6 +1,6 @@
 """A connection to visdom's server: windows go out by HTTP, the page's events come in by a WebSocket.
 
-visdom's own client is not used: it waits without a limit for a server that hangs, prints tracebacks when one goes
+visdom's own client does not serve here: it waits without limit for a server that hangs, prints tracebacks when one goes
 away, and its thread cannot be ended.
 """
 
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+DEFAULT_PORT = 8097
+
 CONNECT_TIMEOUT = 3.0  # seconds
 TIMEOUT = 10.0
-_PING = 15.0  # seconds after which a silent connection is tried
-_ENV = "main"
+_PING_INTERVAL = 15.0  # seconds of silence after which the connection is tested
+_ENVIRONMENT = "main"  # visdom's word for a set of windows
 
 
 class ServerError(Exception):
@@ -24,8 +26,8 @@ class ServerError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a window is at first: columns of 12.7 pixels, rows of 15 pixels."""
+class WindowPosition:
+    """Where a window is at first: in columns of 12.7 pixels and rows of 15 pixels."""
 
     x: int
     y: int
@@ -34,15 +36,16 @@ class Place:
 
     @property
     def pixels(self) -> tuple[int, int]:
-        """Width and height of what the window shows, without the gaps beside it and its bar."""
+        """Width and height of the window's content, without the gaps beside it and its bar."""
         return int(self.width * 12.7) - 10, self.height * 15 - 10 - 14
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window of the page; its title is its name as well.
+class VisdomWindow:
+    """A window of the page.
 
     Attributes:
+        title: also its name.
         data: visdom's content: plotly's traces, or one dict with `type` and `content`.
         layout: plotly's, for plots.
     """
@@ -53,21 +56,21 @@ class Window:
 
 
 class VisdomClient:
-    """See the module.
+    """Shows windows in visdom's page and receives the page's events.
 
     Args:
         server: host name, or an address such as 'https://example.org'.
         port: the server's.
-        places: of the windows, by title.
+        positions: of the windows, by title.
         on_event: called with each event of the page, from a thread of this client.
-        on_lost: called when the connection ends that :meth:`connect` made, but for :meth:`close`; from any thread.
+        on_lost: called when the connection ends otherwise than by :meth:`close`; from any thread.
     """
 
     def __init__(
         self,
         server: str,
         port: int,
-        places: Mapping[str, Place],
+        positions: Mapping[str, WindowPosition],
         on_event: Callable[[Mapping[str, Any]], None],
         on_lost: Callable[[], None],
     ):
@@ -75,7 +78,7 @@ class VisdomClient:
         secure = parts.scheme == "https"
         self.address = f"{parts.scheme}://{parts.hostname}:{port}"
         self._socket_address = f"{'wss' if secure else 'ws'}://{parts.hostname}:{port}"
-        self._places = places
+        self._positions = positions
         self._on_event, self._on_lost = on_event, on_lost
         self._made: set[str] = set()
         self._lock = threading.Lock()
@@ -88,7 +91,11 @@ class VisdomClient:
         return self._connected
 
     def connect(self) -> None:
-        """Raises ServerError."""
+        """Connect to the server and arrange the windows.
+
+        Raises:
+            ServerError: if that fails.
+        """
         try:
             import requests
             import websocket
@@ -97,8 +104,8 @@ class VisdomClient:
         self.close()
         self._made.clear()
         self._http = requests.Session()
-        self._http.trust_env = False  # no proxy between here and a server that is nearly always on this machine
-        self._post(f"env/{_ENV}", {"eid": _ENV})
+        self._http.trust_env = False  # no proxy: the server is nearly always on this machine
+        self._post(f"env/{_ENVIRONMENT}", {"eid": _ENVIRONMENT})
         try:
             self._arrange(websocket)
             self._socket = websocket.create_connection(
@@ -109,28 +116,36 @@ class VisdomClient:
         self._connected = True
         threading.Thread(target=self._listen, args=(self._socket,), name="visdom events", daemon=True).start()
 
-    def show(self, window: Window) -> None:
-        """Make a window, or change what it shows. Raises ServerError."""
-        message = {"win": window.title, "eid": _ENV, "data": window.data, "layout": window.layout or {}}
+    def show(self, window: VisdomWindow) -> None:
+        """Make a window, or change its content.
+
+        Raises:
+            ServerError: if the server is gone.
+        """
+        message = {"win": window.title, "eid": _ENVIRONMENT, "data": window.data, "layout": window.layout or {}}
         options: dict[str, Any] = {"title": window.title}
-        if window.title not in self._made and window.title in self._places:
-            # A page that is open takes a new window's size from here. Sent ever again, it would undo the user's.
-            width, height = self._places[window.title].pixels
+        if window.title not in self._made and window.title in self._positions:
+            # An open page takes a new window's size from here. Sent every time, it would undo the user's resizing.
+            width, height = self._positions[window.title].pixels
             self._post("events", {**message, "opts": {**options, "width": width, "height": height}})
         self._post("events", {**message, "opts": options})
         self._made.add(window.title)
 
     def hide(self, title: str) -> None:
-        """Close a window. Raises ServerError."""
+        """Close a window.
+
+        Raises:
+            ServerError: if the server is gone.
+        """
         self._made.discard(title)
-        self._post("close", {"win": title, "eid": _ENV})
+        self._post("close", {"win": title, "eid": _ENVIRONMENT})
 
     def forget(self, title: str) -> None:
-        """The user closed that window: it is made again when it is shown next."""
+        """The user closed that window: the next :meth:`show` makes it again."""
         self._made.discard(title)
 
     def close(self) -> None:
-        """Close the connection. What the page shows stays."""
+        """Close the connection. The page keeps what it shows."""
         with self._lock:
             self._connected = False
             socket, self._socket = self._socket, None
@@ -162,16 +177,17 @@ class VisdomClient:
         page = websocket.create_connection(
             f"{self._socket_address}/socket", timeout=CONNECT_TIMEOUT, http_no_proxy=["*"]
         )
-        for title, place in self._places.items():
-            size = {"w": place.width, "h": place.height, "width": place.width, "height": place.height}
-            item = {"i": title, "x": place.x, "y": place.y, **size, "moved": False, "static": False}
-            page.send(json.dumps({"cmd": "layout_item_update", "eid": _ENV, "win": title, "data": item}))
+        for title, at in self._positions.items():
+            size = {"w": at.width, "h": at.height, "width": at.width, "height": at.height}
+            item = {"i": title, "x": at.x, "y": at.y, **size, "moved": False, "static": False}
+            page.send(json.dumps({"cmd": "layout_item_update", "eid": _ENVIRONMENT, "win": title, "data": item}))
         page.close()
 
     def _listen(self, socket: Any) -> None:
+        """Receive the page's events until the connection ends."""
         import websocket
 
-        socket.settimeout(_PING)
+        socket.settimeout(_PING_INTERVAL)
         silent = False
         while True:
             try:
@@ -191,15 +207,15 @@ class VisdomClient:
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 break
             event = json.loads(content) if opcode == websocket.ABNF.OPCODE_TEXT else {}
-            if "event_type" in event and event.get("eid", _ENV) == _ENV:
+            if "event_type" in event and event.get("eid", _ENVIRONMENT) == _ENVIRONMENT:
                 self._on_event(event)
         if socket is self._socket:
             self._lost()
 
     def _lost(self) -> None:
         with self._lock:
-            was, self._connected = self._connected, False
-        if was:
+            was_connected, self._connected = self._connected, False
+        if was_connected:
             self._on_lost()
 
 

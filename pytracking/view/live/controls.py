@@ -1,4 +1,4 @@
-"""What the user of the page does: pausing, stepping, and switching blocks on and off."""
+"""What the user of the page controls: pausing, stepping, and switching blocks on and off."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 REPEAT = 0.05
-"""Seconds within which the same key is one press: the page may report one from several of its windows."""
+"""Seconds within which the same key counts once: the page may report one press from several of its windows."""
 
 CLOSING = 1.0
-"""Seconds for which a window that was closed here is reported back as closed by the page."""
+"""Seconds after a switch during which the page may report a window as closed that the view itself closed."""
 
 
 class Controls:
-    """Thread-safe: events come from one thread, the run waits in another.
+    """The state of the controls. Thread-safe: events come from one thread, the run waits in another.
 
     Args:
-        blocks: those that can be switched; all are on at first.
+        blocks: names of those that can be switched; all are on at first.
         changed: called after anything changed.
-        clock: seconds.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -40,31 +40,35 @@ class Controls:
 
     @property
     def paused(self) -> bool:
-        """Whether the run waits, or will after the coming frame."""
+        """Whether the run waits, or will wait after the coming frame."""
         with self._condition:
             return self._paused
 
     @property
     def blocks(self) -> dict[str, bool]:
-        """By name, whether each is on."""
+        """By name, whether each block is on."""
         with self._condition:
             return dict(self._blocks)
 
-    def hold(self) -> None:
-        """Return at once while running; while paused, wait for a step, or for going on."""
+    def wait_while_paused(self) -> None:
+        """Return at once while running; while paused, return at the next step or when the run resumes."""
         with self._condition:
             self._condition.wait_for(lambda: not self._paused or self._steps > 0)
             self._steps = max(self._steps - 1, 0)
 
-    def release(self) -> bool:
-        """Go on if paused; whether it was."""
+    def resume(self) -> bool:
+        """Resume if paused.
+
+        Returns:
+            Whether it was paused.
+        """
         with self._condition:
-            was = self._paused
+            was_paused = self._paused
             self._set(False)
-        return was
+        return was_paused
 
     def handle(self, event: Mapping[str, Any]) -> None:
-        """Take one of visdom's events; those that mean nothing here are ignored."""
+        """Take one of visdom's events; others than keys, check boxes and closed windows are ignored."""
         kind = event.get("event_type")
         with self._condition:
             if kind == "KeyPress":
@@ -106,7 +110,7 @@ class Controls:
         return True
 
     def _close(self, window: str) -> bool:
-        """A block whose window was closed by its cross goes off. The page also reports those closed from here."""
+        """Switch off a block whose window the user closed. The page reports windows that the view closed as well."""
         if window in self._blocks and self._clock() - self._switched.get(window, -CLOSING) >= CLOSING:
             self._blocks[window] = False
         return True

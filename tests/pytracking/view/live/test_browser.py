@@ -16,7 +16,7 @@ from PIL import Image
 
 from pytracking.demo.clip import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
-from pytracking.view.live.blocks import PLACES, PLOTS
+from pytracking.view.live.blocks import PLOTS, POSITIONS
 from tests.helpers.live_page import Page, Run, Server, wait_for
 
 SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
@@ -49,7 +49,7 @@ def side_by_side(places):
 def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser):
     page = Page(browser, server.address)
     with Run(server.port) as run:
-        wait_for(lambda: page.titles() == set(PLACES))
+        wait_for(lambda: page.titles() == set(POSITIONS))
         wait_for(lambda: page.frame() > 3)
 
         # Paused, whatever window was clicked on: nothing of the tracker moves.
@@ -118,7 +118,7 @@ def test_a_server_that_goes_and_comes_again(server, browser):
         server.start()
         wait_for(lambda: len(run.said) > 2)
         page = Page(browser, server.address)
-        wait_for(lambda: page.titles() == set(PLACES))
+        wait_for(lambda: page.titles() == set(POSITIONS))
         shown = page.frame()
         wait_for(lambda: page.frame() > shown)
         run.end()
@@ -137,7 +137,7 @@ if "EBM_LIVE_VIEW_PICTURE" in os.environ:
             {"width": 1310, "height": 1000, "deviceScaleFactor": 1, "mobile": False},
         )
         with Run(server.port, zip(images, truths, strict=False), "carphone", len(images)) as run:
-            wait_for(lambda: page.titles() == set(PLACES))
+            wait_for(lambda: page.titles() == set(POSITIONS))
             run.at(frame=75)
             page.click("Tracking")
             page.press(SPACE)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pytracking.view.live.budget import CEILING, SHARE, Budget, Pace
+from pytracking.view.live.budget import CEILING, SHARE, Budget, Slowdown
 
 
 def spend_all(budget, frames, seconds, cost, kind="drawing"):
@@ -67,24 +67,24 @@ def test_kinds_are_paid_together_and_free_ones_are_only_learnt_from():
 
 
 def test_frames_slower_than_the_fastest_of_late_have_lost_time():
-    pace = Pace()
-    assert [pace.lost(0.02 + 0.0004 * (k % 10), False) for k in range(100)] == [0.0] * 100
-    assert pace.lost(0.06, False) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
+    slowdown_estimate = Slowdown()
+    assert [slowdown_estimate.lost(0.02 + 0.0004 * (k % 10), False) for k in range(100)] == [0.0] * 100
+    assert slowdown_estimate.lost(0.06, False) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
 
 
 def test_before_a_pace_is_known_nothing_is_lost():
-    pace = Pace()
-    assert [pace.lost(seconds, False) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
+    slowdown_estimate = Slowdown()
+    assert [slowdown_estimate.lost(seconds, False) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
 
 
 def test_a_machine_that_became_slower_is_the_new_pace():
-    pace = Pace()
+    slowdown_estimate = Slowdown()
     for _ in range(300):
-        pace.lost(0.02, False)
-    assert pace.lost(0.05, False) > 0
+        slowdown_estimate.lost(0.02, False)
+    assert slowdown_estimate.lost(0.05, False) > 0
     for _ in range(300):
-        pace.lost(0.05, False)
-    assert pace.lost(0.05, False) == 0
+        slowdown_estimate.lost(0.05, False)
+    assert slowdown_estimate.lost(0.05, False) == 0
 
 
 def run_view(frames, others, slowdown):
@@ -95,13 +95,13 @@ def run_view(frames, others, slowdown):
         others: gives the seconds that other programs take from a frame.
         slowdown: seconds that each of the five frames after a drawing takes longer; the drawing itself takes 5 ms.
     """
-    budget, pace = Budget(), Pace()
+    budget, slowdown_estimate = Budget(), Slowdown()
     time = last = 0.0
     shown, slow, longest = 0, 0, 0.0
     for _ in range(frames):
         seconds = 0.02 + others() + (slowdown if slow else 0.0)
         slow = max(slow - 1, 0)
-        lost = pace.lost(seconds, alone=time - last > 0.5)
+        lost = slowdown_estimate.lost(seconds, view_idle=time - last > 0.5)
         budget.tracked(seconds - max(lost, 0.0))
         budget.lost(lost)
         time += seconds

@@ -8,14 +8,14 @@ import time
 import pytest
 
 from pytracking.view.live import client as client_module
-from pytracking.view.live.client import Place, ServerError, VisdomClient, Window
+from pytracking.view.live.client import ServerError, VisdomClient, VisdomWindow, WindowPosition
 
 pytest.importorskip("requests")
 pytest.importorskip("websocket")
 
 
 def client(port, server="localhost", lost=None):
-    return VisdomClient(server, port, {"A": Place(0, 0, 30, 20)}, lambda event: None, lost or (lambda: None))
+    return VisdomClient(server, port, {"A": WindowPosition(0, 0, 30, 20)}, lambda event: None, lost or (lambda: None))
 
 
 @pytest.fixture
@@ -91,13 +91,13 @@ def test_losing_the_server_is_told_once(other_server):
     lost._connected = True
     for _ in range(2):
         with pytest.raises(ServerError):
-            lost.show(Window("A", [{"type": "text", "content": ""}]))
+            lost.show(VisdomWindow("A", [{"type": "text", "content": ""}]))
     assert told == [1] and not lost.connected
     lost.close()
 
 
 def test_a_place_in_pixels_leaves_room_for_the_bar():
-    assert Place(0, 0, 100, 20).pixels == (1260, 276)
+    assert WindowPosition(0, 0, 100, 20).pixels == (1260, 276)
 
 
 def test_a_listener_whose_connection_was_closed_while_nothing_came_ends_quietly():

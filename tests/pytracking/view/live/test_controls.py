@@ -30,15 +30,15 @@ def press(controls, key, target="A", seconds=1.0):
 
 
 def held(controls):
-    """A thread that waits in `hold`."""
-    thread = threading.Thread(target=controls.hold, daemon=True)
+    """A thread that waits in `wait_while_paused`."""
+    thread = threading.Thread(target=controls.wait_while_paused, daemon=True)
     thread.start()
     thread.join(0.1)
     return thread
 
 
 def test_while_running_nothing_is_held(controls):
-    controls.hold()
+    controls.wait_while_paused()
     assert not controls.paused
 
 
@@ -62,11 +62,11 @@ def test_the_arrow_pauses_and_then_lets_one_frame_through_for_each_press(control
     assert not waiting.is_alive() and controls.paused
     press(controls, "ArrowRight")
     press(controls, "ArrowRight")
-    controls.hold()
-    controls.hold()
+    controls.wait_while_paused()
+    controls.wait_while_paused()
     waiting = held(controls)
     assert waiting.is_alive()
-    controls.release()
+    controls.resume()
     waiting.join(5)
 
 
@@ -75,7 +75,7 @@ def test_going_on_forgets_steps_that_were_not_made(controls):
         press(controls, key)
     waiting = held(controls)
     assert waiting.is_alive()
-    assert controls.release() and not controls.release()
+    assert controls.resume() and not controls.resume()
     waiting.join(5)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from pytracking.tracker.events import OptimizerLoss
 from pytracking.view.live import figures
-from pytracking.view.live.images import OUTSIDE, backdrop, jpeg_uri, tracking_picture
+from pytracking.view.live.blocks import tracking_picture
+from pytracking.view.live.plot_parts import OUTSIDE, background_image, jpeg_uri
 from tests.helpers.live_frames import BOX, HEIGHT, SIGMA, WIDTH, box_density, events, live_frame
 
 
@@ -131,16 +132,16 @@ def test_the_relative_width_is_that_of_the_sides():
     np.testing.assert_allclose(figures.relative_width(box_density()), expected, rtol=0.1)
 
 
-def test_a_backdrop_is_aligned_to_the_pixel_and_dark_outside_the_frame():
+def test_a_background_image_is_aligned_to_the_pixel_and_dark_outside_the_frame():
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     image[:, :, 0] = 200
-    part = backdrop(image, (-20.5, 9.2, 40.0, 50.0))
+    part = background_image(image, (-20.5, 9.2, 40.0, 50.0))
     assert (part["x"], part["y"], part["sizex"], part["sizey"]) == (-21, 9, 61, 41)
     pixels = decoded(part["source"]).astype(int)
     scale = pixels.shape[1] / 61
     np.testing.assert_allclose(pixels[10, : int(19 * scale)].mean(0), OUTSIDE, atol=4)
     np.testing.assert_allclose(pixels[10, int(23 * scale) :].mean(0), (200, 0, 0), atol=6)
-    beyond = backdrop(image, (WIDTH + 5, 0, WIDTH + 9, 4))
+    beyond = background_image(image, (WIDTH + 5, 0, WIDTH + 9, 4))
     np.testing.assert_allclose(decoded(beyond["source"]).mean((0, 1)), OUTSIDE, atol=4)
 
 

@@ -12,8 +12,8 @@ from pytracking.view.live.blocks import (
     HELP,
     LOSS,
     MARGINALS,
-    PLACES,
     PLOTS,
+    POSITIONS,
     SCORES,
     STATUS,
     TIME,
@@ -28,9 +28,9 @@ from tests.helpers.live_frames import live_frame
 class Connection:
     """Keeps what is shown. Reaches the server as long as there is one."""
 
-    def __init__(self, server, port, places, on_event, on_lost):
+    def __init__(self, server, port, positions, on_event, on_lost):
         self.address = f"http://{server}:{port}"
-        self.places, self.event, self.on_lost = places, on_event, on_lost
+        self.positions, self.event, self.on_lost = positions, on_event, on_lost
         self.there = True
         self.connected = False
         self.windows = {}
@@ -93,7 +93,7 @@ class Watched:
         self.index = 0
 
     def frame(self, wait=True, total=None, **options):
-        """Track a frame as wished for, and wait until it is drawn."""
+        """Track a frame as requested, and wait until it is drawn."""
         request = self.view.request()
         self.view.show(live_frame(self.index, total, request.density, request.events, **options))
         self.index += 1
@@ -103,7 +103,7 @@ class Watched:
         return request
 
     def settle(self):
-        wait_for(lambda: not self.view._busy and self.view._moment is None and not self.view._stale)
+        wait_for(lambda: not self.view._busy and self.view._pending is None and not self.view._stale)
 
     def status(self):
         return self.connection.windows[STATUS].data[0]["content"]
@@ -123,7 +123,7 @@ def wait_for(what, seconds=5.0):
 def watched():
     watched = Watched()
     yield watched
-    watched.view._controls.release()
+    watched.view._controls.resume()
     watched.view.close(False)
 
 
@@ -144,9 +144,9 @@ def title(watched, block):
 def test_every_window_is_made_in_the_order_of_its_place(watched):
     for _ in range(3):
         watched.frame()
-    assert set(watched.connection.windows) == set(PLACES)
+    assert set(watched.connection.windows) == set(POSITIONS)
     made = list(dict.fromkeys(watched.connection.shown))
-    assert made == list(PLACES)
+    assert made == list(POSITIONS)
     assert watched.said == ["live view: http://localhost:1234"]
 
 
@@ -262,24 +262,24 @@ def test_a_window_that_was_closed_by_its_cross_stays_closed_but_for_those_that_a
 
 
 def test_without_a_server_it_is_said_once_and_the_run_goes_on(monkeypatch):
-    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY", 0.01)
+    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY_INTERVAL", 0.01)
     watched = Watched(there=False)
     for _ in range(5):
         assert watched.frame(wait=False) == NO_REQUEST
     time.sleep(0.1)
     assert len(watched.said) == 1
-    assert "http://localhost:1234" in watched.said[0] and "python -m pytracking.view.server" in watched.said[0]
+    assert "http://localhost:1234" in watched.said[0] and "ebm-view" in watched.said[0]
     watched.connection.there = True
     wait_for(lambda: watched.connection.connected)
     watched.frame()
     watched.frame()
-    assert set(watched.connection.windows) == set(PLACES) and len(watched.said) == 2
+    assert set(watched.connection.windows) == set(POSITIONS) and len(watched.said) == 2
     watched.view.close(True)
     assert watched.connection.closed and len(watched.said) == 2
 
 
 def test_a_server_that_goes_is_said_once_and_comes_again(watched, monkeypatch):
-    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY", 0.01)
+    monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY_INTERVAL", 0.01)
     watched.frame()
     watched.frame()
     thread = paused(watched)
@@ -290,7 +290,7 @@ def test_a_server_that_goes_is_said_once_and_comes_again(watched, monkeypatch):
         assert watched.frame(wait=False) == NO_REQUEST
     assert len(watched.said) == 2 and "gone" in watched.said[1] and "paused" in watched.said[1]
     watched.connection.there = True
-    wait_for(lambda: set(watched.connection.windows) == set(PLACES))  # without waiting for another frame
+    wait_for(lambda: set(watched.connection.windows) == set(POSITIONS))  # without waiting for another frame
     watched.frame()
     assert watched.number() == watched.index and len(watched.said) == 3
 
@@ -329,10 +329,10 @@ def test_blocks_without_data_say_so_in_words(watched):
 
 def test_a_fault_of_the_view_s_own_ends_the_view_and_not_the_run(watched, monkeypatch):
     watched.frame()
-    monkeypatch.setattr("pytracking.view.live.page.status_text", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("pytracking.view.live.page.status_html", lambda *arguments: 1 / 0)
     watched.frame(wait=False)
     wait_for(lambda: len(watched.said) == 2)
-    assert "ZeroDivisionError" in watched.said[1] and "goes on" in watched.said[1]
+    assert "ZeroDivisionError" in watched.said[1] and "continues" in watched.said[1]
     watched.connection.press(" ")
     for _ in range(3):
         assert watched.frame(wait=False) == NO_REQUEST
