@@ -211,7 +211,10 @@ def test_command_as_a_user_gives_it(workspace, tmp_path, monkeypatch, capsys):
     rows = {line.split("  ")[0]: line.split() for line in lines if line.startswith(("Direct", "Gaussian"))}
     assert list(rows) == ["Direct - L2", "Direct - L2 + Refinement", "Gaussian", "Gaussian + Refinement"]
     assert rows["Direct - L2"][-3:] == ["4.81", "±", "0.02"] and rows["Gaussian"][-4:] == ["1", "4.79", "±", "0.06"]
-    assert "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var:" in out
+    assert (
+        "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var; train one: ebm-train age NAME."
+        in out
+    )
     assert "laplace is not finished" in out and "Not the paper's schedule." in out
     assert "lambda = 3, by ebm_0 and ebm_1." in out and "M = 32" in out
     assert (tmp_path / "out" / "test.txt").read_text() == "\n".join(lines[:-3]) + "\n"
@@ -229,7 +232,7 @@ def test_without_an_ebm_the_baselines_are_still_shown(runs, workspace, capsys):
     arguments = ["--refine", "--split", "val", "--runs", str(runs), "--workspace", str(workspace)]
     assert main(["age", *arguments]) == 0
     out = capsys.readouterr().out
-    assert "softmax_ce_l2_var, ebm:" in out and "+ Refinement" not in out and "duplicates" not in out
+    assert "softmax_ce_l2_var, ebm; train one:" in out and "+ Refinement" not in out and "duplicates" not in out
     assert (workspace / "evaluation" / "age" / "val.tex").is_file()
 
 
@@ -265,7 +268,7 @@ def test_ablation_trains_every_pair_and_goes_on(workspace, monkeypatch, capsys):
     rows = [line.split() for line in out.splitlines() if line.startswith("0.1,")]
     assert [row[:2] + row[3:] for row in rows] == [["0.1,", "10", "7.62"], ["0.1,", "20", "5.12"]]
     assert rows[0][2] != rows[1][2] and "of Direct - Huber after refinement" in out
-    assert out.count("already trained") == 2 and out.count("going on from") == 3
+    assert out.count("already trained") == 2 and out.count("continuing from") == 3
     folder = workspace / "checkpoints" / "ltr" / "age_sigmas"
     assert {p.name for p in folder.iterdir() if p.is_dir()} == {"direct_huber_0", "ebm_0.1_10_0", "ebm_0.1_20_0"}
     assert (folder / "table.txt").read_text() in out and rows[1][2] in (folder / "table.tex").read_text()
