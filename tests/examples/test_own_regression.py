@@ -1,4 +1,4 @@
-"""The example of the README runs as it stands, and its density covers what was measured."""
+"""The example of docs/regression.md runs as it stands, and its density covers what was measured."""
 
 import os
 import re

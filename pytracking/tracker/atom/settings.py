@@ -154,7 +154,7 @@ class AtomSettings:
     """File with the backbone's ImageNet weights where the network's file holds none and there is no download."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the convolutions; all else is in float32. bfloat16 is faster on processors that have it (AVX512-BF16, AMX) and
-    on GPUs, float16 on GPUs; the README says what they do to the boxes."""
+    on GPUs, float16 on GPUs; docs/speed.md says what they do to the boxes."""
     search_area_scale: float = 5.0
     """Side of the search region, in sqrt(w h) of the target."""
     inside_ratio: float = 0.2

@@ -1,6 +1,6 @@
 """The live view as its user meets it: a real server, a real tracker, and the page in a real browser.
 
-The picture in the README is made by
+The picture in docs/live_view.md is made by
 
     EBM_LIVE_VIEW_PICTURE=docs/live_view.jpg python -m pytest tests/pytracking/view/live/test_browser.py -k picture
 """
