@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks.timing import Table, peak_of_first_step, time_in_turn, where
-from ltr.actors.detection import DetectionActor, ProposalSettings
+from ltr.actors.detection import DetectionActor, DetectionProposalSettings
 from ltr.models.detection import SYSTEMS, Detector
 from ltr.train_settings.detection import settings_for
 
@@ -72,7 +72,7 @@ def _detector(name: str, sides: tuple[int, int], device: str) -> Detector:
 
 
 def _step(name: str, batch: int, height: int, width: int, device: str) -> Callable[[], None]:
-    actor = DetectionActor(_detector(name, (height, width), device), ProposalSettings()).train()
+    actor = DetectionActor(_detector(name, (height, width), device), DetectionProposalSettings()).train()
     parameters = actor.trainable_parameters()
     chosen = {id(parameter) for parameter in parameters}
     for parameter in actor.parameters():

@@ -54,7 +54,7 @@ def _heads(encoder: str, batch: int, candidates: int, device: str, quick: bool) 
 def _head_step(form: str, channels: int, batch: int, candidates: int, device: str) -> Callable[[], None]:
     torch.manual_seed(0)
     head = JointEnergy(channels, 1).to(device)
-    actor = EnergyActor(_Head(head), EnergyLossSettings(number=candidates, sigmas=(0.1, 20.0)))
+    actor = EnergyActor(_Head(head), EnergyLossSettings(num_samples=candidates, sigmas=(0.1, 20.0)))
     given = {
         "x": torch.randn(batch, channels, device=device),
         "label": 20 + 40 * torch.rand(batch, 1, device=device),
@@ -120,7 +120,7 @@ def _training(batch: int, candidates: int, device: str, quick: bool) -> Table:
             torch.manual_seed(0)
             encoder = ImageEncoder(EncoderSettings(name, imagenet=False, frozen_copies=copies))
             net = EnergyNet(encoder, 1).to(device).train()
-            actor = EnergyActor(net, EnergyLossSettings(number=candidates, sigmas=(0.1, 20.0)))
+            actor = EnergyActor(net, EnergyLossSettings(num_samples=candidates, sigmas=(0.1, 20.0)))
             x = torch.randn(batch, encoder.channels, device=device) if copies else images
             steps = {form: _step(actor, {"x": x, "label": label}, form) for form in FORMS}
             times = time_in_turn(steps, device, repeats=2 if quick else 3, warmup=1)

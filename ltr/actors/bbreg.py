@@ -13,7 +13,7 @@ EBM        Gaussian mixture (Eq. 5)       negative log-likelihood (Eq. 4)
 
 The EBM can also be trained by NCE+ (loss 'nce_plus'), which its authors recommend in Gustafsson et al., "How to Train
 Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not known to us: the
-candidates are those of the likelihood here, and `ProposalSettings.beta` is that of its detector.
+candidates are those of the likelihood here, and `BBRegProposalSettings.beta` is that of its detector.
 """
 
 import math
@@ -34,6 +34,7 @@ from ebm_common import (
     rect_to_rel,
     rel_to_rect,
 )
+from ltr.common.settings import renamed_field
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
 
@@ -46,12 +47,12 @@ _GPU_ROUNDS = 8
 
 
 @dataclass
-class ProposalSettings:
+class BBRegProposalSettings:
     """Candidate boxes of one label."""
 
     kind: Literal["perturbation", "mixture"] = "mixture"
     """'perturbation' is ATOM's, 'mixture' the paper's Gaussian mixture in the relative parametrisation."""
-    number: int = 128
+    num_samples: int = renamed_field("number", 128)
     """Candidates of a label (ATOM 16; ATOM* and EBM 128, Appendix D.1)."""
     sigmas: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.5, 0.5))
     """Standard deviations of each component for (position, size) (Appendix D.1)."""
@@ -64,7 +65,7 @@ class ProposalSettings:
 
 
 @dataclass
-class RefinementSettings:
+class BBRegRefinementSettings:
     """The refinement that validation measures: plain ascent in the relative parametrisation (Appendix D.2)."""
 
     step: tuple[float, float] = field(default=(2e-4, 1e-3))
@@ -85,7 +86,9 @@ class BBRegActor(nn.Module):
         ValueError: settings that are not possible, or do not fit each other.
     """
 
-    def __init__(self, net: AtomNet, proposals: ProposalSettings, loss: BoxLoss, refinement: RefinementSettings):
+    def __init__(
+        self, net: AtomNet, proposals: BBRegProposalSettings, loss: BoxLoss, refinement: BBRegRefinementSettings
+    ):
         super().__init__()
         if loss != "iou" and proposals.kind != "mixture":
             raise ValueError(f"{loss} needs the density of its candidates: proposals.kind must be 'mixture'")
@@ -111,10 +114,10 @@ class BBRegActor(nn.Module):
         label = rect_to_rel(box, box[:, 2:])[:, None]
 
         if self.proposals.kind == "mixture":
-            y = self.mixture.sample(label[:, 0], self.proposals.number)
+            y = self.mixture.sample(label[:, 0], self.proposals.num_samples)
         else:
             candidates = perturb_boxes(
-                box, self.proposals.number, self.proposals.perturbation_sigmas, self.proposals.min_iou
+                box, self.proposals.num_samples, self.proposals.perturbation_sigmas, self.proposals.min_iou
             )
             y = rect_to_rel(candidates, box[:, None, 2:])
         log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss != "iou" else None
@@ -188,8 +191,8 @@ class BBRegActor(nn.Module):
         return elementwise_iou(starts, first).mean(), elementwise_iou(refined.gather(1, best).mean(1), box).mean()
 
 
-def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou: float) -> Tensor:
-    """ATOM's training candidates: boxes (B, 4) in pixels -> (B, number, 4), all on the device at once.
+def perturb_boxes(boxes: Tensor, num_samples: int, sigmas: tuple[float, ...], min_iou: float) -> Tensor:
+    """ATOM's training candidates: boxes (B, 4) in pixels -> (B, num_samples, 4), all on the device at once.
 
     Each candidate draws one of `sigmas`; Gaussian noise of sigma * sqrt(w h) moves its centre and changes its width and
     height; a side of at most one pixel becomes a random 0.15 to 0.5 of the label's; corners are rounded to whole
@@ -201,16 +204,16 @@ def perturb_boxes(boxes: Tensor, number: int, sigmas: tuple[float, ...], min_iou
     """
     b = boxes.shape[0]
     side = boxes[:, 2:].prod(-1).sqrt()[:, None]
-    choice = torch.randint(len(sigmas), (b, number), device=boxes.device)
+    choice = torch.randint(len(sigmas), (b, num_samples), device=boxes.device)
     scale = boxes.new_tensor(sigmas)[choice] * side
-    label = boxes[:, None].expand(b, number, 4)
+    label = boxes[:, None].expand(b, num_samples, 4)
     result = label.clone()
-    open_ = torch.ones(b, number, dtype=torch.bool, device=boxes.device)
+    open_ = torch.ones(b, num_samples, dtype=torch.bool, device=boxes.device)
     rounds = 1 if boxes.device.type == "cpu" else _GPU_ROUNDS
     for k in range(1, 101):
-        noise = torch.randn(b, number, 4, device=boxes.device, dtype=boxes.dtype) * scale[..., None]
+        noise = torch.randn(b, num_samples, 4, device=boxes.device, dtype=boxes.dtype) * scale[..., None]
         size = label[..., 2:] + noise[..., 2:]
-        spare = label[..., 2:] * (0.15 + 0.35 * torch.rand(b, number, 2, device=boxes.device, dtype=boxes.dtype))
+        spare = label[..., 2:] * (0.15 + 0.35 * torch.rand(b, num_samples, 2, device=boxes.device, dtype=boxes.dtype))
         size = torch.where(size <= 1, spare, size)
         center = label[..., :2] + label[..., 2:] / 2 + noise[..., :2]
         candidate = torch.cat([(center - size / 2).round(), size.round()], dim=-1)

@@ -32,6 +32,7 @@ from ebm_common import (
     xywh_to_xyxy,
     xyxy_to_xywh,
 )
+from ltr.common.settings import renamed_field
 from ltr.models.detection import Detector
 from ltr.models.detection.confidence import Objects
 from ltr.models.detection.faster_rcnn import full_precision
@@ -43,10 +44,10 @@ _START_SIGMA = 0.075
 
 
 @dataclass
-class ProposalSettings:
+class DetectionProposalSettings:
     """Candidate boxes of one label, of the systems with a confidence branch."""
 
-    number: int = 128
+    num_samples: int = renamed_field("number", 128)
     """C.2"""
     sigmas: tuple[float, ...] = (0.0375, 0.075, 0.15)
     """Standard deviations of the mixture's components, relative to the label's size (C.2, Table S1)."""
@@ -66,12 +67,12 @@ class DetectionActor(nn.Module):
         ValueError: proposals that are not possible.
     """
 
-    def __init__(self, detector: Detector, proposals: ProposalSettings) -> None:
+    def __init__(self, detector: Detector, proposals: DetectionProposalSettings) -> None:
         super().__init__()
-        if proposals.number < 1 or not 0 < proposals.min_iou < 1:
+        if proposals.num_samples < 1 or not 0 < proposals.min_iou < 1:
             raise ValueError(
-                f"proposals.number must be at least 1 and proposals.min_iou between 0 and 1, got {proposals.number} "
-                f"and {proposals.min_iou}"
+                "proposals.num_samples must be at least 1 and proposals.min_iou between 0 and 1, "
+                f"got {proposals.num_samples} and {proposals.min_iou}"
             )
         self.detector, self.proposals = detector, proposals
         self.mixture = GaussianMixtureProposal(proposals.sigmas)
@@ -137,9 +138,9 @@ class DetectionActor(nn.Module):
         truth = rect_to_rel(rects, objects.size)[:, None]
 
         if self.detector.system == "iou_net":
-            y = rect_to_rel(iou_uniform_boxes(rects, p.number, p.min_iou), objects.size[:, None])
+            y = rect_to_rel(iou_uniform_boxes(rects, p.num_samples, p.min_iou), objects.size[:, None])
         else:
-            y = self.mixture.sample(truth[:, 0], p.number)
+            y = self.mixture.sample(truth[:, 0], p.num_samples)
         stats = {}  # of a batch without objects they are NaN, which no average counts
         if self.detector.system == "ebm":
             log_q = self.mixture.log_prob(y, truth[:, 0])

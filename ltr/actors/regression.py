@@ -33,6 +33,7 @@ from ebm_common import (
     noise_contrastive_estimation,
     score_matching,
 )
+from ltr.common.settings import renamed_field
 
 EnergyLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm"]
 BaselineKind = Literal[
@@ -54,7 +55,7 @@ class EnergyLossSettings:
     kind: EnergyLoss = "nll"
     """The paper's likelihood by importance sampling (Eq. 4). The others are of Gustafsson et al., BMVC 2020: KL to a
     density around the label, NCE and NCE+, likelihood by Langevin chains, denoising and plain score matching."""
-    number: int = 1024
+    num_samples: int = renamed_field("number", 1024)
     """M, candidates or chains of a label (Appendices B, E and F). Not used by sm."""
     sigmas: tuple[float, ...] = (0.1, 0.8)
     """Of the proposal's components (Eq. 5), for nll, kld, nce, nce_plus, and the likelihood in validation. Toy 0.1 and
@@ -91,10 +92,10 @@ class EnergyActor(nn.Module):
 
     def __init__(self, net: nn.Module, loss: EnergyLossSettings, predict: Predict | None = None) -> None:
         super().__init__()
-        if loss.number < 1 or loss.langevin_iterations < 0:
+        if loss.num_samples < 1 or loss.langevin_iterations < 0:
             raise ValueError(
-                f"loss.number must be at least 1 and loss.langevin_iterations at least 0, got {loss.number} and "
-                f"{loss.langevin_iterations}"
+                "loss.num_samples must be at least 1 and loss.langevin_iterations at least 0, "
+                f"got {loss.num_samples} and {loss.langevin_iterations}"
             )
         for name in ("beta", "sigma_gt", "sigma_dsm", "langevin_step"):
             if not getattr(loss, name) > 0:
@@ -130,7 +131,7 @@ class EnergyActor(nn.Module):
     def _by_proposal(self, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         if self.loss.kind == "nll":
             return self._likelihood(energy, label)
-        y = self.proposal.sample(label, self.loss.number)
+        y = self.proposal.sample(label, self.loss.num_samples)
         log_q = self.proposal.log_prob(y, label)
         if self.loss.kind == "kld":
             f = energy(y)
@@ -149,14 +150,14 @@ class EnergyActor(nn.Module):
         if s.kind == "sm":
             return score_matching(energy, label[:, None]), {}
         if s.kind == "dsm":
-            return denoising_score_matching(energy, label, s.sigma_dsm, s.number), {}
-        chains = label[:, None].expand(-1, s.number, -1)
+            return denoising_score_matching(energy, label, s.sigma_dsm, s.num_samples), {}
+        chains = label[:, None].expand(-1, s.num_samples, -1)
         y = langevin_sample(energy, chains, s.langevin_step, s.langevin_iterations)
         f = energy(torch.cat([label[:, None], y], dim=1))
         return contrastive_divergence(f[:, 0], f[:, 1:]), {}
 
     def _likelihood(self, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        y = self.proposal.sample(label, self.loss.number)
+        y = self.proposal.sample(label, self.loss.num_samples)
         log_q = self.proposal.log_prob(y, label)
         f = energy(torch.cat([label[:, None], y], dim=1))
         return nll_importance_sampling(f[:, 0], f[:, 1:], log_q), _sampling_statistics(f[:, 1:], log_q)

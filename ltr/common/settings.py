@@ -1,13 +1,9 @@
-"""Settings that every training shares, as typed data.
+"""Settings that every training shares, as typed data; and what saved settings mean today.
 
-A system of the paper is a file `ltr/train_settings/<module>/<name>.py` with two functions:
-
-* `settings()` returns an instance of a dataclass derived from :class:`TrainSettings`: the values of that system;
-* `build(settings)` returns the :class:`ltr.trainers.task.Task` that they describe.
-
-Every field can be given on the command line of `ltr/run_training.py` (`--batch_size 16 --optimizer.lr 5e-4`). Fields
-made with :func:`free` say how a run is carried out (where, how fast, how chatty) and may differ when a run is resumed;
-all others say what is trained and may not.
+Every field can be given on the command line of `ebm-train` (`--batch_size 16 --optimizer.lr 5e-4`). Fields made with
+:func:`run_field` say how a run is carried out (where, how fast, how chatty) and may differ when a run is resumed; all
+others say what is trained and may not. A field that was renamed is made with :func:`renamed_field`, so that checkpoints
+of earlier versions can still be resumed and evaluated.
 """
 
 from __future__ import annotations
@@ -16,18 +12,25 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ltr.common.plain import to_plain
 
-_FREE = "free_on_resume"
+S = TypeVar("S")
+_RUN = "belongs to the run"
+_FORMERLY = "former name"
 
 
-def free(default: Any = dataclasses.MISSING, *, default_factory: Callable[[], Any] | None = None) -> Any:
+def run_field(default: Any = dataclasses.MISSING, *, default_factory: Callable[[], Any] | None = None) -> Any:
     """A dataclass field that may differ between a checkpoint and the run that resumes it: paths, workers, intervals."""
     if default_factory is not None:
-        return field(default_factory=default_factory, metadata={_FREE: True})
-    return field(default=default, metadata={_FREE: True})
+        return field(default_factory=default_factory, metadata={_RUN: True})
+    return field(default=default, metadata={_RUN: True})
+
+
+def renamed_field(formerly: str, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field that settings saved by earlier versions have under the name `formerly`."""
+    return field(default=default, metadata={_FORMERLY: formerly})
 
 
 @dataclass
@@ -62,18 +65,18 @@ class TrainSettings:
     epochs: int = 50  # paper D.1
     samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is left out
     batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
-    accumulate: int = free(1)  # parts that a batch is cut into where memory is short: the batch stays the same
+    accumulate: int = run_field(1)  # parts that a batch is cut into where memory is short: the batch stays the same
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     grad_clip: float | None = None  # largest norm of the whole gradient; PyTracking: none
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # as the paper
-    device: Literal["auto", "cpu", "cuda"] = free("auto")  # auto: cuda where there is one
-    workers: int = free(4)  # loader processes per training process; 0 loads in the training process
-    val_every: int = free(5)  # epochs between two validations (the last epoch always has one); PyTracking: 5
-    max_bad_steps: int = free(20)  # steps in a row without a finite loss and gradient before the run stops
-    checkpoint_minutes: float = free(5.0)  # minutes between two checkpoints within an epoch; 0: after every step
-    log_every: int = free(20)  # steps between two TensorBoard points
-    workspace: Path | None = free(None)  # root of checkpoints and logs; default: the workspace of the environment
+    device: Literal["auto", "cpu", "cuda"] = run_field("auto")  # auto: cuda where there is one
+    workers: int = run_field(4)  # loader processes per training process; 0 loads in the training process
+    val_every: int = run_field(5)  # epochs between two validations (the last epoch always has one); PyTracking: 5
+    max_bad_steps: int = run_field(20)  # steps in a row without a finite loss and gradient before the run stops
+    checkpoint_minutes: float = run_field(5.0)  # minutes between two checkpoints within an epoch; 0: after every step
+    log_every: int = run_field(20)  # steps between two TensorBoard points
+    workspace: Path | None = run_field(None)  # root of checkpoints and logs; default: the workspace of the environment
 
     @property
     def steps_per_epoch(self) -> int:
@@ -81,20 +84,46 @@ class TrainSettings:
         return self.samples_per_epoch // self.batch_size
 
 
-def _default(f: dataclasses.Field) -> Any:
-    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+def with_current_names(settings: Any, saved: dict[str, Any]) -> dict[str, Any]:
+    """Saved settings, as plain data, with renamed fields under the names that they have in `settings` today."""
+    former = {f.metadata[_FORMERLY]: f.name for f in dataclasses.fields(settings) if _FORMERLY in f.metadata}
+    return {former.get(name, name): value for name, value in saved.items()}
+
+
+def restored(settings: S, saved: dict[str, Any]) -> S:
+    """A copy of settings with the values that :func:`ltr.common.plain.to_plain` saved of others.
+
+    Raises:
+        KeyError: if `saved` has a name that `settings` does not have.
+    """
+    names = {f.name for f in dataclasses.fields(settings)}
+    values = with_current_names(settings, saved)
+    for name, value in values.items():
+        if name not in names:
+            raise KeyError(f"unknown setting {name}")
+        now = getattr(settings, name)
+        if dataclasses.is_dataclass(now):
+            values[name] = restored(now, value)
+        elif isinstance(now, tuple):
+            values[name] = _as_tuple(value)
+    return dataclasses.replace(settings, **values)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
 
 
 def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields that change the result and differ: name -> (value saved, value now); those of :func:`free` left out.
+    """Fields that change the result and differ, as name -> (value saved, value now); without those of the run.
 
     A field that `saved` does not have counts as having its default.
     """
     found: dict[str, tuple[Any, Any]] = {}
     names = set()
+    saved = with_current_names(settings, saved)
     for f in dataclasses.fields(settings):
         names.add(f.name)
-        if f.metadata.get(_FREE):
+        if f.metadata.get(_RUN):
             continue
         now, before = getattr(settings, f.name), saved.get(f.name)
         if dataclasses.is_dataclass(now) and isinstance(before, dict):
@@ -108,3 +137,7 @@ def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[
     for name in saved.keys() - names:
         found[prefix + name] = (saved[name], "not set")
     return found
+
+
+def _default(f: dataclasses.Field) -> Any:
+    return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default

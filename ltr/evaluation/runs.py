@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from ltr.actors.regression import BaselineActor, EnergyActor
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
-from ltr.common.settings import differences
+from ltr.common.settings import differences, restored
 from ltr.models.weights_file import read_safetensors, state_dict_mismatch
 from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
@@ -140,24 +139,7 @@ def _read(task: str, folder: Path) -> TrainedRun:
     try:
         plain, epochs = json.loads(metadata["settings"]), int(metadata["epochs"])
         settings = load_settings(task, plain.get("detector", plain)["system"]).settings()
-        restore(settings, plain)
+        settings = restored(settings, plain)
     except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{files[0]} does not say how it was trained for '{task}' ({error!r})") from error
     return TrainedRun(files[0], settings, epochs)
-
-
-def restore(settings: Any, plain: dict[str, Any]) -> None:
-    """Sets the fields of a settings object from plain data, as :func:`ltr.common.plain.to_plain` makes it.
-
-    Raises:
-        KeyError: if `plain` has a name that `settings` lacks.
-    """
-    names = {f.name for f in dataclasses.fields(settings)}
-    for name, value in plain.items():
-        if name not in names:
-            raise KeyError(f"unknown setting {name}")
-        now = getattr(settings, name)
-        if dataclasses.is_dataclass(now):
-            restore(now, value)
-        else:
-            setattr(settings, name, tuple(value) if isinstance(now, tuple) else value)

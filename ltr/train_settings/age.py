@@ -16,7 +16,7 @@ from ltr.trainers.task import Task
 
 
 @dataclass
-class DataSettings:
+class AgeDataSettings:
     """CORAL's split of UTKFace: 13,147 images for training and validation, 3,287 for the test."""
 
     val_seed: int = 0
@@ -29,11 +29,11 @@ class AgeSettings(RegressionSettings):
 
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(size=200))
     """Images of 200 x 200 (E.2)."""
-    loss: EnergyLossSettings = field(default_factory=lambda: EnergyLossSettings(number=1024, sigmas=(0.1, 20.0)))
+    loss: EnergyLossSettings = field(default_factory=lambda: EnergyLossSettings(num_samples=1024, sigmas=(0.1, 20.0)))
     """M = 1024 and the widths in years (E.2, Table S3)."""
     bins: BinSettings = field(default_factory=lambda: BinSettings(0, 100, 101))
     """E.4"""
-    data: DataSettings = field(default_factory=DataSettings)
+    data: AgeDataSettings = field(default_factory=AgeDataSettings)
 
 
 def settings_for(system: System) -> AgeSettings:

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ltr.actors.detection import DetectionActor, ProposalSettings
+from ltr.actors.detection import DetectionActor, DetectionProposalSettings
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
-from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, run_field
 from ltr.data.detection_samples import DetectionSamples, collate_detection
 from ltr.dataset import DatasetError, DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import generated_detection
@@ -21,18 +21,18 @@ from ltr.trainers.task import Task
 
 
 @dataclass
-class DataSettings:
+class DetectionDataSettings:
     """What is learnt from."""
 
     set: Literal["coco", "generated"] = "coco"
     """Anything in COCO's layout, or a small set that is made when it is needed."""
-    root: Path | None = free(None)
+    root: Path | None = run_field(None)
     """coco: the folder of `annotations`; by default the path 'coco' of the environment."""
     year: int = 2017
     """coco: C.2"""
     flip: float = 0.5
     """How often an image is mirrored (maskrcnn-benchmark: half)."""
-    val_images: int = free(500)
+    val_images: int = run_field(500)
     """The first so many of 'val' are what validation measures."""
 
 
@@ -44,11 +44,11 @@ class DetectionSettings(TrainSettings):
     """
 
     detector: DetectorSettings = field(default_factory=DetectorSettings)
-    base_weights: Path | None = free(None)
+    base_weights: Path | None = run_field(None)
     """The trained Faster-RCNN: torchvision's state dict, or the final weights of a run of `direct`; by default
     torchvision's is downloaded. System `direct` goes on from it where it is given, and starts anew where not."""
-    data: DataSettings = field(default_factory=DataSettings)
-    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    data: DetectionDataSettings = field(default_factory=DetectionDataSettings)
+    proposals: DetectionProposalSettings = field(default_factory=DetectionProposalSettings)
     epochs: int = 60
     """of 1,000 steps each"""
     samples_per_epoch: int = 16_000

@@ -20,7 +20,7 @@ _VAL_SHARE = 8
 
 
 @dataclass
-class DataSettings:
+class HeadPoseDataSettings:
     """Which heads, and which of them are kept from training."""
 
     set: Literal["biwi_fsanet", "biwi", "pointing04"] = "biwi_fsanet"
@@ -40,11 +40,11 @@ class HeadPoseSettings(RegressionSettings):
 
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(size=64))
     """Images of 64 x 64 (F.2)."""
-    loss: EnergyLossSettings = field(default_factory=lambda: EnergyLossSettings(number=1024, sigmas=(1.0, 20.0)))
+    loss: EnergyLossSettings = field(default_factory=lambda: EnergyLossSettings(num_samples=1024, sigmas=(1.0, 20.0)))
     """M = 1024 and the widths in degrees, the same for all angles (F.2, Table S5)."""
     bins: BinSettings = field(default_factory=lambda: BinSettings(-75, 75, 151))
     """F.4. Pointing'04 needs -90 to 90."""
-    data: DataSettings = field(default_factory=DataSettings)
+    data: HeadPoseDataSettings = field(default_factory=HeadPoseDataSettings)
 
 
 def settings_for(system: System) -> HeadPoseSettings:

@@ -15,7 +15,7 @@ from ltr.actors.regression import BaselineActor, EnergyActor, EnergyLossSettings
 from ltr.common.device import choose_device
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
-from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, renamed_field
 from ltr.data.encoded_samples import EncodedSamples
 from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import LabelledImages
@@ -36,7 +36,7 @@ class BinSettings:
 
     lower: float
     upper: float
-    number: int
+    num_bins: int = renamed_field("number")
 
 
 @dataclass
@@ -103,7 +103,7 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
     encoder = ImageEncoder(settings.encoder, imagenet)
     b, log_scale = settings.bins, math.log(settings.initial_scale)
     try:
-        bins = SoftmaxBins(b.lower, b.upper, b.number)
+        bins = SoftmaxBins(b.lower, b.upper, b.num_bins)
         match settings.system:
             case "ebm":
                 return EnergyActor(EnergyNet(encoder, targets), settings.loss)
@@ -143,7 +143,7 @@ def samples(settings: RegressionSettings, images: LabelledImages, part: Part, en
 
 def _check_bins(bins: BinSettings, images: LabelledImages) -> None:
     low, high = images.labels.min(), images.labels.max()
-    half = (bins.upper - bins.lower) / max(bins.number - 1, 1) / 2
+    half = (bins.upper - bins.lower) / max(bins.num_bins - 1, 1) / 2
     outside = ((images.labels < bins.lower - half) | (images.labels > bins.upper + half)).any(axis=1)
     if not outside.any():
         return
@@ -152,5 +152,5 @@ def _check_bins(bins: BinSettings, images: LabelledImages) -> None:
         f"of {bins.lower:g} to {bins.upper:g}"
     )
     if outside.mean() > _OUTSIDE:
-        raise UserError(f"{found}: widen them by --bins.lower, --bins.upper and --bins.number")
+        raise UserError(f"{found}: widen them by --bins.lower, --bins.upper and --bins.num_bins")
     logger.warning("%s; they count as the outermost bin.", found)

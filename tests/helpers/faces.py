@@ -11,7 +11,7 @@ SYSTEMS = ("direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", 
 
 OPTIONS = shlex.split("""
     --device cpu --workers 0 --encoder.name efficientnet_lite0 --encoder.frozen_copies 2 --augment.size 32
-    --augment.scale 1 1 --epochs 4 --batch_size 8 --loss.number 32 --val_every 4 --log_every 10
+    --augment.scale 1 1 --epochs 4 --batch_size 8 --loss.num_samples 32 --val_every 4 --log_every 10
 """)
 
 

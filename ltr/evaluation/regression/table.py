@@ -64,7 +64,7 @@ def _training_note(runs: list[TrainedRun], images: LabelledImages) -> str:
     text += f", times {s.schedule.gamma:g} every {s.schedule.step_size} epochs)" if steps_down else ")"
     for ebm in [run for run in runs if run.system == "ebm"][:1]:
         loss = ebm.settings.loss
-        text += f"; EBM with M = {loss.number}, sigmas {' and '.join(f'{s:g}' for s in loss.sigmas)}"
+        text += f"; EBM with M = {loss.num_samples}, sigmas {' and '.join(f'{s:g}' for s in loss.sigmas)}"
     paper = s.encoder.name == "resnet50" and not s.encoder.frozen_copies and runs[0].epochs == 75
     return f"{text}. {images.summary()}." + ("" if paper else " Not the paper's schedule.")
 

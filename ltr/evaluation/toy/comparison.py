@@ -62,7 +62,7 @@ def method_settings(method: str, data: str) -> ToySettings:
         second = data == "2"
         ebm_settings.loss = EnergyLossSettings(
             kind=method,
-            number=1024,
+            num_samples=1024,
             sigmas=(0.2, 1.6) if method in ("nll", "kld") else (0.1, 0.8),
             beta=0.025,
             sigma_gt=0.025,
@@ -138,7 +138,7 @@ class ToyComparison:
         settings = method_settings(method, data)
         settings.seed, settings.epochs = seed, self.epochs
         if method != "gaussian":
-            settings.loss.number = self.num_samples
+            settings.loss.num_samples = self.num_samples
         seed_for_build(seed)
         task = (gaussian if method == "gaussian" else ebm).build(settings)
         run = self.folder / "runs" / f"{data}-{method}-{seed}-{self.epochs}-{self.num_samples}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, resnet50
 
 from ltr.common.errors import UserError
-from ltr.common.settings import free
+from ltr.common.settings import run_field
 from ltr.models.backbone.efficientnet_lite import imagenet_state_dict
 from ltr.models.inference import optimize_for_inference
 from ltr.models.weights_file import download, read_state_dict, state_dict_mismatch
@@ -31,7 +31,7 @@ class EncoderSettings:
     """The paper's ResNet50 (E.1, F.1), or a small one for a machine without a GPU."""
     imagenet: bool = True
     """Start from ImageNet's weights (E.2, F.2)."""
-    weights: Path | None = free(None)
+    weights: Path | None = run_field(None)
     """File with those weights; by default they come from torchvision's download, or from the Lite network's package."""
     frozen_copies: int = 0
     """0 trains this network too, as the paper does. P > 0 keeps it as it is and computes its features of P augmented

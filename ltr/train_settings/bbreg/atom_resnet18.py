@@ -2,13 +2,13 @@
 
 On ResNet-18 with the paper's data and schedule."""
 
-from ltr.actors.bbreg import ProposalSettings, RefinementSettings
+from ltr.actors.bbreg import BBRegProposalSettings, BBRegRefinementSettings
 from ltr.train_settings.bbreg.common import BBRegSettings
 
 
 def settings() -> BBRegSettings:
     settings = BBRegSettings()
-    settings.proposals = ProposalSettings(kind="perturbation", number=16)
+    settings.proposals = BBRegProposalSettings(kind="perturbation", num_samples=16)
     settings.loss = "iou"
-    settings.refinement = RefinementSettings(step=(1e-2, 5e-2))
+    settings.refinement = BBRegRefinementSettings(step=(1e-2, 5e-2))
     return settings

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from ltr import dataset
-from ltr.actors.bbreg import BBRegActor, BoxLoss, ProposalSettings, RefinementSettings
+from ltr.actors.bbreg import BBRegActor, BBRegProposalSettings, BBRegRefinementSettings, BoxLoss
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
-from ltr.common.settings import ScheduleSettings, TrainSettings, free
+from ltr.common.settings import ScheduleSettings, TrainSettings, run_field
 from ltr.data.feature_cache import CachedFeatures
 from ltr.data.sampling import PIXELS_VERSION, BoxPairs, CropSettings
 from ltr.dataset.generated import Generated
@@ -19,7 +19,7 @@ from ltr.trainers.task import Task
 
 
 @dataclass
-class DataSettings:
+class BBRegDataSettings:
     """What pairs are drawn from."""
 
     sets: tuple[str, ...] = ("lasot", "got10k", "trackingnet", "coco")
@@ -45,22 +45,22 @@ class BBRegSettings(TrainSettings):
     """A box predictor for the tracker."""
 
     model: AtomNetConfig = field(default_factory=lambda: RESNET18)
-    backbone_weights: Path | None = free(None)
+    backbone_weights: Path | None = run_field(None)
     """File with the backbone's ImageNet weights; by default they come from its package or a download."""
-    data: DataSettings = field(default_factory=DataSettings)
+    data: BBRegDataSettings = field(default_factory=BBRegDataSettings)
     crop: CropSettings = field(default_factory=CropSettings)
-    proposals: ProposalSettings = field(default_factory=ProposalSettings)
+    proposals: BBRegProposalSettings = field(default_factory=BBRegProposalSettings)
     loss: BoxLoss = "nll"
     """nll and nce_plus train a density by the mixture's candidates: the paper's likelihood, or NCE+ (Gustafsson et al.,
     BMVC 2020) with proposals.beta. iou trains a prediction of the overlap. The best weights are those of the lowest
     validation loss of this kind; values of different kinds do not compare."""
-    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    refinement: BBRegRefinementSettings = field(default_factory=BBRegRefinementSettings)
 
 
 SETS = ("lasot", "got10k", "trackingnet", "coco", "stills", "video", "generated")
 
 
-def _open(name: str, split: Literal["train", "val"], data: DataSettings) -> dataset.VideoDataset:
+def _open(name: str, split: Literal["train", "val"], data: BBRegDataSettings) -> dataset.VideoDataset:
     """The training set of that name; "stills" and "video" are the two parts of the image folder."""
     match name:
         case "lasot":
@@ -86,7 +86,7 @@ def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
     The shipped heads were trained from these settings. Stills, videos and generated sequences replace the paper's sets.
     """
     settings.model = AtomNetConfig()
-    settings.data = DataSettings(
+    settings.data = BBRegDataSettings(
         sets=("stills", "video", "generated"),
         proportions=(0.45, 0.25, 0.3),
         val_sets=("stills", "video"),

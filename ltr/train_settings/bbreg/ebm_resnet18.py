@@ -4,13 +4,13 @@ With `--loss nce_plus` trained by NCE+ instead, with the same proposals: see `lt
 
 On ResNet-18 with the paper's data and schedule."""
 
-from ltr.actors.bbreg import ProposalSettings, RefinementSettings
+from ltr.actors.bbreg import BBRegProposalSettings, BBRegRefinementSettings
 from ltr.train_settings.bbreg.common import BBRegSettings
 
 
 def settings() -> BBRegSettings:
     settings = BBRegSettings()
-    settings.proposals = ProposalSettings(kind="mixture", number=128)
+    settings.proposals = BBRegProposalSettings(kind="mixture", num_samples=128)
     settings.loss = "nll"
-    settings.refinement = RefinementSettings(step=(2e-4, 1e-3))
+    settings.refinement = BBRegRefinementSettings(step=(2e-4, 1e-3))
     return settings

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import nn
 
 from ltr.common.errors import UserError
-from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, free
+from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, run_field
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.trainers.task import Task
 
@@ -31,9 +31,9 @@ class ToySettings(TrainSettings):
     """Adam (Appendix B, which names no rate). The follow-up's code (BMVC 2020) has a constant 1e-3, with which the
     energy-based model is not yet done after 75 epochs."""
     schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="one_cycle"))
-    workers: int = free(0)
+    workers: int = run_field(0)
     """None: reading a pair is nothing."""
-    val_every: int = free(15)
+    val_every: int = run_field(15)
     """Validation has 512 other pairs."""
 
 

@@ -8,11 +8,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ebm_common import elementwise_iou, noise_contrastive_estimation, rect_to_rel, rel_to_rect
-from ltr.actors.bbreg import BBRegActor, ProposalSettings, RefinementSettings, perturb_boxes
+from ltr.actors.bbreg import BBRegActor, BBRegProposalSettings, BBRegRefinementSettings, perturb_boxes
 from ltr.models.bbreg import AtomNet, AtomNetConfig, BoxFeatures, Modulation
 
-ATOM = ProposalSettings(kind="perturbation", number=16)
-MIXTURE = ProposalSettings(kind="mixture", number=128)
+ATOM = BBRegProposalSettings(kind="perturbation", num_samples=16)
+MIXTURE = BBRegProposalSettings(kind="mixture", num_samples=128)
 SYSTEMS = {
     "atom": (ATOM, "iou"),
     "atom_star": (MIXTURE, "iou"),
@@ -48,7 +48,7 @@ class Net(nn.Module):
 
 
 def quadratic_actor(system: str, sharpness: float = 30.0) -> BBRegActor:
-    return BBRegActor(Net(sharpness), *SYSTEMS[system], RefinementSettings((2e-4, 1e-3)))
+    return BBRegActor(Net(sharpness), *SYSTEMS[system], BBRegRefinementSettings((2e-4, 1e-3)))
 
 
 def boxes(number: int) -> torch.Tensor:
@@ -104,8 +104,8 @@ def test_ebm_loss_is_the_importance_sampled_likelihood():
 @pytest.mark.parametrize("beta", [0.0, 0.1, 0.8])
 def test_nce_plus_tells_the_noisy_label_from_the_candidates(beta):
     box, sharpness = boxes(3), 30.0
-    proposals = ProposalSettings(number=20, beta=beta)
-    actor = BBRegActor(Net(sharpness), proposals, "nce_plus", RefinementSettings())
+    proposals = BBRegProposalSettings(num_samples=20, beta=beta)
+    actor = BBRegActor(Net(sharpness), proposals, "nce_plus", BBRegRefinementSettings())
     torch.manual_seed(5)
     loss, stats = actor(batch_of(box))
 
@@ -128,7 +128,9 @@ def test_nce_plus_tells_the_noisy_label_from_the_candidates(beta):
 
 def test_nce_plus_without_noise_is_nce():
     box = boxes(3)
-    actor = BBRegActor(Net(30.0), ProposalSettings(number=20, beta=0.0), "nce_plus", RefinementSettings())
+    actor = BBRegActor(
+        Net(30.0), BBRegProposalSettings(num_samples=20, beta=0.0), "nce_plus", BBRegRefinementSettings()
+    )
     torch.manual_seed(5)
     loss, _ = actor(batch_of(box))
 
@@ -145,7 +147,7 @@ def test_nce_plus_without_noise_is_nce():
 def test_a_density_learns_how_exact_its_labels_are(loss):
     """Labels are noisier than the energy believes, by a known amount: its sharpness goes to the inverse variance."""
     torch.manual_seed(0)
-    actor = BBRegActor(Net(60.0), ProposalSettings(number=64), loss, RefinementSettings())
+    actor = BBRegActor(Net(60.0), BBRegProposalSettings(num_samples=64), loss, BBRegRefinementSettings())
     optimizer = torch.optim.Adam(actor.parameters(), lr=1.0)
     losses = []
     for _ in range(150):
@@ -164,10 +166,10 @@ def test_a_density_learns_how_exact_its_labels_are(loss):
 
 def test_ebm_diagnostics_of_a_gaussian():
     """Z is known, and the more the energy is like the proposal the more samples count."""
-    box, many = boxes(50), ProposalSettings(kind="mixture", number=4000)
-    _, stats = BBRegActor(Net(30.0), many, "nll", RefinementSettings())(batch_of(box))
+    box, many = boxes(50), BBRegProposalSettings(kind="mixture", num_samples=4000)
+    _, stats = BBRegActor(Net(30.0), many, "nll", BBRegRefinementSettings())(batch_of(box))
     assert stats["log_z"].item() == pytest.approx(2 * math.log(2 * math.pi / 30), abs=0.03)
-    _, sharp = BBRegActor(Net(1e5), many, "nll", RefinementSettings())(batch_of(box))
+    _, sharp = BBRegActor(Net(1e5), many, "nll", BBRegRefinementSettings())(batch_of(box))
     assert 1 <= sharp["effective_samples"] < stats["effective_samples"] <= 4000
 
 
@@ -214,13 +216,13 @@ def test_statistics_of_each_system():
 @pytest.mark.parametrize("loss", ["nll", "nce_plus"])
 def test_losses_of_a_density_need_that_of_the_candidates(loss):
     with pytest.raises(ValueError, match=f"{loss}.*mixture"):
-        BBRegActor(Net(1.0), ATOM, loss, RefinementSettings())
+        BBRegActor(Net(1.0), ATOM, loss, BBRegRefinementSettings())
 
 
 @pytest.mark.parametrize("beta", [-0.1, math.inf, math.nan])
 def test_noise_that_cannot_be_is_refused(beta):
     with pytest.raises(ValueError, match="beta"):
-        BBRegActor(Net(1.0), ProposalSettings(beta=beta), "nce_plus", RefinementSettings())
+        BBRegActor(Net(1.0), BBRegProposalSettings(beta=beta), "nce_plus", BBRegRefinementSettings())
 
 
 def test_validation_compares_the_losses_of_a_density():
@@ -271,7 +273,7 @@ def images(number: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_gradients_reach_the_box_network_only(net, system):
-    actor = BBRegActor(net, *SYSTEMS[system], RefinementSettings()).train()
+    actor = BBRegActor(net, *SYSTEMS[system], BBRegRefinementSettings()).train()
     net.zero_grad(set_to_none=True)
     loss, _ = actor(images(2))
     loss.backward()
@@ -283,7 +285,7 @@ def test_gradients_reach_the_box_network_only(net, system):
 
 
 def test_cached_features_train_as_images_do(net):
-    actor = BBRegActor(net, MIXTURE, "nll", RefinementSettings()).eval()
+    actor = BBRegActor(net, MIXTURE, "nll", BBRegRefinementSettings()).eval()
     batch = images(2)
     cached = {name: batch[name] for name in ("reference_box", "test_box")}
     with torch.no_grad():
@@ -308,7 +310,7 @@ def test_the_step_is_that_of_the_two_images_one_by_one(net, system):
         plain |= {f"{which}_{level}": value for level, value in features.items()}
     results = []
     for one in (plain, batch):
-        actor = BBRegActor(net, *SYSTEMS[system], RefinementSettings()).train()
+        actor = BBRegActor(net, *SYSTEMS[system], BBRegRefinementSettings()).train()
         net.zero_grad(set_to_none=True)
         torch.manual_seed(3)
         loss, _ = actor(one)
@@ -322,7 +324,7 @@ def test_the_step_is_that_of_the_two_images_one_by_one(net, system):
 
 def test_checkpoints_hold_the_backbone_as_it_is(net):
     names = list(net.state_dict())
-    actor = BBRegActor(net, *SYSTEMS["ebm"], RefinementSettings()).train()
+    actor = BBRegActor(net, *SYSTEMS["ebm"], BBRegRefinementSettings()).train()
     actor(images(2))
     assert list(actor.checkpoint_model().state_dict()) == names
     assert list(actor.state_dict()) == [f"net.{name}" for name in names]
@@ -341,7 +343,7 @@ class Asking(TorchDispatchMode):
 
 @pytest.mark.parametrize("system", ["atom_star", "ebm", "ebm_nce_plus"])
 def test_a_step_never_waits_for_a_number(net, system):
-    actor, batch = BBRegActor(net, *SYSTEMS[system], RefinementSettings()).train(), images(2)
+    actor, batch = BBRegActor(net, *SYSTEMS[system], BBRegRefinementSettings()).train(), images(2)
     with Asking() as mode:
         loss, _ = actor(batch)
         loss.backward()

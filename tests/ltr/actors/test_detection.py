@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ebm_common import elementwise_iou, rel_to_rect, xywh_to_xyxy, xyxy_to_xywh
-from ltr.actors.detection import DetectionActor, ProposalSettings
+from ltr.actors.detection import DetectionActor, DetectionProposalSettings
 from ltr.models.detection import SYSTEMS, DetectionRefinementSettings
 from ltr.models.detection.confidence import Objects
 from ltr.models.detection.faster_rcnn import BaseSettings
@@ -17,9 +17,9 @@ DENSITIES = [name for name in SYSTEMS if name not in ("direct", "iou_net", "iou_
 CONFIDENCES = ["iou_net", "iou_net_star", "ebm"]
 
 
-def make_actor(system: str, base: BaseSettings = LITE, number: int = 16, **proposals) -> DetectionActor:
+def make_actor(system: str, base: BaseSettings = LITE, num_samples: int = 16, **proposals) -> DetectionActor:
     """As the trainer treats it: all but the trainable parameters are frozen."""
-    actor = DetectionActor(make_detector(system, base), ProposalSettings(number, **proposals))
+    actor = DetectionActor(make_detector(system, base), DetectionProposalSettings(num_samples, **proposals))
     chosen = {id(p) for p in actor.trainable_parameters()}
     for parameter in actor.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
@@ -107,7 +107,7 @@ def scaled_boxes(actor: DetectionActor, batch: dict) -> Tensor:
 
 @pytest.mark.parametrize("system", ["iou_net", "iou_net_star"])
 def test_a_branch_that_knows_the_overlap_has_no_loss(system, monkeypatch):
-    actor, batch = make_actor(system, number=64), make_batch(*SIZES, objects=3)
+    actor, batch = make_actor(system, num_samples=64), make_batch(*SIZES, objects=3)
     truth = scaled_boxes(actor, batch)
     seen = []
 
@@ -137,7 +137,7 @@ def test_a_branch_that_knows_the_overlap_has_no_loss(system, monkeypatch):
 def test_the_likelihood_is_that_of_a_density_around_the_truth(monkeypatch):
     """With f = log N(y; truth + d, s^2) + c, the loss tends to the mean of -log N(0; d, s^2), whatever c and the
     images' scales."""
-    actor, batch = make_actor("ebm", number=20_000), make_batch(*SIZES, objects=2)
+    actor, batch = make_actor("ebm", num_samples=20_000), make_batch(*SIZES, objects=2)
     truth = scaled_boxes(actor, batch)
     size = truth[:, 2:] - truth[:, :2]
     s, d = 0.06, 0.05 * torch.randn(4, 1, 4)  # each object has its own
@@ -181,7 +181,7 @@ def test_a_density_loss_is_shared_by_all_sampled_boxes(system, monkeypatch):
 @pytest.mark.parametrize("system", ["iou_net", "iou_net_star"])
 def test_loss_is_the_mean_over_objects_of_images_of_any_size(system):
     """Two images at once, or one by one: the same, but for other candidates."""
-    actor = make_actor(system, number=2000)
+    actor = make_actor(system, num_samples=2000)
     with torch.no_grad():
         actor.detector.branch.fc_conf.weight *= 5
     batch = make_batch((96, 128), (40, 128), objects=2)
@@ -192,7 +192,7 @@ def test_loss_is_the_mean_over_objects_of_images_of_any_size(system):
 
 
 def test_learning_one_batch_helps_refinement():
-    actor = make_actor("ebm", number=64)
+    actor = make_actor("ebm", num_samples=64)
     torch.nn.init.normal_(actor.detector.branch.fc_conf.weight, std=0.001)
     actor.detector.refinement = DetectionRefinementSettings((0.001, 0.004), 0.5, 10)
     batch = make_batch((96, 128), objects=3)
@@ -324,11 +324,11 @@ def test_validation_climbs_towards_the_energys_maximum_and_not_the_labels(system
 def test_proposals_that_are_not_possible():
     detector = make_detector("ebm")
     for settings, said in (
-        (ProposalSettings(0), "number"),
-        (ProposalSettings(min_iou=0.0), "min_iou"),
-        (ProposalSettings(min_iou=1.0), "min_iou"),
-        (ProposalSettings(sigmas=()), "sigmas"),
-        (ProposalSettings(sigmas=(0.1, -1.0)), "sigmas"),
+        (DetectionProposalSettings(0), "num_samples"),
+        (DetectionProposalSettings(min_iou=0.0), "min_iou"),
+        (DetectionProposalSettings(min_iou=1.0), "min_iou"),
+        (DetectionProposalSettings(sigmas=()), "sigmas"),
+        (DetectionProposalSettings(sigmas=(0.1, -1.0)), "sigmas"),
     ):
         with pytest.raises(ValueError, match=said):
             DetectionActor(detector, settings)
@@ -336,7 +336,7 @@ def test_proposals_that_are_not_possible():
 
 def test_candidates_are_the_papers_mixture(monkeypatch):
     """Eq. 5 in the relative parametrisation of each label, the label itself first and apart."""
-    actor, batch = make_actor("ebm", number=20_000, sigmas=(0.05, 0.2)), make_batch((96, 128), objects=2)
+    actor, batch = make_actor("ebm", num_samples=20_000, sigmas=(0.05, 0.2)), make_batch((96, 128), objects=2)
     truth = xyxy_to_xywh(scaled_boxes(actor, batch))
     seen = []
 

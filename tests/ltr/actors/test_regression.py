@@ -53,7 +53,7 @@ def batch() -> dict[str, Tensor]:
 
 
 def actor_of(kind: str, **changes) -> EnergyActor:
-    return EnergyActor(SmallNet(), EnergyLossSettings(kind=kind, number=M, sigmas=(0.2, 1.0), **changes))
+    return EnergyActor(SmallNet(), EnergyLossSettings(kind=kind, num_samples=M, sigmas=(0.2, 1.0), **changes))
 
 
 # --- energy-based
@@ -114,7 +114,7 @@ def test_validation_has_the_likelihood_and_the_error_whatever_the_loss(kind, bat
         seen.append(energy(given["label"][:, None]).shape)
         return given["label"] + torch.tensor([0.5, -1.5])
 
-    actor = EnergyActor(SmallNet(), EnergyLossSettings(kind=kind, number=M, sigmas=(0.2, 1.0)), predict).eval()
+    actor = EnergyActor(SmallNet(), EnergyLossSettings(kind=kind, num_samples=M, sigmas=(0.2, 1.0)), predict).eval()
     with torch.no_grad():
         _, stats = actor(batch)
     assert stats.keys() == {"loss", "nll", "log_z", "effective_samples", "error"}
@@ -125,7 +125,7 @@ def test_validation_has_the_likelihood_and_the_error_whatever_the_loss(kind, bat
 def test_statistics_of_a_density_that_is_known():
     label = torch.randn(200, 1)
     batch = {"x": label + 0.3 * torch.randn(200, 1), "label": label}
-    actor = EnergyActor(ExactNet(), EnergyLossSettings(number=4000, sigmas=(0.3, 0.8))).eval()
+    actor = EnergyActor(ExactNet(), EnergyLossSettings(num_samples=4000, sigmas=(0.3, 0.8))).eval()
     _, stats = actor(batch)
     assert stats["log_z"].item() == pytest.approx(0.0, abs=0.01)
     true = -torch.distributions.Normal(batch["x"], 0.3).log_prob(label).mean()
@@ -136,7 +136,7 @@ def test_statistics_of_a_density_that_is_known():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"number": 0}, "number"),
+        ({"num_samples": 0}, "num_samples"),
         ({"langevin_iterations": -1}, "langevin_iterations"),
         ({"beta": 0.0}, "beta"),
         ({"sigma_gt": float("nan")}, "sigma_gt"),

@@ -102,7 +102,7 @@ def test_constants_are_those_of_the_follow_up():
         assert (s.epochs, s.batch_size, s.samples_per_epoch, s.optimizer.lr) == (75, 32, 2000, 1e-3)
         assert (s.schedule.kind, s.schedule.gamma, s.data) == ("step", 1.0, "1_shifted")
         if method != "gaussian":
-            assert (s.net, s.loss.kind, s.loss.number) == ("smooth", method, 1024)
+            assert (s.net, s.loss.kind, s.loss.num_samples) == ("smooth", method, 1024)
     assert of("nll", "2").loss.sigmas == of("kld", "2").loss.sigmas == (0.2, 1.6)
     assert of("nce", "2").loss.sigmas == of("nce_plus", "2").loss.sigmas == (0.1, 0.8)
     assert (of("nce_plus", "2").loss.beta, of("kld", "2").loss.sigma_gt) == (0.025, 0.025)

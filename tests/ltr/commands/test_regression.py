@@ -26,7 +26,7 @@ def utkface(tmp_path, monkeypatch):
         (train, "age laplace --initial_scale 0", "--initial_scale is 0.0; it must be positive and finite."),
         (train, "age ebm --loss.kind sm", "score matching needs curvature in y"),
         (train, "age ebm --augment.size 0", "do not fit each other: no samples can be made by"),
-        (train, "age softmax_ce_l2 --bins.number 1", "do not fit each other: bins need"),
+        (train, "age softmax_ce_l2 --bins.num_bins 1", "do not fit each other: bins need"),
         (ablate, "age --system gaussian", "--system is no choice here"),
         (evaluate, "age --workers -1", "--workers is -1; it must be at least 0."),
         (evaluate, "age --refinement.iterations -1", "--refinement.iterations is -1; it must be at least 0."),

@@ -44,7 +44,7 @@ def miniature(module_folder) -> Path:
 TINY = """
     --device cpu --workers 0 --epochs 4 --samples_per_epoch 64 --batch_size 8 --val_every 1 --schedule.warmup 0.3
     --data.sets stills video --data.proportions 1 1 --data.val_sets stills --data.val_samples 16
-    --data.feature_cache 24 --model.channels 16 16 --model.hidden 24 24 --proposals.number 24 --optimizer.lr 5e-3
+    --data.feature_cache 24 --model.channels 16 16 --model.hidden 24 24 --proposals.num_samples 24 --optimizer.lr 5e-3
 """.split()
 
 
@@ -106,7 +106,7 @@ def test_200_steps_on_the_small_data(name, shared_data, workspace, monkeypatch):
     s.epochs, s.samples_per_epoch, s.batch_size, s.val_every = 1, 1600, 8, 1
     s.data.sets, s.data.proportions, s.data.val_sets = ("stills", "video"), (2.0, 1.0), ("stills", "video")
     s.data.feature_cache, s.data.val_samples = 200, 32
-    s.proposals.number = min(s.proposals.number, 32)
+    s.proposals.num_samples = min(s.proposals.num_samples, 32)
     s.model = AtomNetConfig(channels=(64, 64), hidden=(128, 128))  # half as wide as it is shipped, a third of the time
     seed_for_build(s.seed)
     task = definition.build(s)

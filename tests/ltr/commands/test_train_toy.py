@@ -18,7 +18,7 @@ from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
 
 SHORT = "--device cpu --epochs 12".split()
-TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.number 8".split()
+TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.num_samples 8".split()
 
 
 def train(workspace: Path, *arguments: str) -> int:
@@ -44,7 +44,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def trained(module_folder) -> Path:
     """Workspace with both systems, trained in seconds: fewer epochs and candidates than the paper."""
     assert train(module_folder, "gaussian", *SHORT) == 0
-    assert train(module_folder, "ebm", *SHORT, "--loss.number", "64") == 0
+    assert train(module_folder, "ebm", *SHORT, "--loss.num_samples", "64") == 0
     return module_folder
 
 
@@ -57,7 +57,7 @@ def test_the_energy_based_model_is_much_nearer_to_the_truth(trained):
 
 def test_a_training_ends_in_its_divergence_and_a_picture(trained, capsys):
     folder = run_folder(trained, "ebm")
-    assert train(trained, "ebm", *SHORT, "--loss.number", "64") == 0  # complete already: reports again
+    assert train(trained, "ebm", *SHORT, "--loss.num_samples", "64") == 0  # complete already: reports again
     said = capsys.readouterr().out
     kl = json.loads((folder / "kl.json").read_text())["kl"]
     assert f"KL(truth || ebm) = {kl['all']:.4f} (x < 0: {kl['negative']:.4f}, x >= 0: {kl['positive']:.4f})" in said
@@ -167,13 +167,13 @@ def test_the_papers_values_are_the_defaults():
     ebm, gaussian = (load_settings("toy", name).settings() for name in ("ebm", "gaussian"))
     for s in (ebm, gaussian):
         assert (s.epochs, s.batch_size, s.samples_per_epoch, s.data) == (75, 32, 2000, "1")
-    assert (ebm.loss.kind, ebm.loss.number, ebm.loss.sigmas, ebm.net) == ("nll", 1024, (0.1, 0.8), "paper")
+    assert (ebm.loss.kind, ebm.loss.num_samples, ebm.loss.sigmas, ebm.net) == ("nll", 1024, (0.1, 0.8), "paper")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["ebm", "--loss.number", "0"], "loss.number must be at least 1"),
+        (["ebm", "--loss.num_samples", "0"], "loss.num_samples must be at least 1"),
         (["ebm", "--loss.kind", "sm"], "choose --net smooth"),
         (["ebm", "--loss.sigmas", "0.1", "-1"], "sigmas must be positive"),
         (["gaussian", "--samples_per_epoch", "0"], "samples_per_epoch is 0"),

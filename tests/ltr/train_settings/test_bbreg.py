@@ -38,10 +38,10 @@ def test_resnet_settings_are_the_papers(name):
 @pytest.mark.parametrize("backbone", ["", "_resnet18"])
 def test_the_three_systems_differ_as_the_paper_says(backbone):
     atom, star, ebm = (settings_of(name + backbone) for name in ("atom", "atom_star", "ebm"))
-    assert (atom.proposals.kind, atom.proposals.number, atom.loss) == ("perturbation", 16, "iou")
+    assert (atom.proposals.kind, atom.proposals.num_samples, atom.loss) == ("perturbation", 16, "iou")
     assert (star.proposals.kind, star.loss, ebm.loss) == ("mixture", "iou", "nll")
     assert star.proposals == ebm.proposals
-    assert (ebm.proposals.number, ebm.proposals.sigmas) == (128, ((0.05, 0.05), (0.5, 0.5)))
+    assert (ebm.proposals.num_samples, ebm.proposals.sigmas) == (128, ((0.05, 0.05), (0.5, 0.5)))
     assert atom.proposals.min_iou == 0.1 and atom.proposals.perturbation_sigmas == (0.01, 0.05, 0.1, 0.2, 0.3)
     assert star.refinement.step == (1e-2, 5e-2) and ebm.refinement.step == (2e-4, 1e-3)
     # and in nothing else

@@ -52,7 +52,7 @@ def test_settings_are_the_papers(name):
         assert learning_rate(s, step) == pytest.approx(factor * base)
     assert s.detector.base == BaseSettings("resnet50_fpn", 91, 800, 1333)
     assert (s.data.set, s.data.year, s.grad_clip, s.precision) == ("coco", 2017, None, "32-true")
-    assert (s.proposals.number, s.proposals.sigmas, s.proposals.min_iou) == (128, (0.0375, 0.075, 0.15), 0.5)
+    assert (s.proposals.num_samples, s.proposals.sigmas, s.proposals.min_iou) == (128, (0.0375, 0.075, 0.15), 0.5)
     climbs = {
         "iou_net": DetectionRefinementSettings((0.5, 0.5), 0.1, 10),
         "iou_net_star": DetectionRefinementSettings((0.002, 0.008), 0.2, 10),
@@ -66,10 +66,10 @@ def test_defaults_are_made_anew():
     for name in ("ebm", "iou_net"):
         first = settings_of(name)
         first.detector.refinement.step, first.detector.base.min_size = (1.0, 1.0), 7
-        first.proposals.number, first.optimizer.lr = 3, 9.0
+        first.proposals.num_samples, first.optimizer.lr = 3, 9.0
         again = settings_of(name)
         assert again.detector.refinement.step != (1.0, 1.0) and again.detector.base.min_size == 800
-        assert again.proposals.number == 128 and again.optimizer.lr < 1
+        assert again.proposals.num_samples == 128 and again.optimizer.lr < 1
 
 
 def test_small_settings_are_the_papers_but_for_size():
@@ -130,7 +130,7 @@ def test_build_gives_a_task(generated):
     "change, said",
     [
         (lambda s: setattr(s.data, "val_images", 0), "data.val_images is 0"),
-        (lambda s: setattr(s.proposals, "number", 0), "proposals.number must be at least 1"),
+        (lambda s: setattr(s.proposals, "num_samples", 0), "proposals.num_samples must be at least 1"),
         (lambda s: setattr(s.proposals, "sigmas", (0.1, 0.0)), "sigmas must be positive"),
         (lambda s: setattr(s.proposals, "min_iou", 1.0), "proposals.min_iou"),
         (lambda s: setattr(s.data, "flip", 1.5), "mirrored with probability 1.5"),
@@ -184,7 +184,7 @@ def train(root: Path, workspace: Path, name: str, *more: str, run: str | None = 
     arguments += ["--detector.base.name", LITE.name, "--detector.base.num_classes", "6", "--detector.base.min_size",
                   "96", "--detector.base.max_size", "128", "--samples_per_epoch", "8", "--batch_size", "4",
                   "--epochs", "2", "--workers", "0", "--device", "cpu", "--val_every", "1",
-                  "--proposals.number", "32"]  # fmt: skip
+                  "--proposals.num_samples", "32"]  # fmt: skip
     return train_command.main([*arguments, "--optimizer.lr", "1e-3", "--grad_clip", "10", *more])
 
 
@@ -272,7 +272,7 @@ def test_parts_of_a_batch_and_bfloat16(generated, base):
 def test_errors_of_the_command_are_one_line(generated, base, capsys):
     for more, said in (
         (["--base_weights", str(base / "nothing.pth")], "nothing.pth"),
-        (["--proposals.number", "0"], "proposals.number"),
+        (["--proposals.num_samples", "0"], "proposals.num_samples"),
         (["--detector.base.num_classes", "3"], "category 5"),
     ):
         with pytest.raises(SystemExit) as caught:

@@ -20,7 +20,7 @@ from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import Trainer
 from tests.helpers.faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface
 
-POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.number", "181"]
+POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.num_bins", "181"]
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_settings_are_the_papers(task, sigmas, size, bins, name):
     s = load_settings(task, name).settings()
     assert (s.system, s.encoder.name, s.encoder.frozen_copies, s.encoder.imagenet) == (name, "resnet50", 0, True)
     assert (s.epochs, s.batch_size, s.optimizer.weight_decay, s.schedule.gamma) == (75, 32, 1e-3, 1.0)
-    assert (s.loss.kind, s.loss.number, tuple(s.loss.sigmas)) == ("nll", 1024, sigmas)
-    assert (s.augment.size, s.augment.flip, s.augment.scale, s.bins.number) == (size, 0.5, (0.7, 1.4), bins)
+    assert (s.loss.kind, s.loss.num_samples, tuple(s.loss.sigmas)) == ("nll", 1024, sigmas)
+    assert (s.augment.size, s.augment.flip, s.augment.scale, s.bins.num_bins) == (size, 0.5, (0.7, 1.4), bins)
     assert (s.bins.upper - s.bins.lower) / (bins - 1) == 1
 
 
@@ -108,7 +108,7 @@ def settings_of(task: str, name: str, workspace: Path):
     s = load_settings(task, name).settings()
     s.device, s.workers, s.workspace = "cpu", 0, workspace
     s.encoder.name, s.encoder.frozen_copies, s.augment.size = "efficientnet_lite0", 2, 32
-    s.epochs, s.batch_size, s.loss.number, s.val_every = 3, 8, 16, 1
+    s.epochs, s.batch_size, s.loss.num_samples, s.val_every = 3, 8, 16, 1
     return s
 
 

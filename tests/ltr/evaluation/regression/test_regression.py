@@ -126,7 +126,8 @@ def test_finds_systems_seeds_and_what_is_not_finished(runs):
         ("gaussian", 2, "gaussian_2"),
     ]
     assert len(problems) == 1 and "laplace is not finished" in problems[0]
-    assert found[0].epochs == 1 and found[0].settings.samples_per_epoch == 56 and found[2].settings.loss.number == 32
+    assert (found[0].epochs, found[0].settings.samples_per_epoch) == (1, 56)
+    assert found[2].settings.loss.num_samples == 32
     named, _ = find_runs("age", [runs / "ebm_1", runs / "gaussian_2"])
     assert [r.name for r in named] == ["ebm_1", "gaussian_2"]
 
@@ -152,7 +153,7 @@ def test_runs_of_another_task_or_program_are_listed(runs):
 def test_runs_that_differ_cannot_share_a_table(runs):
     found, _ = find_runs("age", [runs])
     check_alike(found)
-    found[4].settings.loss.number = 7  # what a baseline does not use
+    found[4].settings.loss.num_samples = 7  # what a baseline does not use
     check_alike(found)
     found[3].settings.loss.sigmas = (0.1, 10.0)
     with pytest.raises(UserError, match=r"ebm_0 and ebm_1 cannot share a table: loss.sigmas is .*--runs"):
@@ -276,15 +277,15 @@ def test_ablation_trains_every_pair_and_goes_on(workspace, monkeypatch, capsys):
     assert written["baseline"] == "direct_huber"
     assert [f"{here['value']:.2f}" for _, (here, _) in written["rows"]] == [row[2] for row in rows]
     with pytest.raises(SystemExit):
-        ablate.main([*command, "--loss.number", "8"])
-    assert "loss.number: 32 there, 8 now" in capsys.readouterr().err
+        ablate.main([*command, "--loss.num_samples", "8"])
+    assert "loss.num_samples: 32 there, 8 now" in capsys.readouterr().err
 
     def stop_at_once(trainer, restart):
         stopped.append(restart)
         trainer.stop_signal = signal.SIGINT
 
     monkeypatch.setattr(Trainer, "train", stop_at_once)
-    assert ablate.main([*command, "--loss.number", "8", "--restart"]) == 130  # the way out of that message
+    assert ablate.main([*command, "--loss.num_samples", "8", "--restart"]) == 130  # the way out of that message
     assert stopped[-1] is True
 
 
