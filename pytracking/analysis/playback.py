@@ -19,7 +19,7 @@ from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
 from pytracking.utils.video_writer import VideoWriter
 from pytracking.view.picture import target_colour
-from pytracking.view.window import HELP, Window, why_no_window
+from pytracking.view.window import HELP, ImageWindow, why_no_window
 
 LEAST_HEIGHT = 480  # pixels: smaller frames are enlarged, by a whole number, to about this
 
@@ -174,7 +174,7 @@ def play(
 
 
 def _show(title: str, shown: Iterator[np.ndarray], fps: float) -> bool:
-    window = Window(title)
+    window = ImageWindow(title)
     try:
         return all(window.show(picture, max(1, round(1000 / fps))) for picture in shown)
     finally:

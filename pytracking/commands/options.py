@@ -12,7 +12,7 @@ from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoRunOptions
-from pytracking.view.server import DEFAULT_PORT
+from pytracking.view.live.client import DEFAULT_PORT
 
 SETTINGS_HELP = """\
 Any other '--name value' changes a setting of the tracker, such as --refinement.iterations 5;

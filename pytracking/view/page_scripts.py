@@ -2,8 +2,8 @@
 
     python -m pytracking.view.page_scripts
 
-visdom's package does not carry them: its server fetches them from several hosts when it first starts, and serves an
-empty page where it cannot. With what is placed here it starts without a network.
+visdom's package lacks them. Its server fetches them from several hosts when it first starts, and serves an empty page
+if it cannot. With these files in place it starts without a network.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MATHJAX_FILES = (
 )
 _GLYPHS = "glyphicons-halflings-regular"
 
-# Package: its files, each with its place in visdom's folder `static`, by the names that its page asks for.
+# By package, its files: name in the package, and path in visdom's folder `static`, where the page looks for it.
 PACKAGES: dict[str, dict[str, str]] = {
     "jquery@3.1.1": {"dist/jquery.min.js": "js/jquery.min.js"},
     "bootstrap@3.3.7": {
@@ -63,40 +63,47 @@ PACKAGES: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class VisdomPackage:
-    """visdom as it is installed: the folder that its server serves, and its version."""
+    """The installed package visdom: the folder that its server serves, and its version."""
 
     static: Path
     version: str
 
     @classmethod
     def find(cls) -> VisdomPackage:
-        """Raises UserError where it is not installed. It is not imported, which takes seconds."""
+        """Find it without importing it, which would take seconds.
+
+        Raises:
+            UserError: if it is not installed.
+        """
         spec = importlib.util.find_spec("visdom")
         if spec is None or not spec.submodule_search_locations:
-            raise UserError("the package visdom is not installed: bash install.sh --visdom, or pip install visdom")
+            raise UserError("the package visdom is not installed: run bash install.sh --visdom, or pip install visdom")
         folder = Path(spec.submodule_search_locations[0])
         return cls(folder / "static", (folder / "VERSION").read_text().strip())
 
     def missing(self) -> dict[str, dict[str, str]]:
-        """Of PACKAGES what is not there, or empty."""
+        """The part of PACKAGES whose files are missing or empty."""
         found = {
-            package: {member: place for member, place in files.items() if not _is_filled(self.static / place)}
+            package: {member: path for member, path in files.items() if not _is_filled(self.static / path)}
             for package, files in PACKAGES.items()
         }
         return {package: files for package, files in found.items() if files}
 
     def mark_complete(self) -> None:
-        """What visdom's own start looks at before it fetches anything."""
+        """Write the file that makes visdom's server fetch nothing."""
         (self.static / "version.built").write_text(self.version)
 
-    def place(self, npm: str | None) -> int:
-        """Fetch and place what is missing, and return the number of files.
+    def install_scripts(self, npm: str | None) -> int:
+        """Fetch the missing files and put them into the folder.
 
         Args:
-            npm: the program; None where there is none.
+            npm: path of the program; None if it is not installed.
+
+        Returns:
+            The number of files.
 
         Raises:
-            UserError: there is no npm, a package cannot be had, or the folder cannot be written.
+            UserError: if npm is missing, a package cannot be fetched, or the folder cannot be written.
         """
         missing = self.missing()
         try:
@@ -112,7 +119,7 @@ class VisdomPackage:
 
 
 def _fetch(npm: str, package: str, folder: Path) -> Path:
-    """Download a package and return its archive. npm checks it against the registry's checksum."""
+    """Download a package and return its archive. npm verifies the registry's checksum."""
     command = [npm, "pack", package, "--silent"]
     try:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT)
@@ -128,11 +135,12 @@ def _fetch(npm: str, package: str, folder: Path) -> Path:
 def _extract(archive: Path, files: dict[str, str], static: Path) -> None:
     with tarfile.open(archive) as package:
         members = {member.name.partition("/")[2]: member for member in package if member.isfile()}
-        for name, place in files.items():
-            content = package.extractfile(members[name]).read() if name in members else b""
+        for name, path in files.items():
+            file = package.extractfile(members[name]) if name in members else None
+            content = file.read() if file else b""
             if not content:
                 raise UserError(_failure(f"the package {archive.name} has no {name}"))
-            target = static / place
+            target = static / path
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(f".{target.name}.partial")
             partial.write_bytes(content)
@@ -141,8 +149,8 @@ def _extract(archive: Path, files: dict[str, str], static: Path) -> None:
 
 def _failure(reason: str) -> str:
     return (
-        f"the scripts of visdom's page could not be placed ({reason}): put that right and run this again, or start "
-        "'python -m visdom.server' once where there is a network, which fetches them itself"
+        f"the scripts of visdom's page could not be installed ({reason}): resolve this and run the command again, or "
+        "start 'python -m visdom.server' once with a network: it fetches them itself"
     )
 
 
@@ -152,16 +160,16 @@ def _is_filled(path: Path) -> bool:
 
 @cli_main
 def main() -> int:
-    """Places the scripts and returns the exit code."""
+    """Install the scripts and return the exit code."""
     visdom = VisdomPackage.find()
-    number = visdom.place(shutil.which("npm"))
+    number = visdom.install_scripts(shutil.which("npm"))
     if number:
-        print(f"Placed {number} files of visdom's page, from npm packages, in {visdom.static}")
+        print(f"Installed {number} files of visdom's page, from npm packages, in {visdom.static}")
     else:
         print(f"The files of visdom's page are in {visdom.static} already")
-    python = Path(sys.executable)  # whoever comes from install.sh has not activated it
-    python = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    print(f"Next, in a terminal of its own: {python} -m pytracking.view.server     (then open http://localhost:8097)")
+    command = Path(sys.executable).with_name("ebm-view")  # install.sh has not activated the environment
+    command = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    print(f"Next, in a terminal of its own: {command}     (then open http://localhost:8097)")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A run in a window, and boxes drawn in one. OpenCV opens it, where its build and the machine have a display."""
+"""A run in a window, and boxes drawn with the mouse. OpenCV opens the window if its build and the machine can."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.utils.drawing import draw_box, draw_label, enlarge
-from pytracking.view.base import NO_REQUEST, Request, TrackedFrame
+from pytracking.view.base import Request, TrackedFrame
 from pytracking.view.picture import draw_frame, target_colour
 
-HELP = "space: pause or go on; right arrow, n or dot: one frame on; q, Escape or closing the window: stop"
+HELP = "space: pause or resume; right arrow, n or dot: next frame; q, Escape or closing the window: stop"
 
-LEAST_HEIGHT = 480  # pixels: smaller pictures are enlarged, by a whole number, to about this
+LEAST_HEIGHT = 480  # pixels; smaller pictures are enlarged, by a whole number, to about this
 _LARGEST = (1280, 800)  # of a window as it opens
-_POLL = 30  # milliseconds between two looks whether a paused window was closed
+_POLL = 30  # milliseconds between two checks whether a paused window was closed
 _STOP = {ord("q"), ord("Q"), 27}
 _PAUSE = {ord(" ")}
 _ENTER = {10, 13}
-# The right arrow's code is the window system's: X11, Windows, macOS.
+# The right arrow's codes on X11, Windows and macOS.
 _STEP = {ord("n"), ord("N"), ord("."), 65363, 2555904, 63235}
 _FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
 
 
 def why_no_window() -> str | None:
-    """Why no window can be opened here; None where one can."""
+    """The reason why no window can be opened here; None if one can."""
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return "this machine has no display (DISPLAY is not set)"
-    # Where a display is named but does not answer, Qt ends the process: only another process can try.
+    # If DISPLAY names a display that does not answer, Qt ends the process: only another process can try.
     trial = [sys.executable, "-c", "import cv2; cv2.namedWindow('trial'); cv2.waitKey(1); cv2.destroyAllWindows()"]
     try:
         failed = subprocess.run(trial, capture_output=True, timeout=30).returncode != 0
@@ -42,10 +42,10 @@ def why_no_window() -> str | None:
     return "OpenCV cannot open one (is it opencv-python-headless, or does the display not answer?)" if failed else None
 
 
-class Window:
+class ImageWindow:
     """Shows pictures one after another. :data:`HELP` says what the keys do.
 
-    While it is paused, :meth:`show` does not return.
+    While the window is paused, :meth:`show` does not return.
     """
 
     def __init__(self, title: str):
@@ -53,7 +53,14 @@ class Window:
         self._opened = self._paused = False
 
     def show(self, picture: np.ndarray, milliseconds: int = 1) -> bool:
-        """Show a picture, uint8 (H, W, 3) RGB, for so long at least; whether to go on."""
+        """Show a picture, uint8 (H, W, 3) RGB, for at least `milliseconds`.
+
+        Returns:
+            False if the user wants to stop.
+
+        Raises:
+            UserError: if the window cannot be shown.
+        """
         if not self._opened:
             _open(self._title, picture)
             self._opened = True
@@ -77,19 +84,19 @@ class Window:
 
 
 class WindowView:
-    """Shows every frame in a window as it is tracked. While it is paused, nothing moves.
+    """Shows every frame in a window as it is tracked. While it is paused, the tracker waits.
 
     Args:
         title: of the window.
-        density: whether to ask for the density and draw it.
+        density: request the density and draw it.
     """
 
     def __init__(self, title: str, density: bool = False):
-        self._window = Window(title)
+        self._window = ImageWindow(title)
         self._density = density
 
     def request(self) -> Request:
-        return Request(density=True) if self._density else NO_REQUEST
+        return Request(density=self._density)
 
     def show(self, frame: TrackedFrame) -> bool:
         return self._window.show(draw_frame(frame, _scale(frame.image), self._density))
@@ -99,18 +106,18 @@ class WindowView:
 
 
 def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Boxes drawn with the mouse: draw one and press Enter or space, draw the next, and press Enter without one to
-    start.
+    """Let the user draw boxes with the mouse: Enter or space confirms a box, Enter without a new box ends.
 
     Args:
-        images: uint8 (H, W, 3) RGB. They are shown until a key is pressed, and boxes are drawn on the last one; where
-            they are not `live`, on the first.
+        title: of the window.
+        images: uint8 (H, W, 3) RGB.
+        live: show the images until a key is pressed, and draw on the last one; otherwise draw on the first one.
 
     Returns:
-        The image and the boxes (4,), x, y, w, h in its pixels, at least one.
+        The image, and at least one box (4,): x, y, w, h in its pixels.
 
     Raises:
-        UserError: no box was drawn.
+        UserError: if no box was drawn, or no window can be shown.
     """
     image = _wait_for_key(title, images) if live else next(iter(images))
     scale = _scale(image)
@@ -130,7 +137,7 @@ def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -
     finally:
         _close(title)
     if not boxes:
-        raise UserError("no box was drawn; draw one around the target, or give it by --box x y w h")
+        raise UserError("no box was drawn; draw one around the target, or give --box x y w h")
     return image, boxes
 
 
@@ -138,7 +145,7 @@ def _wait_for_key(title: str, images: Iterable[np.ndarray]) -> np.ndarray:
     opened = False
     for image in images:
         picture = enlarge(image, _scale(image))
-        draw_label(picture, "press space to hold the picture and draw boxes", size=15)
+        draw_label(picture, "press space to stop the picture and draw boxes", size=15)
         if not opened:
             _open(title, picture)
             opened = True
@@ -157,35 +164,35 @@ def _scale(image: np.ndarray) -> int:
 
 
 def _open(title: str, picture: np.ndarray) -> None:
-    with _explained():
+    with _as_user_error():
         cv2.namedWindow(title, _FLAGS)
         share = min(1.0, _LARGEST[0] / picture.shape[1], _LARGEST[1] / picture.shape[0])
         cv2.resizeWindow(title, max(1, round(picture.shape[1] * share)), max(1, round(picture.shape[0] * share)))
 
 
 def _show(title: str, picture: np.ndarray) -> None:
-    with _explained():
+    with _as_user_error():
         cv2.imshow(title, _bgr(picture))
 
 
 def _key(title: str, milliseconds: int) -> int | None:
-    """The key pressed within this time, -1 for none; None where the window was closed."""
-    with _explained():
+    """The key pressed within this time, -1 for none; None if the window was closed."""
+    with _as_user_error():
         key = cv2.waitKeyEx(milliseconds)
-        # Some backends cannot say (-1). In the others a window is there once a key was waited for.
+        # Some backends cannot tell (-1). In the others a window exists once the program has waited for a key.
         return None if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) == 0 else key
 
 
 def _close(title: str) -> None:
     try:
         cv2.destroyWindow(title)
-        cv2.waitKey(1)  # lets the window system do it
+        cv2.waitKey(1)  # lets the window system act
     except cv2.error:
-        pass  # closed by hand already
+        pass  # the user has closed it
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _as_user_error() -> Iterator[None]:
     try:
         yield
     except cv2.error as error:

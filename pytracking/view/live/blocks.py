@@ -119,7 +119,8 @@ def block_figure(block: str, snapshot: Snapshot) -> figures.Figure:
     if block == TIME:
         if not len(history.values):
             return figures.message("from the second frame on,<br>if the tracker has an energy")
-        return figures.over_time(*history.values.T, *history.widths.T, history.value_name)
+        (frames, energies), (wide_frames, widths) = history.values.T, history.widths.T
+        return figures.over_time(frames, energies, wide_frames, widths, history.value_name)
     if block == LOSS:
         losses = history.losses
         return figures.optimizer_loss(losses) if losses else figures.message("the tracker has reported no loss so far")

@@ -65,7 +65,7 @@ def marginals(frame: TrackedFrame, density: TrackedBoxDensity) -> Figure:
         points, values = density.marginal(name, num_points=96)
         low, high = density.interval(name, LEVEL)
         number = "" if index == 0 else str(index + 1)
-        axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+        axes: dict[str, Any] = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
         inside = (points >= low) & (points <= high)
         shaded = (np.r_[low, points[inside], high], np.interp(np.r_[low, points[inside], high], points, values))
         traces += [

@@ -58,8 +58,8 @@ def visdom(tmp_path):
     return VisdomPackage(tmp_path / "visdom" / "static", "0.2.4")
 
 
-def test_every_file_is_placed_and_visdom_is_told_that_all_is_there(npm, visdom):
-    number = visdom.place(str(npm.program))
+def test_every_file_is_installed_and_visdom_is_told_that_all_is_there(npm, visdom):
+    number = visdom.install_scripts(str(npm.program))
     assert number == sum(map(len, PACKAGES.values())) and not visdom.missing()
     assert (visdom.static / "js" / "plotly-plotly.min.js").read_text() == "plotly.js-dist-min@2.11.1 plotly.min.js"
     assert (visdom.static / "js" / "mathjax" / "2.7.5" / "extensions" / "Safe.js").is_file()
@@ -68,21 +68,21 @@ def test_every_file_is_placed_and_visdom_is_told_that_all_is_there(npm, visdom):
 
 
 def test_what_is_there_is_not_fetched_again(npm, visdom):
-    visdom.place(str(npm.program))
+    visdom.install_scripts(str(npm.program))
     calls = npm.calls()
     assert len(calls) == len(PACKAGES)
-    assert visdom.place(None) == 0 and npm.calls() == calls
+    assert visdom.install_scripts(None) == 0 and npm.calls() == calls
     (visdom.static / "js" / "jquery.min.js").write_text("")
-    assert visdom.place(str(npm.program)) == 1
+    assert visdom.install_scripts(str(npm.program)) == 1
     assert npm.calls() == [*calls, "jquery@3.1.1"]
 
 
 def test_without_npm_or_a_network_the_way_out_is_said(npm, visdom):
     with pytest.raises(UserError, match="npm is not installed.*python -m visdom.server"):
-        visdom.place(None)
+        visdom.install_scripts(None)
     (npm.folder / "offline").touch()
     with pytest.raises(UserError, match="jquery@3.1.1.*network request failed.*python -m visdom.server"):
-        visdom.place(str(npm.program))
+        visdom.install_scripts(str(npm.program))
     assert not (visdom.static / "version.built").exists()
 
 
@@ -90,16 +90,16 @@ def test_without_npm_or_a_network_the_way_out_is_said(npm, visdom):
 def test_a_package_without_the_file_or_with_an_empty_one_is_named(npm, visdom, content):
     npm.publish("sjcl@1.0.7", content)
     with pytest.raises(UserError, match="sjcl-1.0.7.tgz has no sjcl.js"):
-        visdom.place(str(npm.program))
+        visdom.install_scripts(str(npm.program))
     assert not (visdom.static / "version.built").exists()
-    assert (visdom.static / "js" / "jquery.min.js").is_file()  # what was placed before stays
+    assert (visdom.static / "js" / "jquery.min.js").is_file()  # what was installed before stays
 
 
 def test_a_folder_that_cannot_be_written_is_named(npm, visdom):
     visdom.static.parent.mkdir()
     visdom.static.write_text("a file")
     with pytest.raises(UserError, match="static"):
-        visdom.place(str(npm.program))
+        visdom.install_scripts(str(npm.program))
 
 
 def test_without_visdom_the_command_says_how_to_get_it(monkeypatch, capsys):
@@ -110,7 +110,7 @@ def test_without_visdom_the_command_says_how_to_get_it(monkeypatch, capsys):
 
 
 def test_the_list_is_that_of_the_installed_visdom():
-    """Its own start, with what is placed here, finds nothing to fetch."""
+    """Its own start, with these files, finds nothing to fetch."""
     try:
         package = VisdomPackage.find()
     except UserError as error:

@@ -9,7 +9,7 @@ from ltr.common.errors import UserError
 from pytracking.view import window as window_module
 from pytracking.view.base import View
 from pytracking.view.picture import draw_frame
-from pytracking.view.window import Window, WindowView, choose_boxes, why_no_window
+from pytracking.view.window import ImageWindow, WindowView, choose_boxes, why_no_window
 from tests.helpers.fake_window import FakeWindow
 from tests.helpers.view_frames import corner_density, target, tracked_frame
 
@@ -90,7 +90,7 @@ def test_opencv_without_windows_is_explained(monkeypatch):
 
     monkeypatch.setattr(cv2, "namedWindow", fails)
     with pytest.raises(UserError, match="--no_display"):
-        Window("clip").show(np.zeros((9, 9, 3), np.uint8))
+        ImageWindow("clip").show(np.zeros((9, 9, 3), np.uint8))
 
 
 def test_closing_twice_or_what_was_never_open(monkeypatch):
