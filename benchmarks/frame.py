@@ -30,13 +30,14 @@ from pytracking.factory import tracker_settings
 from pytracking.tracker.atom import atom
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.classifier import TargetClassifier
+from pytracking.tracker.atom.network import TrackerNetwork
 from pytracking.tracker.atom.refinement import BoxRefiner
 from tests.helpers.plain import plain_atom
 
 SEQUENCE, FRAMES = "David", 300  # long enough to fill the classifier's memory
 PARTS = {
     "crop": (Crop, "extract"),
-    "backbone": (Atom, "_features"),
+    "backbone": (TrackerNetwork, "features"),
     "box head's convolutions": (FrozenBoxNet, "encode"),
     "classifier's features": (TargetClassifier, "prepare"),
     "classifier's scores": (TargetClassifier, "scores"),

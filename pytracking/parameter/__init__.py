@@ -1,1 +1,1 @@
-"""Parameter files: `parameter/<tracker>/<name>.py` has `parameters()`, which returns that tracker's settings."""
+"""Parameter files: `parameter/<tracker>/<name>.py` has `parameters()`, which returns the settings of that tracker."""

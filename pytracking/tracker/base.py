@@ -1,4 +1,4 @@
-"""What a tracker is: it is given a first box, then frame after frame, and answers with a box."""
+"""The interface of a tracker: it takes a first box, then frame after frame, and returns a box for each."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,10 +18,10 @@ class TrackerOutput:
 
     Attributes:
         box: float64 (4,), x, y, w, h in pixels; the first pixel of the image covers [0, 1].
-        score: the tracker's confidence; what it means is the tracker's own.
-        flag: 'normal', or what the tracker found wrong ('not_found', 'uncertain', 'hard_negative').
+        score: the tracker's confidence, on a scale of its own.
+        flag: 'normal', 'not_found' if the target is lost, or another problem ('uncertain', 'hard_negative').
         density: p(y | x) around the box, if it was asked for and the tracker has one.
-        extra: anything else worth showing, by name.
+        extra: further values by name.
     """
 
     box: np.ndarray
@@ -32,10 +32,10 @@ class TrackerOutput:
 
 
 class BaseTracker(ABC):
-    """Tracks one target. An instance may be initialised again, for another sequence, at any time.
+    """Tracks one target. It may be initialised again at any time, for another sequence.
 
     Attributes:
-        observer: called with what the tracker has to tell of a frame, while it works on it; None for no one.
+        observer: called with the events of a frame while the tracker works on it; None computes no events.
     """
 
     observer: Callable[[Event], None] | None = None
@@ -45,7 +45,7 @@ class BaseTracker(ABC):
         """Start on `image`, uint8 (H, W, 3) RGB, with the target's box (4,) as x, y, w, h.
 
         Raises:
-            UserError: the image or the box cannot be used; see :func:`check_image` and :func:`check_first_box`.
+            UserError: if the image or the box cannot be used; see :func:`check_image` and :func:`check_first_box`.
         """
 
     @abstractmethod
@@ -53,9 +53,9 @@ class BaseTracker(ABC):
         """The target's box in the next frame; with `density`, what :meth:`density` returns is in the output."""
 
     def density(self) -> TrackedBoxDensity | None:
-        """p(y | x) in the frame that was tracked last, around its box. Changes nothing of the tracker's state.
+        """p(y | x) in the last frame, around its box. Does not change the tracker's state.
 
-        None before a frame was tracked, and for a tracker that has no density.
+        None before a frame is tracked, and for a tracker that has no density.
         """
         return None
 
@@ -64,7 +64,7 @@ def check_image(image: np.ndarray) -> np.ndarray:
     """`image` as uint8 (H, W, 3): grey images (H, W) or (H, W, 1) get three equal channels, alpha is dropped.
 
     Raises:
-        UserError: another type or shape, or no pixels.
+        UserError: if its type or shape is another one, or it has no pixels.
     """
     image = np.asarray(image)
     if (
@@ -87,7 +87,7 @@ def check_first_box(box: np.ndarray, image: np.ndarray) -> np.ndarray:
     """`box` as float64 (4,), if a target can be there.
 
     Raises:
-        UserError: not four finite numbers, not of positive size, or wholly outside the image.
+        UserError: if it is not four finite numbers, has no positive size, or lies outside the image.
     """
     try:
         box = np.array(box, dtype=np.float64).reshape(-1)

@@ -1,7 +1,7 @@
 """p(y | x) of a tracker's box as data: moments, credible intervals, marginals, and the plane of Figure S2.
 
 All but the plane is estimated by importance sampling (:mod:`ebm_common.importance`), which weighs candidate boxes by
-exp f(x, y) / q(y). How far to trust it says :attr:`TrackedBoxDensity.effective_sample_size`.
+exp f(x, y) / q(y). :attr:`TrackedBoxDensity.effective_sample_size` says how reliable the estimates are.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class CornerDensity:
     """p(y | x) while the box's top-right corner moves and its bottom-left corner stays (Figure S2).
 
     Attributes:
-        x, y: (n,) places of the corner, in image pixels.
-        log_density: (n, n), rows along y, of the normalised density over the corner's places, in pixels^-2; -inf where
-            the box would be inside out.
+        x, y: (n,) positions of the corner, in image pixels.
+        log_density: (n, n), rows along y, of the normalised density over the corner's positions, in pixels^-2; -inf
+            where width or height of the box would be negative.
         anchor: (x, y) of the fixed bottom-left corner.
     """
 
@@ -41,8 +41,8 @@ class TrackedBoxDensity:
     """p(y | x) over boxes. Boxes are (..., 4): x, y, w, h in pixels of the image.
 
     Attributes:
-        box: (4,) the tracker's answer, around which the density was looked at.
-        corner: the density over the places of one corner.
+        box: (4,) the tracker's answer, around which the density is computed.
+        corner: the density over the positions of one corner.
         sample: candidates in the network's own parametrisation, one row, on the CPU in float64.
         boxes: (M, 4) the same candidates as boxes.
         energy: takes boxes (N, 4) to f(x, y), (N,).
@@ -56,12 +56,12 @@ class TrackedBoxDensity:
 
     @property
     def weights(self) -> np.ndarray:
-        """(M,) shares of the candidates, which sum to one."""
+        """(M,) weights of the candidates, which sum to one."""
         return self.sample.log_weight[0].exp().numpy()
 
     @property
     def effective_sample_size(self) -> float:
-        """How many independent draws from p(y | x) the candidates are worth; below some 30, trust no interval."""
+        """Number of independent draws from p(y | x) that the candidates are worth; below 30, trust no interval."""
         return float(self.sample.effective_sample_size()[0])
 
     def mean(self) -> np.ndarray:
@@ -77,7 +77,7 @@ class TrackedBoxDensity:
         """(4, 2) the central credible interval of each side (left, top, right, bottom), in pixels.
 
         Args:
-            level: its probability, such as 0.95; what lies below and above has half of the rest each.
+            level: its probability, such as 0.95; half of the rest lies below and half above.
         """
         return self.sample.credible_interval(level, torch.from_numpy(_sides(self.boxes))[None])[0].numpy()
 
@@ -86,7 +86,7 @@ class TrackedBoxDensity:
         return self.weights @ (_sides(self.boxes) < _sides(np.asarray(box, np.float64)))
 
     def level(self, box: np.ndarray) -> float:
-        """The least level whose credible region holds `box` (4,): the probability of boxes denser than it.
+        """The lowest level whose credible region holds `box` (4,): the probability of boxes of higher density.
 
         Regions are those of highest density in the network's own parametrisation, {y: f(x, y) >= c}. Of boxes drawn
         from p(y | x) itself, a share `a` has a level below `a`.
@@ -116,7 +116,7 @@ class TrackedBoxDensity:
         return torch.from_numpy(values)[None]
 
     def to_json(self, levels: tuple[float, ...] = (0.5, 0.8, 0.95)) -> dict[str, Any]:
-        """The numbers of it, rounded to 1e-4 pixels, as JSON types."""
+        """Moments and intervals, rounded to 1e-4 pixels, as JSON types."""
         return {
             "mean": _plain(self.mean()),
             "covariance": _plain(self.covariance()),

@@ -1,7 +1,7 @@
-"""What a tracker tells an observer of how it came to a box, beside the box itself.
+"""The events of a frame: how the tracker arrived at its box.
 
-A tracker whose :attr:`~pytracking.tracker.base.BaseTracker.observer` is set calls it with these while it works on a
-frame. Nothing is computed for them without one. Positions are in pixels of the image, whose first covers [0, 1].
+A tracker calls its :attr:`~pytracking.tracker.base.BaseTracker.observer` with these while it works on a frame. Without
+an observer it does not compute them. Positions are in pixels of the image; the first one covers [0, 1].
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class ScoreMap:
     Attributes:
         scores: (H, W).
         region: x, y, w, h of the map in the image; the outer rows and columns are centred on its edges.
-        threshold: a highest score below this is no target.
+        threshold: if the highest score is below it, the target is lost.
     """
 
     scores: np.ndarray
@@ -30,9 +30,9 @@ class RefinementPaths:
 
     Attributes:
         boxes: (T + 1, M, 4) as x, y, w, h; the first are the starts, the last the ends.
-        values: (T, M): f of all but the last.
-        best: indices of those whose mean is the answer, best first.
-        value_name: what f is: 'energy', or 'predicted IoU'.
+        values: (T, M), f of all but the last.
+        best: indices of the boxes whose mean is the answer, best first.
+        value_name: name of f, 'energy' or 'predicted IoU'.
     """
 
     boxes: np.ndarray

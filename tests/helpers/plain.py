@@ -5,7 +5,7 @@ import torch
 from ltr.models.bbreg import AtomIoUNet, load_atom_net
 from ltr.ops import reference
 from pytracking.tracker.atom.atom import Atom
-from pytracking.tracker.networks import network_file
+from pytracking.tracker.network_files import network_file
 
 
 class PlainBoxNet(AtomIoUNet):

@@ -10,7 +10,7 @@ from ltr.common.errors import UserError
 from ltr.models.bbreg import AtomNet, AtomNetConfig, save_head
 from pytracking import BaseTracker, Tracker
 from pytracking.factory import available_trackers, tracker_settings
-from pytracking.tracker.networks import network_file
+from pytracking.tracker.network_files import network_file
 
 
 def frames(count: int = 3) -> list[np.ndarray]:
@@ -115,7 +115,7 @@ def test_a_missing_network_says_where_it_was_looked_for_and_what_to_do(tmp_path,
     with pytest.raises(UserError) as error:
         Tracker("atom", "ebm_resnet18", overrides=["--network", "nosuch"])
     message = str(error.value)
-    assert "nosuch" in message and "run_training" in message and "--network" in message and str(tmp_path) in message
+    assert "nosuch" in message and "ebm-train" in message and "--network" in message and str(tmp_path) in message
 
 
 def test_networks_are_found_by_path_and_by_name_in_the_workspace(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""ATOM* on ResNet-18, the paper's backbone, refined as in Appendix D.2; the network is one's own training."""
+"""ATOM* on ResNet-18, the paper's backbone, refined as in Appendix D.2; train the network yourself."""
 
 from pytracking.tracker.atom.settings import AtomSettings, TrackerRefinementSettings
 

@@ -1,4 +1,4 @@
-"""ATOM on ResNet-18, the paper's backbone; the network is one's own training or PyTracking's checkpoint, by name."""
+"""ATOM on ResNet-18, the paper's backbone; train the network yourself, or name PyTracking's checkpoint."""
 
 from pytracking.tracker.atom.settings import AtomSettings, TrackerRefinementSettings
 

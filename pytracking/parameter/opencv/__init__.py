@@ -1,1 +1,1 @@
-"""OpenCV's classical trackers, run beside ours for comparison."""
+"""OpenCV's classical trackers, for comparison."""

@@ -1,4 +1,4 @@
-"""CSRT as OpenCV has it, with its own defaults."""
+"""OpenCV's CSRT with its defaults."""
 
 from pytracking.tracker.opencv.opencv import OpenCVSettings
 

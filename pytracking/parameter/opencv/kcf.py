@@ -1,4 +1,4 @@
-"""KCF as OpenCV has it, with a lower threshold (see `kcf_threshold`)."""
+"""OpenCV's KCF with a lower threshold, see `OpenCVSettings.kcf_threshold`."""
 
 from pytracking.tracker.opencv.opencv import OpenCVSettings
 

@@ -1,4 +1,4 @@
-"""ATOM's target classifier: a projection and a small filter, learnt on the first frame and updated as it goes."""
+"""ATOM's target classifier: a projection and a small filter, learnt on the first frame and updated online."""
 
 from collections.abc import Callable
 
@@ -19,10 +19,11 @@ class TargetClassifier:
         features: (N, K, H, W) backbone features of the first frame's samples.
         centers: (N, 2) the target's centre (x, y) in each, in feature cells from the map's edge.
         target_size: (w, h) of the target, in feature cells.
-        settings: see there.
+        settings: of the classifier.
         generator: source of the initial values and of the dropped channels, on the CPU.
-        dropout_samples, dropout: copies of the first sample with channels dropped.
-        watch: called with the objective, a scalar, before the first step of learning and after each.
+        dropout_samples: number of copies of the first sample with channels dropped.
+        dropout: probability with which a channel is dropped.
+        watch: called with the objective, a scalar, before the first Gauss-Newton step and after each.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class TargetClassifier:
         return Samples(sample, self.settings.kernel).correlate(self.filter)[0]
 
     def label(self, center: np.ndarray, device: torch.device) -> Tensor:
-        """The wished response (H, W) for a target whose centre is at (x, y) cells from the map's edge."""
+        """The desired response (H, W) to a target whose centre is (x, y) cells from the map's edge."""
         return gaussian_label(self.cells, np.asarray(center), self.sigma, device)
 
     def remember(self, sample: Tensor, center: np.ndarray, hard_negative: bool) -> None:
@@ -94,7 +95,7 @@ class TargetClassifier:
         self.memory.add(sample[0], self.label(center, sample.device), rate)
 
     def update(self, watch: Callable[[Tensor], None] | None = None) -> None:
-        """Improve the filter on the memory; `watch` is called with the objective, a scalar, before and after."""
+        """Improve the filter on the memory. `watch` is called with the objective, a scalar, before and after."""
         s = self.settings
         features, labels, weights = self.memory.contents()
         samples = Samples(features, s.kernel)

@@ -1,11 +1,11 @@
 """The least-squares problem of ATOM's target classifier, with explicit Jacobian products.
 
-A sample's response is a convolution of its features with a filter that spans all channels, `W = P^T f`: a projection P
+The response to a sample is the convolution of its features with a filter over all channels, `W = P^T f`: a projection P
 of the channels followed by a small filter f. The convolution is one matrix product over channels and a sum of shifted
-maps, and so is its adjoint; products with the Jacobian need no automatic differentiation.
+maps, and so is its adjoint: products with the Jacobian need no automatic differentiation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ class Samples:
     """Feature maps of N samples, for a 'same' convolution whose even kernel drops the last row and column.
 
     Args:
-        features: (N, K, H, W); channels-last ones are not copied.
+        features: (N, K, H, W); not copied if in channels-last format.
         kernel: side of the filter.
     """
 
@@ -46,18 +46,17 @@ class Samples:
             tap[source] = response[to]
         return (spread.flatten(1) @ self.rows).T
 
-    def _windows(self) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each tap of the filter, where in the response it counts and where in the features it then looks."""
+    def _windows(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+        """For each tap of the filter, the slices of the response that it adds to and of the features that it reads."""
         shifts = range(-(self.kernel // 2), self.kernel - self.kernel // 2)
-        return [
-            tuple(zip((slice(None),) * 2, _overlap(dy, self.height), _overlap(dx, self.width), strict=True))
-            for dy in shifts
-            for dx in shifts
-        ]
+        for dy in shifts:
+            for dx in shifts:
+                (to_y, from_y), (to_x, from_x) = _overlap(dy, self.height), _overlap(dx, self.width)
+                yield (slice(None), to_y, to_x), (slice(None), from_y, from_x)
 
 
 def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """Places 0 <= i < size with 0 <= i + shift < size, and these places shifted."""
+    """The indices 0 <= i < size with 0 <= i + shift < size, and these indices shifted."""
     first, last = max(0, -shift), max(0, -shift, min(size, size - shift))
     return slice(first, last), slice(first + shift, last + shift)
 
@@ -86,8 +85,8 @@ def solve_joint(
 ) -> tuple[Tensor, Tensor]:
     """Gauss-Newton over projection and filter together, on the first frame.
 
-    Minimises sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2 + projection_reg |P|^2 for s = correlate(P^T f), its
-    linearisation solved by preconditioned conjugate gradients (Fletcher-Reeves).
+    Minimises sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2 + projection_reg |P|^2 for s = correlate(P^T f). Each
+    linearised problem is solved by preconditioned conjugate gradients (Fletcher-Reeves).
 
     Args:
         samples: N samples of K channels.
@@ -95,19 +94,19 @@ def solve_joint(
         weights: (N,).
         projection: P, (C, K).
         filter: f, (C, kernel^2).
-        watch: called with what is minimised, a scalar, before the first step and after each.
+        watch: called with the objective, a scalar, before the first step and after each.
 
     Returns:
         The new (P, f).
     """
 
-    def tell() -> None:
+    def report() -> None:
         if watch is not None:
             error = bend(samples.correlate(projection.T @ filter), floor)[0] - labels
             penalty = filter_reg * filter.square().sum() + projection_reg * projection.square().sum()
             watch((weights[:, None, None] * error.square()).sum() + penalty)
 
-    tell()
+    report()
     root = weights.sqrt()[:, None, None]
     diagonal = torch.cat([torch.full((projection.numel(),), projection_reg), torch.full((filter.numel(),), filter_reg)])
     diagonal = diagonal.to(projection)
@@ -132,14 +131,14 @@ def solve_joint(
         right = -gather(samples.adjoint(slope * residual)) - diagonal * here
         dp, df = split(conjugate_gradients(normal, right, conjugate_gradient, diagonal, polak_ribiere=False))
         projection, filter = p + dp, f + df
-        tell()
+        report()
     return projection, filter
 
 
 def filter_objective(
     samples: Samples, labels: Tensor, weights: Tensor, filter: Tensor, filter_reg: float, floor: float
 ) -> Tensor:
-    """What :func:`solve_filter` makes smaller, a scalar: sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2."""
+    """The objective of :func:`solve_filter`, a scalar: sum_n w_n |bend(s_n) - y_n|^2 + filter_reg |f|^2."""
     error = bend(samples.correlate(filter), floor)[0] - labels
     return (weights[:, None, None] * error.square()).sum() + filter_reg * filter.square().sum()
 
@@ -179,23 +178,23 @@ def conjugate_gradients(
 ) -> Tensor:
     """Approximate solution of `normal(x) = right` from x = 0.
 
-    It stays where it is once the residual vanishes or something is not finite. That is decided on the device: a GPU is
-    not waited for.
+    It stops moving once the residual vanishes or something is not finite. The device decides that: nothing waits for a
+    GPU.
 
     Args:
         normal: the positive definite operator on flat vectors.
         right: (D,).
-        preconditioner: diagonal (D,) that residuals are divided by, or None.
-        polak_ribiere: else Fletcher-Reeves. Negative factors restart the direction.
+        preconditioner: diagonal (D,) by which residuals are divided, or None.
+        polak_ribiere: use Polak-Ribiere's factor, otherwise Fletcher-Reeves'. A negative factor restarts the direction.
     """
     x = torch.zeros_like(right)
     residual = right
-    direction, previous, rho = None, None, None
+    direction, previous, rho = right, right, right.new_ones(())  # set by the first iteration
     going = torch.ones((), dtype=torch.bool, device=right.device)
-    for _ in range(iterations):
+    for iteration in range(iterations):
         scaled = residual if preconditioner is None else residual / preconditioner
         new_rho = residual @ scaled
-        if direction is None:
+        if iteration == 0:
             direction = scaled
         else:
             change = new_rho - previous @ scaled if polak_ribiere else new_rho

@@ -11,7 +11,7 @@ from pytracking.tracker.atom.settings import FirstFrameSettings
 
 @dataclass(frozen=True)
 class AugmentedPatch:
-    """A patch (S, S, 3) uint8 and where the target's centre lies in it, (x, y) in patch pixels."""
+    """A patch (S, S, 3) uint8 and the target's centre in it, (x, y) in patch pixels."""
 
     patch: np.ndarray
     center: tuple[float, float]
@@ -25,9 +25,9 @@ def augmented_patches(
     settings: FirstFrameSettings,
     rng: np.random.Generator,
 ) -> list[AugmentedPatch]:
-    """The plain patch first, then mirrored, rotated, blurred and shifted ones.
+    """The plain patch, then mirrored, rotated, blurred and shifted ones.
 
-    Mirrored, rotated and blurred patches are each moved by a random shift: the target is not always in the middle.
+    Mirrored, rotated and blurred patches each have a random shift, so that the target is not always in the middle.
 
     Args:
         image: uint8 (H, W, 3).
@@ -40,13 +40,14 @@ def augmented_patches(
     middle = output / 2
     limit = settings.random_shift * output / 2
 
-    def shift() -> np.ndarray:
-        return rng.uniform(-limit, limit, 2)
+    def shift() -> tuple[float, float]:
+        dx, dy = rng.uniform(-limit, limit, 2)
+        return dx, dy
 
     def cut(
         dx: float, dy: float, degrees: float = 0.0, mirror: bool = False, blur: tuple[float, float] | None = None
     ) -> AugmentedPatch:
-        # From the middle of the wide source to (middle + d) of the patch, turned about the target.
+        # The middle of the wide source goes to (middle + d) in the patch, rotated about the target.
         angle = np.deg2rad(degrees)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         if mirror:

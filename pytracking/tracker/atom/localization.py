@@ -1,4 +1,8 @@
-"""From the classifier's score map to a position and a judgement of it (ATOM's advanced localisation)."""
+"""From the classifier's score map to the target's position, and whether the target is lost.
+
+This is ATOM's advanced localisation. :func:`localize` decides: if the highest score is below `settings.not_found`, the
+target is lost (flag 'not_found').
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,12 +17,13 @@ from pytracking.tracker.atom.settings import LocalizationSettings
 
 @dataclass(frozen=True)
 class Localization:
-    """Where the target is in the patch.
+    """The target's position in the patch.
 
     Attributes:
         offset: (x, y) from the patch's centre, in patch pixels.
         score: the classifier's score there, times the motion prior.
-        flag: 'normal', 'not_found', 'uncertain' or 'hard_negative'.
+        flag: 'normal'; 'not_found' if the target is lost; 'uncertain' if a distractor may be the target;
+            'hard_negative' if a second peak is to be learnt as background.
     """
 
     offset: np.ndarray
@@ -40,7 +45,7 @@ def _fourier_matrix(cells: int, output: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _motion_prior(output: int, strength: float) -> np.ndarray:
-    """(output, output) factors of scores: 1 in the middle, 1 - strength from half an ordinary search region on."""
+    """(output, output) factors of scores: 1 in the middle, 1 - strength from half a search region on."""
     distance = (np.arange(output) - output / 2) / (PATCH / 2)
     return 1 - strength * np.minimum(distance[:, None] ** 2 + distance[None] ** 2, 1)
 
@@ -48,16 +53,16 @@ def _motion_prior(output: int, strength: float) -> np.ndarray:
 def upsample(scores: Tensor, output: int) -> np.ndarray:
     """Scores (H, W) resampled by their Fourier series to (output, output); row i lies at cell i H / output."""
     scores = scores.detach().cpu().double()
-    # By PyTorch: the threads of numpy's BLAS go on spinning after their work, and take the cores from PyTorch's own.
+    # In PyTorch: the threads of numpy's BLAS keep spinning after their work and take the cores from PyTorch's.
     fine = _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
     return fine.numpy()
 
 
 def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: LocalizationSettings) -> Localization:
-    """The target's place in a score map of a patch whose centre is the target's last position.
+    """The target's position in the score map of a patch whose centre is the target's last position.
 
     Args:
-        scores: (H, W), the response of the classifier; entry (i, j) is for a target centred i, j cells from the edge.
+        scores: (H, W), the classifier's response; entry (i, j) is that of a target centred i, j cells from the edge.
         output: side of the patch, in pixels.
         target_size: (w, h) of the target, in patch pixels.
         settings: thresholds.
@@ -65,10 +70,10 @@ def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: Loc
     fine = upsample(scores, output)
     if settings.motion_prior:
         fine *= _motion_prior(output, settings.motion_prior)
-    # Score cell i looks at the feature edges i - 2 .. i + 2, so that its centre is i cells from the patch's edge.
+    # Score cell i covers the feature cells from edge i - 2 to edge i + 2: its centre is i cells from the patch's edge.
     (y1, x1), score = _peak(fine)
     offset1 = np.array([x1, y1]) - output / 2
-    if score < settings.not_found:
+    if score < settings.not_found:  # the target is lost
         return Localization(offset1, score, "not_found")
 
     half = settings.neighbourhood * target_size / 2

@@ -1,5 +1,6 @@
 """From the classifier's position to the box: gradient ascent on the box network (Section 4.2, Appendix D.2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,17 @@ from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 
 @dataclass(frozen=True)
 class RefinedBox:
-    """The refined box, float64 (4,) in image pixels, and its mean score; of all that were refined, `starts` and `ends`
-    (M, 4) in image pixels, `scores` (M,) before the last step, and the indices of the `best`, whose mean is the box.
-    If it was asked for, the `path` (T + 1, M, 4) from starts to ends in image pixels, and f (T, M) along it."""
+    """The refined box, and the M boxes it was made from. All boxes are in image pixels.
+
+    Attributes:
+        box: float64 (4,), the mean of the best.
+        score: mean of their scores.
+        starts, ends: (M, 4) of all boxes that were refined.
+        scores: (M,), f before the last step.
+        best: indices of the boxes whose mean is the answer, best first.
+        path: (T + 1, M, 4) from starts to ends, if it was asked for.
+        path_scores: (T, M), f along the path, without its end.
+    """
 
     box: np.ndarray
     score: float
@@ -43,9 +52,9 @@ class BoxRefiner:
     """Refines boxes with a box network conditioned on the first frame.
 
     Args:
-        head: the network.
+        head: the box network.
         modulation: of the first frame and its box.
-        settings: how to climb.
+        settings: of the gradient ascent.
         generator: source of the random starts, on the CPU.
     """
 
@@ -63,37 +72,38 @@ class BoxRefiner:
 
     @torch.no_grad()
     def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
-        """Features (1, C, H, W) of a frame, ready for :meth:`refine`; relative boxes count in the size of `box`."""
+        """Features (1, C, H, W) of a frame, ready for :meth:`refine`; `box` is the unit of relative boxes."""
         size = torch.tensor(crop.to_patch(box)[None, 2:], dtype=torch.float32, device=features["stride8"].device)
         return self.head.encode(self.modulation, features, size)
 
     def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> RefinedBox | None:
-        """Climb from `box` (image pixels) and random boxes around it; None if none of reasonable shape is left."""
+        """Climb from `box` (image pixels) and random boxes around it; None if no box of reasonable shape is left."""
         s = self.settings
         starts = self._starts(torch.from_numpy(crop.to_patch(box)).to(features.size))
+        step: Tensor | Callable[[Tensor], Tensor]
         if s.space == "relative":
             energy, first = self.head.relative_energy(features), rect_to_rel(starts, features.size)[None]
             step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
         else:
             energy, first = self.head.pixel_energy(features), starts[None]
             step = self._pixel_step
-        places: list[Tensor] = []
+        visited: list[Tensor] = []
 
         def recorded(y: Tensor) -> Tensor:
-            places.append(y.clone())
+            visited.append(y.clone())
             return step(y) if callable(step) else step
 
         result = ascend(energy, first, recorded if path else step, s.iterations, score_final=False)
-        ends = self._rect(result.y[0], features)
-        # Ten boxes: all that follows is done on the CPU, with one transfer.
-        ends, scores = torch.cat([ends, result.f[0][:, None]], dim=1).double().cpu().split([4, 1], dim=1)
-        ends, scores = np.concatenate([ends[:, :2], ends[:, 2:].clamp(min=1)], axis=1), scores[:, 0].numpy()
+        # The rest is for ten boxes only: one transfer to the CPU.
+        ascended = torch.cat([self._rect(result.y[0], features), result.f[0][:, None]], dim=1).double().cpu().numpy()
+        ends, scores = ascended[:, :4], ascended[:, 4]
+        ends[:, 2:] = np.maximum(ends[:, 2:], 1)
 
         ratio = ends[:, 2] / ends[:, 3]
-        fair = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & np.isfinite(ends).all(1)
-        if not fair.any():
+        valid = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & np.isfinite(ends).all(1)
+        if not valid.any():
             return None
-        top = np.flatnonzero(fair)[np.argsort(-scores[fair], kind="stable")[: s.best]]
+        top = np.flatnonzero(valid)[np.argsort(-scores[valid], kind="stable")[: s.best]]
         return RefinedBox(
             crop.to_image(ends[top].mean(0)),
             float(scores[top].mean()),
@@ -101,23 +111,26 @@ class BoxRefiner:
             crop.to_image(ends),
             scores,
             top,
-            *(self._path(energy, [*places, result.y], features, crop) if path else ()),
+            *(self._path(energy, [*visited, result.y], features, crop) if path else ()),
         )
 
     def _rect(self, y: Tensor, features: BoxFeatures) -> Tensor:
-        """(..., 4) as climbed -> x, y, w, h in patch pixels."""
+        """Boxes (..., 4) in the space of the ascent -> x, y, w, h in patch pixels."""
         return rel_to_rect(y, features.size) if self.settings.space == "relative" else y
 
     def _pixel_step(self, boxes: Tensor) -> Tensor:
-        """ATOM's own step-lengths, (..., 4), which grow with the box."""
+        """ATOM's step-lengths, (..., 4), proportional to the box's size."""
         return boxes.new_tensor([self.settings.step[0]] * 2 + [self.settings.step[1]] * 2) * boxes[..., [2, 3, 2, 3]]
 
     def _path(
-        self, energy: BoxEnergy, places: list[Tensor], features: BoxFeatures, crop: Crop
+        self, energy: BoxEnergy, visited: list[Tensor], features: BoxFeatures, crop: Crop
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The boxes (T + 1, M, 4) in image pixels of `places`, each (1, M, 4) as climbed, and f (T, M) of all but the
-        last."""
-        y = torch.cat(places)
+        """The boxes (T + 1, M, 4) in image pixels, and f (T, M) of all but the last.
+
+        Args:
+            visited: T + 1 times (1, M, 4), in the space of the ascent.
+        """
+        y = torch.cat(visited)
         f = energy(y[:-1].flatten(0, 1)[None]).view(y[:-1].shape[:2]) if len(y) > 1 else y.new_empty(0, y.shape[1])
         return crop.to_image(self._rect(y, features).double().cpu().numpy()), f.double().cpu().numpy()
 
@@ -143,7 +156,7 @@ class BoxRefiner:
             return rect_to_rel(torch.from_numpy(crop.to_patch(boxes)).to(features.size), features.size)
 
         center = to_rel(box[None])
-        # A generator of its own: whether the density is looked at changes nothing of what follows.
+        # A generator of its own, so that asking for the density does not change the following frames.
         generator = torch.Generator(center.device).manual_seed(self.generator.initial_seed())
         sample = importance_sample(
             energy, center, GaussianMixtureProposal(settings.sigmas), settings.num_samples, generator, chunk=512
@@ -157,9 +170,13 @@ class BoxRefiner:
             lambda others: energy(to_rel(others)[None])[0].double().cpu().numpy(),
         )
 
-    def _corner(self, energy: Energy, size: Tensor, crop: Crop, box: np.ndarray, cells: int) -> CornerDensity:
-        """The density of the top-right corner over a window of 1.5 boxes, `cells` a side; `size` is that of `energy`'s
-        relative boxes."""
+    def _corner(self, energy: Energy, size: Tensor, crop: Crop, box: np.ndarray, num_cells: int) -> CornerDensity:
+        """The density of the top-right corner over a window of 1.5 boxes (Figure S2).
+
+        Args:
+            size: (1, 2), unit of the relative boxes that `energy` takes.
+            num_cells: of the window, a side.
+        """
         x, y, w, h = crop.to_patch(box)
         bottom = y + h
 
@@ -176,7 +193,7 @@ class BoxRefiner:
             embed,
             (right - 0.75 * w, right + 0.75 * w),
             (y - 0.75 * h, y + 0.75 * h),
-            cells,
+            num_cells,
             chunk=512,
             like=size,
         )

@@ -1,20 +1,23 @@
-"""Settings of the ATOM tracker. Defaults are those of its published parameter file `default`, unless a comment says."""
+"""Settings of the ATOM tracker.
+
+Unless a comment says otherwise, the defaults are those of its published parameter file `default`.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pytracking.tracker.networks import network_file
+from pytracking.tracker.network_files import network_file
 
 
 @dataclass
 class FirstFrameSettings:
-    """Augmentation of the first frame: each line makes samples for the classifier."""
+    """Augmentation of the first frame, from which the classifier learns at first."""
 
     expansion: float = 2.0
-    """Side of the patch that transformed samples are cut from, over that of a sample."""
+    """Side of the patch from which transformed samples are cut, over that of a sample."""
     random_shift: float = 1 / 3
-    """Mirrored, rotated and blurred samples are shifted by up to half of this share of their side."""
+    """Mirrored, rotated and blurred samples are shifted by at most half of this share of their side."""
     flip: bool = True
     rotations: tuple[float, ...] = (5, -5, 10, -10, 20, -20, 30, -30, 45, -45, -60, 60)
     """Degrees."""
@@ -23,87 +26,93 @@ class FirstFrameSettings:
     shifts: tuple[tuple[float, float], ...] = ((0.6, 0.6), (-0.6, 0.6), (0.6, -0.6), (-0.6, -0.6))
     """In half sides of the sample."""
     dropout_samples: int = 7
+    """Copies of the plain sample with feature channels dropped."""
     dropout: float = 0.2
-    """Probability with which a feature channel of a dropout sample is zero."""
+    """Probability with which a feature channel is dropped."""
 
 
 @dataclass
 class ClassifierSettings:
-    """The target classifier that is learnt online."""
+    """The target classifier, which is learnt online."""
 
     layer: Literal["stride16", "classification"] = "stride16"
-    """What it learns on: the backbone's features of stride 16, as in ATOM, or the backbone's classification layer."""
+    """The features it learns on: the backbone's of stride 16, as in ATOM, or those of its classification layer."""
     channels: int = 64
-    """Channels that the backbone's are projected to."""
+    """Number of channels after the projection."""
     kernel: int = 4
     """Side of the filter, in feature cells."""
     label_sigma: float = 0.25
-    """Standard deviation of the Gaussian label, in target sizes."""
+    """Standard deviation of the Gaussian label, in sqrt(w h) of the target."""
     response_floor: float = 0.05
-    """The response below zero is bent to lie above minus this."""
+    """Negative responses are bent to lie above minus this value."""
     filter_reg: float = 0.1
+    """Weight of the filter's squared norm in the objective."""
     projection_reg: float = 1e-4
+    """Weight of the projection's squared norm in the objective."""
     first_gauss_newton: int = 6
     """Gauss-Newton iterations on the first frame, over filter and projection."""
     first_conjugate_gradient: int = 10
-    """Conjugate-gradient iterations in each of them."""
+    """Conjugate-gradient iterations in each Gauss-Newton iteration."""
     update_iterations: int = 5
     """Conjugate-gradient iterations of an update, over the filter."""
     update_every: int = 10
     """Frames between two updates; a hard negative causes one at once."""
     memory: int = 250
+    """Largest number of samples."""
     learning_rate: float = 0.01
+    """Weight of a new sample among all."""
     hard_negative_learning_rate: float = 0.02
+    """Weight of a new sample with a hard negative."""
     early_samples: int | None = None
     """The t-th sample after the first frame's is learnt at a rate of at least 1 / (t + this): early on, the filter
-    knows one pose before one background. None for the rates above alone, as ATOM."""
+    knows a single pose and background. None keeps to the rates above, as ATOM does."""
     first_frame_weight: float = 0.25
-    """Least total weight of the first frame's samples."""
+    """Smallest total weight of the first frame's samples."""
 
 
 @dataclass
 class LocalizationSettings:
-    """How a score map becomes a position and a judgement."""
+    """From the score map to a position and a judgement, see localization.py."""
 
     not_found: float = 0.25
-    """A highest score below this is no target."""
+    """If the highest score is below this, the target is lost."""
     distractor: float = 0.8
-    """A second peak above this share of the highest is a distractor."""
+    """A second peak above this share of the highest score is a distractor."""
     hard_negative: float = 0.5
-    """A second peak above this share of the highest is learnt as a negative."""
+    """A second peak above this share of the highest score is learnt as a negative."""
     neighbourhood: float = 2.2
-    """Side of what belongs to a peak, in target sizes."""
+    """Side of the area that belongs to a peak, in target sizes."""
     motion_prior: float = 0.0
-    """Share that a score loses at half a search region from the target's last place; it grows with the square of the
-    distance. Of two who look alike, the nearer one is the target. ATOM has none."""
+    """Share that a score loses at half a search region from the target's last position; it grows with the square of the
+    distance. Of two similar objects, the nearer one is the target. ATOM has no such prior."""
     displacement: float = 0.8
-    """How far a target may jump, in half search regions scaled by it, before a nearer second peak is preferred."""
+    """Distance, in half search regions, beyond which a peak loses against a nearer second one."""
 
 
 @dataclass
 class LostSettings:
-    """What is done while the target is not found. ATOM looks in the same place again; so do the defaults."""
+    """The search for a lost target. ATOM searches the same region again, and so do the defaults."""
 
     patience: int = 2
-    """Frames in a row without the target before the search region grows."""
+    """Consecutive frames without the target before the search region grows."""
     growth: float = 1.0
-    """Factor by which its side then grows with each frame. Details keep their size: the network sees a larger patch."""
+    """Factor by which its side then grows with each frame. The scale stays: the network sees a larger patch."""
     largest: float = 2.0
-    """Most that the side grows by; never beyond what shows the whole image."""
+    """Largest factor in all; the region never exceeds what shows the whole image."""
     found_again: float = 0.35
-    """Least score outside the ordinary region: the more places are looked at, the more of them look like the target."""
+    """Smallest score that counts outside the ordinary region: a larger region has more peaks by chance."""
 
 
 @dataclass
 class SizeSettings:
-    """How much of a refined box's size is believed: see size_filter.py. ATOM believes all of it; so do the defaults."""
+    """The filter of the target's size, see size_filter.py. ATOM takes the refined size as it is; so do the defaults."""
 
     scale_gain: float = 1.0
-    """Share of a change of log sqrt(w h) that is taken over in a frame."""
+    """Share of a change of log sqrt(w h) that a frame takes over."""
     shape_gain: float = 1.0
-    """Share of a change of log(w / h) that is taken over in a frame."""
+    """Share of a change of log(w / h) that a frame takes over."""
     shape_return: float = 0.0
-    """Share of the way back to the first frame's log(w / h) that is gone in a frame."""
+    """Share of the difference to the first frame's log(w / h) by which a frame returns to it."""
 
 
 @dataclass
@@ -111,35 +120,36 @@ class TrackerRefinementSettings:
     """From the classifier's position to the box (Appendix D.2)."""
 
     space: Literal["relative", "pixel"] = "relative"
-    """'relative' climbs in (cx/w0, cy/h0, log w, log h), as ATOM* and the EBM; 'pixel' is ATOM's own."""
+    """'relative' climbs in (cx/w0, cy/h0, log w, log h), as ATOM* and the EBM do; 'pixel' in pixels, as ATOM does."""
     iterations: int = 10
     """Gradient steps: ATOM 5, ATOM* and EBM 10."""
     step: tuple[float, float] = (2e-4, 1e-3)
     """Step-lengths for (position, size). 'pixel' multiplies them by the box's size; ATOM has (1, 1)."""
     starts: int = 10
-    """Boxes that are refined: the classifier's and random ones around it."""
+    """Number of boxes that are refined: the classifier's, and random ones around it."""
     position_noise: float = 0.1
+    """Random starts: width of the uniform noise on the centre, in sqrt(w h)."""
     size_noise: float = 0.5
-    """Random starts: widths of the uniform noise on centre and size, in sqrt(w h)."""
+    """Random starts: width of the uniform noise on the size, in sqrt(w h)."""
     best: int = 3
-    """The output is the mean of that many highest-scoring boxes."""
+    """The output is the mean of this number of highest-scoring boxes."""
     max_aspect_ratio: float = 6.0
-    """Boxes longer than this are dropped."""
+    """Boxes with a larger ratio of their sides are dropped."""
 
 
 @dataclass
 class TrackerDensitySettings:
-    """How p(y | x) is looked at, where it is asked for. It does not change the boxes."""
+    """How p(y | x) is computed if it is asked for. It does not change the boxes."""
 
     num_cells: int = 48
-    """Cells a side of the density over one corner's places (Figure S2)."""
+    """Cells, a side, of the grid of one corner's positions (Figure S2)."""
     num_samples: int = 1536
-    """Boxes that all else is estimated from, by importance sampling."""
+    """Number of boxes from which all else is estimated, by importance sampling."""
     sigmas: tuple[float, ...] = (0.05, 0.2)
-    """Widths of the proposal around the box, in its size (position) and in factors of e (size)."""
+    """Widths of the proposal around the box, in units of its size (position) and in factors of e (size)."""
     temperature: float = 1.0
-    """p(y | x) is taken proportional to exp(f / temperature); 1 is the paper's. Fitted on held-out pairs by
-    ltr/run_calibration.py, it mends a network that is too sure of itself."""
+    """p(y | x) is proportional to exp(f / temperature); the paper's is 1. ebm-calibrate fits it on held-out pairs, to
+    correct a network that is overconfident."""
 
 
 @dataclass
@@ -147,24 +157,24 @@ class AtomSettings:
     """The whole tracker."""
 
     network: str = "ebm_efficientnet_lite0.safetensors"
-    """A shipped head by name, or a checkpoint file; a bare name is also looked for in {workspace}/networks."""
+    """A shipped head by name, a checkpoint file, or a name in {workspace}/networks."""
     backbone: str = "efficientnet_lite0"
-    """Backbone that the network must have been trained on."""
+    """The backbone on which the network was trained."""
     backbone_weights: Path | None = None
-    """File with the backbone's ImageNet weights where the network's file holds none and there is no download."""
+    """File of the backbone's ImageNet weights, if the network's file holds none and they cannot be downloaded."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the convolutions; all else is in float32. bfloat16 is faster on processors that have it (AVX512-BF16, AMX) and
-    on GPUs, float16 on GPUs; docs/speed.md says what they do to the boxes."""
+    on GPUs, float16 on GPUs; docs/speed.md says how they change the boxes."""
     search_area_scale: float = 5.0
     """Side of the search region, in sqrt(w h) of the target."""
     inside_ratio: float = 0.2
-    """The target's centre is kept so that at least this share of its size stays in the image."""
+    """The target's centre moves only so far that at least this share of its size stays in the image."""
     half_pixel_shift: bool = False
     """Adds half a patch pixel to every refined position. PyTracking trains its networks with boxes half a pixel up and
-    left of where its tracker puts them and undoes it so; turn it on with PyTracking's own checkpoints. Networks trained
-    here see one exact geometry, and there it only harms."""
+    left of where its tracker puts them, and corrects for it so: turn it on with PyTracking's own checkpoints. Networks
+    trained here see one exact geometry, and it would harm them."""
     predicts: Literal["energy", "iou"] = "energy"
-    """What the network's output is. Of an IoU there is no density."""
+    """The network's output. A predicted IoU has no density."""
     first_frame: FirstFrameSettings = field(default_factory=FirstFrameSettings)
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     localization: LocalizationSettings = field(default_factory=LocalizationSettings)
@@ -174,5 +184,5 @@ class AtomSettings:
     density: TrackerDensitySettings = field(default_factory=TrackerDensitySettings)
 
     def weight_files(self) -> list[Path]:
-        """The files that the tracker's weights come from, for the record beside its results."""
+        """The files of the tracker's weights, for the record beside its results."""
         return [network_file(self.network), *([self.backbone_weights] if self.backbone_weights else [])]

@@ -1,9 +1,11 @@
-"""What ATOM, ATOM* and the EBM share on the shipped backbone: all but box head and refinement.
+"""The settings that ATOM, ATOM* and the EBM share on the shipped backbone: all but box head and refinement.
 
-ATOM's constants are for ResNet-18 and full boxes of a head that was trained for days. The ones here are chosen for the
-small backbone on development sequences, for all three trackers alike: docs/development.md has the figures, and how much
-of them was chosen on the sequences that they are reported on.
+ATOM's constants are for ResNet-18 and a head that was trained for days. These are chosen for the small backbone on
+development sequences, for all three trackers alike. docs/development.md has the figures, and says which constants were
+chosen on the sequences of its tables.
 """
+
+from typing import Literal
 
 from pytracking.tracker.atom.settings import (
     AtomSettings,
@@ -17,15 +19,18 @@ from pytracking.tracker.atom.settings import (
 
 
 def on_shipped_backbone(
-    network: str, predicts: str, refinement: TrackerRefinementSettings, density: TrackerDensitySettings | None = None
+    network: str,
+    predicts: Literal["energy", "iou"],
+    refinement: TrackerRefinementSettings,
+    density: TrackerDensitySettings | None = None,
 ) -> AtomSettings:
     """The settings of a tracker on `efficientnet_lite0`.
 
     Args:
         network: file of its box head.
         predicts: 'energy' or 'iou'.
-        refinement: how it climbs.
-        density: how its density is looked at, where it has one.
+        refinement: of its boxes.
+        density: how its density is computed, if it has one.
     """
     return AtomSettings(
         network=network,

@@ -1,14 +1,14 @@
-"""How large the target is, from the refined boxes of all frames so far.
+"""The target's size, filtered from the refined boxes of all frames so far.
 
-A refined box errs in its shape more than the shape of most targets changes: it takes in what the target is a part of,
-or leaves out a limb. These errors last for many frames, so that a mean over time does not remove them; what does is the
-one frame whose shape is known. The logarithm of the aspect ratio is taken for an Ornstein-Uhlenbeck process around that
-of the first frame, and the logarithm of the scale for a random walk. With s the state and z the refined box, the filter
-is a Kalman filter in its steady state:
+The shape of refined boxes errs more than the shape of most targets changes: a box covers more than the target, or
+leaves out a limb. Such errors last for many frames, so that an average over time does not remove them; the known shape
+of the first frame does. The filter models the logarithm of the aspect ratio as an Ornstein-Uhlenbeck process around
+that of the first frame, and the logarithm of the scale as a random walk. With the state s and the refined box z, it is
+a Kalman filter in its steady state:
 
     s <- s + gain (z - s) + return (s_first - s)
 
-A shape that lasts is thus followed for a share gain / (gain + return) of the way.
+It follows a lasting change of shape for a share gain / (gain + return) of the way.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ class SizeFilter:
         settings: gains.
 
     Raises:
-        UserError: gains with which the filter is none.
+        UserError: if the gains do not make a filter.
     """
 
     def __init__(self, first: np.ndarray, settings: SizeSettings):
@@ -42,7 +42,7 @@ class SizeFilter:
         self._return = np.array([0.0, settings.shape_return])
 
     def update(self, size: np.ndarray, refined: np.ndarray) -> np.ndarray:
-        """The new (w, h) from the one so far and that of a refined box, all in pixels and positive."""
+        """The new (w, h), from the last one and that of a refined box, all in pixels and positive."""
         state = _scale_and_shape(size)
         state = state + self._gain * (_scale_and_shape(refined) - state) + self._return * (self._first - state)
         scale, half_shape = state[0], state[1] / 2

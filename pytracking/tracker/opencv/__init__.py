@@ -6,5 +6,5 @@ __all__ = ["OpenCVSettings", "OpenCVTracker", "build"]
 
 
 def build(settings: OpenCVSettings, device: str | None = None, seed: int = 0) -> OpenCVTracker:
-    """The tracker of these settings; it runs on the CPU and has nothing random, whatever `device` and `seed` say."""
+    """The tracker of these settings. It runs on the CPU and has nothing random: `device` and `seed` are not used."""
     return OpenCVTracker(settings)

@@ -1,4 +1,4 @@
-"""CSRT and KCF, as OpenCV's contributed modules have them, behind this package's tracker interface."""
+"""CSRT and KCF of OpenCV's contributed modules, behind this package's tracker interface."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,33 +15,36 @@ ALGORITHMS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF"}
 
 
 class OpenCVTrackerError(UserError):
-    """An algorithm that there is not, or not in the installed OpenCV."""
+    """The algorithm does not exist, or not in the installed OpenCV."""
 
 
 @dataclass(frozen=True)
 class OpenCVSettings:
-    """OpenCV's own defaults are used, but for one."""
+    """OpenCV's own defaults, except for one."""
 
     algorithm: str = "csrt"
     """'csrt' or 'kcf'."""
     kcf_threshold: float = 0.25
-    """A response below this is no target, and KCF stays where it is. OpenCV's own 0.5 gives up so soon that it falls
-    far behind the published KCF: a mean AUC of 21.2 against 42.0 on 15 sequences of OTB, where 0.25 has 41.1."""
+    """If the response is below this, the target is lost and KCF stays where it is. OpenCV's own 0.5 gives up so early
+    that it falls far behind the published KCF: a mean AUC of 21.2 against 42.0 on 15 sequences of OTB, where 0.25 has
+    41.1."""
     opencv: str = cv2.__version__
-    """Part of the record beside results: code and defaults change with it."""
+    """For the record beside results: code and defaults depend on it."""
 
 
 class OpenCVTracker(BaseTracker):
     """CSRT or KCF on the CPU.
 
-    OpenCV takes and returns whole pixels only. Where the algorithm says that it lost the target, the last box is
+    OpenCV takes and returns whole pixels only. If the algorithm reports that the target is lost, the last box is
     repeated with flag 'not_found' and score 0; otherwise the score is 1, since OpenCV gives none.
+
+    Raises:
+        OpenCVTrackerError: if OpenCV is installed without its contributed modules.
     """
 
     device = "cpu"
 
     def __init__(self, settings: OpenCVSettings):
-        """Raises OpenCVTrackerError where OpenCV is installed without its contributed modules."""
         self._create = _constructor(settings)
         self._tracker: Any = None
         self._box = np.zeros(4)
@@ -49,9 +52,9 @@ class OpenCVTracker(BaseTracker):
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
         """Start on ``box`` (x, y, w, h) in ``image``, uint8 (H, W, 3) RGB.
 
-        Raises UserError where the image is of another kind, or the box has no area or is outside the image, and
-        OpenCVTrackerError where nothing of it is left at whole pixels inside the image, which is all that OpenCV can
-        be given.
+        Raises:
+            UserError: if the image is of another kind, or the box has no area or lies outside the image.
+            OpenCVTrackerError: if the box, rounded to whole pixels inside the image, has no area.
         """
         image = check_image(image)
         self._box = check_first_box(box, image)
@@ -68,7 +71,7 @@ class OpenCVTracker(BaseTracker):
         return TrackerOutput(self._box.copy(), 1.0)
 
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
-        """The box in the next image; there is never a density."""
+        """The box in the next image; these trackers have no density."""
         if self._tracker is None:
             raise RuntimeError("initialize the tracker with a first frame and box before it tracks")
         found, box = self._tracker.update(_bgr(check_image(image)))
@@ -89,7 +92,7 @@ def _constructor(settings: OpenCVSettings) -> Callable[[], Any]:
         )
     if settings.algorithm == "csrt":
         return algorithm.create
-    parameters = cv2.TrackerKCF_Params()
+    parameters = cv2.TrackerKCF_Params()  # type: ignore[attr-defined]  # in the contributed modules
     parameters.detect_thresh = settings.kcf_threshold
     return lambda: algorithm.create(parameters)
 

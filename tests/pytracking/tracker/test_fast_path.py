@@ -93,10 +93,10 @@ def test_without_kernels_as_well(monkeypatch):
 
 def _made_anew(settings):
     """The network, not from the cache that holds one with kernels."""
-    from pytracking.tracker.atom import atom
-    from pytracking.tracker.networks import network_file
+    from pytracking.tracker.atom import network
+    from pytracking.tracker.network_files import network_file
 
-    make = atom._network.__wrapped__
+    make = network._load.__wrapped__
     return make(network_file(settings.network), 0, settings.backbone, None, torch.device("cpu"), torch.float32)
 
 

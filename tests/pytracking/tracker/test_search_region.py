@@ -16,7 +16,7 @@ GROWING = LostSettings(patience=2, growth=1.2, largest=2.0, found_again=0.4)
 def region(settings=GROWING, lost=0) -> SearchRegion:
     made = SearchRegion(5.0, settings)
     for _ in range(lost):
-        made.tell(False)
+        made.update(lost=True)
     return made
 
 
@@ -47,7 +47,7 @@ def test_it_grows_after_some_patience_up_to_a_limit_and_keeps_the_scale_of_detai
 
 def test_a_target_that_is_lost_for_hours_is_still_looked_for():
     waiting = region()
-    waiting.lost = 10**6
+    waiting.lost_frames = 10**6
     assert waiting.crop(CENTER, SIZE, IMAGE).output == 2 * PATCH
 
 
@@ -67,8 +67,8 @@ def test_it_grows_no_further_than_to_show_the_whole_image():
 
 def test_a_found_target_brings_the_ordinary_region_back():
     grown = region(lost=5)
-    grown.tell(True)
-    assert grown.lost == 0 and grown.crop(CENTER, SIZE, IMAGE).output == PATCH
+    grown.update(lost=False)
+    assert grown.lost_frames == 0 and grown.crop(CENTER, SIZE, IMAGE).output == PATCH
 
 
 def test_more_is_asked_of_a_peak_outside_the_ordinary_region():

@@ -1,4 +1,4 @@
-"""Where the files of trained networks lie."""
+"""The files of trained networks."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 
 SHIPPED = Path(__file__).resolve().parent.parent / "networks"
-"""Folder of the heads that come with this package."""
+"""Folder of the heads that this package carries."""
 
 
 def network_file(network: str) -> Path:
-    """The file of a network: a path, a shipped head by name, or a file in {workspace}/networks, ending optional.
+    """The file of a network: a path, the name of a shipped head, or a file in {workspace}/networks; suffix optional.
 
     Raises:
-        UserError: none of these exists; says where it was looked for.
+        UserError: if none of these exists; the message says where it was looked for.
     """
     if Path(network).expanduser().is_file():
         return Path(network).expanduser()
@@ -24,5 +24,5 @@ def network_file(network: str) -> Path:
                 return folder / f"{network}{ending}"
     raise UserError(
         f"there is no network {network!r}, neither as a file nor in {' or '.join(map(str, folders))}; train it with "
-        "ltr/run_training.py or name a checkpoint by --network FILE"
+        "ebm-train or name a checkpoint by --network FILE"
     )

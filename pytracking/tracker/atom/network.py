@@ -1,0 +1,110 @@
+"""The networks of a tracker, ready for inference: backbone, classification layer and box head."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ltr.common.errors import UserError
+from ltr.models.backbone import Backbone
+from ltr.models.bbreg import FrozenBoxNet, load_atom_net
+from ltr.models.inference import optimize_for_inference
+from pytracking.tracker.atom.settings import AtomSettings
+from pytracking.tracker.network_files import network_file
+
+
+class TrackerNetwork(NamedTuple):
+    """The networks of one or more trackers, which never change them.
+
+    Attributes:
+        backbone: from images to features.
+        classification: from features of stride 16 to the layer that the classifier learns on; None if it learns on
+            stride 16 itself, or the backbone has no such layer.
+        head: the box network.
+        scale, shift: (3,), take pixels, from 0 to 255, to the backbone's input.
+        dtype: of the convolutions.
+    """
+
+    backbone: Backbone
+    classification: nn.Module | None
+    head: FrozenBoxNet
+    scale: Tensor
+    shift: Tensor
+    dtype: torch.dtype
+
+    def features(self, patches: np.ndarray, classification: bool) -> dict[str, Tensor]:
+        """The backbone's features of patches, uint8 (N, S, S, 3), and, if wanted, the classification layer's."""
+        pixels = torch.from_numpy(patches).to(self.scale.device)
+        colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
+        side = patches.shape[2]
+        images = torch.addcmul(self.shift.repeat(side), colours, self.scale.repeat(side))
+        images = images.view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
+        # On a CPU one image after the other: what passes between the layers has to stay in the cache.
+        parts = images.split(1) if images.device.type == "cpu" else [images]
+        features = [self._extract(part, classification) for part in parts]
+        return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in features[0]}
+
+    def _extract(self, images: Tensor, classification: bool) -> dict[str, Tensor]:
+        features = self.backbone.extract(images)
+        if classification and self.classification is not None:
+            features["classification"] = self.classification(features["stride16"])
+        return features
+
+
+def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetwork:
+    """The networks that the settings name, shared by all trackers of this process that use them.
+
+    Raises:
+        UserError: if there is no such network or it cannot be loaded, the device has no such precision, or the backbone
+            lacks a classification layer that the classifier learns on.
+    """
+    file = network_file(settings.network)
+    dtype = _dtype(settings.precision, device)
+    network = _load(file, file.stat().st_mtime_ns, settings.backbone, settings.backbone_weights, device, dtype)
+    if settings.classifier.layer == "classification" and network.classification is None:
+        raise UserError(
+            f"the backbone {settings.backbone} has no classification layer; use --classifier.layer stride16"
+        )
+    return network
+
+
+def tracker_device(name: str | torch.device | None) -> torch.device:
+    """The device of this name; None stands for a GPU if there is one.
+
+    Raises:
+        UserError: if there is no such device.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch is built without such devices
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the device {str(name)!r} cannot be used ({reason}); choose another, such as cpu") from None
+    return device
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "float16" and device.type == "cpu":
+        raise UserError("--precision float16 needs a GPU; processors have bfloat16")
+    return getattr(torch, precision)
+
+
+@lru_cache(maxsize=4)
+def _load(
+    file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device, dtype: torch.dtype
+) -> TrackerNetwork:
+    """Load the networks. `written`, the file's modification time, keeps the cache from returning an older content."""
+    net = load_atom_net(file, backbone_weights, backbone).to(device)
+    extractor = net.feature_extractor
+    classification = extractor.classification_layer(backbone_weights)
+    if classification is not None:
+        classification = optimize_for_inference(classification.to(device), dtype)
+    scale = (1 / (255 * extractor.std)).flatten()
+    shift = -(extractor.mean / extractor.std).flatten()
+    head = FrozenBoxNet(net.bb_regressor, dtype)
+    optimized = cast(Backbone, optimize_for_inference(extractor, dtype))
+    return TrackerNetwork(optimized, classification, head, scale, shift, dtype)
