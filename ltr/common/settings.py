@@ -87,7 +87,13 @@ class TrainSettings:
 def with_current_names(settings: Any, saved: dict[str, Any]) -> dict[str, Any]:
     """Saved settings, as plain data, with renamed fields under the names that they have in `settings` today."""
     former = {f.metadata[_FORMERLY]: f.name for f in dataclasses.fields(settings) if _FORMERLY in f.metadata}
-    return {former.get(name, name): value for name, value in saved.items()}
+    current = {}
+    for saved_name, value in saved.items():
+        name = former.get(saved_name, saved_name)
+        part = getattr(settings, name, None)
+        nested = dataclasses.is_dataclass(part) and isinstance(value, dict)
+        current[name] = with_current_names(part, value) if nested else value
+    return current
 
 
 def restored(settings: S, saved: dict[str, Any]) -> S:

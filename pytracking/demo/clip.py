@@ -16,6 +16,7 @@ from ltr.common.files import write_json
 from ltr.common.plain import to_plain
 from pytracking.demo.picture import write_picture
 from pytracking.evaluation import TrackerSpec
+from pytracking.evaluation.results import as_recorded_today
 from pytracking.tracker.base import TrackerOutput
 from pytracking.utils.contact_sheet import contact_sheet
 from pytracking.utils.density_overlay import draw_density
@@ -59,9 +60,9 @@ def find_clip() -> Path:
 def track_clip(out: Path, spec: TrackerSpec, clip: Path) -> None:
     """Track the clip; write carphone_ebm.mp4, carphone_ebm.png and carphone_ebm.json (boxes and how they were made)."""
     tracked, sheet, record = (out / f"carphone_ebm.{ending}" for ending in ("mp4", "png", "json"))
-    made_with = to_plain({**spec.made_with(), "clip": clip.name, "first_box": list(CLIP_BOX)})
+    made_with = {**spec.made_with(), "clip": clip.name, "first_box": CLIP_BOX}
     print("2. Real clip: the speaker's head in 'carphone', tracked by the EBM")
-    if tracked.is_file() and sheet.is_file() and _made_with(record) == made_with:
+    if tracked.is_file() and sheet.is_file() and _recorded(record, made_with["settings"]) == to_plain(made_with):
         print("   finished by an earlier run and not run again")
         return
     video = Video(clip)
@@ -100,8 +101,10 @@ def _clip_frame(image: np.ndarray, output: TrackerOutput, index: int, scale: int
     return canvas
 
 
-def _made_with(record: Path) -> Any:
+def _recorded(record: Path, settings: Any) -> Any:
+    """What the record says of an earlier run; None without a record."""
     try:
-        return json.loads(record.read_text(encoding="utf-8"))["made_with"]
+        made_with = json.loads(record.read_text(encoding="utf-8"))["made_with"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return as_recorded_today(made_with, settings)

@@ -12,6 +12,7 @@ is complete. Until then, and after a failure, its boxes are in ``{sequence}.part
 """
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import re
@@ -24,6 +25,7 @@ import numpy as np
 from ltr.common.errors import UserError
 from ltr.common.files import make_writable, write_json, write_text
 from ltr.common.plain import to_plain
+from ltr.common.settings import with_current_names
 from pytracking.evaluation.datasets import DatasetError, TrackingSequence, read_boxes
 from pytracking.evaluation.density_log import density_file
 
@@ -49,13 +51,14 @@ class ResultFolder:
 
     Args:
         path: the folder.
-        made_with: all that decides the boxes, as a plain dict: settings, seed, weights.
+        made_with: all that decides the boxes: settings, seed, weights.
         integer: write truncated integers.
     """
 
     def __init__(self, path: Path, made_with: dict[str, Any], integer: bool = False):
         self.path = Path(path)
         self.integer = integer
+        self._settings = made_with.get("settings")
         self.made_with = json.loads(json.dumps(to_plain({**made_with, "integer_boxes": integer})))
 
     def prepare(self, overwrite: bool = False) -> None:
@@ -93,7 +96,7 @@ class ResultFolder:
         if record is None:
             has_results = any(self.path.glob("*.txt"))
             return f"there is no {RECORD} to say how" if has_results else None
-        changes = _changes(record.get("made_with", {}), self.made_with)
+        changes = _changes(as_recorded_today(record.get("made_with", {}), self._settings), self.made_with)
         return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") or None
 
     def _read_record(self) -> dict[str, Any] | None:
@@ -179,6 +182,19 @@ class PartialResult:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
+
+
+def as_recorded_today(made_with: Any, settings: Any) -> Any:
+    """An earlier record, with the names that its settings have today if they were renamed since.
+
+    Args:
+        made_with: the record, from JSON.
+        settings: today's settings; nothing is renamed unless they are a dataclass.
+    """
+    recorded = made_with.get("settings") if isinstance(made_with, dict) else None
+    if dataclasses.is_dataclass(settings) and isinstance(recorded, dict):
+        return {**made_with, "settings": with_current_names(settings, recorded)}
+    return made_with
 
 
 def _cannot_write(path: Path, error: OSError) -> ResultsError:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ltr.common.errors import UserError
-from ltr.common.plain import to_plain
 from ltr.common.provenance import file_hash, provenance
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.report import Progress, RunReport
@@ -73,13 +72,13 @@ class TrackerSpec:
         return tracker_settings(self.tracker, self.param, self.overrides)
 
     def made_with(self) -> dict[str, Any]:
-        """All that decides the tracker's boxes, as a plain dict; the weights by the hash of their file."""
+        """All that decides the tracker's boxes: names, seed, settings, and the weights by the hash of their file."""
         settings = self.settings()
         return {
             "tracker": self.tracker,
             "param": self.param,
             "seed": self.seed,
-            "settings": to_plain(settings),
+            "settings": settings,
             "weights": _weight_hashes(settings),
         }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ltr.common.settings import renamed_field
 from pytracking.tracker.network_files import network_file
 
 
@@ -141,9 +142,9 @@ class TrackerRefinementSettings:
 class TrackerDensitySettings:
     """How p(y | x) is computed if it is asked for. It does not change the boxes."""
 
-    num_cells: int = 48
+    num_cells: int = renamed_field("cells", 48)
     """Cells, a side, of the grid of one corner's positions (Figure S2)."""
-    num_samples: int = 1536
+    num_samples: int = renamed_field("candidates", 1536)
     """Number of boxes from which all else is estimated, by importance sampling."""
     sigmas: tuple[float, ...] = (0.05, 0.2)
     """Widths of the proposal around the box, in units of its size (position) and in factors of e (size)."""
