@@ -25,6 +25,7 @@ import torch
 import tyro
 from torch import nn
 
+from ltr.commands.usage import usage_status
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
 from ltr.common.seeds import seed_for_build
@@ -44,12 +45,12 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 when the training is complete, 128 + signal (Ctrl-C: 130) when it was stopped and its state saved."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    if len(argv) < 2 or argv[0].startswith("-") or argv[1].startswith("-"):
-        print(__doc__)
-        print("Modules and names:")
+    status = usage_status(argv, 2)
+    if status is not None:
+        print(f"{__doc__}\nModules and names:")
         for known, names in available_settings().items():
             print(f"    {known}: {', '.join(names)}")
-        return 0 if {"-h", "--help"} & set(argv) else 2
+        return status
     # the options of the run itself; what this parser does not know are settings
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--run_name", "--run-name")

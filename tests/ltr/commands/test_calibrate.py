@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ltr.commands import calibrate
+from ltr.evaluation import calibration
 
 SHIPPED = Path(__file__).resolve().parents[3] / "pytracking" / "networks"
 HEAD = str(SHIPPED / "ebm_efficientnet_lite0.safetensors")
@@ -24,7 +25,7 @@ def pairs(tmp_path, monkeypatch):
         lines.append(f'{{"file": "{n}.png", "set": "mini", "boxes": [[50, 40, {40 + n}, 40]]}}\n')
     (tmp_path / "index.jsonl").write_text("".join(lines))
     monkeypatch.setenv("EBM_IMAGE_FOLDER", str(tmp_path))
-    monkeypatch.setattr(calibrate, "CANDIDATES", 200)
+    monkeypatch.setattr(calibration, "NUM_SAMPLES", 200)
 
 
 def test_a_table_and_a_temperature(pairs, capsys):
@@ -33,7 +34,7 @@ def test_a_table_and_a_temperature(pairs, capsys):
     shown = capsys.readouterr().out
     assert "stills: 6 pairs" in shown and "all:" not in shown
     rows = [line.split() for line in shown.splitlines() if line[:11].strip().replace(".", "").isdigit()]
-    assert [float(row[0]) for row in rows] == list(calibrate.TEMPERATURES)
+    assert [float(row[0]) for row in rows] == list(calibration.TEMPERATURES)
     likeliest = min(rows, key=lambda row: float(row[1]))
     assert f"--density.temperature {float(likeliest[0]):g}" in shown
     # A flatter density covers more, whatever the network.

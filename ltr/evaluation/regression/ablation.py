@@ -1,0 +1,81 @@
+"""Widths of the proposal compared (Tables S3 and S5): one baseline, refined by a model of each pair of widths."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from pathlib import Path
+
+from ltr.common.seeds import seed_for_build
+from ltr.evaluation.regression.errors import evaluate_runs
+from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
+from ltr.evaluation.regression.task import BASELINES
+from ltr.evaluation.runs import find_runs
+from ltr.evaluation.tables import Mean, Table
+from ltr.train_settings.registry import load_settings
+from ltr.train_settings.regression import RegressionSettings
+from ltr.trainers.trainer import Trainer
+
+PAPER_ERRORS = {
+    "age": {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12, (0.01, 20.0): 5.36, (0.1, 40.0): 5.24},
+    "head_pose": {(0.1, 20.0): 6.96, (1.0, 20.0): 5.08, (1.0, 30.0): 5.24, (2.0, 20.0): 7.02, (1.0, 10.0): 7.56},
+}
+"""Widths of the two components, and the paper's error on its own validation images, by task."""
+
+
+class WidthAblation:
+    """The trainings of one ablation, and its table.
+
+    Args:
+        task: 'age' or 'head_pose'.
+        settings: of all trainings, apart from their system and widths.
+        baseline: the system that is refined.
+        folder: where the trainings lie, each in a folder of its own.
+    """
+
+    def __init__(self, task: str, settings: RegressionSettings, baseline: str, folder: Path) -> None:
+        self.task, self.settings, self.baseline, self.folder = task, settings, baseline, folder
+        self._baseline_run = f"{baseline}_{settings.seed}"
+        self._runs = {widths: f"ebm_{widths[0]:g}_{widths[1]:g}_{settings.seed}" for widths in PAPER_ERRORS[task]}
+
+    def train(self, restart: bool) -> int | None:
+        """Train what is not trained yet; returns the signal that stopped a training, None if none did.
+
+        Raises:
+            UserError: as :meth:`ltr.trainers.trainer.Trainer.train`.
+        """
+        trainings = {self._baseline_run: (self.baseline, self.settings.loss.sigmas)}
+        trainings |= {run: ("ebm", widths) for widths, run in self._runs.items()}
+        for run, (system, widths) in trainings.items():
+            print(f"--- {run}")
+            settings = copy.deepcopy(self.settings)
+            settings.system, settings.loss.sigmas = system, widths  # type: ignore[assignment]
+            seed_for_build(settings.seed)
+            recipe = load_settings(self.task, "ebm")
+            trainer = Trainer(settings, recipe.build(settings), self.folder / run, system)
+            if not trainer.train(restart):
+                return trainer.stop_signal
+        return None
+
+    def table(self) -> Table:
+        """Errors on validation images by widths, beside the paper's."""
+        spec = importlib.import_module(f"ltr.evaluation.{self.task}").TASK
+        title, method = spec.title.split(" (")[0], BASELINES[self.baseline]
+        title = f"{title}, validation: mean absolute error of {method} after refinement"
+        table = Table(title, ["here", "paper"], [("", 2)])
+        options = RegressionEvaluationOptions(
+            RegressionRefinementSettings(spec.step),
+            True,
+            "val",
+            workspace=self.settings.workspace,
+            device=self.settings.device,
+        )
+        runs, _ = find_runs(self.task, [self.folder / self._baseline_run])
+        for widths, paper in PAPER_ERRORS[self.task].items():
+            ebm, _ = find_runs(self.task, [self.folder / self._runs[widths]])
+            results, _ = evaluate_runs(spec, [*runs, *ebm], options)
+            (result,) = results[self.baseline]
+            error, plain = list(result.refined_errors.values())[-1], list(result.errors.values())[-1]
+            table.rows.append((f"{widths[0]:g}, {widths[1]:g}", [Mean(error), Mean(paper)]))
+        table.notes.append(f"Before refinement: {plain:.2f}. The paper does not say which baseline its figures are of.")
+        return table
