@@ -56,7 +56,7 @@ examples:
         help=f"{', '.join(BENCHMARKS)}, or a folder in OTB's layout, or several (otb)",
     )
     data.add_argument(
-        "--dataset_root", type=Path, metavar="FOLDER", help="where the benchmark is (default: EBM_<NAME>)"
+        "--dataset_root", type=Path, metavar="FOLDER", help="folder of the benchmark (default: EBM_<NAME>)"
     )
     data.add_argument("--sequence", nargs="+", metavar="NAME", help="only these sequences, by name or index from 0")
     results = parser.add_argument_group("results")

@@ -27,7 +27,7 @@ def _parser() -> CommandParser:
         description="Run a tracker on a video, a folder of images, or a stream.",
         examples=f"""{SETTINGS_HELP}
 
-Without --box, draw boxes with the mouse on the first frame: draw one, press Enter, and so on; Enter alone starts.
+Without --box, draw boxes on the first frame: drag the mouse, press Enter; Enter alone starts.
 
 examples:
   ebm-video atom ebm clip.mp4

@@ -24,7 +24,7 @@ def _parser() -> CommandParser:
         description="Run a tracker on a camera.",
         examples=f"""{SETTINGS_HELP}
 
-Without --box, press space to hold the picture, and draw boxes with the mouse as in ebm-video. q ends the run.
+Without --box, press space to hold the picture, then draw boxes as in ebm-video. q ends the run.
 
 examples:
   ebm-webcam atom ebm

@@ -74,15 +74,15 @@ class ResultFolder:
             make_writable(self.path)
         except OSError as error:
             raise ResultsError(
-                f"the results folder {self.path} cannot be written ({error.strerror}); choose another with --results"
+                f"the results folder {self.path} cannot be written ({error.strerror}); choose another by --results"
             ) from error
         difference = self._difference()
         if difference is None:
             return
         if not overwrite:
             raise ResultsError(
-                f"{self.path} holds results that were made otherwise ({difference}); give this run a folder of its own "
-                "with --runid or --save_as, or replace them with --overwrite"
+                f"{self.path} holds results that this run cannot add to ({difference}); choose another folder by "
+                "--runid or --save_as, or replace them by --overwrite"
             )
         now = datetime.datetime.now(datetime.UTC)
         replaced = self.path / f"replaced_{now:%Y%m%d_%H%M%S_%f}"
@@ -95,7 +95,7 @@ class ResultFolder:
         record = self._read_record()
         if record is None:
             has_results = any(self.path.glob("*.txt"))
-            return f"there is no {RECORD} to say how" if has_results else None
+            return f"no {RECORD} says how they were made" if has_results else None
         changes = _changes(as_recorded_today(record.get("made_with", {}), self._settings), self.made_with)
         return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") or None
 

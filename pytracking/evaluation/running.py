@@ -161,7 +161,7 @@ def run_dataset(
         except KeyboardInterrupt:
             progress.write(
                 f"{len(report.finished)} of {len(waiting)} sequences were finished and stay in {folder.path}; "
-                "the same command goes on from there"
+                "the same command continues there"
             )
             raise
     return report

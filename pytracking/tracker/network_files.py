@@ -13,7 +13,7 @@ def network_file(network: str) -> Path:
     """The file of a network: a path, the name of a shipped head, or a file in {workspace}/networks; suffix optional.
 
     Raises:
-        UserError: if none of these exists; the message says where it was looked for.
+        UserError: if none of these exists; the message names the folders that were searched.
     """
     if Path(network).expanduser().is_file():
         return Path(network).expanduser()

@@ -1,4 +1,4 @@
-"""Transformed copies of the first frame, from which the classifier learns what the target looks like."""
+"""Transformed copies of the first frame, from which the classifier learns the target's appearance."""
 
 from dataclasses import dataclass
 

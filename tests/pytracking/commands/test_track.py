@@ -1,4 +1,4 @@
-"""The command line of run_tracker.py."""
+"""The command line of ebm-track."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_variations_of_the_settings_stand_side_by_side(call, data, tmp_path, cap
     assert [row.split("  ")[0] for row in rows] == ["fake/every-2.0 (2 runs)", "fake/every3", "fake/still"]
     with pytest.raises(SystemExit, match="2"):  # a name that is taken mixes nothing
         call("--every", "4", "--save_as", "still")
-    assert "were made otherwise" in capsys.readouterr().err
+    assert "this run cannot add to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_user_errors_are_one_line_without_a_traceback(call, data, capsys, option
     assert shown.startswith("error: ") and words in shown and "Traceback" not in shown
 
 
-def test_a_tracker_that_there_is_not_is_said_before_data_is_looked_at(monkeypatch, capsys):
+def test_an_unknown_tracker_is_reported_before_data_is_read(monkeypatch, capsys):
     for arguments in (["atmo", "ebm"], ["atom", "nonsense"]):
         with pytest.raises(SystemExit) as stop:
             track.main([*arguments, "--dataset_name", "/nowhere"])

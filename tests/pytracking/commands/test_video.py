@@ -1,4 +1,4 @@
-"""The command line of run_video.py."""
+"""The command line of ebm-video."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def boxes(path):
 def test_a_whole_run(call, tmp_path, capsys):
     times = [0, 0.04, 0.08, 0.4, 0.44, 1.0, 1.2, 1.24]
     video = write_video(tmp_path / "clip.mkv", times=times)
-    assert call(video, *BOX, "--save-video", tmp_path / "films" / "out.mp4") == 0
+    assert call(video, *BOX, "--save-video", tmp_path / "recordings" / "out.mp4") == 0
     out = tmp_path / "out"
     expected = np.array([5, 6, 10, 8]) + 0.25 * np.arange(8)[:, None] * [1, 0, 0, 0]
     assert np.allclose(boxes(out / "clip.txt"), expected)
@@ -131,14 +131,16 @@ def test_a_whole_run(call, tmp_path, capsys):
     assert record["frames"][3]["objects"] == [
         {"name": "target", "box": [5.75, 6, 10, 8], "score": 0.5, "flag": "normal"}
     ]
-    film = list(Video(tmp_path / "films" / "out.mp4"))
-    assert [frame.time for frame in film] == pytest.approx(times, abs=2e-3)
-    assert film[0].image.shape == (HEIGHT, WIDTH, 3)
+    recording = list(Video(tmp_path / "recordings" / "out.mp4"))
+    assert [frame.time for frame in recording] == pytest.approx(times, abs=2e-3)
+    assert recording[0].image.shape == (HEIGHT, WIDTH, 3)
     assert sorted(os.listdir(out)) == ["clip.json", "clip.txt", "clip_time.txt"]
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith("no window is opened: this machine has no display")
     assert shown[1].startswith("8 frames, tracked at ")
-    assert str(out / "clip.txt") in shown[2] and str(tmp_path / "films" / "out.mp4") in shown[2] and len(shown) == 3
+    assert (
+        str(out / "clip.txt") in shown[2] and str(tmp_path / "recordings" / "out.mp4") in shown[2] and len(shown) == 3
+    )
 
 
 def test_every_frame_goes_to_the_tracker_in_rgb_from_every_kind_of_source(call, tmp_path):
@@ -373,8 +375,8 @@ video_command.main(sys.argv[2:])
 @pytest.mark.parametrize(("limit", "full"), [(1500, "clip.txt"), (20_000, "a.mp4")])
 def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full):
     video = write_video(tmp_path / "clip.mkv", 250, size=(120, 160))
-    film = ["--save_video", tmp_path / "a.mp4"] if full == "a.mp4" else []
-    options = ["--out", tmp_path / "out", *film, "--no-display"]
+    recording = ["--save_video", tmp_path / "a.mp4"] if full == "a.mp4" else []
+    options = ["--out", tmp_path / "out", *recording, "--no-display"]
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(limit), "fake", "still", video, *BOX, *options],
         capture_output=True,
@@ -387,7 +389,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full
     kept = boxes(tmp_path / "out" / "clip.txt")
     assert kept.shape[1] == 4 and len(kept) > 20
     assert f"kept: boxes of {len(kept)} frames" in done.stderr
-    if film:
+    if recording:
         count = len(list(Video(tmp_path / "a.mp4")))
         assert 10 < count < 250 and f"{count} frames of video" in done.stderr
 
@@ -422,7 +424,7 @@ def test_debug_shows_the_traceback_too(call, tmp_path, capsys):
     assert "Traceback" in error and error.splitlines()[-1].startswith("error: ")
 
 
-def test_a_tracker_that_there_is_not_is_said_first(capsys):
+def test_an_unknown_tracker_is_reported_first(capsys):
     for arguments in (["atmo", "ebm"], ["atom", "nonsense"]):
         with pytest.raises(SystemExit) as stop:
             video_command.main([*arguments, "/nowhere.mp4"])
@@ -444,7 +446,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
     assert track_command.main([*common, *where]) == 0
     expected = boxes(tmp_path / "results" / "atom" / "ebm" / "Disc.txt") - [1, 1, 0, 0]
     files = sorted((folder / "img").iterdir())
-    with av.open(str(tmp_path / "film.mkv"), "w") as container:
+    with av.open(str(tmp_path / "recording.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "bgr0"
         for index, file in enumerate(files):
@@ -453,7 +455,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     box = [str(value) for value in expected[0]]
-    for source, name in ((folder / "img", "Disc"), (tmp_path / "film.mkv", "film")):
+    for source, name in ((folder / "img", "Disc"), (tmp_path / "recording.mkv", "recording")):
         assert video_command.main([*common, str(source), "--box", *box, "--no-display", "--out", str(tmp_path)]) == 0
         assert np.abs(boxes(tmp_path / f"{name}.txt") - expected).max() < 1e-3
     assert np.ptp(expected[:, 0]) > 1  # it moved at all
@@ -478,10 +480,10 @@ def test_a_real_clip_without_a_display_as_a_script(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     given, made = Video(clip), Video(tmp_path / "out.mp4")
-    frames, film = list(given), list(made)
-    assert (len(film), made.fps) == (len(frames), given.fps) and film[0].image.shape == frames[0].image.shape
-    assert [frame.time for frame in film] == pytest.approx([frame.time for frame in frames], abs=1e-4)
-    assert np.median(np.abs(film[50].image.astype(int) - frames[50].image)) < 4
+    frames, recording = list(given), list(made)
+    assert (len(recording), made.fps) == (len(frames), given.fps) and recording[0].image.shape == frames[0].image.shape
+    assert [frame.time for frame in recording] == pytest.approx([frame.time for frame in frames], abs=1e-4)
+    assert np.median(np.abs(recording[50].image.astype(int) - frames[50].image)) < 4
     kept = boxes(tmp_path / "results" / f"{clip.stem}.txt")
     assert len(kept) == len(frames)
     assert "frames per second" in done.stdout and done.stdout.count("\n") == 3

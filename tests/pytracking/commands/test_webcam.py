@@ -1,4 +1,4 @@
-"""The command line of run_webcam.py, on a camera that is not there."""
+"""The command line of ebm-webcam, on a fake camera."""
 
 import json
 import os
@@ -128,8 +128,8 @@ def test_a_whole_run(call, tmp_path, capsys):
     assert [frame["time"] for frame in record["frames"]] == pytest.approx(np.arange(12) / 10)
     assert record["source"] == "camera 2"
     assert len((tmp_path / "out" / "camera_2.txt").read_text().splitlines()) == 12
-    film = list(Video(tmp_path / "a.mp4"))
-    assert [frame.time for frame in film] == pytest.approx(np.arange(12) / 10, abs=1e-3)
+    recording = list(Video(tmp_path / "a.mp4"))
+    assert [frame.time for frame in recording] == pytest.approx(np.arange(12) / 10, abs=1e-3)
     shown = capsys.readouterr()
     assert "12 frames, tracked at" in shown.out and "camera 2 gives no more pictures" in shown.err
 
@@ -137,8 +137,8 @@ def test_a_whole_run(call, tmp_path, capsys):
 def test_a_tracker_slower_than_the_camera_takes_the_newest_frame(call, tmp_path):
     assert call(*BOX, "--no-display", "--save_video", tmp_path / "a.mp4", count=13, rush=7) == 0
     assert call.seen == [0, 1, 2, 9, 10, 11, 12]
-    film = list(Video(tmp_path / "a.mp4"))
-    assert [frame.time for frame in film] == pytest.approx(np.array(call.seen) / 10, abs=1e-3)
+    recording = list(Video(tmp_path / "a.mp4"))
+    assert [frame.time for frame in recording] == pytest.approx(np.array(call.seen) / 10, abs=1e-3)
 
 
 @pytest.mark.parametrize(("options", "count"), [(["--frames", "5"], 5), (["--seconds", "0.95"], 11)])

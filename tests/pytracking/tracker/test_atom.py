@@ -341,25 +341,25 @@ def test_the_density_is_there_when_the_target_is_not(atom, scene):
 def test_an_observer_is_told_how_a_box_came_about_and_changes_nothing(atom, scene):
     frames, truth = scene[0][:11], scene[1]
     plain = boxes_of(run(atom(QUICK), frames, truth[0]))
-    tracker, told = atom(QUICK), []
-    tracker.observer = told.append
+    tracker, events = atom(QUICK), []
+    tracker.observer = events.append
     np.testing.assert_array_equal(boxes_of(run(tracker, frames, truth[0])), plain)
-    kinds = [type(event) for event in told]
-    assert kinds[0] is OptimizerLoss and told[0].stage == "first frame" and told[0].losses.shape == (3,)
-    assert (np.diff(told[0].losses) < 0).all()
-    updates = [event for event in told[1:] if isinstance(event, OptimizerLoss)]
+    kinds = [type(event) for event in events]
+    assert kinds[0] is OptimizerLoss and events[0].stage == "first frame" and events[0].losses.shape == (3,)
+    assert (np.diff(events[0].losses) < 0).all()
+    updates = [event for event in events[1:] if isinstance(event, OptimizerLoss)]
     assert updates and all(event.stage == "update" and event.losses[1] <= event.losses[0] for event in updates)
-    maps = [event for event in told if isinstance(event, ScoreMap)]
+    maps = [event for event in events if isinstance(event, ScoreMap)]
     assert len(maps) == 10
     score_map = maps[0]
     x, y, w, h = score_map.region
     assert score_map.scores.ndim == 2 and w == h == pytest.approx(5 * np.sqrt(truth[0, 2:].prod()))
-    # The peak's place in the region is where the classifier put the target.
+    # The peak's position in the region is where the classifier put the target.
     row, column = np.unravel_index(score_map.scores.argmax(), score_map.scores.shape)
     cells = score_map.scores.shape[0] - 1
     peak = np.array([x + column / cells * w, y + row / cells * h])
     np.testing.assert_allclose(peak, truth[1, :2] + truth[1, 2:] / 2, atol=1.5 * w / cells)
-    paths = [event for event in told if isinstance(event, RefinementPaths)]
+    paths = [event for event in events if isinstance(event, RefinementPaths)]
     assert len(paths) == sum(out is not None for out in plain[1:])
     assert paths[0].boxes.shape == (3, 4, 4) and paths[0].values.shape == (2, 4) and paths[0].value_name == "energy"
     np.testing.assert_allclose(paths[0].boxes[-1][paths[0].best].mean(0)[2:], plain[1][2:], atol=1e-3)
@@ -367,11 +367,11 @@ def test_an_observer_is_told_how_a_box_came_about_and_changes_nothing(atom, scen
 
 def test_a_network_that_predicts_an_iou_has_no_density(atom, scene):
     tracker = atom(replace(QUICK, predicts="iou"))
-    told = []
-    tracker.observer = told.append
+    events = []
+    tracker.observer = events.append
     out = run(tracker, scene[0][:2], scene[1][0], density=True)[1]
     assert out.density is None and tracker.density() is None
-    assert [event.value_name for event in told if isinstance(event, RefinementPaths)] == ["predicted IoU"]
+    assert [event.value_name for event in events if isinstance(event, RefinementPaths)] == ["predicted IoU"]
 
 
 def test_there_is_no_density_before_a_frame_was_tracked(atom, scene):

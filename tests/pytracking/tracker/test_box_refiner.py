@@ -209,9 +209,9 @@ def test_the_density_as_data_is_that_of_exact_draws(temperature):
     for share in (0.2, 0.5, 0.8):
         assert np.mean(levels < share) == pytest.approx(share, abs=0.08)
         np.testing.assert_allclose((cdf < share).mean(axis=0), share, atol=0.08)
-    places, density = d.marginal("height")
-    histogram, edges = np.histogram(draws[:, 3], bins=40, range=(places[0], places[-1]), density=True)
-    found = np.interp((edges[1:] + edges[:-1]) / 2, places, density)
+    positions, density = d.marginal("height")
+    histogram, edges = np.histogram(draws[:, 3], bins=40, range=(positions[0], positions[-1]), density=True)
+    found = np.interp((edges[1:] + edges[:-1]) / 2, positions, density)
     assert np.abs(found - histogram).max() < 0.12 * histogram.max()
 
 

@@ -42,11 +42,11 @@ def test_upsampling_keeps_the_values_at_the_cells_whatever_they_are():
     np.testing.assert_allclose(upsample(scores, OUTPUT)[::CELL, ::CELL], scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("place", [(144, 144), (100.3, 181.7), (152, 136), (40, 250)])
-def test_the_peak_of_a_label_is_found_where_the_label_was_centred(place):
-    found = find(peak(*place))
+@pytest.mark.parametrize("position", [(144, 144), (100.3, 181.7), (152, 136), (40, 250)])
+def test_the_peak_of_a_label_is_found_where_the_label_was_centred(position):
+    found = find(peak(*position))
     assert found.flag == "normal"
-    np.testing.assert_allclose(found.offset, np.array(place) - OUTPUT / 2, atol=1.0)  # a sixteenth of a cell
+    np.testing.assert_allclose(found.offset, np.array(position) - OUTPUT / 2, atol=1.0)  # a sixteenth of a cell
     assert found.score == pytest.approx(1, abs=0.03)  # a Gaussian is not quite band-limited
 
 
@@ -91,9 +91,9 @@ def test_of_two_like_peaks_the_one_that_can_be_reached_is_preferred():
     assert higher_far.score == pytest.approx(0.9, abs=0.05)
 
 
-@pytest.mark.parametrize("places", [((96, 144), (192, 144)), ((24, 80), (264, 80))], ids=["both near", "both far"])
-def test_two_like_peaks_as_far_away_as_each_other_are_uncertain(places):
-    first, second = places
+@pytest.mark.parametrize("positions", [((96, 144), (192, 144)), ((24, 80), (264, 80))], ids=["both near", "both far"])
+def test_two_like_peaks_as_far_away_as_each_other_are_uncertain(positions):
+    first, second = positions
     found = find(peak(*first) + peak(*second, 0.9))
     assert found.flag == "uncertain"
     np.testing.assert_allclose(found.offset, np.array(first) - OUTPUT / 2, atol=2)

@@ -165,7 +165,7 @@ for path, count in zip(sys.argv[1:], (1000, 12)):
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit of the size of files")
 def test_a_full_disk_is_said_once_and_leaves_the_frames_that_fitted(tmp_path):
-    """In the midst of a film, and at the end of one so short that the encoder held it all."""
+    """In the middle of a recording, and at the end of one so short that the encoder holds all of it."""
     paths = [tmp_path / "long.mp4", tmp_path / "short.mp4"]
     done = subprocess.run([sys.executable, "-c", FULL, *paths], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
