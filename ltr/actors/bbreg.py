@@ -34,6 +34,7 @@ from ebm_common import (
     rect_to_rel,
     rel_to_rect,
 )
+from ltr.actors.base import Actor
 from ltr.common.settings import renamed_field
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
@@ -72,7 +73,7 @@ class BBRegRefinementSettings:
     """Step-lengths for (position, size). EBM (2e-4, 1e-3), ATOM* (1e-2, 5e-2)."""
 
 
-class BBRegActor(nn.Module):
+class BBRegActor(Actor):
     """Batch of pairs in, loss and statistics out; see the module's table.
 
     Args:
@@ -120,7 +121,8 @@ class BBRegActor(nn.Module):
                 box, self.proposals.num_samples, self.proposals.perturbation_sigmas, self.proposals.min_iou
             )
             y = rect_to_rel(candidates, box[:, None, 2:])
-        log_q = self.mixture.log_prob(y, label[:, 0]) if self.loss != "iou" else None
+        if self.loss != "iou":
+            log_q = self.mixture.log_prob(y, label[:, 0])
         marked = [label]
         if self.loss == "nce_plus":
             # The share beta of the way to a candidate: noise of the mixture's shape, beta times as wide. Its density is

@@ -32,9 +32,10 @@ from ebm_common import (
     xywh_to_xyxy,
     xyxy_to_xywh,
 )
+from ltr.actors.base import Actor
 from ltr.common.settings import renamed_field
 from ltr.models.detection import Detector
-from ltr.models.detection.confidence import Objects
+from ltr.models.detection.confidence import ConfidenceBranch, Objects
 from ltr.models.detection.faster_rcnn import full_precision
 from ltr.models.detection.offset_densities import OffsetDensity
 from ltr.models.detection.proposals import iou_uniform_boxes
@@ -55,7 +56,7 @@ class DetectionProposalSettings:
     """iou_net: overlap that a candidate must have (C.2)."""
 
 
-class DetectionActor(nn.Module):
+class DetectionActor(Actor):
     """Batch of :func:`ltr.data.detection_samples.collate_detection` in, loss and statistics out; see the module.
 
     What is not trained stays in evaluation mode and is run without a graph. A batch without any object has loss 0.
@@ -97,15 +98,16 @@ class DetectionActor(nn.Module):
         images = [image.float() / 255 for image in batch["images"]]
         with torch.no_grad():
             scaled, targets = base.transform(images, batch["targets"])
-        direct = self.detector.system == "direct"
+        branch = self.detector.branch
+        direct = branch is None
         features = full_precision(base.backbone(scaled.tensors)) if direct else self.detector.features(scaled.tensors)
         with torch.autocast(scaled.tensors.device.type, enabled=False):
-            if direct:
+            if branch is None:
                 loss, stats = self._direct(scaled, features, targets)
-            elif isinstance(self.detector.branch, OffsetDensity):
-                loss, stats = self._density(scaled, features, targets)
+            elif isinstance(branch, OffsetDensity):
+                loss, stats = self._density(branch, scaled, features, targets)
             else:
-                loss, stats = self._confidence(scaled.image_sizes, features, targets)
+                loss, stats = self._confidence(branch, scaled.image_sizes, features, targets)
         return loss, {"loss": loss.detach(), **stats}
 
     def _direct(self, scaled: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
@@ -115,7 +117,9 @@ class DetectionActor(nn.Module):
         losses = {**losses, **of_boxes}
         return sum(losses.values()), {name: part.detach() for name, part in losses.items()}
 
-    def _density(self, scaled: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def _density(
+        self, branch: OffsetDensity, scaled: Any, features: Any, targets: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Likelihood of the offsets of positive proposals, summed and divided by the number of all that are sampled, as
         Faster-RCNN's own regression loss."""
         heads = self.detector.base.roi_heads
@@ -125,11 +129,13 @@ class DetectionActor(nn.Module):
             hidden = heads.box_head(heads.box_roi_pool(features, proposals, scaled.image_sizes))
         labels, offsets = torch.cat(labels), torch.cat(offsets)
         positive = labels > 0
-        nll = self.detector.branch.loss(hidden[positive], labels[positive], offsets[positive])
+        nll = branch.loss(hidden[positive], labels[positive], offsets[positive])
         return nll * positive.sum() / max(1, len(positive)), {"nll": nll.detach()}
 
-    def _confidence(self, sizes: Any, features: Any, targets: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        branch, p = self.detector.branch, self.proposals
+    def _confidence(
+        self, branch: ConfidenceBranch, sizes: Any, features: Any, targets: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        p = self.proposals
         pyramid = self.detector.pyramid(features, sizes)
         label = torch.cat([t["labels"] for t in targets])
         image = torch.cat([torch.full_like(t["labels"], i) for i, t in enumerate(targets)])
@@ -157,7 +163,7 @@ class DetectionActor(nn.Module):
         if not self.training:
             stats |= self._refined_iou(objects, truth, rects)
         if not len(rects):
-            loss = 0 * sum(parameter.sum() for parameter in branch.parameters())
+            loss = 0 * torch.stack([parameter.sum() for parameter in branch.parameters()]).sum()
         return loss, stats
 
     def _refined_iou(self, objects: Objects, truth: Tensor, rects: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from ebm_common import (
     noise_contrastive_estimation,
     score_matching,
 )
+from ltr.actors.base import Actor
 from ltr.common.settings import renamed_field
 
 EnergyLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm"]
@@ -72,7 +73,7 @@ class EnergyLossSettings:
     """mcmc: L (BMVC 2020, 1-D)."""
 
 
-class EnergyActor(nn.Module):
+class EnergyActor(Actor):
     """Trains f(x, y) so that p(y | x) = exp f(x, y) / Z(x).
 
     Statistics are the loss and, for the losses that have a proposal, `log_z` and `effective_samples`. In validation
@@ -89,6 +90,8 @@ class EnergyActor(nn.Module):
     Raises:
         ValueError: constants that are not possible.
     """
+
+    net: Any  # a module whose methods torch's types do not know
 
     def __init__(self, net: nn.Module, loss: EnergyLossSettings, predict: Predict | None = None) -> None:
         super().__init__()
@@ -163,7 +166,7 @@ class EnergyActor(nn.Module):
         return nll_importance_sampling(f[:, 0], f[:, 1:], log_q), _sampling_statistics(f[:, 1:], log_q)
 
 
-class BaselineActor(nn.Module):
+class BaselineActor(Actor):
     """Trains a network that gives a target, a density of one family, or probabilities of bins (Appendices B, E.4, F.4).
 
     ==================================  =====================================  =========================
@@ -188,6 +191,8 @@ class BaselineActor(nn.Module):
         ValueError: a softmax kind without bins.
     """
 
+    net: Any  # a module whose methods torch's types do not know
+
     def __init__(self, net: nn.Module, kind: BaselineKind, bins: SoftmaxBins | None = None) -> None:
         super().__init__()
         if kind.startswith("softmax") and bins is None:
@@ -209,15 +214,16 @@ class BaselineActor(nn.Module):
             case "direct_huber":
                 loss = huber_loss(output, label)
             case "gaussian":
-                loss = gaussian_loss(*output, label)
+                loss = gaussian_loss(output[0], output[1], label)
             case "laplace":
-                loss = laplace_loss(*output, label)
+                loss = laplace_loss(output[0], output[1], label)
             case "multivariate_laplace":
-                loss = multivariate_laplace_loss(*output, label)
-            case "softmax_ce_l2":
-                loss = self.bins.loss(output, self._within_bins(label))
-            case "softmax_ce_l2_var":
-                loss = self.bins.loss(output, self._within_bins(label), variance_weight=0.05)
+                loss = multivariate_laplace_loss(output[0], output[1], label)
+            case "softmax_ce_l2" | "softmax_ce_l2_var" as kind:
+                assert self.bins is not None
+                # Labels beyond the bins count as the outermost: no expected value lies further out.
+                inside = label.clamp(self.bins.lower, self.bins.upper)
+                loss = self.bins.loss(output, inside, variance_weight=0.05 if kind == "softmax_ce_l2_var" else 0.0)
         stats = {"loss": loss.detach()}
         if not self.training:
             stats["mae"] = (self._prediction(output) - label).abs().mean()
@@ -227,14 +233,11 @@ class BaselineActor(nn.Module):
         """(B, D), in the unit of the labels."""
         return self._prediction(self.net.output(x))
 
-    def _within_bins(self, label: Tensor) -> Tensor:
-        """Labels, those beyond the bins as the outermost: no expected value lies further out."""
-        return label.clamp(self.bins.lower, self.bins.upper)
-
-    def _prediction(self, output: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    def _prediction(self, output: Any) -> Tensor:
         if self.kind.startswith("direct"):
             return output
         if self.kind.startswith("softmax"):
+            assert self.bins is not None
             return self.bins.moments(output).mean
         return output[0]
 

@@ -12,11 +12,14 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ltr.common.plain import to_plain
 
-S = TypeVar("S")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 _RUN = "belongs to the run"
 _FORMERLY = "former name"
 
@@ -108,7 +111,7 @@ def restored(settings: S, saved: dict[str, Any]) -> S:
         if name not in names:
             raise KeyError(f"unknown setting {name}")
         now = getattr(settings, name)
-        if dataclasses.is_dataclass(now):
+        if dataclasses.is_dataclass(now) and not isinstance(now, type):
             values[name] = restored(now, value)
         elif isinstance(now, tuple):
             values[name] = _as_tuple(value)

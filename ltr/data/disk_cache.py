@@ -104,13 +104,13 @@ def _make(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]],
                 _save(part, arrays, done)
 
 
-def _save(part: Path, arrays: Rows, done: int) -> None:
+def _save(part: Path, arrays: dict[str, np.memmap], done: int) -> None:
     for array in arrays.values():
         array.flush()
     write_json(part / _DONE, done)
 
 
-def _partial_rows(part: Path, num_rows: int) -> tuple[Rows, int]:
+def _partial_rows(part: Path, num_rows: int) -> tuple[dict[str, np.memmap], int]:
     """The arrays of an interrupted computation and how many of their rows are computed; none if they are not usable."""
     try:
         done = json.loads((part / _DONE).read_bytes())

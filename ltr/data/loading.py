@@ -59,7 +59,7 @@ def load_batches(
         pin_memory=pin_memory,
         worker_init_fn=_set_worker_signals,
     )
-    batches = iter(loader)
+    batches: Any = iter(loader)
     try:
         yield map(_checked, batches)
     finally:

@@ -64,4 +64,6 @@ _SUMMARIES: dict[System, str] = {
     "softmax_ce_l2_var": "Baseline 'Softmax - CE, L2 & Var' (Appendix E.4, Table S4).",
     "ebm": "The paper's energy-based model (Appendix E.1, E.2), which refines the baselines' predictions.",
 }
-SYSTEMS = {name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()}
+SYSTEMS: dict[str, Recipe] = {
+    name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()
+}

@@ -127,8 +127,10 @@ def build(settings: DetectionSettings) -> Task:
     else:
         load_base(detector.base, base.name, settings.base_weights)
         detector.start_branch()
-    best = ("refined_iou", "max") if detector.refines else ("loss", "min")
-    return Task(actor, samples, held_out, collate_detection, *best)
+    task = Task(actor, samples, held_out, collate_detection)
+    if detector.refines:
+        task.best, task.best_mode = "refined_iou", "max"
+    return task
 
 
 _SUMMARIES: dict[System, str] = {
@@ -143,4 +145,6 @@ _SUMMARIES: dict[System, str] = {
     "iou_net_star": "IoU-Net*: predicted overlaps, trained on boxes of the Gaussian mixture (Appendix C.2).",
     "ebm": "The paper's energy-based model (Section 4.1, Appendix C.2).",
 }
-SYSTEMS = {name: Recipe(summary, partial(settings_for, name), build) for name, summary in _SUMMARIES.items()}
+SYSTEMS: dict[str, Recipe] = {
+    name: Recipe(summary, partial(settings_for, name), build) for name, summary in _SUMMARIES.items()
+}

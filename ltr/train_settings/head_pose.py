@@ -92,4 +92,6 @@ _SUMMARIES: dict[System, str] = {
     "softmax_ce_l2_var": "Baseline 'Softmax - CE, L2 & Var' (Appendix F.4, Table S6).",
     "ebm": "The paper's energy-based model (Appendix F.1, F.2), which refines the baselines' predictions.",
 }
-SYSTEMS = {name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()}
+SYSTEMS: dict[str, Recipe] = {
+    name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()
+}

@@ -107,15 +107,16 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
         match settings.system:
             case "ebm":
                 return EnergyActor(EnergyNet(encoder, targets), settings.loss)
-            case "direct_huber" | "direct_l2" as kind:
-                return BaselineActor(DirectNet(encoder, targets), kind)
+            case "direct_huber" | "direct_l2" as direct:
+                return BaselineActor(DirectNet(encoder, targets), direct)
             case "gaussian":
                 return BaselineActor(DensityNet(encoder, targets, 2 * log_scale), "gaussian")
             case "laplace":  # S6 in one dimension, S10 in more: for D = 1 the latter would have another loss
-                kind, power = ("laplace", 1) if targets == 1 else ("multivariate_laplace", 2)
-                return BaselineActor(DensityNet(encoder, targets, power * log_scale), kind)
-            case "softmax_ce_l2" | "softmax_ce_l2_var" as kind:
-                return BaselineActor(SoftmaxNet(encoder, targets, bins.num_bins), kind, bins)
+                if targets == 1:
+                    return BaselineActor(DensityNet(encoder, targets, log_scale), "laplace")
+                return BaselineActor(DensityNet(encoder, targets, 2 * log_scale), "multivariate_laplace")
+            case "softmax_ce_l2" | "softmax_ce_l2_var" as softmax:
+                return BaselineActor(SoftmaxNet(encoder, targets, bins.num_bins), softmax, bins)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
 

@@ -23,14 +23,13 @@ def make_fabric(settings: TrainSettings) -> Fabric:
     if settings.precision == "16-mixed" and kind == "cpu":
         raise UserError("--precision 16-mixed needs a CUDA device. Use bf16-mixed or 32-true.")
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    mixed = settings.precision != "32-true"
     return Fabric(
         accelerator=kind,
         devices=local,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
-        precision=None if mixed else settings.precision,
-        plugins=[_ExactInputs(settings.precision, kind)] if mixed else None,
+        precision="32-true" if settings.precision == "32-true" else None,
+        plugins=None if settings.precision == "32-true" else [_ExactInputs(settings.precision, kind)],
     )
 
 

@@ -40,4 +40,4 @@ def make_optimizer(settings: OptimizerSettings, parameters: list[torch.nn.Parame
         return torch.optim.SGD(
             parameters, lr=settings.lr, weight_decay=settings.weight_decay, momentum=settings.momentum
         )
-    return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, betas=tuple(settings.betas))
+    return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, betas=settings.betas)

@@ -29,8 +29,8 @@ class StopSignal:
             say("stopping after this step; once more to stop at once")
 
         try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before[number] = signal.signal(number, note)
+            for stop in (signal.SIGINT, signal.SIGTERM):
+                before[stop] = signal.signal(stop, note)
         except ValueError:  # only the main thread may set handlers
             pass
         try:

@@ -238,7 +238,9 @@ class Trainer:
         tail = [*extra.values(), float(self._received.number is not None)]
         values = torch.stack([*means, *(_scalar(value, device) for value in tail)])
         if self.world > 1:
-            values = self.fabric.all_reduce(values, reduce_op="mean")
+            reduced = self.fabric.all_reduce(values, reduce_op="mean")
+            assert isinstance(reduced, Tensor)  # as what it was given
+            values = reduced
         *numbers, stop = values.tolist()
         return dict(zip([*names, *extra], numbers, strict=True)), stop > 0
 
@@ -267,8 +269,9 @@ class Trainer:
             "skipped": state.skipped,
         }
         validation = None
-        if self.task.val_data is not None and (number % s.val_every == 0 or number == s.epochs):
-            validation = validate(self.fabric, self.task, s, self._received)
+        held_out = self.task.val_data
+        if held_out is not None and (number % s.val_every == 0 or number == s.epochs):
+            validation = validate(self.fabric, self.task, held_out, s, self._received)
             if validation is None:  # the epoch stays open, and a resumed run begins with its validation
                 self.stop_signal = self._received.number
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from lightning_fabric import Fabric
+from torch.utils.data import Dataset
 
 from ltr.common.progress import progress_bar
 from ltr.common.seeds import VALIDATION_STREAM, seed_everything
@@ -15,8 +16,10 @@ from ltr.trainers.signals import StopSignal
 from ltr.trainers.task import Task
 
 
-def validate(fabric: Fabric, task: Task, settings: TrainSettings, stop: StopSignal) -> dict[str, float] | None:
-    """Means of the actor's statistics over the validation set of a task.
+def validate(
+    fabric: Fabric, task: Task, data: Dataset, settings: TrainSettings, stop: StopSignal
+) -> dict[str, float] | None:
+    """Means of the statistics of a task's actor over its validation set `data`.
 
     The actor is in evaluation mode afterwards.
 
@@ -29,9 +32,9 @@ def validate(fabric: Fabric, task: Task, settings: TrainSettings, stop: StopSign
             torch.distributed.broadcast(buffer, src=0)
     task.actor.eval()
     averages = Averages()
-    numbers = validation_batches(settings, world, fabric.global_rank, len(task.val_data))  # type: ignore[arg-type]
+    numbers = validation_batches(settings, world, fabric.global_rank, len(data))  # type: ignore[arg-type]
     bar = progress_bar(len(numbers), "validation", "batch", leave=False, show=fabric.is_global_zero)
-    loading = load_batches(task.val_data, numbers, settings.workers, task.collate, fabric.device.type == "cuda")
+    loading = load_batches(data, numbers, settings.workers, task.collate, fabric.device.type == "cuda")
     # The actor itself and not its wrapper: processes may have different numbers of batches, so nothing here may wait
     # for the others. no_grad and not inference_mode: an actor may refine, for which it turns gradients on.
     with bar, torch.no_grad(), fabric.autocast(), loading as batches:
@@ -52,4 +55,5 @@ def _gathered(averages: Averages, fabric: Fabric) -> Averages:
     names = fabric.broadcast(sorted(averages.sums), src=0)
     rows = [averages.sums.get(name, [0.0, 0.0]) for name in names]
     table = fabric.all_reduce(torch.tensor(rows, dtype=torch.float64, device=fabric.device), reduce_op="sum")
+    assert isinstance(table, torch.Tensor)  # as what it was given
     return Averages(dict(zip(names, table.tolist(), strict=True)))

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from ltr.actors.base import Actor
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import OptimizerSettings, TrainSettings
 from ltr.trainers.task import Task
@@ -50,7 +51,7 @@ class Line(Dataset):
         return {"k": k, "x": torch.tensor(x, dtype=torch.float32), "y": torch.tensor(y, dtype=torch.float32)}
 
 
-class TinyActor(nn.Module):
+class TinyActor(Actor):
     """Regression with noise from every random generator, so that a wrong random state shows in the weights."""
 
     def __init__(self, noise: float = 0.1, norm: bool = True) -> None:

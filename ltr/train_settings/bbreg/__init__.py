@@ -4,7 +4,7 @@ from ltr.train_settings.bbreg import atom, atom_resnet18, atom_star, atom_star_r
 from ltr.train_settings.bbreg.common import build
 from ltr.train_settings.recipe import Recipe
 
-SYSTEMS = {
+SYSTEMS: dict[str, Recipe] = {
     "atom": Recipe(atom.__doc__, atom.settings, build),
     "atom_resnet18": Recipe(atom_resnet18.__doc__, atom_resnet18.settings, build),
     "atom_star": Recipe(atom_star.__doc__, atom_star.settings, build),

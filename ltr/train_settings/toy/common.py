@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import nn
-
+from ltr.actors.base import Actor
 from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings, TrainSettings, run_field
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
@@ -37,7 +36,7 @@ class ToySettings(TrainSettings):
     """Validation has 512 other pairs."""
 
 
-def toy_task(settings: ToySettings, actor: nn.Module, best: str) -> Task:
+def toy_task(settings: ToySettings, actor: Actor, best: str) -> Task:
     """The task of an actor on the settings' data; `best` names the validation statistic that decides what is best.
 
     Raises:
