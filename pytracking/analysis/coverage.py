@@ -1,9 +1,9 @@
-"""How honest p(y | x) of a tracker's box is: how often the truth lies inside its credible regions.
+"""Calibration of p(y | x): how often the truth lies inside the credible regions of a tracker's densities.
 
-Read are the densities that `run_tracker.py --density` writes (:mod:`pytracking.evaluation.density_log`). A region of
-level 80% should hold the annotated box in 80% of the frames: less often means that the tracker is too sure of itself,
-more often that it is too modest. Looked at are the region of highest density over whole boxes, and the central interval
-of each side by itself. Frames of one sequence are alike, so a sequence counts once, and the standard error is that of
+`ebm-track --density` writes the densities (:mod:`pytracking.evaluation.density_log`). A region of level 80% should hold
+the annotated box in 80% of the frames: if it holds it less often, the tracker is overconfident, if more often,
+underconfident. Two kinds of regions are checked: the region of highest density over whole boxes, and the central
+interval of each side. Frames of one sequence are alike, so each sequence counts once, and the standard error is that of
 the mean over sequences.
 """
 
@@ -25,18 +25,18 @@ from pytracking.evaluation.density_log import LEVELS, density_file
 from pytracking.tracker.density import SIDES
 
 ON_TARGET = 0.5
-"""Frames whose box overlaps the annotated one by more are counted by themselves: a density around a lost target cannot
-hold it, and says so only in part."""
+"""Frames whose box overlaps the annotated one by more also count separately: a density around a lost target cannot hold
+it, and shows that only in part."""
 
 
 @dataclass(frozen=True)
 class SequenceDensities:
-    """What one sequence's densities say of its annotation, for N frames that have both.
+    """The densities of one sequence at its annotation, for N frames that have both.
 
     Attributes:
         level: (N,) least level whose region holds the annotated box.
-        cdf: (N, 4) the probability that each side lies below the annotated one.
-        width: (N, 4) of each side's 95% interval, over the box's width (left, right) or height (top, bottom).
+        cdf: (N, 4) probability that each side lies below the annotated one.
+        width: (N, 4) of each side's 95% interval, relative to the box's width (left, right) or height (top, bottom).
         overlap: (N,) IoU of the tracker's box with the annotated one.
         sample_size: (N,) effective sample sizes.
     """
@@ -48,20 +48,21 @@ class SequenceDensities:
     sample_size: np.ndarray
 
     def of(self, frames: np.ndarray) -> SequenceDensities:
-        """Those of some of the frames, (N,) of bool."""
+        """The selected frames; `frames` is bool (N,)."""
         return SequenceDensities(*(getattr(self, name)[frames] for name in self.__dataclass_fields__))
 
     def covered(self, level: float) -> np.ndarray:
-        """(5,) shares of the frames: annotated box inside its region, then each side inside its interval."""
+        """(5,) shares of frames: with the annotated box inside its region, then with each side inside its interval."""
         tail = (1 - level) / 2
         inside = (self.cdf >= tail) & (self.cdf <= 1 - tail)
         return np.concatenate([[np.mean(self.level <= level)], inside.mean(axis=0)])
 
 
 def read_densities(file: Path) -> SequenceDensities:
-    """The frames of a density file that have both density and annotation.
+    """Read the frames of a density file that have both density and annotation.
 
-    Raises UserError naming file and line where it cannot be read.
+    Raises:
+        UserError: if the file cannot be understood; the message names file and line.
     """
     rows = []
     try:
@@ -97,7 +98,7 @@ class Coverage:
 
     Attributes:
         tracker: its name.
-        sequences: by name, in all frames.
+        sequences: by name, with all their frames.
         missing: names of sequences without a density file.
     """
 
@@ -106,12 +107,12 @@ class Coverage:
     missing: tuple[str, ...]
 
     def on_target(self) -> dict[str, SequenceDensities]:
-        """The frames whose box is on the target, of the sequences that have any."""
+        """The frames whose box is on the target, for the sequences that have any."""
         kept = {name: s.of(s.overlap > ON_TARGET) for name, s in self.sequences.items()}
         return {name: s for name, s in kept.items() if len(s.level)}
 
     def rows(self, levels: Iterable[float] = LEVELS) -> list[dict[str, Any]]:
-        """One row for each choice of frames and level: mean and standard error over sequences of the coverage."""
+        """One row for each selection of frames and level: mean and standard error of the coverage over sequences."""
         rows = []
         for frames, sequences in (("all", self.sequences), ("on target", self.on_target())):
             for level in levels:
@@ -131,7 +132,7 @@ class Coverage:
         return rows
 
     def table(self) -> str:
-        """The rows as text, and a line on how wide the intervals are."""
+        """The rows as text, and a line on the width of the intervals."""
         header = ("frames", "level", "box", *SIDES)
         lines = [
             (
@@ -151,7 +152,7 @@ class Coverage:
         return (
             f"{self.tracker}: {frames} frames of {len(self.sequences)} sequences; truth inside, in %\n"
             f"{align(header, lines)}\n"
-            f"95% intervals, median width over the box's own: {widths}; effective sample size {sample:.0f} (median)"
+            f"95% intervals, median width relative to the box: {widths}; effective sample size {sample:.0f} (median)"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -172,19 +173,20 @@ class Coverage:
 
 
 def _finite(errors: dict[str, float]) -> dict[str, float] | None:
-    """None where one sequence alone has no spread: JSON knows no NaN."""
+    """None for a single sequence, which has no spread: JSON knows no NaN."""
     return None if any(np.isnan(value) for value in errors.values()) else errors
 
 
 def has_densities(result: TrackerResults) -> bool:
-    """Whether there is a density beside any of the boxes."""
+    """Whether any of the box files has a density file beside it."""
     return any(density_file(boxes).is_file() for boxes in result.files.values())
 
 
 def coverage(result: TrackerResults, sequences: Sequence[str]) -> Coverage:
-    """The coverage of one tracker's densities on those of the sequences that have them.
+    """The coverage of one tracker's densities on the sequences that have them.
 
-    Raises UserError where there is no density at all, or a file cannot be read.
+    Raises:
+        UserError: if there is no density at all, or a file cannot be understood.
     """
     files = {name: density_file(result.files[name]) for name in sequences if name in result.files}
     found = {name: read_densities(file) for name, file in files.items() if file.is_file()}

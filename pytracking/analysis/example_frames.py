@@ -1,4 +1,4 @@
-"""Which sequences of a report are worth a look, and frames of them with every tracker's box."""
+"""Example frames of a report: the sequences where the trackers differ most, with every tracker's box."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from ltr.common.images import read_image
 from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.result_files import GroundTruth, match_files, read_boxes
 from pytracking.analysis.score_report import Report
-from pytracking.utils.drawing import GROUND_TRUTH, draw_box, enlarge
+from pytracking.evaluation.datasets import TrackingSequence
+from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, enlarge
 
-_FRAMES = 4  # of a strip, evenly spaced, the first and the last among them
+_FRAMES = 4  # of a sequence, evenly spaced from the first to the last
 _WIDTH = 420  # pixels
 _QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A sequence chosen for a look.
+    """A selected sequence.
 
-    `auc` is the leading tracker's, in [0, 1]; `rival` the best of the others there, by name, and `margin` how far the
-    leader is ahead of it (negative: behind). Both are None in a report of one tracker.
+    Attributes:
+        sequence: its name.
+        auc: of the leading tracker, in [0, 1].
+        rival: name of the best other tracker on this sequence; None in a report of one tracker.
+        margin: the leader's AUC minus the rival's; None without a rival.
     """
 
     sequence: str
@@ -35,10 +39,13 @@ class Pick:
 
 
 def pick_sequences(report: Report, count: int = 3) -> tuple[list[Pick], list[Pick]]:
-    """The sequences where the tracker of the highest AUC does best, and those where it does worst, the extreme first.
+    """Select the sequences where the tracker with the highest AUC does best, and those where it does worst.
 
-    Of several trackers, 'best' is furthest ahead of the best of the others, and 'worst' furthest behind; of one
-    tracker, the highest and the lowest AUC. At most `count` of each, and no sequence in both.
+    With several trackers, 'best' means furthest ahead of the best other tracker, and 'worst' furthest behind; with one
+    tracker, the highest and the lowest AUC.
+
+    Returns:
+        Best and worst, the extreme first; at most `count` of each, and no sequence in both.
     """
     leader, *others = report.sorted("auc").trackers
     picks = []
@@ -54,34 +61,42 @@ def pick_sequences(report: Report, count: int = 3) -> tuple[list[Pick], list[Pic
 
 
 def draw_example_frames(report: Report, sequence: GroundTruth) -> list[tuple[int, bytes]]:
-    """Frames of a sequence as JPEG, each with its number in the sequence (from 1): the ground truth in white, and every
-    tracker's box in the colour of its line in the plots. Of merged runs, the first is shown.
+    """Draw frames of a sequence: the ground truth in white, and every tracker's box in the colour of its line in the
+    plots. Of merged runs, the first is drawn.
+
+    Returns:
+        The number of each frame, from 1, and the frame as JPEG.
 
     Raises:
-        UserError: the ground truth has no images, or an image or a result cannot be read; the message says which.
+        UserError: if the ground truth has no images, or an image or a result cannot be read; the message says which.
     """
-    paths = getattr(sequence, "frames", None)
-    if not paths:
+    if not isinstance(sequence, TrackingSequence) or not sequence.frames:
         raise UserError("the ground truth has no images")
+    paths = sequence.frames
     styles = line_styles(report)
     # The best is drawn last, on top.
     boxes = {
         tracker.name: read_boxes(match_files(tracker.folders[0], [sequence.name])[sequence.name])
         for tracker in reversed(report.sorted("auc").trackers)
     }
-    colours = {name: tuple(round(255 * value) for value in to_rgb(style["color"])) for name, style in styles.items()}
-    strip = []
+    colours = {name: _rgb(style["color"]) for name, style in styles.items()}
+    drawn = []
     for index in np.unique(np.linspace(0, len(paths) - 1, _FRAMES).round().astype(int)):
         image = read_image(paths[index])
         scale = _WIDTH / image.shape[1]
         image = enlarge(image, scale)
-        shown = [(sequence.ground_truth[index], GROUND_TRUTH, 6)]  # wider than a box that hides it
+        shown = [(sequence.ground_truth[index], GROUND_TRUTH, 6)]  # wider, so that no box hides it
         shown += [(of[index], colours[name], 2) for name, of in boxes.items() if index < len(of)]
         for box, colour, width in shown:
-            if (box[2:] > 0).all():  # else the target was absent, or not found
+            if (box[2:] > 0).all():  # otherwise the target was absent, or not found
                 draw_box(image, sequence.to_tracker(box), colour, width, scale)
-        strip.append((int(index) + 1, _jpeg(image)))
-    return strip
+        drawn.append((int(index) + 1, _jpeg(image)))
+    return drawn
+
+
+def _rgb(colour: str) -> Colour:
+    red, green, blue = (round(255 * value) for value in to_rgb(colour))
+    return red, green, blue
 
 
 def _jpeg(image: np.ndarray) -> bytes:

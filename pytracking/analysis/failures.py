@@ -1,14 +1,14 @@
-"""Where and how a tracker fails, frame by frame, from its boxes and the annotation alone.
+"""Where and how a tracker fails, frame by frame, from its boxes and the annotation.
 
-A failure is a stretch of frames whose box overlaps the annotated one by less than 0.5. Frames are counted from 1. Those
-without an annotated target count for nothing: they neither belong to a stretch nor end it. Each frame of a failure is
+A failure is a stretch of frames whose box overlaps the annotated one by less than 0.5. Frames count from 1. Frames
+without an annotated target are ignored: they neither belong to a stretch nor end it. Each frame of a failure is
 
 * "lost": the boxes do not overlap, or their centres are further apart than the annotated box's diagonal; else
 * "too large": the box has more than twice the annotated area;
 * "too small": it has less than half of it;
-* "beside": its size fits, its place does not;
+* "beside": its size fits, its position does not;
 
-and the failure is of the kind that most of its frames are; of two equally many, the one that stands first above.
+and the failure has the kind of most of its frames; of equally frequent kinds, the first in this list.
 """
 
 from __future__ import annotations
@@ -26,16 +26,21 @@ from pytracking.analysis.tables import align
 
 KINDS = ("lost", "too large", "too small", "beside")
 ON_TARGET = 0.5
-"""The least overlap with the annotated box that is no failure."""
+"""The least overlap with the annotated box that is not a failure."""
 SHORTEST = 5
-"""Frames: what is over sooner is no failure, if nothing else is asked for."""
+"""Default of the least number of frames in a failure."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One stretch of frames, `first` to `last` counted from 1, of which `frames` have an annotated target.
+    """One stretch of frames.
 
-    `found_again` says whether a later frame has the tracker on the target.
+    Attributes:
+        first: its first frame, from 1.
+        last: its last frame.
+        frames: number of its frames with an annotated target.
+        kind: one of KINDS.
+        found_again: a later frame has the tracker on the target.
     """
 
     first: int
@@ -47,10 +52,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class SequenceFailures:
-    """The failures of one sequence in order of time.
+    """The failures of one sequence.
 
-    `frames` are those with an annotated target, `kinds` how many of them are in failures, each by its own kind, and
-    `short` how many fail for too short a time to be listed.
+    Attributes:
+        failures: in order of time.
+        frames: number of frames with an annotated target.
+        kinds: number of frames in failures, by the frame's own kind.
+        short: number of frames in stretches too short to be listed.
     """
 
     failures: tuple[Failure, ...]
@@ -65,8 +73,14 @@ class SequenceFailures:
 
 
 def kinds_of(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """What is wrong in each frame, (N, 4) x (N, 4) with targets in all -> (N,) int: an index of KINDS, -1 where the
-    overlap is at least 0.5.
+    """What is wrong in each frame.
+
+    Args:
+        pred: (N, 4) predicted boxes.
+        gt: (N, 4) annotated boxes, a target in each.
+
+    Returns:
+        (N,) int: an index of KINDS, or -1 if the overlap is at least 0.5.
     """
     iou = overlap(pred, gt)
     ratio = pred[:, 2:].prod(axis=1) / gt[:, 2:].prod(axis=1)
@@ -75,14 +89,20 @@ def kinds_of(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
 
 def find_failures(pred: np.ndarray, gt: np.ndarray, shortest: int = SHORTEST) -> SequenceFailures:
-    """The failures of at least `shortest` frames in one sequence: predicted boxes (M, 4), annotated ones (N, 4).
+    """Find the failures of at least `shortest` frames in one sequence.
 
-    The prediction is made to fit as for the scores (see `metrics`), with the same ValueErrors.
+    Args:
+        pred: (M, 4) predicted boxes, fitted to the annotation as for the scores, see :func:`fit_prediction`.
+        gt: (N, 4) annotated boxes.
+        shortest: in frames.
+
+    Raises:
+        ValueError: if :func:`fit_prediction` does.
     """
     pred = fit_prediction(pred, gt)[0]
-    numbers = np.flatnonzero(valid_frames(gt))  # of the frames that count, from 0
+    numbers = np.flatnonzero(valid_frames(gt))  # of the frames with a target, from 0
     kinds = kinds_of(pred[numbers], gt[numbers])
-    # A stretch starts where failing starts, and ends before the frame where it stops.
+    # A stretch starts at the first failing frame and ends before the next good one.
     changes = np.diff(np.concatenate([[0], (kinds >= 0).astype(int), [0]]))
     failures, counts, short = [], np.zeros(len(KINDS), int), 0
     for start, stop in zip(np.flatnonzero(changes == 1), np.flatnonzero(changes == -1), strict=True):
@@ -105,7 +125,14 @@ def find_failures(pred: np.ndarray, gt: np.ndarray, shortest: int = SHORTEST) ->
 
 @dataclass(frozen=True)
 class TrackerFailures:
-    """One run of one tracker: its failures by sequence, and the sequences it has no result of."""
+    """The failures of one run of a tracker.
+
+    Attributes:
+        tracker: its name.
+        shortest: least number of frames in a failure.
+        sequences: failures by sequence.
+        missing: sequences without a result.
+    """
 
     tracker: str
     shortest: int
@@ -113,15 +140,14 @@ class TrackerFailures:
     missing: tuple[str, ...]
 
     def shares(self) -> dict[str, float]:
-        """The share of frames in failures, by kind and then those that fail for too short a time ('short'): in [0, 1],
-        the mean over sequences.
-        """
+        """The share of frames in failures by kind, and in shorter stretches ('short'): in [0, 1], the mean over
+        sequences."""
         found = self.sequences.values()
         shares = {kind: float(np.mean([each.kinds[kind] / each.frames for each in found])) for kind in KINDS}
         return {**shares, "short": float(np.mean([each.short / each.frames for each in found]))}
 
     def table(self) -> str:
-        """A row for each failure, the sequence with the most failed frames first, and a line on the frames by kind."""
+        """A row for each failure, the sequence with most failed frames first, and a line on the frames by kind."""
         some = {name: found for name, found in self.sequences.items() if found.failures}
         rows = [
             (
@@ -172,9 +198,10 @@ class TrackerFailures:
 def tracker_failures(
     result: TrackerResults, sequences: Mapping[str, GroundTruth], shortest: int = SHORTEST
 ) -> TrackerFailures:
-    """The failures of one run of a tracker on those of the sequences (by name) that it has a result of.
+    """Find the failures of one run of a tracker on the sequences (by name) that it has a result of.
 
-    Raises UserError where a file is bad.
+    Raises:
+        UserError: if a result file cannot be understood or does not fit the ground truth.
     """
     found = {}
     for name, sequence in sequences.items():

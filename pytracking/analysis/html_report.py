@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing but itself: tables, plots, frames, and how the results were made."""
+"""A report as one self-contained HTML page: tables, plots, example frames, and how the results were made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COLUMNS = {
     "fps": "Frames/s",
 }
 
-# What is said of each tracker, and its key in run.json.
+# Facts of each tracker, and their keys in run.json.
 _FACTS = {
     "seed": "seed",
     "version": "version",
@@ -49,7 +49,7 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class _Cell:
-    """A number of a table: as shown, as it is for sorting, and whether it is the best of its kind."""
+    """A number of a table: as shown, as it is sorted, and whether it is the best of those it competes with."""
 
     text: str
     value: float | None
@@ -57,7 +57,7 @@ class _Cell:
 
 
 def _cells(values: Sequence[float | None], spreads: Sequence[float | None] = (), percent: bool = True) -> list[_Cell]:
-    """Numbers that compete with each other, the best marked where there are several to choose from."""
+    """Numbers that compete with each other, the best of several marked."""
     known = [value for value in values if value is not None]
     best = max(known) if len(known) > 1 else None
     cells = []
@@ -109,7 +109,7 @@ def _by_attribute(report: Report) -> list[dict[str, Any]]:
 
 
 def _calls(tracker: TrackerScore) -> list[dict[str, Any]]:
-    """What run.json records of each call that made a tracker's results; a record of another form counts for none."""
+    """What run.json records of each call that made a tracker's results; records of another form are ignored."""
     calls = []
     for record in tracker.records:
         if isinstance(record, dict) and isinstance(record.get("runs"), list):
@@ -117,7 +117,7 @@ def _calls(tracker: TrackerScore) -> list[dict[str, Any]]:
             seed = made_with.get("seed") if isinstance(made_with, dict) else None
             for call in record["runs"]:
                 if isinstance(call, dict):
-                    threads = call.get("threads")  # 0: without workers, in one process
+                    threads = call.get("threads")  # 0: one process, without workers
                     calls.append(call | {"seed": seed, "processes": 1 if threads == 0 else threads})
     return calls
 
@@ -128,7 +128,7 @@ def _distinct(calls: Sequence[dict[str, Any]], key: str) -> str:
 
 
 def _speeds(report: Report) -> list[dict[str, Any]]:
-    fastest = max((tracker.fps for tracker in report.trackers if tracker.fps is not None), default=None)
+    fastest = max((tracker.fps for tracker in report.trackers if tracker.fps is not None), default=1.0)
     rows = []
     for tracker in report.trackers:
         if tracker.fps is None:
@@ -159,11 +159,11 @@ def _made(report: Report) -> list[dict[str, Any]]:
     return made
 
 
-def _strips(report: Report, sequences: Sequence[GroundTruth]) -> list[dict[str, Any]]:
-    """The two groups of chosen sequences, each with its frames as data URIs, or why there are none."""
+def _examples(report: Report, sequences: Sequence[GroundTruth]) -> list[dict[str, Any]]:
+    """Two groups of selected sequences, each with its frames as data URIs, or the reason why there are none."""
     by_name = {sequence.name: sequence for sequence in sequences}
 
-    def strip(pick: Pick) -> dict[str, Any]:
+    def example(pick: Pick) -> dict[str, Any]:
         try:
             frames = [
                 (number, f"data:image/jpeg;base64,{base64.b64encode(data).decode()}")
@@ -174,17 +174,17 @@ def _strips(report: Report, sequences: Sequence[GroundTruth]) -> list[dict[str, 
             return {"pick": pick, "frames": [], "problem": str(problem)}
 
     best, worst = pick_sequences(report)
-    return [{"kind": kind, "strips": list(map(strip, picks))} for kind, picks in (("best", best), ("worst", worst))]
+    return [{"kind": kind, "examples": list(map(example, picks))} for kind, picks in (("best", best), ("worst", worst))]
 
 
 def _line(style: dict[str, Any]) -> tuple[str, str]:
-    """Colour and dash pattern of a tracker's line, as SVG has them."""
+    """Colour and dash pattern of a tracker's line in SVG."""
     dashes = style["linestyle"]
     return style["color"], "none" if dashes == "-" else " ".join(f"{1.6 * dash:.1f}" for dash in dashes[1])
 
 
 def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
-    """The page. `sequences` are those the report was scored on, with images where there are any."""
+    """The page's HTML. `sequences` are those that were scored, with images if there are any."""
     environment = Environment(
         loader=PackageLoader("pytracking.analysis"),
         autoescape=True,
@@ -193,8 +193,8 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         lstrip_blocks=True,
     )
     leader = report.sorted("auc").trackers[0]
-    groups = _strips(report, sequences)
-    problems = {strip["problem"] for group in groups for strip in group["strips"]}
+    groups = _examples(report, sequences)
+    problems = {example["problem"] for group in groups for example in group["examples"]}
     styles = line_styles(report)
     return environment.get_template(f"{PAGE}.jinja").render(
         report=report,
@@ -209,7 +209,7 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         sequences=_by_sequence(report),
         speeds=_speeds(report),
         groups=groups,
-        no_frames=problems.pop() if len(problems) == 1 else None,  # what is the matter with all of them
+        no_frames=problems.pop() if len(problems) == 1 else None,  # the one reason for all sequences
         made=_made(report),
         version=package_version(),
         commit=git_commit(),
@@ -218,14 +218,18 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
 
 
 def write_html(report: Report, sequences: Sequence[GroundTruth], folder: Path) -> Path:
-    """Write the page as report.html into `folder`, whole or not at all; returns its path.
+    """Write the page as report.html into `folder`, whole or not at all.
 
-    Raises UserError where it cannot be written.
+    Returns:
+        Its path.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     make_folder(folder)
     path = folder / PAGE
     try:
         write_text(path, make_html(report, sequences))
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; name another folder by --out") from error
+        raise UserError(f"{path} cannot be written: {error.strerror}; choose another folder with --out") from error
     return path

@@ -1,4 +1,4 @@
-"""How each tracker's line looks and what is written beside it: the same in every plot of a report."""
+"""Line style and label of each tracker, the same in every plot of a report."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from pytracking.analysis.score_report import Report
 
-# Okabe and Ito's palette, distinct under every common colour blindness, less its yellow, which is too faint for a line
-# on white. Neighbours differ in line style as well, and so does every round through the colours (28 distinct lines), so
-# that grey print stays readable.
+# Okabe and Ito's palette, distinct under every common colour blindness, without its yellow, which is too faint for a
+# line on white. Neighbours differ in line style as well, and so does every round through the colours (28 distinct
+# lines), so that grey print stays readable.
 _COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", (0, (1.2, 1.2)), (0, (5, 1.6)), (0, (5, 1.4, 1.2, 1.4)))
 
@@ -16,7 +16,7 @@ _LONGEST = 40  # characters
 
 
 def line_styles(report: Report) -> dict[str, dict[str, Any]]:
-    """By tracker: `color`, `linestyle` and `solid_capstyle` for matplotlib, whatever the order of the report."""
+    """By tracker: `color`, `linestyle` and `solid_capstyle` for matplotlib, independent of the report's order."""
     styles = {}
     for i, tracker in enumerate(report.sorted("auc").trackers):
         turn, colour = divmod(i, len(_COLOURS))
@@ -29,8 +29,9 @@ def line_styles(report: Report) -> dict[str, dict[str, Any]]:
 
 
 def label_text(text: str) -> str:
-    """`text` so that matplotlib shows it as it is: no $formula$, and a leading underscore does not hide it. A long one
-    loses its middle, since a figure has only so much room.
+    """Make a text that matplotlib shows as it is: without formulas, and also with a leading underscore.
+
+    A long text loses its middle.
     """
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 13]}…{text[-12:]}"

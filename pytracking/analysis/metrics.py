@@ -1,19 +1,18 @@
-"""How boxes are scored: success, precision and normalised precision of one sequence, following PyTracking's rules.
+"""Scores boxes: success, precision and normalised precision of one sequence, following PyTracking's rules.
 
-Boxes are float (x, y, w, h), top-left, pixels, (N, 4); prediction and ground truth share one coordinate origin. All
-functions are pure.
+Boxes are float (x, y, w, h), top-left, pixels, (N, 4); prediction and ground truth share one coordinate origin.
 
 The rules (reference: PyTracking's analysis, and the OTB protocol it comes from):
 
-* The first predicted box is the given one, so it is replaced by the annotation.
-* A predicted box of zero width or height means "not found": the box before it is used. A prediction that ends early is
-  padded with zero boxes, which overlap nothing; one that is too long is cut. Both are counted in the score.
-* A frame is invalid when its annotated width or height is not positive (or is NaN): the target is absent. Invalid
-  frames stay in the denominator. They count as failures in success and precision, and, as in PyTracking, as hits in
-  normalised precision. `exclude_invalid` leaves them out of numerator and denominator.
-* Success at threshold t is the share of frames with IoU > t (strict), so at t = 1 nobody succeeds and the ground truth
+* The first predicted box is the given one: the annotation replaces it.
+* A predicted box of zero width or height means "not found": the box before it replaces it. A prediction that ends early
+  is padded with zero boxes, which overlap nothing; one that is too long is cut. The score counts both.
+* A frame is invalid if its annotated width or height is not positive (or is NaN): the target is absent. Invalid frames
+  stay in the denominator. They count as failures in success and precision, and, as in PyTracking, as hits in normalised
+  precision. `exclude_invalid` removes them from numerator and denominator.
+* Success at threshold t is the share of frames with IoU > t (strict), so nobody succeeds at t = 1, and the ground truth
   scored against itself has an AUC of exactly 20/21. Precision at t is the share of frames with a centre error <= t.
-* Over many sequences the curves are averaged, each sequence with the same weight, however long it is.
+* Over many sequences the curves are averaged, each sequence with the same weight, whatever its length.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class Curves:
 
 
 def mean_curves(curves: Sequence[Curves]) -> Curves:
-    """The pointwise mean of one or more curves, all with the same weight."""
+    """The pointwise mean of one or more curves, with equal weights."""
     return Curves(
         success=np.mean([c.success for c in curves], axis=0),
         precision=np.mean([c.precision for c in curves], axis=0),
@@ -85,10 +84,15 @@ def mean_curves(curves: Sequence[Curves]) -> Curves:
 
 @dataclass(frozen=True)
 class SequenceScore:
-    """Curves of one sequence, and what had to be done to the prediction to get them.
+    """Curves of one sequence, and what was changed in the prediction to get them.
 
-    `frames` are those of the ground truth, `invalid` of them without a target, `replaced` zero-size boxes took the box
-    before them, `padded` missing rows were filled with zeros, `cut` surplus rows were dropped.
+    Attributes:
+        curves: the rates.
+        frames: number of frames of the ground truth.
+        invalid: number of these without a target.
+        replaced: number of zero-size boxes that the box before them replaced.
+        padded: number of missing boxes, filled with zeros.
+        cut: number of surplus boxes, dropped.
     """
 
     curves: Curves
@@ -100,7 +104,7 @@ class SequenceScore:
 
 
 def overlap(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Intersection over union, row by row, (N, 4) x (N, 4) -> (N,) in [0, 1]; 0 where both boxes are empty."""
+    """Intersection over union, row by row, (N, 4) x (N, 4) -> (N,) in [0, 1]; 0 if both boxes are empty."""
     top_left = np.maximum(pred[:, :2], gt[:, :2])
     bottom_right = np.minimum(pred[:, :2] + pred[:, 2:], gt[:, :2] + gt[:, 2:])
     intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=1)
@@ -120,10 +124,14 @@ def center_error(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
 
 def norm_center_error(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Distance of the box centres, x divided by the annotated width and y by the annotated height, (N, 4) x (N, 4) ->
-    (N,).
+    """Distance of the box centres, with x divided by the annotated width and y by the annotated height.
 
-    Infinite where the annotated box has no area.
+    Args:
+        pred: (N, 4).
+        gt: (N, 4).
+
+    Returns:
+        (N,); infinite where the annotated box has no area.
     """
     difference = _center(pred) - _center(gt)
     scaled = np.divide(difference, gt[:, 2:], out=np.full_like(difference, np.inf), where=gt[:, 2:] > 0)
@@ -131,21 +139,27 @@ def norm_center_error(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
 
 def valid_frames(gt: np.ndarray) -> np.ndarray:
-    """True where the annotation holds a box of positive width and height, (N, 4) -> bool (N,).
+    """Whether the annotation has a box of positive width and height, (N, 4) -> bool (N,).
 
     The position does not matter: a target that leaves the image on the left or at the top (x or y not positive, as in
-    OTB's Biker) is a target. With a rule on all four numbers, published scores of OTB-100 are not met in the fourth
-    digit.
+    OTB's Biker) is a target. A rule on all four numbers would change published scores of OTB-100 in the fourth digit.
     """
     return np.isfinite(gt).all(axis=1) & (gt[:, 2:] > 0).all(axis=1)
 
 
 def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
-    """The boxes that are compared with the annotation, (M, 4) and (N, 4) -> (N, 4) float64, by the rules at the top of
-    this file; and how many zero-size boxes took the box before them.
+    """Fit the prediction to the annotation by the rules at the top of this file.
 
-    Raises ValueError for a prediction that holds NaN, infinite or negative sizes (`results.read_boxes` says so with
-    file and line), and when no annotated frame is valid.
+    Args:
+        pred: (M, 4) predicted boxes.
+        gt: (N, 4) annotated boxes.
+
+    Returns:
+        (N, 4) float64: the boxes to compare with the annotation; and how many zero-size boxes were replaced.
+
+    Raises:
+        ValueError: if the prediction has a NaN, infinite or negative size (`result_files.read_boxes` names file and
+            line), or no annotated frame is valid.
     """
     pred, gt = np.array(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)
     if pred.ndim != 2 or pred.shape[1] != 4 or gt.ndim != 2 or gt.shape[1] != 4:
@@ -168,10 +182,15 @@ def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = False) -> SequenceScore:
-    """Score the predicted boxes (M, 4) of one sequence against its annotation (N, 4), by the rules at the top of this
-    file.
+    """Score one sequence by the rules at the top of this file.
 
-    Raises ValueError where `fit_prediction` does.
+    Args:
+        pred: (M, 4) predicted boxes.
+        gt: (N, 4) annotated boxes.
+        exclude_invalid: leave frames without an annotated target out of the rates.
+
+    Raises:
+        ValueError: if :func:`fit_prediction` does.
     """
     padded, cut = max(len(gt) - len(pred), 0), max(len(pred) - len(gt), 0)
     pred, replaced = fit_prediction(pred, gt)

@@ -1,4 +1,4 @@
-"""Saved results of several trackers over a sequence's frames, as a film or in a window."""
+"""Plays saved results of several trackers over a sequence's frames, in a window or as a video."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ from pytracking.utils.video_writer import VideoWriter
 from pytracking.view.picture import target_colour
 from pytracking.view.window import HELP, ImageWindow, why_no_window
 
-LEAST_HEIGHT = 480  # pixels: smaller frames are enlarged, by a whole number, to about this
+LEAST_HEIGHT = 480  # pixels; smaller frames are enlarged, by a whole number, to about this
 
 _PANEL: Colour = (22, 24, 28)
 _GRID: Colour = (70, 74, 80)
 _TEXT: Colour = (225, 228, 232)
 _LETTERS, _ROW, _MARGIN = 14, 24, 12  # pixels
-_CHART = 110  # pixels: the least height of the curves
-_NARROWEST = 120  # pixels of curves that are worth it
+_CHART = 110  # pixels: least height of the curves
+_NARROWEST = 120  # pixels: least width of the curves
 
 
 @dataclass(frozen=True)
 class Track:
-    """One tracker's boxes on a sequence, (N, 4), pixels from 0, and their overlap with the annotation, (N,): NaN where
-    there is none. N may be less than the sequence has frames."""
+    """One tracker's boxes on the first N frames of a sequence.
+
+    Attributes:
+        name: of the tracker.
+        colour: of its boxes.
+        boxes: (N, 4), pixels from 0.
+        overlaps: (N,) with the annotation; NaN for frames without one.
+    """
 
     name: str
     colour: Colour
@@ -43,10 +49,13 @@ class Track:
 
 
 def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -> tuple[list[Track], list[str]]:
-    """The tracks that are there, coloured in the order of `results`, and in words what is missing.
+    """Read the boxes of all trackers on a sequence.
+
+    Returns:
+        The tracks, coloured in the order of `results`, and notes on what is missing.
 
     Raises:
-        UserError: a result file cannot be understood, or none of the trackers has the sequence.
+        UserError: if a result file cannot be understood, or none of the trackers has a result of the sequence.
     """
     tracks, notes = [], []
     truth = sequence.to_tracker(sequence.ground_truth)
@@ -58,23 +67,26 @@ def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -
         boxes = sequence.to_tracker(read_boxes(result.files[sequence.name]))
         if len(boxes) != len(sequence):
             notes.append(
-                f"{result.name} has {len(boxes)} boxes for the {len(sequence)} frames of {sequence.name}, and is shown "
-                "as far as both go"
+                f"{result.name} has {len(boxes)} boxes for the {len(sequence)} frames of {sequence.name}; "
+                f"{min(len(boxes), len(sequence))} are shown"
             )
         boxes = boxes[: len(sequence)]
         overlaps = np.where(annotated[: len(boxes)], overlap(boxes, truth[: len(boxes)]), np.nan)
         tracks.append(Track(result.name, target_colour(number), boxes, overlaps))
     if not tracks:
-        raise UserError(f"no tracker asked for has a result of {sequence.name}")
+        raise UserError(f"none of the selected trackers has a result of {sequence.name}")
     return tracks, notes
 
 
 def pictures(sequence: TrackingSequence, tracks: Sequence[Track]) -> Iterator[np.ndarray]:
-    """A picture of each frame: the boxes, the annotated one in white, above a panel with the trackers' names, their
-    overlap in this frame, and its curve up to here. uint8 (H, W, 3) RGB.
+    """Draw each frame with the boxes, the annotated one in white, above a panel with the trackers' names, their overlap
+    in this frame, and its curve up to it.
+
+    Yields:
+        uint8 (H, W, 3) RGB.
 
     Raises:
-        ImageReadError: a frame cannot be read.
+        ImageReadError: if a frame cannot be read.
     """
     truth = sequence.to_tracker(sequence.ground_truth)
     for index, path in enumerate(sequence.frames):
@@ -140,25 +152,28 @@ def play(
     out: Path | None = None,
     fps: float = 25.0,
 ) -> list[Path]:
-    """Play sequences, one after another: into films, or without `out` in a window.
+    """Play sequences one after another, in a window or as videos.
 
     Args:
-        out: an .mp4 file for a single sequence; a folder for {sequence}.mp4 of each.
+        sequences: with images.
+        results: of the trackers to show.
+        out: an .mp4 file for a single sequence, or a folder for {sequence}.mp4 of each; None for a window.
+        fps: frames per second.
 
     Returns:
-        The films.
+        The videos.
 
     Raises:
-        UserError: nothing can be shown or written; the message says why. A film that was begun is kept.
+        UserError: if nothing can be shown or written; the message says why. An unfinished video is kept.
     """
     if out is None:
         problem = why_no_window()
         if problem:
-            raise UserError(f"no window can be opened, since {problem}; write a film by --out FILE.mp4")
+            raise UserError(f"no window can be opened, since {problem}; write a video with --out FILE.mp4")
         print(HELP)
     elif out.suffix.lower() == ".mp4" and len(sequences) > 1:
-        raise UserError(f"--out {out} is one film, and there are {len(sequences)} sequences: name a folder")
-    films = []
+        raise UserError(f"--out {out} is one video for {len(sequences)} sequences; give a folder instead")
+    videos = []
     for sequence in sequences:
         tracks, notes = read_tracks(sequence, results)
         for note in notes:
@@ -168,9 +183,9 @@ def play(
             if not _show(sequence.name, shown, fps):
                 break
         else:
-            films.append(out if out.suffix.lower() == ".mp4" else out / f"{sequence.name}.mp4")
-            _write(films[-1], shown, fps, sequence)
-    return films
+            videos.append(out if out.suffix.lower() == ".mp4" else out / f"{sequence.name}.mp4")
+            _write(videos[-1], shown, fps, sequence)
+    return videos
 
 
 def _show(title: str, shown: Iterator[np.ndarray], fps: float) -> bool:
@@ -181,8 +196,8 @@ def _show(title: str, shown: Iterator[np.ndarray], fps: float) -> bool:
         window.close()
 
 
-def _write(film: Path, shown: Iterator[np.ndarray], fps: float, sequence: TrackingSequence) -> None:
-    writer = VideoWriter(film, fps)
+def _write(path: Path, shown: Iterator[np.ndarray], fps: float, sequence: TrackingSequence) -> None:
+    writer = VideoWriter(path, fps)
     try:
         for picture in tqdm(shown, total=len(sequence), desc=sequence.name, unit="frame", disable=None):
             writer.add(picture)

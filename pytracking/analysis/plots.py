@@ -1,7 +1,7 @@
-"""The plots of a report, for a paper's column: success, precision and normalised precision, and a radar of the AUC by
-attribute where the sequences have attributes; as PNG, PDF and TikZ, and as SVG for a page.
+"""The plots of a report, for a paper's column: success, precision, normalised precision, and the AUC by attribute if
+the sequences have attributes; as PNG, PDF and TikZ, and as SVG for a page.
 
-matplotlib is used without lasting changes of its settings, so that drawing here leaves a host program's figures alone.
+Drawing leaves matplotlib's settings as they were, so that it does not affect a host program's figures.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -28,34 +29,55 @@ from pytracking.analysis.tables import make_folder
 from pytracking.analysis.tikz import tikz
 
 _COLUMN = (3.5, 2.7)  # inches
-_PAGE = (3.0, 2.5)  # letters are larger on a smaller figure, which a page shows in the same place
-_SETTINGS = {
+_PAGE = (3.0, 2.5)  # a page scales it up: letters are larger than on a figure of _COLUMN
+_SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "font.family": "sans-serif",
     "font.size": 8.0,
     "axes.linewidth": 0.6,
 }
-_LEGEND = dict(fontsize=7, handlelength=2.4, labelspacing=0.3, borderpad=0.4, framealpha=0.9, edgecolor="none")
+_LEGEND_SIZE = 7
+_LEGEND: dict[str, Any] = {
+    "fontsize": _LEGEND_SIZE,
+    "handlelength": 2.4,
+    "labelspacing": 0.3,
+    "borderpad": 0.4,
+    "framealpha": 0.9,
+    "edgecolor": "none",
+}
 
 
 @dataclass(frozen=True)
-class _Plot:
-    curve: str  # attribute of Curves
-    score: str  # the number in the legend, a key of Curves.scalars()
+class Plot:
+    """What a plot of curves shows.
+
+    Attributes:
+        curve: an attribute of :class:`Curves`.
+        score: the number in the legend, a key of `Curves.scalars()`.
+        title: above the axes.
+        x_label: below them.
+        y_label: beside them.
+        thresholds: (N,), x of the curve's values.
+        mark: threshold at which the legend's number is read, if there is one.
+        legend_at: where the legend lies if it covers no curve.
+    """
+
+    curve: str
+    score: str
     title: str
     x_label: str
     y_label: str
     thresholds: np.ndarray
-    mark: float | None  # threshold at which the legend's number is read
-    legend_at: str
+    mark: float | None
+    legend_at: Literal["lower left", "lower right"]
 
 
 PLOTS = (
-    _Plot(
+    Plot(
         "success", "auc", "Success", "Overlap threshold", "Overlap success (%)", OVERLAP_THRESHOLDS, None, "lower left"
     ),
-    _Plot(
+    Plot(
         "precision",
         "precision",
         "Precision",
@@ -65,7 +87,7 @@ PLOTS = (
         20.0,
         "lower right",
     ),
-    _Plot(
+    Plot(
         "norm_precision",
         "norm_precision",
         "Normalised precision",
@@ -84,11 +106,15 @@ def _figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
-def draw(report: Report, plot: _Plot, for_page: bool = False) -> Figure:
-    """One plot as a figure of a column's width. The legend has the best first, its score in brackets.
+def draw(report: Report, plot: Plot, for_page: bool = False) -> Figure:
+    """Draw one plot of a column's width. The legend lists the best tracker first, with scores in brackets.
 
-    The legend lies inside the axes where it covers no curve, else below them. `for_page`, it is always there, so that
-    plots side by side look alike, and the title does not repeat what the page is about.
+    Args:
+        report: its trackers are drawn.
+        plot: one of PLOTS.
+        for_page: draw for an HTML page: the legend always lies below the axes, so that plots side by side look alike,
+            and the title does not repeat the page's title. Otherwise the legend lies inside the axes if it covers no
+            curve there.
     """
     order = report.sorted(plot.score).trackers
     styles = line_styles(report)
@@ -101,7 +127,7 @@ def draw(report: Report, plot: _Plot, for_page: bool = False) -> Figure:
             **styles[tracker.name],
             linewidth=1.5 if rank == 0 else 1.2,
             zorder=3 + (len(order) - rank) / len(order),  # the best on top
-            label=f"{label_text(tracker.name)} [{100 * tracker.scalars()[plot.score]:.1f}]",
+            label=f"{label_text(tracker.name)} [{100 * tracker.overall.scalars()[plot.score]:.1f}]",
             clip_on=False,  # a curve along 100% keeps its full width
         )
     if plot.mark is not None:
@@ -114,7 +140,7 @@ def draw(report: Report, plot: _Plot, for_page: bool = False) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=2.5, width=0.6)
     legend = axes.legend(loc=plot.legend_at, **_LEGEND)
-    legend.set_in_layout(False)  # it must not squeeze the axes it is tried in
+    legend.set_in_layout(False)  # it must not squeeze the axes in which it is tried
     figure.draw_without_rendering()
     if for_page or _covers_a_curve(legend, axes):
         _move_below(legend, figure, axes)
@@ -124,21 +150,21 @@ def draw(report: Report, plot: _Plot, for_page: bool = False) -> Figure:
 def _covers_a_curve(legend: Legend, axes: Axes) -> bool:
     x = np.linspace(*axes.get_xlim(), 200)
     points = [
-        axes.transData.transform(np.column_stack([x, np.interp(x, *line.get_data())]))
+        axes.transData.transform(np.column_stack([x, np.interp(x, *np.asarray(line.get_data(), np.float64))]))
         for line in axes.get_lines()
-        if not line.get_label().startswith("_")  # else it is no tracker's
+        if not str(line.get_label()).startswith("_")  # otherwise it is no tracker's
     ]
     return legend.get_window_extent().count_contains(np.concatenate(points)) > 0
 
 
 def _move_below(legend: Legend, figure: Figure, axes: Axes) -> None:
-    """Put the legend below the axes, in two columns where two of its width fit."""
+    """Put the legend below the axes, in two columns if they fit."""
     width = legend.get_window_extent().width
     legend.remove()
     handles, labels = axes.get_legend_handles_labels()
     columns = 2 if len(labels) > 1 and 2 * width < figure.bbox.width else 1
     rows = -(-len(labels) // columns)
-    figure.set_figheight(figure.get_figheight() + (rows + 1) * 1.35 * _LEGEND["fontsize"] / 72)
+    figure.set_figheight(figure.get_figheight() + (rows + 1) * 1.35 * _LEGEND_SIZE / 72)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, **_LEGEND)
 
 
@@ -157,8 +183,14 @@ def _radar(report: Report, for_page: bool) -> Figure:
 
 
 def draw_all(report: Report, for_page: bool = False) -> dict[str, Figure]:
-    """Every plot of a report as a new figure: success, precision and norm_precision, and radar where the sequences have
-    attributes. `for_page` as in :func:`draw`.
+    """Draw every plot of a report: success, precision, norm_precision, and radar if the sequences have attributes.
+
+    Args:
+        report: its trackers are drawn.
+        for_page: see :func:`draw`.
+
+    Returns:
+        The figures by name.
     """
     with matplotlib.rc_context(_SETTINGS):
         figures = {plot.curve: draw(report, plot, for_page) for plot in PLOTS}
@@ -168,7 +200,14 @@ def draw_all(report: Report, for_page: bool = False) -> dict[str, Figure]:
 
 
 def write_plots(report: Report, folder: Path) -> list[Path]:
-    """Write every plot as .png (300 dpi), .pdf (fonts embedded) and .tex; returns their paths."""
+    """Write every plot as .png (300 dpi), .pdf (with fonts embedded) and .tex.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        UserError: if one cannot be written.
+    """
     make_folder(folder)
     paths = []
     with matplotlib.rc_context(_SETTINGS):
@@ -179,7 +218,7 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
                     _save(figure, paths[-1])
                 except OSError as error:
                     raise UserError(
-                        f"{paths[-1]} cannot be written: {error.strerror}; name another folder by --out"
+                        f"{paths[-1]} cannot be written: {error.strerror}; choose another folder with --out"
                     ) from error
     return paths
 
@@ -194,9 +233,8 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def svg(figure: Figure, prefix: str) -> str:
-    """A figure as an <svg> element to stand inside a page: it refers to nothing outside, and its ids begin with
-    `prefix`, which no other figure of the page may have.
-    """
+    """A figure as an <svg> element of a page. It refers to nothing outside, and its ids begin with `prefix`, which must
+    be unique on the page."""
     out = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": prefix}):

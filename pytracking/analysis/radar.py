@@ -1,6 +1,6 @@
-"""The radar of a report: each tracker's AUC by attribute, a spoke for every attribute.
+"""The radar plot of a report: each tracker's AUC by attribute, a spoke for every attribute.
 
-It is drawn on plain axes, not on polar ones, so that it can be exported as TikZ like the other plots.
+It uses plain axes, not polar ones, so that it can be exported as TikZ like the other plots.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def spokes(count: int) -> np.ndarray:
 
 
 def draw_radar(report: Report, figure: Figure) -> Axes:
-    """Draw the radar on a figure and return its axes. Rings count AUC in percent from 0 in the middle; beside each
-    attribute stands the number of scored sequences that carry it.
+    """Draw the radar on a figure and return its axes.
+
+    Rings mark the AUC in percent, from 0 in the middle; beside each attribute stands its number of scored sequences.
     """
     by_tracker = {tracker.name: report.by_attribute(tracker) for tracker in report.sorted("auc").trackers}
     aucs = {name: [100 * curves.auc for curves in by_name.values()] for name, by_name in by_tracker.items()}

@@ -1,13 +1,11 @@
-"""A report as tables: aligned text for the terminal, Markdown, CSV with one row per tracker and sequence, and JSON with
-everything.
-"""
+"""A report as tables: aligned text, Markdown, CSV with one row per tracker and sequence, and JSON with everything."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -44,21 +42,22 @@ def _header(report: Report) -> tuple[str, ...]:
 
 
 def _tracker_row(report: Report, tracker: TrackerScore, pad: str = "") -> list[str]:
-    """The cells of `_header`; those of several runs with their standard deviation. `pad` goes after each rate."""
-    overall = (tracker.scalars(), tracker.std)
+    """The cells below `_header`; of several runs, with their standard deviation. `pad` follows each rate."""
+
+    def cell(key: str, mean: Mapping[str, float | None], std: Mapping[str, float] | None) -> str:
+        return _cell(key, mean[key], (std or {}).get(key)) + (pad if key != "fps" else "")
+
     if not report.halves:
-        columns = [(key, overall) for key in COLUMNS]
-    else:
-        parts = [overall, *(tracker.over(names) for names in report.halves.values())]
-        columns = [(key, part) for key in _IN_HALVES for part in parts]
-    cells = [
-        _cell(key, mean[key], (std or {}).get(key)) + (pad if key != "fps" else "") for key, (mean, std) in columns
-    ]
+        return [tracker.name, *(cell(key, tracker.scalars(), tracker.std) for key in COLUMNS)]
+    halves = [tracker.over(names) for names in report.halves.values()]
+    cells = []
+    for key in _IN_HALVES:
+        cells += [cell(key, tracker.scalars(), tracker.std), *(cell(key, mean, std) for mean, std in halves)]
     return [tracker.name, *cells]
 
 
 def _halves_lines(report: Report) -> list[str]:
-    """Which sequences are in which half, a line for each; none where there are no halves."""
+    """A line for each half with its sequences; none without halves."""
     return [
         f"half {half}, {len(names)} sequence{'s' if len(names) > 1 else ''}: {', '.join(names)}"
         for half, names in report.halves.items()
@@ -72,7 +71,7 @@ def _title(report: Report) -> str:
 
 
 def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """First column left, the others right, a rule below the header."""
+    """Text with the first column aligned left, the others right, and a rule below the header."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -88,17 +87,17 @@ def tracker_table(report: Report) -> str:
     """One row per tracker: AUC, OP50, OP75, precision at 20 px and normalised precision at 0.20 in percent, and frames
     per second. The mean of several runs has their standard deviation behind it.
 
-    With halves: AUC, OP50 and OP75 of all and of each half, and below which sequences these hold.
+    With halves: AUC, OP50 and OP75 of all sequences and of each half, and below the table the sequences of each half.
     """
-    # Where some have a spread, keep the decimal points of the others in line.
+    # If some rows have a spread, keep the decimal points of the others in line.
     pad = " " * len("±0.00") if any(tracker.std for tracker in report.trackers) else ""
     rows = [_tracker_row(report, tracker, "" if tracker.std else pad) for tracker in report.trackers]
     return "\n".join([_title(report), align(_header(report), rows), *_halves_lines(report)])
 
 
 def sequence_table(report: Report, metric: str = "auc") -> str:
-    """One row per sequence. Of several trackers: `metric` (a key of COLUMNS) of each, the best marked by *. Of one:
-    every metric. The mean of several runs has their standard deviation behind it.
+    """One row per sequence: for several trackers `metric` (a key of COLUMNS) of each, the best marked with *; for one
+    tracker every metric. The mean of several runs has their standard deviation behind it.
     """
     if len(report.trackers) == 1:
         (tracker,) = report.trackers
@@ -137,7 +136,7 @@ def _sequence_value(tracker: TrackerScore, sequence: str, metric: str) -> float 
 
 
 def _sequence_spread(tracker: TrackerScore, sequence: str, metric: str) -> float | None:
-    """The standard deviation of a sequence's rate over the runs; None of one run, and of speeds."""
+    """The standard deviation of a sequence's rate over the runs; None for one run, and for speeds."""
     return (tracker.over([sequence])[1] or {}).get(metric)
 
 
@@ -150,7 +149,7 @@ def markdown_table(report: Report) -> str:
 
 
 def sequences_csv(report: Report) -> str:
-    """One row per tracker and sequence, rates in [0, 1] in full precision."""
+    """CSV with one row per tracker and sequence, rates in [0, 1] in full precision."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["tracker", "sequence", "frames", *COLUMNS])
@@ -162,13 +161,20 @@ def sequences_csv(report: Report) -> str:
 
 
 def compact_json(value: Any) -> str:
-    """JSON on several lines, but every list of numbers or names on one."""
+    """JSON on several lines, with every list of numbers or names on one."""
     text = json.dumps(value, indent=1)
     return re.sub(r"\[\n[^\[\]{}]*\]", lambda match: re.sub(r"\n\s*", " ", match[0]), text) + "\n"
 
 
 def write_tables(report: Report, folder: Path) -> list[Path]:
-    """Write results.json, table.txt (with the table per sequence), table.md and sequences.csv; returns their paths."""
+    """Write results.json, table.txt (with the table per sequence), table.md and sequences.csv.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        UserError: if one cannot be written.
+    """
     contents = {
         "results.json": compact_json(report.to_json()),
         "table.txt": "\n\n".join([tracker_table(report), sequence_table(report), *report.notes]) + "\n",
@@ -182,15 +188,21 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
         try:
             write_text(paths[-1], content)
         except OSError as error:
-            raise UserError(f"{paths[-1]} cannot be written: {error.strerror}; name another folder by --out") from error
+            raise UserError(
+                f"{paths[-1]} cannot be written: {error.strerror}; choose another folder with --out"
+            ) from error
     return paths
 
 
 def make_folder(folder: Path) -> None:
-    """Make the output folder; UserError where that cannot be."""
+    """Create the output folder.
+
+    Raises:
+        UserError: if that fails.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"The output folder {folder} cannot be made: {error.strerror}; name another by --out"
+            f"the output folder {folder} cannot be created: {error.strerror}; choose another with --out"
         ) from error

@@ -1,4 +1,4 @@
-"""A plot as TikZ: a .tex file that a paper includes by \\input, in the paper's own fonts.
+"""A plot as TikZ: a .tex file for a paper's \\input, in the paper's own fonts.
 
 The document needs \\usepackage{pgfplots} and \\pgfplotsset{compat=newest}.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -33,19 +34,23 @@ _LOOK = [
 
 
 def tex_escape(text: str) -> str:
-    """Any text as LaTeX that prints it, on one line."""
+    """LaTeX that prints any text, on one line."""
     return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
 def tikz(figure: Figure, path: Path) -> str:
-    """The one plot of a figure as a tikzpicture, as wide as the line it stands in; `path` is where it will be written.
+    """The single plot of a figure as a tikzpicture, as wide as a line of the document.
 
-    The figure's texts and legend are changed on the way: draw it anew for anything else.
+    This changes the figure's texts and legend: do not use the figure afterwards.
+
+    Args:
+        figure: with one pair of axes.
+        path: of the file that the code will be written to.
     """
     from matplot2tikz import get_tikz_code  # imports pyplot, which nothing else here needs
 
     (axes,) = figure.axes
-    texts = []
+    texts: list[str] = []
 
     def placeholder(text: str) -> str:
         # matplot2tikz escapes some characters in some texts, and none in others.
@@ -54,8 +59,8 @@ def tikz(figure: Figure, path: Path) -> str:
 
     equal = axes.get_aspect() != "auto"
     handles, labels = axes.get_legend_handles_labels()
-    # Below the axes, since it is not known how much room the paper's fonts take.
-    below = dict(loc="upper center", bbox_to_anchor=(0.5, -0.02 if equal else -0.25))
+    # Below the axes, since the size of the paper's fonts is unknown.
+    below: dict[str, Any] = dict(loc="upper center", bbox_to_anchor=(0.5, -0.02 if equal else -0.25))
     axes.legend(handles, [placeholder(label) for label in labels], **below)
     axes.set_title(placeholder(axes.get_title()))
     axes.set(xlabel=placeholder(axes.get_xlabel()), ylabel=placeholder(axes.get_ylabel()))
@@ -64,7 +69,7 @@ def tikz(figure: Figure, path: Path) -> str:
     code = get_tikz_code(
         figure,
         filepath=path,
-        axis_width=r"0.95\linewidth",  # titles may stand out at its sides
+        axis_width=r"0.95\linewidth",  # titles may extend beyond it
         axis_height=r"0.95\linewidth" if equal else r"0.72\linewidth",
         textsize=4.0,  # it halves the size of texts
         extra_axis_parameters=[*_LOOK, *(["axis equal image"] if equal else [])],

@@ -131,7 +131,7 @@ def test_shorter_failures_and_several_trackers(tree, capsys):
         (["--shortest", "x"], "'x' is not a whole number"),
         (["--trackers", "atom/default"], "no result of atom/default"),
         (["--trackers"], "no result on truth lies in results"),
-        (["--out", "truth/a.txt/out"], "cannot be made"),
+        (["--out", "truth/a.txt/out"], "cannot be created"),
     ],
 )
 def test_bad_requests(tree, capsys, options, says):

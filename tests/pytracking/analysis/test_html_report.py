@@ -156,7 +156,7 @@ def test_how_it_was_made_is_told(tree):
     assert speed["opencv/csrt"][2:] == ["not recorded", "not recorded"]
     assert "seed7" in page.text.replace("\n", "")
     assert json.dumps(EVIL) in page.text
-    assert "No record (run.json) lies beside these results." in page.text
+    assert "These results have no record (run.json)." in page.text
 
 
 def test_missing_sequences_and_images_are_said(tree, capsys):
@@ -166,7 +166,7 @@ def test_missing_sequences_and_images_are_said(tree, capsys):
     page, _ = read(tree / "tracking_results" / "analysis" / "data" / "report.html")
     text = " ".join(page.text.split())
     assert "scored on 2 of 3 sequences" in text
-    assert "1 count for nobody, because some tracker has no result of it: Cat." in text
+    assert "1 sequence is not scored, because some tracker has no result of it: Cat." in text
     assert "no result of opencv/csrt for 1 of 3 sequences: Cat" in text
     assert "No frames to show: " in text and "0008.jpg" in text
 
@@ -205,7 +205,9 @@ def fails(capsys, *arguments: str) -> str:
 
 
 def test_bad_requests(tree, capsys):
-    assert "cannot be made" in fails(capsys, "report", "--dataset_name", "data", "--out", "data/Cat/attributes.txt/x")
+    assert "cannot be created" in fails(
+        capsys, "report", "--dataset_name", "data", "--out", "data/Cat/attributes.txt/x"
+    )
     assert "no result on data" in fails(capsys, "report", "--dataset_name", "data", "--results", "data")
     (tree / "out" / "report.html").mkdir(parents=True)
     assert "out/report.html cannot be written" in fails(capsys, "report", "--dataset_name", "data", "--out", "out")

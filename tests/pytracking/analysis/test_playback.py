@@ -62,7 +62,7 @@ def test_tracks_have_boxes_from_zero_and_overlaps(tree):
     assert len(tracks[1].boxes) == 5 and np.allclose(tracks[1].overlaps, 1 / 3, atol=1e-4)
     assert len({track.colour for track in tracks}) == 2
     assert notes == [
-        f"opencv/csrt has 5 boxes for the {LENGTH} frames of Cat, and is shown as far as both go",
+        f"opencv/csrt has 5 boxes for the {LENGTH} frames of Cat; 5 are shown",
     ]
 
 
@@ -97,20 +97,20 @@ def test_pictures_show_boxes_names_and_curves(tree):
     assert (shown[2][height:] != shown[3][height:]).any()
 
 
-def test_a_film(tree, capsys):
-    playback("--sequence", "Cat", "--out", "films/cat.mp4", "--fps", "10")
-    video = Video("films/cat.mp4")
+def test_a_video(tree, capsys):
+    playback("--sequence", "Cat", "--out", "videos/cat.mp4", "--fps", "10")
+    video = Video("videos/cat.mp4")
     assert len(list(video)) == LENGTH and video.fps == 10
     shown = capsys.readouterr()
-    assert shown.out == "written: films/cat.mp4\n" and shown.err.count("\n") == 1
+    assert shown.out == "written: videos/cat.mp4\n" and shown.err.count("\n") == 1
     assert shown.err.startswith("note: opencv/csrt has 5 boxes")
 
 
-def test_several_films_in_a_folder(tree, capsys):
-    playback("--sequence", "Dog", "Cat", "1", "--out", "films")
-    assert sorted(path.name for path in Path("films").iterdir()) == ["Cat.mp4", "Dog.mp4"]
+def test_several_videos_in_a_folder(tree, capsys):
+    playback("--sequence", "Dog", "Cat", "1", "--out", "videos")
+    assert sorted(path.name for path in Path("videos").iterdir()) == ["Cat.mp4", "Dog.mp4"]
     assert "note: opencv/csrt has no result of Dog" in capsys.readouterr().err
-    assert "name a folder" in fails(capsys, "--sequence", "Dog", "Cat", "--out", "both.mp4")
+    assert "give a folder" in fails(capsys, "--sequence", "Dog", "Cat", "--out", "both.mp4")
 
 
 def test_chosen_trackers_and_those_of_others(tree):
@@ -135,7 +135,7 @@ def test_a_window(tree, monkeypatch, capsys):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="DISPLAY is Linux's")
 def test_what_cannot_be_played(tree, capsys):
-    assert "write a film by --out FILE.mp4" in fails(capsys, "--sequence", "Cat")
+    assert "write a video with --out FILE.mp4" in fails(capsys, "--sequence", "Cat")
     assert "did you mean Cat" in fails(capsys, "--sequence", "Cta", "--out", "a.mp4")
     assert "--fps 0 is no" in fails(capsys, "--sequence", "Cat", "--out", "a.mp4", "--fps", "0")
     assert "no result of atom/default" in fails(capsys, "--sequence", "Cat", "--trackers", "atom/default")
@@ -152,7 +152,7 @@ def test_annotations_alone_have_no_images(tree, capsys):
     assert "playback shows images" in capsys.readouterr().err
 
 
-def test_a_frame_that_cannot_be_read_keeps_the_film_up_to_it(tree):
+def test_a_frame_that_cannot_be_read_keeps_the_video_up_to_it(tree):
     (tree / "data" / "Cat" / "img" / "0005.png").write_bytes(b"damaged")
     sequence = get_dataset("data")["Cat"]
     with pytest.raises(UserError, match="0005.png"):

@@ -213,7 +213,7 @@ def test_table_of_one_tracker_by_sequence_has_every_metric(results, sequences):
 def test_output_folder_that_cannot_be_made(results, sequences, tmp_path):
     report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match="cannot be made.*--out"):
+    with pytest.raises(UserError, match="cannot be created.*--out"):
         write_tables(report, tmp_path / "file" / "out")
 
 

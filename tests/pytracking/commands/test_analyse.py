@@ -159,7 +159,7 @@ def test_sorting_by_name(tree, capsys):
         (["--external", "A=truth", "A=truth"], "two results are called A"),
         (["--trackers"], "no result on truth"),
         (["--dataset_root", "data"], "--dataset_root goes with --dataset_name"),
-        (["--out", "truth/Cat.txt/out"], "cannot be made"),
+        (["--out", "truth/Cat.txt/out"], "cannot be created"),
     ],
 )
 def test_bad_requests(tree, capsys, arguments, says):
