@@ -104,6 +104,19 @@ def test_named_files_exist(page):
         assert line in (page.parent / target).read_text(encoding="utf-8"), line
 
 
+def test_the_layers_are_those_of_the_import_contracts():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    for package in ("ltr", "pytracking"):
+        (contract,) = [contract for contract in contracts if contract.get("containers") == [package]]
+        layers = [layer for layer in contract["layers"] if not layer.startswith("run_")]
+        table = text.partition(f"`{package}` ")[2].partition("|---|---|")[2].partition("\n\n")[0]
+        rows = re.findall(r"^\| `(\w+)(?:/|\.py)`", table, re.MULTILINE)
+        assert [row for row in rows if row != "networks"] == layers  # data, not code
+
+
 # -- Python ------------------------------------------------------------------------------------------------------
 
 
