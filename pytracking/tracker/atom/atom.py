@@ -1,5 +1,7 @@
-"""One frame after another: the classifier finds the target's centre in a search region around the last position; ten
-boxes around it climb the box network's output; the mean of the three best is the answer, and the classifier learns it.
+"""The online tracker: the first frame, and then one frame after another. The package's docstring is the map.
+
+The classifier finds the target's centre in a search region around the last position; ten boxes around it climb the box
+network's output; the mean of the three best is the answer, and the classifier learns from it.
 """
 
 from dataclasses import replace
@@ -16,7 +18,7 @@ from ltr.models.bbreg import BoxFeatures
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
 from pytracking.tracker.atom.localization import localize
-from pytracking.tracker.atom.network import tracker_device, tracker_network
+from pytracking.tracker.atom.network import tracker_network, usable_device
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
@@ -42,7 +44,7 @@ class Atom(BaseTracker):
 
     def __init__(self, settings: AtomSettings, device: str | torch.device | None = None, seed: int = 0):
         self.settings = settings
-        self.device = tracker_device(device)
+        self.device = usable_device(device)
         self.seed = seed
         self.network = tracker_network(settings, self.device)
         prior, early = settings.localization.motion_prior, settings.classifier.early_samples
@@ -98,8 +100,11 @@ class Atom(BaseTracker):
         s = self.settings
         self._frame += 1
 
+        # 1, 2: search region and features
         crop = self._region.crop(self._center, self._size, image)
         features = self._features(crop.extract(image)[None])
+
+        # 3, 4: position in the score map, and whether the target is lost
         sample = self.classifier.prepare(features[s.classifier.layer])
         scores = self.classifier.scores(sample)
         found = localize(scores, crop.output, self._size / crop.scale, s.localization)
@@ -111,6 +116,7 @@ class Atom(BaseTracker):
             region = (crop.x, crop.y, crop.size, crop.size)
             self.observer(ScoreMap(scores.double().cpu().numpy(), region, s.localization.not_found))
 
+        # 5, 6: refined box and filtered size
         refined = None
         offset = np.zeros(2) if lost else found.offset
         self._move_to(self._center + offset * crop.scale, image)  # also if lost: the image may be smaller than the last
@@ -126,6 +132,7 @@ class Atom(BaseTracker):
                 name = "energy" if s.predicts == "energy" else "predicted IoU"
                 self.observer(RefinementPaths(refined.path, refined.path_scores, refined.best, name))
 
+        # 7: the classifier learns
         hard = found.flag == "hard_negative"
         if (hard or found.flag == "normal") and crop.output == PATCH:  # all maps in the memory have one size
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL

@@ -71,7 +71,7 @@ def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetw
     return network
 
 
-def tracker_device(name: str | torch.device | None) -> torch.device:
+def usable_device(name: str | torch.device | None) -> torch.device:
     """The device of this name; None stands for a GPU if there is one.
 
     Raises:

@@ -9,17 +9,25 @@ from pytracking.commands import track
 from pytracking.evaluation.report import RunReport
 from tests.helpers.evaluation_fakes import FakeSpec, write_sequence
 
-COMMANDS = {"ebm-track": "track", "ebm-video": "video", "ebm-webcam": "webcam", "ebm-demo": "demo"}
+COMMANDS = {
+    "ebm-track": "pytracking.commands.track",
+    "ebm-video": "pytracking.commands.video",
+    "ebm-webcam": "pytracking.commands.webcam",
+    "ebm-demo": "pytracking.commands.demo",
+    "ebm-analyse": "pytracking.commands.analyse",
+    "ebm-view": "pytracking.view.server",
+}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_one_screen_with_an_example(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     with pytest.raises(SystemExit, match="0"):
-        importlib.import_module(f"pytracking.commands.{COMMANDS[command]}").main(["--help"])
+        importlib.import_module(COMMANDS[command]).main(["--help"])
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith(f"usage: {command} ")
-    assert any(line.startswith("example") for line in shown) and shown[-1].startswith(f"  {command} ")
+    assert any(line.startswith("example") for line in shown)
+    assert any(line.startswith(f"  {command}") for line in shown)
     assert len(shown) <= 45 and max(map(len, shown)) <= 100
 
 
