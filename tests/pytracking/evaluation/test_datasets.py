@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import DatasetError, get_dataset, get_datasets, read_boxes
+from pytracking.evaluation.datasets import (
+    BENCHMARKS,
+    DatasetError,
+    TrackingSequence,
+    get_dataset,
+    get_datasets,
+    read_all,
+    read_boxes,
+)
 from pytracking.evaluation.datasets.otb_attributes import OTB_ATTRIBUTES
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 from tests.helpers.evaluation_fakes import write_images, write_sequence
@@ -288,3 +296,20 @@ def test_attributes_are_those_of_the_sequence_and_not_of_its_name(tmp_path):
     (tmp_path / "mine" / "attributes.txt").unlink()
     (tmp_path / "mine" / "attributes.txt").mkdir()
     assert "attributes.txt cannot be read" in str(get_dataset(str(tmp_path)).problems["mine"])
+
+
+def test_a_benchmark_is_a_reader_and_a_line_in_the_registry(tmp_path, monkeypatch):
+    def broken():
+        raise DatasetError("two has no annotation")
+
+    def read_mine(root):
+        readers = {"one": lambda: TrackingSequence("one", [tmp_path / "1.png"], np.ones((1, 4)), "mine"), "two": broken}
+        return read_all("Mine", tmp_path if root is None else root, readers, expected=3)
+
+    monkeypatch.setitem(BENCHMARKS, "mine", read_mine)
+    dataset = get_dataset("mine")
+    assert dataset.summary() == f"Mine: 1 of 3 targets found under {tmp_path}, 1 more cannot be run"
+    with pytest.raises(DatasetError, match="two has no annotation"):
+        dataset["two"]
+    with pytest.raises(DatasetError, match=r"no data set 'mnie' \(did you mean mine\?\): known are otb, .*, mine, or"):
+        get_dataset("mnie")
