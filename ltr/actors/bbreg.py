@@ -1,7 +1,7 @@
-"""One step of training a box network: ATOM, ATOM* and the paper's EBM (Section 4.2, Appendix D.1) by one code path.
+"""One step of training a box network: ATOM, ATOM* and the paper's EBM (Section 4.2, Appendix D.1) in one actor.
 
-The three share the network, the data and the schedule, and differ in two choices: which candidate boxes are drawn
-around the label, and what their scores are trained to be.
+The three share network, data and schedule. They differ in two choices: the candidate boxes drawn around the label, and
+the loss of their scores.
 
 =========  =============================  ==================================
 system     candidates                     loss
@@ -12,8 +12,8 @@ EBM        Gaussian mixture (Eq. 5)       negative log-likelihood (Eq. 4)
 =========  =============================  ==================================
 
 The EBM can also be trained by NCE+ (loss 'nce_plus'), which its authors recommend in Gustafsson et al., "How to Train
-Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not known to us: the
-candidates are those of the likelihood here, and `BBRegProposalSettings.beta` is that of its detector.
+Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not published: the
+candidates here are those of the likelihood, and `BBRegProposalSettings.beta` is that of its detector.
 """
 
 import math
@@ -44,7 +44,7 @@ BoxLoss = Literal["nll", "nce_plus", "iou"]
 _REFINED_STARTS = 10
 _REFINED_ITERATIONS = 10
 _GPU_ROUNDS = 8
-"""Rounds of candidates between two questions to a GPU whether any is missing, each of which waits for it."""
+"""Rounds of candidates between two checks whether any is missing; each check waits for the GPU."""
 
 
 @dataclass
@@ -54,37 +54,37 @@ class BBRegProposalSettings:
     kind: Literal["perturbation", "mixture"] = "mixture"
     """'perturbation' is ATOM's, 'mixture' the paper's Gaussian mixture in the relative parametrisation."""
     num_samples: int = renamed_field("number", 128)
-    """Candidates of a label (ATOM 16; ATOM* and EBM 128, Appendix D.1)."""
+    """M, candidates of a label (ATOM 16; ATOM* and EBM 128, Appendix D.1)."""
     sigmas: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.5, 0.5))
     """Standard deviations of each component for (position, size) (Appendix D.1)."""
     beta: float = 0.1
     """nce_plus: noise on the label, relative to the mixture's own (BMVC 2020, its detector). 0 is plain NCE."""
     perturbation_sigmas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3)
-    """ATOM: one of these, drawn for each candidate, is the noise relative to sqrt(w h)."""
+    """ATOM: standard deviations of the noise relative to sqrt(w h); each candidate draws one of them."""
     min_iou: float = 0.1
-    """ATOM: overlap that a candidate must keep."""
+    """ATOM: overlap with the label that every candidate must exceed."""
 
 
 @dataclass
 class BBRegRefinementSettings:
-    """The refinement that validation measures: plain ascent in the relative parametrisation (Appendix D.2)."""
+    """The refinement in validation: plain gradient ascent in the relative parametrisation (Appendix D.2)."""
 
     step: tuple[float, float] = field(default=(2e-4, 1e-3))
     """Step-lengths for (position, size). EBM (2e-4, 1e-3), ATOM* (1e-2, 5e-2)."""
 
 
 class BBRegActor(Actor):
-    """Batch of pairs in, loss and statistics out; see the module's table.
+    """Trains a box network by one of the losses of the module's table.
 
     Args:
         net: the network; only its `bb_regressor` is trained.
-        proposals: candidate boxes.
-        loss: 'nll', 'nce_plus' or 'iou'. The first two train a density p(y | x), have the same statistics, and their
-            validations compare by `log_z` - `f_label`, the negative log-likelihood of the exact labels.
-        refinement: what validation refines with.
+        proposals: the candidate boxes.
+        loss: 'nll', 'nce_plus' or 'iou'. The first two train a density p(y | x) and have the same statistics; their
+            validations can be compared by `log_z` - `f_label`, the negative log-likelihood of the exact labels.
+        refinement: of boxes in validation.
 
     Raises:
-        ValueError: settings that are not possible, or do not fit each other.
+        ValueError: if settings are out of range, or do not fit each other.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class BBRegActor(Actor):
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss (scalar) and statistics of a batch of :class:`ltr.data.sampling.BoxPairs`, or of cached features."""
-        # Candidates first: what they ask of a GPU, and wait for, comes before the long queue of the networks' work.
+        # Candidates first: their checks wait for the GPU, so they come before the long queue of the networks' work.
         box = batch["test_box"]
         label = rect_to_rel(box, box[:, 2:])[:, None]
 
@@ -125,8 +125,8 @@ class BBRegActor(Actor):
             log_q = self.mixture.log_prob(y, label[:, 0])
         marked = [label]
         if self.loss == "nce_plus":
-            # The share beta of the way to a candidate: noise of the mixture's shape, beta times as wide. Its density is
-            # that under the mixture itself, as for the other candidates.
+            # A share beta of the way to a candidate: noise of the mixture's shape, beta times as wide. Its density is
+            # taken under the mixture itself, as for the other candidates.
             noisy = label.lerp(self.mixture.sample(label[:, 0], 1), self.proposals.beta)
             log_q_noisy = self.mixture.log_prob(noisy, label[:, 0])[:, 0]
             marked.append(noisy)
@@ -140,7 +140,7 @@ class BBRegActor(Actor):
             loss = nn.functional.mse_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
         else:
-            # NCE+ does not train with the exact label, whose energy is for the statistics.
+            # NCE+ does not train with the exact label; its energy is only for the statistics.
             f = head.energy(features, torch.cat([*marked, y], dim=1)).float()
             f_marked, f = f[:, : len(marked)], f[:, len(marked) :]
             if self.loss == "nll":
@@ -156,7 +156,7 @@ class BBRegActor(Actor):
         return loss, {"loss": loss.detach(), **stats}
 
     def encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
-        """The features of a batch's test images, for relative boxes that count in `size` (B, 2)."""
+        """The features of a batch's test images, for boxes relative to `size` (B, 2)."""
         if "reference_image" in batch:
             both = self._backbone(torch.cat([batch["reference_image"], batch["test_image"]]))
             halves = {level: f.chunk(2) for level, f in both.items()}
@@ -170,10 +170,10 @@ class BBRegActor(Actor):
         return head.encode(head.modulation(reference, batch["reference_box"]), test, size)
 
     def _refined_iou(self, features: BoxFeatures, box: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean IoU with the label of random starts, and of what the tracker would make of them.
+        """Mean IoU with the label of random starting boxes, and of the boxes that a tracker would refine them to.
 
-        Starts are drawn as the tracker draws its own, only with four times its noise in position, which stands for the
-        error of the classifier. The mean of the three best of ten refined boxes is measured, as the tracker's output.
+        Starting boxes are drawn as in the tracker, but with four times its noise in position, for the error of the
+        classifier. As in the tracker, the refined box is the mean of the three best of ten.
         """
         first = box[:, None]
         side = box[:, 2:].prod(-1, keepdim=True).sqrt()[:, None]
@@ -197,12 +197,12 @@ def perturb_boxes(boxes: Tensor, num_samples: int, sigmas: tuple[float, ...], mi
     """ATOM's training candidates: boxes (B, 4) in pixels -> (B, num_samples, 4), all on the device at once.
 
     Each candidate draws one of `sigmas`; Gaussian noise of sigma * sqrt(w h) moves its centre and changes its width and
-    height; a side of at most one pixel becomes a random 0.15 to 0.5 of the label's; corners are rounded to whole
-    pixels. Where the overlap with the label is not above `min_iou`, the noise shrinks by a tenth and is drawn again, at
+    height. A side of at most one pixel becomes a random 0.15 to 0.5 of the label's; corners are rounded to whole
+    pixels. If the overlap with the label does not exceed `min_iou`, the noise shrinks by a tenth and is drawn again, at
     most 100 times.
 
-    On a GPU the question whether all candidates are found is asked every few rounds only: a candidate that is found is
-    not changed by further ones.
+    On a GPU only every few rounds check whether all candidates are found; further rounds do not change a candidate that
+    is found.
     """
     b = boxes.shape[0]
     side = boxes[:, 2:].prod(-1).sqrt()[:, None]
@@ -224,5 +224,5 @@ def perturb_boxes(boxes: Tensor, num_samples: int, sigmas: tuple[float, ...], mi
         if k % rounds == 0 and not open_.any():
             break
         scale = torch.where(open_, scale * 0.9, scale)
-    # A label below a pixel can round to an empty candidate, which has no logarithm.
+    # a label smaller than a pixel can round to an empty candidate, which has no logarithm
     return torch.cat([result[..., :2], result[..., 2:].clamp(min=1)], dim=-1)

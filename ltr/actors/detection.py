@@ -41,15 +41,15 @@ from ltr.models.detection.offset_densities import OffsetDensity
 from ltr.models.detection.proposals import iou_uniform_boxes
 
 _START_SIGMA = 0.075
-"""Noise of the boxes that validation refines, relative to the label's size: about a detector's error."""
+"""Noise of the boxes that validation refines, relative to the label's size: about the error of a detector."""
 
 
 @dataclass
 class DetectionProposalSettings:
-    """Candidate boxes of one label, of the systems with a confidence branch."""
+    """Candidate boxes of one label, for the systems with a confidence branch."""
 
     num_samples: int = renamed_field("number", 128)
-    """C.2"""
+    """M (C.2)."""
     sigmas: tuple[float, ...] = (0.0375, 0.075, 0.15)
     """Standard deviations of the mixture's components, relative to the label's size (C.2, Table S1)."""
     min_iou: float = 0.5
@@ -57,15 +57,16 @@ class DetectionProposalSettings:
 
 
 class DetectionActor(Actor):
-    """Batch of :func:`ltr.data.detection_samples.collate_detection` in, loss and statistics out; see the module.
+    """Trains a detector on batches of :func:`ltr.data.detection_samples.collate_detection`, as in the module's table.
 
-    What is not trained stays in evaluation mode and is run without a graph. A batch without any object has loss 0.
+    The parts that are not trained stay in evaluation mode and run without a graph. The loss of a batch without objects
+    is 0.
 
-    Statistics of validation have, beside the loss, the mean IoU with the label of boxes about as far from it as a
-    detector's, and of the same boxes refined (`start_iou`, `refined_iou`), where the system refines.
+    If the system refines, validation also measures the mean IoU with the label of boxes about as far from it as a
+    detector's (`start_iou`), and of the same boxes refined (`refined_iou`).
 
     Raises:
-        ValueError: proposals that are not possible.
+        ValueError: if the settings of the proposals are out of range.
     """
 
     def __init__(self, detector: Detector, proposals: DetectionProposalSettings) -> None:
@@ -88,7 +89,7 @@ class DetectionActor(Actor):
 
     def train(self, mode: bool = True) -> DetectionActor:
         super().train(mode)
-        # torchvision's detector gives its losses in training mode only, in validation too; its batch norms are frozen
+        # torchvision's detector computes losses in training mode only, also for validation; its batch norms are frozen
         self.detector.base.train(self.detector.system == "direct")
         return self
 
@@ -120,8 +121,8 @@ class DetectionActor(Actor):
     def _density(
         self, branch: OffsetDensity, scaled: Any, features: Any, targets: Any
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Likelihood of the offsets of positive proposals, summed and divided by the number of all that are sampled, as
-        Faster-RCNN's own regression loss."""
+        """Negative log-likelihood of the offsets of positive proposals, as a sum over them divided by the number of all
+        sampled proposals, like Faster-RCNN's own regression loss."""
         heads = self.detector.base.roi_heads
         with torch.no_grad():
             proposals, _ = self.detector.base.rpn(scaled, features)
@@ -147,7 +148,7 @@ class DetectionActor(Actor):
             y = rect_to_rel(iou_uniform_boxes(rects, p.num_samples, p.min_iou), objects.size[:, None])
         else:
             y = self.mixture.sample(truth[:, 0], p.num_samples)
-        stats = {}  # of a batch without objects they are NaN, which no average counts
+        stats = {}  # NaN for a batch without objects, and averages skip NaN
         if self.detector.system == "ebm":
             log_q = self.mixture.log_prob(y, truth[:, 0])
             f = branch.energy(objects, torch.cat([truth, y], dim=1))

@@ -1,8 +1,7 @@
-"""One step of training a regression network: energy-based ones by any of seven losses, and what they are compared with.
+"""One step of training a regression network: an energy-based model by one of seven losses, or a baseline.
 
-Batches are {"x": input (B, ...), "label": (B, D)}, for the toy, age and head pose alike. What is special to a task lies
-in its network, which also scales targets where it likes them scaled: labels, candidates and predictions are all in
-the unit of the labels here.
+Batches are {"x": input (B, ...), "label": (B, D)} for the toy, age and head pose. All that is special to a task lies in
+its network, including any scaling of targets: labels, candidates and predictions here are in the unit of the labels.
 """
 
 from __future__ import annotations
@@ -51,16 +50,16 @@ Predict = Callable[[Energy, dict[str, Tensor]], Tensor]
 
 @dataclass
 class EnergyLossSettings:
-    """How an energy-based model is trained. All widths are standard deviations in the unit of the labels."""
+    """The loss of an energy-based model. All widths are standard deviations in the unit of the labels."""
 
     kind: EnergyLoss = "nll"
-    """The paper's likelihood by importance sampling (Eq. 4). The others are of Gustafsson et al., BMVC 2020: KL to a
-    density around the label, NCE and NCE+, likelihood by Langevin chains, denoising and plain score matching."""
+    """nll: the paper's likelihood by importance sampling (Eq. 4). The others are those of Gustafsson et al., BMVC 2020:
+    KL to a density around the label, NCE, NCE+, likelihood by Langevin chains, denoising and plain score matching."""
     num_samples: int = renamed_field("number", 1024)
-    """M, candidates or chains of a label (Appendices B, E and F). Not used by sm."""
+    """M, candidates or chains of a label (Appendices B, E and F); sm has none."""
     sigmas: tuple[float, ...] = (0.1, 0.8)
-    """Of the proposal's components (Eq. 5), for nll, kld, nce, nce_plus, and the likelihood in validation. Toy 0.1 and
-    0.8 (Appendix B)."""
+    """Widths of the proposal's components (Eq. 5), for nll, kld, nce, nce_plus, and the likelihood in validation. Toy:
+    0.1 and 0.8 (Appendix B)."""
     beta: float = 0.025
     """nce_plus: noise on the label, relative to the proposal (BMVC 2020, 1-D)."""
     sigma_gt: float = 0.025
@@ -76,19 +75,19 @@ class EnergyLossSettings:
 class EnergyActor(Actor):
     """Trains f(x, y) so that p(y | x) = exp f(x, y) / Z(x).
 
-    Statistics are the loss and, for the losses that have a proposal, `log_z` and `effective_samples`. In validation
-    every loss has those two and `nll` (Eq. 4), which compares models of different losses; and `error`, the mean
-    absolute error, if `predict` is given.
+    Statistics are the loss and, for losses with a proposal, `log_z` and `effective_samples`. In validation every loss
+    has those two and `nll` (Eq. 4), by which models of different losses can be compared; and, if `predict` is given,
+    `error`, the mean absolute error.
 
     Args:
-        net: `net.encode(x)` gives features, (B, C) or whatever `net.energy(features, y)` takes beside y (B, M, D) to
+        net: `net.encode(x)` returns features, (B, C) or any that `net.energy(features, y)` takes beside y (B, M, D) to
             return f (B, M).
         loss: which loss, and its constants.
-        predict: (energy, batch) -> (B, D), with `energy` (B, M, D) -> (B, M) for the batch's inputs: what validation
-            measures, such as a guess that the batch carries and `ebm_common.ascend` improves.
+        predict: (energy, batch) -> (B, D), with `energy` (B, M, D) -> (B, M) for the batch's inputs: the prediction
+            that validation measures, such as a guess in the batch that `ebm_common.ascend` improves.
 
     Raises:
-        ValueError: constants that are not possible.
+        ValueError: if a constant is out of range.
     """
 
     net: Any  # a module whose methods torch's types do not know
@@ -167,7 +166,7 @@ class EnergyActor(Actor):
 
 
 class BaselineActor(Actor):
-    """Trains a network that gives a target, a density of one family, or probabilities of bins (Appendices B, E.4, F.4).
+    """Trains a network whose output is a target, a density, or probabilities of bins (Appendices B, E.4, F.4).
 
     ==================================  =====================================  =========================
     kind                                `net.output(x)`                        prediction
@@ -179,16 +178,15 @@ class BaselineActor(Actor):
     softmax_ce_l2, softmax_ce_l2_var    logits (B, D, C)                       expected value
     ==================================  =====================================  =========================
 
-    Validation measures `mae`, the mean absolute error over samples and dimensions, which decides what is best
-    (`Task.best`).
+    Validation measures `mae`, the mean absolute error over samples and dimensions.
 
     Args:
-        net: see the table.
+        net: its method `output` returns what the table says.
         kind: its output and loss; see `ebm_common.baselines`.
         bins: the C bins of the softmax kinds.
 
     Raises:
-        ValueError: a softmax kind without bins.
+        ValueError: if a softmax kind has no bins.
     """
 
     net: Any  # a module whose methods torch's types do not know
@@ -230,7 +228,7 @@ class BaselineActor(Actor):
         return loss, stats
 
     def predict(self, x: Tensor) -> Tensor:
-        """(B, D), in the unit of the labels."""
+        """The prediction (B, D), in the unit of the labels."""
         return self._prediction(self.net.output(x))
 
     def _prediction(self, output: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every part of `ltr` and `pytracking` shares: errors, files, plain data, settings, paths, device, seeds, images.
+"""What all parts of `ltr` and `pytracking` share: errors, files, plain data, settings, paths, device, seeds, images.
 
 Nothing here imports from another folder of `ltr`.
 """

@@ -1,4 +1,4 @@
-"""Where a command computes."""
+"""The device on which a command computes."""
 
 import torch
 
@@ -6,10 +6,10 @@ from ltr.common.errors import UserError
 
 
 def choose_device(choice: str) -> torch.device:
-    """The device of an option --device: 'cpu', 'cuda', or 'auto' for cuda where there is one.
+    """The device that an option --device names: 'cpu', 'cuda', or 'auto' for cuda if there is one.
 
     Raises:
-        UserError: cuda is asked for and there is none.
+        UserError: if the user asks for cuda and there is none.
     """
     cuda = torch.cuda.is_available()
     if choice == "cuda" and not cuda:

@@ -1,10 +1,10 @@
 """Where data sets, results and checkpoints lie on this machine.
 
-Nothing is generated and nothing is imported: a path comes from, in this order,
+A path is the first of these that is set:
 
-1. the value given on the command line,
+1. the value on the command line,
 2. the environment variable ``EBM_<NAME>``, as in ``EBM_OTB=/data/otb``,
-3. a settings file, ``ebm_paths.toml`` in the current folder, then ``~/.config/ebm_regression/paths.toml``::
+3. an entry of a settings file, ``ebm_paths.toml`` in the current folder, then ``~/.config/ebm_regression/paths.toml``::
 
        [paths]
        otb = '/data/otb'
@@ -20,7 +20,6 @@ from pathlib import Path
 
 from ltr.common.errors import UserError
 
-#: What each name stands for; data sets are in the layouts of their own distributions.
 PATH_NAMES = {
     "otb": "the OTB-100 sequences",
     "nfs": "the Need for Speed sequences",
@@ -37,28 +36,31 @@ PATH_NAMES = {
     "results": "where tracking results are written",
     "workspace": "where checkpoints, logs and generated data are written",
 }
-#: These are made when they are needed; everything else has to exist.
+"""What each name stands for; data sets are in the layouts of their own distributions."""
 DEFAULTS = {"results": "tracking_results", "workspace": "workspace"}
+"""Folders that are made when they are needed; all others must exist."""
 _NO_OPTION = ""
 
 
 class EnvironmentPathError(UserError):
-    """A path that is not set, does not exist, or a settings file that cannot be understood."""
+    """A path is not set or does not exist, or a settings file is not valid."""
 
 
 def settings_files() -> list[Path]:
-    """The settings files in the order in which they are asked, whether or not they exist."""
+    """The settings files in the order in which they are read, whether or not they exist."""
     return [Path.cwd() / "ebm_paths.toml", Path.home() / ".config" / "ebm_regression" / "paths.toml"]
 
 
 def get_path(name: str, flag_value: str | os.PathLike | None = _NO_OPTION) -> Path:
-    """The folder called ``name`` (a key of :data:`PATH_NAMES`) on this machine.
+    """The folder of a data set, of the results or of the workspace on this machine.
 
-    ``flag_value`` is what the command line gave for it, None for nothing; leave it out where a command has no such
-    option. Data-set folders are checked to exist.
+    Args:
+        name: a key of :data:`PATH_NAMES`.
+        flag_value: the value on the command line, None if there is none; omit it if the command has no such option.
 
-    Raises :class:`EnvironmentPathError` where the folder is not configured (naming the ways to do so), does not exist
-    (naming which setting says so), or where a settings file is not valid.
+    Raises:
+        EnvironmentPathError: if the folder is not set (the message names the ways to set it), a data set's folder does
+            not exist (the message names the setting that it comes from), or a settings file is not valid.
     """
     if name not in PATH_NAMES:
         raise ValueError(f"unknown path name {name!r}; known are {', '.join(PATH_NAMES)}")
@@ -109,8 +111,8 @@ def _read_settings_file(file: Path) -> dict[str, str]:
     for key, value in paths.items():
         if key not in PATH_NAMES:
             near = difflib.get_close_matches(key, PATH_NAMES, n=1)
-            way_out = f"did you mean {near[0]}?" if near else f"known are {', '.join(PATH_NAMES)}"
-            raise EnvironmentPathError(f"the settings file {file} sets an unknown path '{key}'; {way_out}")
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(PATH_NAMES)}"
+            raise EnvironmentPathError(f"the settings file {file} sets an unknown path '{key}'; {hint}")
         if not isinstance(value, str):
             raise EnvironmentPathError(
                 f"the settings file {file} sets '{key}' to {value!r}, which is not a path in quotes"

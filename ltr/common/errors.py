@@ -1,4 +1,4 @@
-"""Errors that a user can cause and mend, and how a command line reports them."""
+"""Errors that a user can put right, and how a command reports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 class UserError(Exception):
-    """Something the user can put right. The message is one sentence: which thing, where, and the way out."""
+    """Something that the user can put right. The message says in one sentence what is wrong, where, and what to do."""
 
 
 class DatasetError(UserError):
@@ -22,11 +22,11 @@ class DatasetError(UserError):
 
 
 def cli_main(main: Callable[P, R]) -> Callable[P, R]:
-    """Decorator for the main function of a command.
+    """Decorates the main function of a command.
 
     A `UserError` becomes the line ``error: <message>`` on stderr and exit code 2, without a traceback; Ctrl-C becomes
-    ``interrupted`` and exit code 130, as a shell expects. `SystemExit` and every other exception pass: those others
-    are bugs, and their traceback is wanted.
+    ``interrupted`` and exit code 130, as a shell expects. `SystemExit` passes through, and so do all other exceptions,
+    which are bugs and need their traceback.
     """
 
     @functools.wraps(main)

@@ -1,16 +1,16 @@
-"""Reading one image as uint8 RGB, by one rule whatever the file holds.
+"""Reading one image as uint8 RGB, by the same rules for every kind of file.
 
-Two readers stand behind :func:`read_image`: jpeg4py (libjpeg-turbo) for JPEG files where its native library is
-installed, OpenCV for everything else. What comes back does not depend on which of them read the file:
+:func:`read_image` has two readers: jpeg4py (libjpeg-turbo) for JPEG files if its native library is installed, and
+OpenCV for all others. The image does not depend on the reader:
 
 * The EXIF orientation is **ignored**. Tracking annotations are in the coordinates of the stored pixels, so rotating an
   image by its EXIF flag would move it away from its boxes.
 * Grey becomes RGB with three equal channels; 16-bit is scaled to 8-bit; an alpha channel is dropped.
-* A file that ends before its image does is an error. Both decoders would return such an image with its lower part
-  grey, OpenCV without saying so.
+* A truncated file is an error. Both decoders would return such an image with its lower part grey, OpenCV without a
+  message.
 
-An image that is to be shrunk anyway can be read at a half, a quarter or an eighth of its size. JPEG is coded in blocks
-of 8 x 8 pixels, and decoders make smaller blocks of them for a fraction of the time; other formats are averaged.
+An image that will be shrunk can be read at a half, a quarter or an eighth of its size. JPEG codes blocks of 8 x 8
+pixels, from which a decoder makes smaller blocks in a fraction of the time; images of other formats are averaged.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
     Args:
         path: an image file of any format that OpenCV reads.
         reduction: k of :data:`REDUCTIONS`. Pixel (i, j) of the result shows the k x k pixels of the image from
-            (k i, k j) on, so that a place (x, y) of the image is at (x / k, y / k), exactly and also where k does not
-            divide the image's size. The last row and column then repeat what is missing.
+            (k i, k j) on. So the point (x, y) of the image is exactly at (x / k, y / k), even if k does not divide the
+            image's size; the last row and column then repeat to fill their blocks.
 
     Returns:
         uint8 array (H, W, 3), RGB, contiguous and writeable; (ceil(H / k), ceil(W / k), 3) for a reduction k.
 
     Raises:
-        ImageReadError: the file is missing, unreadable, empty, truncated, or not an image; the message names it.
-        ValueError: no such reduction.
+        ImageReadError: if the file is missing, unreadable, empty, truncated, or not an image; the message names it.
+        ValueError: if there is no such reduction.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"an image can be read {REDUCTIONS} times smaller, not {reduction}")
@@ -86,9 +86,9 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:
-    """Averages of blocks: uint8 (H, W, 3) -> (ceil(H / k), ceil(W / k), 3), the geometry of :func:`read_image`.
+    """Averages blocks: uint8 (H, W, 3) -> (ceil(H / k), ceil(W / k), 3), with the geometry of :func:`read_image`.
 
-    The image itself is returned for k = 1.
+    For k = 1 it returns the image itself.
     """
     if reduction == 1:
         return image
@@ -103,7 +103,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     """Write a uint8 RGB image (H, W, 3); the format follows the file's suffix (JPEG at quality 95).
 
     Raises:
-        UserError: the suffix names no image format, or the file cannot be written.
+        UserError: if the suffix names no image format, or the file cannot be written.
     """
     path = Path(path)
     try:
@@ -119,7 +119,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 
 def _is_truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end marker. Bytes after the marker are tolerated; other formats: False."""
+    """Whether a JPEG or PNG file lacks its end marker; False for other formats. Bytes may follow the marker."""
     if data.startswith(_PNG_START):
         return data.rfind(b"IEND") < 0
     if not data.startswith(_JPEG_START):
@@ -131,7 +131,7 @@ def _is_truncated(data: bytes) -> bool:
 
 
 def _start_of_scan(data: bytes) -> int | None:
-    """Offset of the first scan (marker FFDA) of a JPEG file, found by hopping over its header segments."""
+    """Offset of the first scan (marker FFDA) of a JPEG file, behind its header segments."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -145,7 +145,7 @@ def _start_of_scan(data: bytes) -> int | None:
 
 
 def _decode_opencv(data: bytes, reduction: int = 1) -> np.ndarray | None:
-    # IMREAD_COLOR converts grey, palette, alpha and 16-bit to 8-bit BGR; it would apply EXIF orientation if not told.
+    # IMREAD_COLOR converts grey, palette, alpha and 16-bit to 8-bit BGR; by itself it would apply EXIF orientation.
     flags = _OPENCV_FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -156,20 +156,20 @@ def _decode_opencv(data: bytes, reduction: int = 1) -> np.ndarray | None:
 
 @lru_cache(maxsize=1)
 def _jpeg4py():
-    """The jpeg4py module if it and libjpeg-turbo are installed, else None. Decided once in a process."""
+    """The jpeg4py module if it and libjpeg-turbo are installed, else None. A process looks once."""
     try:
         import jpeg4py
 
-        # Load the native library by itself: where it is missing, making a JPEG object would also print a traceback
-        # from the destructor of the half-made object.
+        # Load the native library first: without it, making a JPEG object would also print a traceback from the
+        # destructor of the half-made object.
         jpeg4py._cffi.initialize()
-    except Exception:  # cffi raises OSError, jpeg4py its own errors: whatever it is, OpenCV reads JPEG as well
+    except Exception:  # cffi raises OSError, jpeg4py its own errors; in any case OpenCV reads JPEG as well
         return None
     return jpeg4py
 
 
 def _decode_jpeg4py(data: bytes, reduction: int) -> np.ndarray | None:
-    """RGB from JPEG bytes; None when jpeg4py is not usable or refuses this file (CMYK, say), for OpenCV to try."""
+    """RGB from JPEG bytes; None if jpeg4py is not usable or refuses this file (CMYK, say), so that OpenCV can try."""
     jpeg4py = _jpeg4py()
     if jpeg4py is None:
         return None
@@ -178,7 +178,7 @@ def _decode_jpeg4py(data: bytes, reduction: int) -> np.ndarray | None:
         jpeg.parse_header()
         height, width = (-(-side // reduction) for side in (jpeg.height, jpeg.width))
         if reduction > 1 and max(jpeg.height, jpeg.width) < 16:
-            return None  # the library chooses by the size asked for, which fits several reductions of a tiny image
+            return None  # the library chooses by the wanted size, which fits several reductions of a tiny image
         return jpeg.decode(np.empty((height, width, 3), np.uint8))
-    except Exception:  # jpeg4py has one error class for everything, the library's warnings included
+    except Exception:  # jpeg4py has one error class for everything, including the library's warnings
         return None

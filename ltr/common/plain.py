@@ -1,4 +1,4 @@
-"""Any value as plain data: what a JSON file and a checkpoint can hold."""
+"""Values as plain data, which a JSON file and a checkpoint can hold."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 
 
 def to_plain(value: Any) -> Any:
-    """``value`` as what JSON can hold: dataclasses and mappings become dicts, arrays and tuples lists, paths strings.
+    """A value as JSON can hold it: dataclasses and mappings become dicts, arrays and tuples lists, paths strings.
 
-    What has no plain form becomes its ``repr``, so that a record can always be written; so do NaN and infinities, which
-    JSON does not know.
+    A value without a plain form becomes its ``repr``, so that a record can always be written; so do NaN and infinities,
+    which JSON does not have.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}

@@ -1,4 +1,4 @@
-"""A progress bar that writes few lines where a log file takes the place of a terminal."""
+"""A progress bar that writes few lines if stderr is a log file and not a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ _SECONDS = 0.5 if os.isatty(2) else 30
 
 
 def progress_bar(total: int, description: str, unit: str, done: int = 0, leave: bool = True, show: bool = True) -> tqdm:
-    """A bar of `total` units, `done` of which are done; it stays on the screen if `leave`."""
+    """A progress bar.
+
+    Args:
+        total: units of work.
+        description: its title.
+        unit: name of a unit.
+        done: units that are done already.
+        leave: whether the bar stays on the screen at the end.
+        show: whether there is a bar at all.
+    """
     return tqdm(
         total=total,
         initial=done,

@@ -1,4 +1,4 @@
-"""The record that lies beside every result: what made it, with which settings, on what."""
+"""The record beside every result: which code made it, with which settings, on which machine."""
 
 import contextlib
 import datetime
@@ -45,7 +45,7 @@ def git_commit() -> str | None:
         ).stdout.strip()
 
     try:
-        # An installed copy may lie in a virtual environment inside somebody else's repository: that commit is not ours.
+        # An installed copy may lie in a virtual environment inside another repository, whose commit is not ours.
         git("ls-files", "--error-unmatch", here.name)
         commit = git("rev-parse", "HEAD")
         return commit + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -54,7 +54,7 @@ def git_commit() -> str | None:
 
 
 def device_name(device: str | torch.device | None = None) -> str:
-    """'cuda:0 (NVIDIA H100)', 'cpu (model of the processor)': what a speed was measured on."""
+    """The device and its model, as 'cuda:0 (NVIDIA H100)' or 'cpu (model of the processor)'."""
     device = torch.device("cpu" if device is None else device)
     if device.type == "cuda" and torch.cuda.is_available():
         return f"{device} ({torch.cuda.get_device_name(device)})"
@@ -70,12 +70,12 @@ def _processor() -> str:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on: the affinity mask where there is one, which containers and schedulers set."""
+    """Cores that this process may use: those of the affinity mask, which containers and schedulers set, or all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def file_hash(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal: says whether two results used the same weights."""
+    """SHA-256 of a file's bytes, in hexadecimal: tells whether two results used the same weights."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -85,8 +85,13 @@ def provenance(
 ) -> dict[str, Any]:
     """A plain dict, ready for JSON, that says how to repeat a run.
 
-    Version, commit, libraries, machine, command line, time (UTC), the device and seed, ``settings`` (a dataclass or a
-    mapping) in full, and whatever else is given by name.
+    It has version, commit, libraries, machine, command line, time (UTC), device, seed, and the arguments.
+
+    Args:
+        settings: a dataclass or a mapping, recorded in full.
+        seed: of the run.
+        device: on which it computes; the CPU if None.
+        extra: further entries by name.
     """
     return {
         "package": PACKAGE,

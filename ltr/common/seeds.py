@@ -22,7 +22,7 @@ def seed_everything(*key: int) -> None:
 
 
 def seed_for_build(seed: int) -> None:
-    """Seed the generators before a task is built, so that initial weights depend on the seed alone.
+    """Seed the generators before building a task, so that initial weights depend on the seed alone.
 
     Raises:
         UserError: if the seed is negative.

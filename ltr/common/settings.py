@@ -38,7 +38,7 @@ def renamed_field(formerly: str, default: Any = dataclasses.MISSING) -> Any:
 
 @dataclass
 class OptimizerSettings:
-    """What changes `actor.trainable_parameters()`."""
+    """The optimiser of `actor.trainable_parameters()`."""
 
     kind: Literal["adam", "sgd"] = "adam"  # adam: D.1, E.2, F.2. sgd: detection, C.2
     lr: float = 1e-3  # base rate, paper D.1
@@ -49,7 +49,7 @@ class OptimizerSettings:
 
 @dataclass
 class ScheduleSettings:
-    """The learning rate as a function of the position alone, so that nothing of it needs saving."""
+    """The learning rate: a function of the position alone, so that checkpoints need no state of it."""
 
     kind: Literal["step", "multistep", "one_cycle"] = "step"
     """step: paper D.1. multistep: detection, C.2. one_cycle: for short budgets."""
@@ -62,11 +62,11 @@ class ScheduleSettings:
 
 @dataclass
 class TrainSettings:
-    """What every training has. Defaults: the paper's tracker (D.1), and PyTracking's ATOM where D.1 refers to it."""
+    """The settings of every training. Defaults: the paper's tracker (D.1), and PyTracking's ATOM where D.1 cites it."""
 
     seed: int = 0  # decides initial weights, samples, augmentation and proposals
     epochs: int = 50  # paper D.1
-    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is left out
+    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is dropped
     batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
     accumulate: int = run_field(1)  # parts that a batch is cut into where memory is short: the batch stays the same
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
@@ -138,7 +138,7 @@ def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[
         if dataclasses.is_dataclass(now) and isinstance(before, dict):
             found.update(differences(now, before, f"{prefix}{f.name}."))
         elif f.name not in saved:
-            # a field that is younger than the checkpoint: its default is what was done before there was a choice
+            # the field is younger than the checkpoint: its default is what earlier versions did
             if now != _default(f):
                 found[prefix + f.name] = ("not set", to_plain(now))
         elif to_plain(now) != before:

@@ -1,15 +1,15 @@
-"""Square search regions cut out of an image: the one geometry that training and tracking share.
+"""Square search regions cut out of an image: one geometry for training and tracking.
 
 Boxes are in pixel-edge coordinates: the first pixel of an image covers [0, 1]. A crop is an axis-aligned square of the
-image resized to a square patch; a point p of the image lies at (p - corner) / scale of the patch, exactly and without
-rounding the crop to whole pixels. Beyond the image's border its outermost pixels repeat.
+image, resized to a square patch. A point p of the image lies exactly at (p - corner) / scale of the patch; the crop is
+not rounded to whole pixels. Beyond the image's border its outermost pixels repeat.
 
-An image may have been read at a reduced size, or be meant to be seen stretched: its pixels are then larger, or not
-square, in the coordinates that boxes and crops are in. Such an image is resampled once, with the crop.
+An image may have been read at a reduced size, or be seen stretched. Its pixels are then larger, or not square, in the
+coordinates of boxes and crops. Such an image is resampled once, with the crop.
 
-PyTracking rounds crops to whole pixels and places boxes in them by three formulas that differ by up to half a pixel
-(one in training, one each way in tracking). One exact mapping makes these questions disappear; what is left of them,
-for networks trained by PyTracking, is one documented setting of the tracker.
+PyTracking rounds crops to whole pixels and maps boxes into them by three formulas that differ by up to half a pixel
+(one in training, one each way in tracking). One exact mapping avoids the difference; for networks trained by
+PyTracking, the tracker has one documented setting that restores it.
 """
 
 from dataclasses import dataclass
@@ -55,24 +55,25 @@ class Crop:
     def extract(self, image: np.ndarray, pixel: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
         """The patch (output, output, 3) of an image (H, W, 3), uint8, by bilinear interpolation.
 
-        Where the patch is less than half as large as its region, whole blocks of pixels are averaged first, so that
-        large targets do not alias. (PyTracking takes every n-th pixel there.)
+        If the patch is less than half as large as its region, whole blocks of pixels are averaged first, so that large
+        targets do not alias. (PyTracking takes every n-th pixel instead.)
 
         Args:
-            image: what the region is cut from.
-            pixel: width and height of its pixels in the crop's units: (k, k) where it was read at 1 / k of its size.
+            image: from which the region is cut.
+            pixel: width and height of the image's pixels in the crop's units: (k, k) if it was read at 1 / k of its
+                size.
         """
         limits = image.shape[1], image.shape[0]
         corner, size = [self.x / pixel[0], self.y / pixel[1]], [self.size / p for p in pixel]
         blocks = [max(int(self.scale / p), 1) for p in pixel]
         if max(blocks) > 1:
-            # Only the part of the image that the region shows, in whole blocks.
+            # only the part of the image that the region shows, in whole blocks
             (x0, across), (y0, down) = map(_blocks, corner, size, limits, blocks)
             part = image[y0 : y0 + down * blocks[1], x0 : x0 + across * blocks[0]]
             image = cv2.resize(part, (across, down), interpolation=cv2.INTER_AREA)
             corner = [(corner[0] - x0) / blocks[0], (corner[1] - y0) / blocks[1]]
         scale = [self.scale / (p * block) for p, block in zip(pixel, blocks, strict=True)]
-        # OpenCV counts from the centres of pixels, and this class from their edges.
+        # OpenCV's coordinates count from the centres of pixels, those of this class from their edges
         shifted = [c + (0.5 * s - 0.5) for c, s in zip(corner, scale, strict=True)]
         to_source = np.array([[scale[0], 0, shifted[0]], [0, scale[1], shifted[1]]])
         return cv2.warpAffine(
@@ -85,7 +86,7 @@ class Crop:
 
 
 def _blocks(start: float, size: float, limit: int, block: int) -> tuple[int, int]:
-    """Along one side of an image of `limit` pixels: the first pixel of [start, start + size) and its whole blocks."""
+    """First pixel and number of whole blocks of [start, start + size) along a side of an image of `limit` pixels."""
     first = int(np.clip(start, 0, limit - 1))
     pixels = max(min(int(np.ceil(start + size)), limit) - first, 1)
     return first, max(pixels // block, 1)

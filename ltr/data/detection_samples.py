@@ -1,7 +1,7 @@
-"""Images with all their objects -> samples of a detector, at the images' own sizes.
+"""Samples of a detector: images at their own sizes, with all their objects.
 
-Everything random about sample k is drawn from a generator seeded by (seed, k), so that the data set is a pure function
-of k: any number of workers sees the same samples, and training resumes exactly from a number.
+Everything random about sample k comes from a generator seeded by (seed, k). The data set is a pure function of k: any
+number of workers sees the same samples, and training resumes exactly from a sample number.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ class DetectionSamples(Dataset):
     """Sample k is {"image": uint8 (3, H, W) RGB, "boxes": float32 (n, 4) xyxy in pixels, "labels": int64 (n,),
     "image_id": int}, with n >= 1.
 
-    In training, sample k is image k modulo N of a random order of the N images that have an object, a new one for every
-    N samples, and it is mirrored at random. In evaluation, sample k is image k modulo N as it is.
+    In training, sample k is image k modulo N of a random order of the N images that have an object, which changes after
+    every N samples; it is mirrored at random. In evaluation, sample k is image k modulo N, unchanged.
 
-    An image that cannot be read or used costs one warning and no more: the sample is the next image that can.
+    If an image cannot be read or used, the sample is the next image that can, and a warning names the first one once.
 
     Args:
-        images: what to draw from.
-        length: number of samples; they need not repeat in training, since k seeds everything.
+        images: from which samples are drawn.
+        length: number of samples, in training any, since k seeds everything.
         seed: of all samples; evaluation does not use it.
         train: whether to shuffle and mirror.
-        flip: probability that an image is mirrored, left and right changing places.
-        max_ratio: an image whose longer side is that many times the shorter one, or more, is not used: of a detector
-            that scales images to a length of max_size it would leave no width.
+        flip: probability that an image is mirrored, left to right.
+        max_ratio: an image whose longer side is at least this many times the shorter one is not used: a detector that
+            scales images to a length of max_size would leave it no width.
 
     Raises:
-        DatasetError: no image has an object.
-        ValueError: the other arguments make no sense.
+        DatasetError: if no image has an object.
+        ValueError: if another argument is out of range.
     """
 
     def __init__(
@@ -76,7 +76,11 @@ class DetectionSamples(Dataset):
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, Tensor | int]:
-        """Raises UserError where 100 images in a row cannot be used."""
+        """Sample k.
+
+        Raises:
+            UserError: if 100 images in a row cannot be used.
+        """
         if not 0 <= k < self.length:
             raise IndexError(f"there are {self.length} samples, there is no sample {k}")
         index, image = self._first_usable(k)
@@ -94,7 +98,7 @@ class DetectionSamples(Dataset):
         }
 
     def _first_usable(self, k: int) -> tuple[int, np.ndarray]:
-        """The number of sample k's image, or of the next that can be used, and that image."""
+        """Sample k's image and its number, or the next image that can be used and its number."""
         for candidate in range(k, k + _MAX_FAILURES):
             index = self._index(candidate)
             try:
@@ -119,15 +123,17 @@ class DetectionSamples(Dataset):
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
-            # the last number keeps this stream apart from that of sample k = epoch
+            # the 1 keeps this stream apart from that of sample k = epoch
             order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self._usable))
             self._order = (epoch, order)
         return self._order[1]
 
 
 def collate_detection(samples: Sequence[dict[str, Tensor | int]]) -> dict[str, list]:
-    """A batch, {"images": [uint8 (3, H, W)], "targets": [{"boxes": float32 (n, 4) xyxy, "labels": int64 (n,)}]}: images
-    of several sizes do not stack."""
+    """A batch, {"images": [uint8 (3, H, W)], "targets": [{"boxes": float32 (n, 4) xyxy, "labels": int64 (n,)}]}.
+
+    Both are lists, since images of several sizes do not stack.
+    """
     return {
         "images": [sample["image"] for sample in samples],
         "targets": [{key: sample[key] for key in ("boxes", "labels")} for sample in samples],

@@ -1,4 +1,4 @@
-"""Features of augmented images, computed once and kept on disk: for training on a frozen encoder without a GPU."""
+"""Features of augmented images, computed once and cached on disk: for training on a frozen encoder without a GPU."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _PROBES = 16
 class EncodedSamples(Dataset):
     """Sample k is {"x": float32 (C,), "label": float32 (D,)}, from features of `copies` versions of each of N images.
 
-    In training, samples go through all N images in an order that is new for every N samples, and through the versions
-    one after the other. In evaluation there is one version, and sample k is image k.
+    In training, samples go through all N images in an order that changes after every N samples, and take one version
+    after the other. In evaluation there is one version, and sample k is image k.
 
     Args:
-        samples: what is encoded; the first `copies` * N of them.
+        samples: are encoded, the first `copies` * N of them.
         copies: P, versions of each image.
-        encoder: frozen.
-        device: where features are computed, if they are not yet kept.
-        folder: root of all caches. Each combination of settings, encoder and content (a few samples are looked at) has
-            a folder of its own; what was interrupted goes on.
+        encoder: the frozen network.
+        device: on which features are computed, unless they are cached already.
+        folder: root of all caches. Each combination of settings, encoder and content (checked by a few samples) has a
+            folder of its own; an interrupted computation continues.
         seed: of the order in training.
-        length: number of samples; all that are kept if None.
+        length: number of samples; all cached ones if None.
         workers: loader processes while computing.
 
     Raises:
-        UserError: an image cannot be read, the folder cannot be written, or a file in it is damaged.
+        UserError: if an image cannot be read, the folder cannot be written, or a file in it is damaged.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class EncodedSamples(Dataset):
     ):
         self.images = len(samples.images)
         self.copies, self.seed, self.train = copies, seed, samples.train
-        number = copies * self.images
-        self.length = number if length is None else length
-        folder = Path(folder) / _digest(samples, number, encoder)
+        num_rows = copies * self.images
+        self.length = num_rows if length is None else length
+        folder = Path(folder) / _digest(samples, num_rows, encoder)
         arrays = cached_rows(
             folder,
-            number,
-            lambda start: _compute(start, Subset(samples, range(number)), encoder, device, workers),
+            num_rows,
+            lambda start: _compute(start, Subset(samples, range(num_rows)), encoder, device, workers),
             "features",
             "Choose another --workspace, or --encoder.frozen_copies 0 for none.",
         )
@@ -89,7 +89,7 @@ class EncodedSamples(Dataset):
 
 
 def _digest(samples: RegressionSamples, number: int, encoder: ImageEncoder) -> str:
-    """Name of a cache. Pixels are in it: a folder of images may change, or another one take its place."""
+    """Name of a cache. It depends on pixels too, since the images of a folder may change."""
     labels = hashlib.sha256(samples.images.labels.tobytes()).hexdigest()
     about = [encoder.name, number, samples.seed, samples.train, vars(samples.settings), labels]
     digest = hashlib.sha256(json.dumps(about).encode())

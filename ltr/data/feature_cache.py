@@ -1,8 +1,8 @@
-"""Backbone features computed once and kept on disk, for training heads on a frozen backbone without a GPU.
+"""Backbone features computed once and cached on disk, for training heads on a frozen backbone without a GPU.
 
-On a CPU the frozen backbone, the decoding and the augmentation cost more than the head that is trained. A cache holds
-the features of the first P pairs of a data set; pair k is then pair k mod P, with fresh candidate boxes each time. The
-three systems, and every later run on the same data and seed, share one cache. One that was interrupted goes on.
+On a CPU the frozen backbone, decoding and augmentation cost more than training the head. A cache holds the features of
+the first P pairs of a data set; pair k is then pair k mod P, with new candidate boxes each time. The three systems, and
+every later run on the same data and seed, share one cache. An interrupted computation continues.
 """
 
 import hashlib
@@ -26,37 +26,37 @@ _PROBES = 16
 
 
 class CachedFeatures(Dataset):
-    """The features of `pairs[0 .. number - 1]` under `backbone`, computed on first use and kept in `folder`.
+    """The features of the first P pairs under a backbone, computed on first use and cached in a folder.
 
     Item k holds {"reference_stride8", "reference_stride16", "test_stride8", "test_stride16"}, float16 (C, H, W), and
     "reference_box", "test_box", float32 (4,).
 
     Args:
-        pairs: what the features are computed of; `pairs[k]` as :class:`ltr.data.sampling.BoxPairs`.
-        number: P, how many of them are kept (about 0.35 MB each with efficientnet_lite0).
+        pairs: `pairs[k]` is a pair as of :class:`ltr.data.sampling.BoxPairs`.
+        num_pairs: P (about 0.35 MB each with efficientnet_lite0).
         backbone: in evaluation mode.
-        folder: root of all caches. Each combination of `key`, backbone weights, number and content of the pairs (a few
-            of them are looked at) has its own.
+        folder: root of all caches. Each combination of `key`, backbone weights, P and content of the pairs (checked by
+            a few of them) has a folder of its own.
         key: everything that the pairs depend on.
-        length: length reported for the data set (item k repeats item k - P).
-        workers: loader processes used while computing.
+        length: of the data set (item k repeats item k - P).
+        workers: loader processes while computing.
 
     Raises:
-        UserError: the folder cannot be written, the disk is full, or a pair cannot be read.
+        UserError: if the folder cannot be written, the disk is full, or a pair cannot be read.
     """
 
     def __init__(
-        self, pairs: Dataset, number: int, backbone: Backbone, folder: Path, key: str, length: int, workers: int
+        self, pairs: Dataset, num_pairs: int, backbone: Backbone, folder: Path, key: str, length: int, workers: int
     ):
-        if number < 1:
-            raise ValueError(f"a cache of {number} pairs")
-        self.number = number
+        if num_pairs < 1:
+            raise ValueError(f"a cache of {num_pairs} pairs")
+        self.num_pairs = num_pairs
         self.length = length
-        self.folder = Path(folder) / _digest(pairs, number, backbone, key)
+        self.folder = Path(folder) / _digest(pairs, num_pairs, backbone, key)
         self.arrays = cached_rows(
             self.folder,
-            number,
-            lambda start: _compute(start, number, pairs, backbone, workers),
+            num_pairs,
+            lambda start: _compute(start, num_pairs, pairs, backbone, workers),
             "feature cache",
             "Choose another --workspace, a smaller --data.feature_cache, or 0 for none.",
         )
@@ -65,7 +65,7 @@ class CachedFeatures(Dataset):
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(np.array(array[k % self.number])) for name, array in self.arrays.items()}
+        return {name: torch.from_numpy(np.array(array[k % self.num_pairs])) for name, array in self.arrays.items()}
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "arrays": None}
@@ -75,26 +75,26 @@ class CachedFeatures(Dataset):
         self.arrays = open_rows(self.folder)
 
 
-def _digest(pairs: Dataset, number: int, backbone: Backbone, key: str) -> str:
-    """Name of a cache. The pairs' pixels are in it: a folder of images may change, or another one take its place."""
-    digest = hashlib.sha256(json.dumps([key, backbone.name, number]).encode())
+def _digest(pairs: Dataset, num_pairs: int, backbone: Backbone, key: str) -> str:
+    """Name of a cache. It depends on the pairs' pixels too, since the images of a folder may change."""
+    digest = hashlib.sha256(json.dumps([key, backbone.name, num_pairs]).encode())
     for value in backbone.state_dict().values():
         digest.update(value.cpu().numpy().tobytes())
-    for k in np.linspace(0, number - 1, _PROBES).round().astype(int):
+    for k in np.linspace(0, num_pairs - 1, _PROBES).round().astype(int):
         for value in pairs[int(k)].values():
             digest.update(value.numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def _compute(start: int, number: int, pairs: Dataset, backbone: Backbone, workers: int) -> Iterator[Rows]:
+def _compute(start: int, num_pairs: int, pairs: Dataset, backbone: Backbone, workers: int) -> Iterator[Rows]:
     device = next(backbone.parameters()).device
     frozen = FrozenBackbone(backbone)
-    with progress_bar(number, "backbone features", "pair", start) as bar:
-        for batch in batches(Subset(pairs, range(start, number)), _BATCH, workers):
+    with progress_bar(num_pairs, "backbone features", "pair", start) as bar:
+        for batch in batches(Subset(pairs, range(start, num_pairs)), _BATCH, workers):
             rows = {k: v.numpy() for k, v in batch.items() if k.endswith("_box")}
             for which in ("reference", "test"):
-                # Where the processor has it and there are no fused layers (which keep to float32), this halves the
-                # time, and features are off by about 5% of their norm, mostly at random.
+                # If the processor has bfloat16 and there are no fused layers (which stay in float32), this halves the
+                # time. Features are off by about 5% of their norm, mostly at random.
                 with torch.autocast(device.type, torch.bfloat16):
                     features = frozen(batch[f"{which}_image"].to(device))
                 rows |= {f"{which}_{level}": f.half().cpu().contiguous().numpy() for level, f in features.items()}

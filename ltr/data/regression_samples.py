@@ -1,7 +1,7 @@
-"""Images with labels -> samples of one size: what age and head-pose networks are trained and scored on.
+"""Samples of one size from labelled images: age and head-pose networks are trained and evaluated on them.
 
-Everything random about sample k is drawn from a generator seeded by (seed, k), so that the data set is a pure function
-of k: any number of workers sees the same samples, and training resumes exactly from a number.
+Everything random about sample k comes from a generator seeded by (seed, k). The data set is a pure function of k: any
+number of workers sees the same samples, and training resumes exactly from a sample number.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ class AugmentSettings:
     size: int = 64
     """S: samples are S x S pixels (200 for age, 64 for head pose)."""
     flip: float = 0.5
-    """Probability that an image is mirrored, left and right changing places."""
+    """Probability that an image is mirrored, left to right."""
     scale: tuple[float, float] = (0.7, 1.4)
-    """An image is scaled to S times a factor that is uniform in this range, then cropped at random or padded to S."""
+    """An image is scaled to S times a factor uniform in this range, then cropped at random or padded to S."""
 
 
 class RegressionSamples(Dataset):
     """Sample k is {"x": uint8 (3, S, S) RGB, "label": float32 (D,)}.
 
-    In training, sample k is image k modulo N of a random order of the N images, a new one for every N samples; it is
-    mirrored at random (its label then has the mirror image's signs), stretched to a square of S times a random factor,
-    and a random S x S part of that is taken. Where the square is smaller than S it lies at a random place on black. In
+    In training, sample k is image k modulo N of a random order of the N images, which changes after every N samples. It
+    is mirrored at random (its label then has the mirror image's signs) and stretched to a square of S times a random
+    factor, from which a random S x S part is cut. A square smaller than S lies at a random position on black. In
     evaluation, sample k is image k modulo N, stretched to S x S.
 
     Args:
-        images: what to draw from; it is not changed.
+        images: the N images.
         settings: size and augmentation.
-        length: number of samples; they need not repeat in training, since k seeds everything. N if None.
+        length: number of samples, in training any, since k seeds everything; N if None.
         seed: of all samples; evaluation does not use it.
         train: whether to shuffle and augment.
 
     Raises:
-        ValueError: settings that make no sense.
+        ValueError: if the settings are out of range.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class RegressionSamples(Dataset):
         label = self.images.labels[index].copy()
         if self.train:
             rng = np.random.default_rng([self.seed, k])
-            mirrored, factor, place = rng.random() < s.flip, rng.uniform(*s.scale), rng.random(2)
+            mirrored, factor, position = rng.random() < s.flip, rng.uniform(*s.scale), rng.random(2)
             image = _resized(image, max(1, round(s.size * factor)))
-            image = _window(image, s.size, place)
+            image = _window(image, s.size, position)
             if mirrored:
                 image = cv2.flip(image, 1)
                 label *= self.images.mirror_signs
@@ -93,7 +93,7 @@ class RegressionSamples(Dataset):
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order[0] != epoch:
-            # the last number keeps this stream apart from that of sample k = epoch
+            # the 1 keeps this stream apart from that of sample k = epoch
             order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(self.images))
             self._order = (epoch, order)
         return self._order[1]
@@ -107,10 +107,10 @@ def _resized(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _window(image: np.ndarray, size: int, place: np.ndarray) -> np.ndarray:
-    """A (size, size, 3) part of a square image, or the whole of it on black; `place` is x, y in [0, 1)."""
+def _window(image: np.ndarray, size: int, position: np.ndarray) -> np.ndarray:
+    """A (size, size, 3) part of a square image, or a smaller image on black; `position` is x, y in [0, 1)."""
     side = len(image)
-    x, y = (int(p * (abs(side - size) + 1)) for p in place)
+    x, y = (int(p * (abs(side - size) + 1)) for p in position)
     if side >= size:
         return image[y : y + size, x : x + size]
     canvas = np.zeros((size, size, 3), np.uint8)

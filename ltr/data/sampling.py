@@ -1,7 +1,7 @@
 """Training pairs for box regression: a reference crop with the target's box and a test crop to find it in.
 
-Everything random about pair k is drawn from a generator seeded by (seed, k). The data set is a pure function of k: any
-number of workers and processes sees the same pairs, and training resumes exactly from a number.
+Everything random about pair k comes from a generator seeded by (seed, k). The data set is a pure function of k: any
+number of workers and processes sees the same pairs, and training resumes exactly from a sample number.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,16 @@ PATCH = 288
 """Side of a crop in pixels: 18 cells of stride 16 (PyTracking: feature_sz 18)."""
 
 PIXELS_VERSION = 3
-"""Raised whenever the pixels of a pair change for the same settings and seed: features kept of others are not used."""
+"""Raised whenever the pixels of a pair change for the same settings and seed, so that older cached features are not
+used."""
 
 
-_LEAST_PART = 12.0  # pixels: smaller ones show nothing to tell them by
+_LEAST_PART = 12.0  # pixels: smaller parts show too little to be recognised
 
 
 @dataclass
 class CropSettings:
-    """Crops and augmentation. Defaults are ATOM's (bbreg/atom in PyTracking); the rest is off."""
+    """Crops and augmentation. The defaults are ATOM's (bbreg/atom in PyTracking); other augmentation is off."""
 
     search_area_factor: float = 5.0
     """Side of the crop over the square root of the box's area."""
@@ -49,24 +50,24 @@ class CropSettings:
     blur: float = 0.0
     """Probability that the test image is blurred. (Not in ATOM: for small data.)"""
     parts: float = 0.0
-    """Probability that the target of a still is a part of its box, of 35 to 85% of each side: the first box says what
-    the target is, and boxes must not grow to the object that it is a part of. (Not in ATOM.)"""
+    """Probability that the target of a still image is a part of its box, of 35 to 85% of each side. It teaches that the
+    first box defines the target: boxes must not grow to the whole object. (Not in ATOM.)"""
     stretch: float = 0.0
-    """Standard deviation of the log aspect ratio that the test image is stretched by. (Not in ATOM: for stills, whose
-    two crops would otherwise show the same shape.)"""
+    """Standard deviation of the log aspect ratio by which the test image is stretched. (Not in ATOM: for still images,
+    whose two crops would otherwise show the same shape.)"""
 
 
 @dataclass(frozen=True)
 class _View:
-    """How one image of a pair is seen. All of it is drawn before the image is read.
+    """Crop and augmentation of one image of a pair, drawn before the image is read.
 
     Attributes:
-        crop: in the coordinates of the stretched image, which is not mirrored yet.
+        crop: in the coordinates of the stretched image, before it is mirrored.
         stretch: factors (x, y) by which the image is stretched.
         box: the target, (4,) in the crop's coordinates.
-        mirrored: whether left and right change places.
-        grey: whether the colour is taken away.
-        gain, contrast, saturation: factors of the colours; 1 for none.
+        mirrored: whether left and right are swapped.
+        grey: whether the image loses its colour.
+        gain, contrast, saturation: factors of the colours; 1 leaves them.
         blur: standard deviation in pixels of the patch; 0 for none.
     """
 
@@ -82,11 +83,11 @@ class _View:
 
     @property
     def reduction(self) -> int:
-        """How many times smaller the image may be read: the patch still takes a pixel or more of it for its own."""
+        """How many times smaller the image may be read: each patch pixel still covers at least one of its pixels."""
         return max(k for k in REDUCTIONS if k <= max(self.crop.scale / max(self.stretch), 1))
 
     def patch(self, image: np.ndarray, reduction: int) -> Tensor:
-        """The patch, uint8 (3, 288, 288), of an image that was read `reduction` times smaller."""
+        """The patch, uint8 (3, 288, 288), of an image read `reduction` times smaller."""
         patch = self.crop.extract(image, (self.stretch[0] * reduction, self.stretch[1] * reduction))
         if self.grey:
             patch = cv2.cvtColor(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -121,14 +122,14 @@ class BoxPairs(Dataset):
     Images are uint8 (3, 288, 288) RGB; boxes float32 (4,) as x, y, w, h in pixels of their crop.
 
     Args:
-        datasets: what to draw from.
+        datasets: the data sets that pairs come from.
         proportions: how often to draw from each, relative to the others.
-        length: number of pairs; they need not repeat, since k seeds everything.
+        length: number of pairs; it may be any, since k seeds everything.
         max_gap: most frames between reference and test image of a video (ATOM: 50; PyTracking's EBM and ATOM*: 200).
         seed: of all pairs.
 
     Raises:
-        ValueError: no data sets, or proportions that do not fit them.
+        ValueError: if there are no data sets, or the proportions do not fit them.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class BoxPairs(Dataset):
         views = self._draw_views(rng, boxes)
 
         wanted = [view.reduction for view in views]
-        if ids[0] == ids[1]:  # a still is read once, as large as either view needs it
+        if ids[0] == ids[1]:  # a still image is read once, at the larger of the two sizes
             wanted = [min(wanted)] * 2
             images = data.frames(index, ids[:1], wanted[:1]) * 2
         else:
@@ -175,7 +176,7 @@ class BoxPairs(Dataset):
         }
 
     def _draw_pair(self, rng: np.random.Generator) -> tuple[VideoDataset, int, list[int], np.ndarray]:
-        """A data set, a sequence of it, two frames (the same one of a still) and their boxes, float64 (2, 4)."""
+        """A data set, a sequence of it, two frames (the same for a still image) and their boxes, float64 (2, 4)."""
         for _ in range(1000):
             which = int(rng.choice(len(self.datasets), p=self.proportions))
             data = self.datasets[which]
@@ -189,7 +190,7 @@ class BoxPairs(Dataset):
                 ids[0] = int(rng.choice(visible))
                 gap = self.max_gap
                 near = visible[:0]
-                while not len(near):  # some other visible frame exists, so this ends
+                while not len(near):  # ends, since another visible frame exists
                     near = visible[(np.abs(visible - ids[0]) <= gap) & (visible != ids[0])]
                     gap += 5
                 ids[1] = int(rng.choice(near))
@@ -201,7 +202,7 @@ class BoxPairs(Dataset):
         raise UserError(f"no visible target was found in 1000 sequences drawn from {names}; are its annotations empty?")
 
     def _draw_views(self, rng: np.random.Generator, boxes: np.ndarray) -> list[_View]:
-        """The views of reference and test image. What is drawn, and in which order, decides what pair k is."""
+        """The views of reference and test image. The order of the draws decides what pair k is: do not change it."""
         c = self.crop
         grey, mirrored = rng.random() < c.grayscale, rng.random() < c.flip
         ratio = float(np.exp(0.5 * c.stretch * rng.standard_normal())) if c.stretch else 1.0
@@ -214,7 +215,7 @@ class BoxPairs(Dataset):
             size = box[2:] * np.exp(scale * rng.standard_normal(2))
             side = float(np.sqrt(size.prod()))
             offset = side * jitter * rng.uniform(-0.5, 0.5, 2)
-            if mirrored:  # the offset is one in the mirrored image
+            if mirrored:  # the offset is drawn in the mirrored image
                 offset[0] = -offset[0]
             crop = Crop.around(tuple(box[:2] + box[2:] / 2 + offset), side * c.search_area_factor, PATCH)
             gain = rng.uniform(1 - c.brightness, 1 + c.brightness)
@@ -226,7 +227,7 @@ class BoxPairs(Dataset):
 
 
 def _part(box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A part of a box (4,), or the box itself where that would be smaller than _LEAST_PART."""
+    """A part of a box (4,), or the box itself if the part would be smaller than _LEAST_PART."""
     size = box[2:] * rng.uniform(0.35, 0.85, 2)
     corner = box[:2] + (box[2:] - size) * rng.random(2)
     return np.concatenate([corner, size]) if size.min() >= _LEAST_PART else box

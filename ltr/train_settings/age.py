@@ -20,7 +20,7 @@ class AgeDataSettings:
     """CORAL's split of UTKFace: 13,147 images for training and validation, 3,287 for the test."""
 
     val_seed: int = 0
-    """Draws the 1,644 images of validation. The paper has as many, but does not say which."""
+    """Draws the 1,644 validation images. The paper has as many, but does not say which."""
 
 
 @dataclass
@@ -45,13 +45,13 @@ def images(settings: AgeSettings, part: Part) -> LabelledImages:
     """A part of the data.
 
     Raises:
-        UserError: it cannot be had.
+        UserError: if the images are missing or damaged.
     """
     return read_utkface_split(get_path("utkface"), part, settings.data.val_seed)
 
 
 def build(settings: AgeSettings) -> Task:
-    """The task that the settings describe; raises as :func:`ltr.train_settings.regression.build`."""
+    """The training task of the settings; raises as :func:`ltr.train_settings.regression.build`."""
     return regression.build(settings, lambda part: images(settings, part))
 
 

@@ -22,18 +22,18 @@ from ltr.trainers.task import Task
 
 @dataclass
 class DetectionDataSettings:
-    """What is learnt from."""
+    """The images to learn from."""
 
     set: Literal["coco", "generated"] = "coco"
-    """Anything in COCO's layout, or a small set that is made when it is needed."""
+    """coco: data in COCO's layout. generated: a small set that is made when it is needed."""
     root: Path | None = run_field(None)
-    """coco: the folder of `annotations`; by default the path 'coco' of the environment."""
+    """coco: the folder that holds `annotations`; by default the path 'coco' of the environment."""
     year: int = 2017
     """coco: C.2"""
     flip: float = 0.5
-    """How often an image is mirrored (maskrcnn-benchmark: half)."""
+    """Probability that an image is mirrored (maskrcnn-benchmark: half)."""
     val_images: int = run_field(500)
-    """The first so many of 'val' are what validation measures."""
+    """Validation uses the first so many images of 'val'."""
 
 
 @dataclass
@@ -46,11 +46,11 @@ class DetectionSettings(TrainSettings):
     detector: DetectorSettings = field(default_factory=DetectorSettings)
     base_weights: Path | None = run_field(None)
     """The trained Faster-RCNN: torchvision's state dict, or the final weights of a run of `direct`; by default
-    torchvision's is downloaded. System `direct` goes on from it where it is given, and starts anew where not."""
+    torchvision's is downloaded. System `direct` starts from it if it is given, and from ImageNet's weights if not."""
     data: DetectionDataSettings = field(default_factory=DetectionDataSettings)
     proposals: DetectionProposalSettings = field(default_factory=DetectionProposalSettings)
     epochs: int = 60
-    """of 1,000 steps each"""
+    """Of 1,000 steps each."""
     samples_per_epoch: int = 16_000
     batch_size: int = 16
     optimizer: OptimizerSettings = field(
@@ -77,7 +77,7 @@ def images(settings: DetectionSettings, part: Literal["train", "val"]) -> Detect
     """A part of the data.
 
     Raises:
-        UserError: it cannot be had, or has labels that the detector does not know.
+        UserError: if the data are missing or damaged, or have labels that the detector does not know.
     """
     d = settings.data
     if d.set == "generated":
@@ -90,10 +90,10 @@ def images(settings: DetectionSettings, part: Literal["train", "val"]) -> Detect
 
 
 def check_labels(found: DetectionImages, num_classes: int) -> None:
-    """That a detector knows all labels of the data.
+    """Check that a detector knows all labels of the data.
 
     Raises:
-        DatasetError: it does not.
+        DatasetError: if it does not.
     """
     largest = max(found.categories, default=0)
     if largest >= num_classes:
@@ -104,10 +104,10 @@ def check_labels(found: DetectionImages, num_classes: int) -> None:
 
 
 def build(settings: DetectionSettings) -> Task:
-    """The task that the settings describe.
+    """The training task of the settings.
 
     Raises:
-        UserError: settings that do not fit each other, data or weights that cannot be had.
+        UserError: if settings do not fit each other, or data or weights are missing.
     """
     d, base = settings.data, settings.detector.base
     if d.val_images < 1:

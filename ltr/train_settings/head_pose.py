@@ -21,17 +21,17 @@ _VAL_SHARE = 8
 
 @dataclass
 class HeadPoseDataSettings:
-    """Which heads, and which of them are kept from training."""
+    """The data set, and which of its people validation and test show."""
 
     set: Literal["biwi_fsanet", "biwi", "pointing04"] = "biwi_fsanet"
-    """BIWI as FSA-Net's BIWI_train.npz and BIWI_test.npz, the paper's protocol; BIWI's own folders; or Pointing'04,
-    which has no roll."""
+    """biwi_fsanet: BIWI as FSA-Net's BIWI_train.npz and BIWI_test.npz, the paper's protocol. biwi: BIWI's own folders.
+    pointing04: Pointing'04, which has no roll."""
     val_seed: int = 0
-    """biwi_fsanet: draws an eighth of BIWI_train.npz for validation, since its files do not say who is who."""
+    """biwi_fsanet: draws an eighth of BIWI_train.npz for validation, since the files do not name the people."""
     test_people: tuple[str, ...] = ()
-    """The other two: whom the test shows. Default: 17 to 24 of BIWI's 24, 13 to 15 of Pointing'04's 15."""
+    """biwi, pointing04: the people of the test. Default: 17 to 24 of BIWI's 24, 13 to 15 of Pointing'04's 15."""
     val_people: tuple[str, ...] = ()
-    """The other two: whom validation shows. Default: 15 and 16 of BIWI, 11 and 12 of Pointing'04."""
+    """biwi, pointing04: the people of validation. Default: 15 and 16 of BIWI, 11 and 12 of Pointing'04."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
     """A part of the data.
 
     Raises:
-        UserError: it cannot be had.
+        UserError: if the images are missing or damaged, or a person is unknown.
     """
     d = settings.data
     if d.set == "biwi_fsanet":
@@ -79,7 +79,7 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
 
 
 def build(settings: HeadPoseSettings) -> Task:
-    """The task that the settings describe; raises as :func:`ltr.train_settings.regression.build`."""
+    """The training task of the settings; raises as :func:`ltr.train_settings.regression.build`."""
     return regression.build(settings, lambda part: images(settings, part))
 
 

@@ -1,4 +1,4 @@
-"""What age and head pose share: their settings, and how they become a training task (Appendices E and F)."""
+"""Age and head pose: their common settings, and the training task that settings describe (Appendices E and F)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ltr.trainers.task import Task
 System = Literal["direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm"]
 Part = Literal["train", "val", "test"]
 _CACHE_SEED = 0
-_OUTSIDE = 0.01  # of the training images may have labels beyond the bins: of BIWI's 15,677, 59 have, up to 84 degrees
+_OUTSIDE = 0.01  # share of training labels that may lie beyond the bins: 59 of BIWI's 15,677 do, up to 84 degrees
 logger = logging.getLogger(__name__)
 
 
@@ -59,22 +59,22 @@ class RegressionSettings(TrainSettings):
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     """Flips, scales from 0.7 to 1.4 and random crops (E.2, F.2)."""
     initial_scale: float = 1.0
-    """Of systems 'gaussian' and 'laplace': the scale that their density starts near, in the labels' unit. 1 is
-    PyTorch's initialisation, the paper's. Where labels spread far wider, the first steps then only widen the density,
-    and a fine-tuned encoder may never recover: give their standard deviation."""
+    """gaussian and laplace: the scale near which their density starts, in the labels' unit. 1 is PyTorch's
+    initialisation, the paper's. If labels spread far wider, give their standard deviation: otherwise the first steps
+    only widen the density, from which a fine-tuned encoder may never recover."""
     loss: EnergyLossSettings = field(default_factory=EnergyLossSettings)
-    """Of system 'ebm'."""
+    """ebm only."""
     bins: BinSettings = field(default_factory=lambda: BinSettings(0, 100, 101))
-    """Of the softmax systems. Labels beyond count as the outermost; where they are many, training is refused."""
+    """softmax systems only. Labels beyond the bins count as the outermost; if they are many, training is refused."""
 
 
 def build(settings: RegressionSettings, images: Callable[[Part], LabelledImages]) -> Task:
-    """The task that the settings describe, on images of the parts 'train' and 'val'.
+    """The training task of the settings, on images of the parts 'train' and 'val'.
 
-    `settings.samples_per_epoch`, where it is 0, becomes the number of training images.
+    If `settings.samples_per_epoch` is 0, it becomes the number of training images.
 
     Raises:
-        UserError: settings that do not fit each other or the labels, data or weights that cannot be had.
+        UserError: if settings do not fit each other or the labels, or data or weights are missing.
     """
     train, val = images("train"), images("val")
     logger.info("training: %s", train.summary())
@@ -92,7 +92,7 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
     """The system's network and loss for D = `targets`; see :class:`ImageEncoder` for `imagenet`.
 
     Raises:
-        UserError: settings that do not fit each other, or weights that cannot be had.
+        UserError: if settings do not fit each other, or weights are missing.
     """
     if settings.encoder.frozen_copies < 0:
         raise UserError(f"--encoder.frozen_copies is {settings.encoder.frozen_copies}; it must be at least 0.")
@@ -122,24 +122,24 @@ def build_actor(settings: RegressionSettings, targets: int, imagenet: bool = Tru
 
 
 def samples(settings: RegressionSettings, images: LabelledImages, part: Part, encoder: ImageEncoder) -> Dataset:
-    """Samples {"x", "label"} of images: augmented and endless in 'train'; of a frozen encoder, their features.
+    """Samples {"x", "label"} of images, augmented for 'train'; if the encoder is frozen, x are its cached features.
 
     Raises:
-        UserError: augmentation that is not possible, or features that cannot be computed or kept.
+        UserError: if the augmentation is out of range, or features cannot be computed or written.
     """
     train, copies = part == "train", settings.encoder.frozen_copies
     length = settings.epochs * settings.samples_per_epoch if train else len(images)
     try:
         if not copies:
             return RegressionSamples(images, settings.augment, length, settings.seed, train)
-        # One set of versions serves all systems and seeds; their order follows the seed.
-        kept = copies if train else 1
-        versions = RegressionSamples(images, settings.augment, kept * len(images), _CACHE_SEED, train)
+        # One set of augmented versions serves all systems and seeds; their order follows the seed.
+        copies = copies if train else 1
+        versions = RegressionSamples(images, settings.augment, copies * len(images), _CACHE_SEED, train)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
     folder = get_path("workspace", settings.workspace) / "image_features"
     device = choose_device(settings.device)
-    return EncodedSamples(versions, kept, encoder, device, folder, settings.seed, length, settings.workers)
+    return EncodedSamples(versions, copies, encoder, device, folder, settings.seed, length, settings.workers)
 
 
 def _check_bins(bins: BinSettings, images: LabelledImages) -> None:

@@ -12,7 +12,7 @@ GENERATED_CLASSES = 6  # five, and the background
 
 
 def small(system: System, seed: int) -> DetectionSettings:
-    """A system's settings as the paper has them, but for the detector, the images, and a schedule that fits them.
+    """A system's settings as in the paper, except for the detector, the images, and a schedule that fits them.
 
     400 steps take the place of the paper's 60,000 for the systems with a confidence branch, 800 for densities.
     """
@@ -29,7 +29,7 @@ def small(system: System, seed: int) -> DetectionSettings:
     settings.batch_size, settings.samples_per_epoch = 8, 800
     settings.epochs = 4 if system in CONFIDENCE_SYSTEMS else 8
     if system in ("iou_net", "iou_net_star"):
-        settings.optimizer.lr *= 5  # at the paper's they have learnt little after so few steps, the others much
+        settings.optimizer.lr *= 5  # at the paper's rate, unlike the others, they learn little in so few steps
     settings.schedule = ScheduleSettings(kind="one_cycle", warmup=0.1)
     settings.grad_clip = 10.0
     settings.val_every = settings.epochs

@@ -1,7 +1,7 @@
 """Checkpoints of a training: plain data, written so that a killed process leaves a good one behind.
 
-A folder holds `last.pth` (where to go on), `previous.pth` (the one before, in case `last.pth` is damaged) and
-`best.pth` (the best validation so far).
+A folder holds `last.pth`, from which training continues, `previous.pth`, the one before in case `last.pth` is damaged,
+and `best.pth`, the one of the best validation so far.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _REMEDY = "Remove it, choose another --run_name, or start anew with --restart."
 
 
 class CheckpointError(UserError):
-    """A checkpoint file that cannot be used: damaged, of another program, or a pickle that would run code."""
+    """A checkpoint cannot be used: it is damaged, of another program, or a pickle that would run code."""
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A checkpoint file that is cut off or has wrong bytes."""
+    """A checkpoint is cut off or has wrong bytes."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], keep: Path | None = None) -> None:
@@ -107,9 +107,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The newest readable checkpoint of a folder and its path; None where there is none.
+    """The newest readable checkpoint of a folder and its path; None if there is none.
 
-    A damaged or missing `last.pth` gives way to `previous.pth`, with a warning.
+    If `last.pth` is damaged or missing, `previous.pth` takes its part, with a warning.
 
     Raises:
         CheckpointError: if none of the existing ones can be read, or one is no plain data.
@@ -121,14 +121,14 @@ def read_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         except DamagedCheckpointError as error:
             if not previous.exists():
                 raise
-            logger.warning("%s Going on from %s, the one before it.", str(error).split(". ")[0] + ".", previous)
+            logger.warning("%s Continuing from %s, the one before it.", str(error).split(". ")[0] + ".", previous)
     if previous.exists():
         return previous, read_checkpoint(previous)
     return None
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Delete the checkpoints of a folder, whatever state they are in."""
+    """Delete the checkpoints of a folder, also damaged ones."""
     for name in ("last.pth", "previous.pth", "best.pth"):
         (folder / name).unlink(missing_ok=True)
 

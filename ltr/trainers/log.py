@@ -1,4 +1,4 @@
-"""What a training tells: TensorBoard, one JSON line per epoch, and averages of statistics."""
+"""The log of a training: TensorBoard, one JSON line per epoch, and averages of statistics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ltr.common.files import write_text, writing
 
 
 class Averages:
-    """Weighted means of named numbers; values that are not finite are left out."""
+    """Weighted means of named numbers, without values that are not finite."""
 
     def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
         # name -> [weighted sum, weight]
@@ -36,8 +36,8 @@ class TrainingLog:
 
     Args:
         folder: the run's folder.
-        first_step: optimiser steps done before this run went on.
-        enabled: False in all processes but the first, where nothing is written.
+        first_step: optimiser steps done before this run.
+        enabled: whether anything is written: only in the first process.
     """
 
     def __init__(self, folder: Path, first_step: int, enabled: bool) -> None:
@@ -66,7 +66,7 @@ class TrainingLog:
 
 
 def _rounded(value: Any) -> Any:
-    """Floats to six digits, and those that JSON cannot hold as null."""
+    """Rounds floats to six digits; those that JSON cannot hold become None."""
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
     if isinstance(value, float):

@@ -16,12 +16,12 @@ class Task:
     """A training as data.
 
     `train_data[k]` and `val_data[k]` are pure functions of k: every random choice about sample k is seeded by
-    (seed, k). `train_data` is asked for k = epoch * samples_per_epoch + position, `val_data` for 0 .. len - 1.
+    (seed, k). The trainer reads `train_data` at k = epoch * samples_per_epoch + position, `val_data` at 0 .. len - 1.
     """
 
     actor: Actor
     train_data: Dataset
     val_data: Dataset | None = None
     collate: Callable[[list[Any]], Any] = default_collate  # list of samples -> batch
-    best: str = "loss"  # validation statistic that decides which weights are best
+    best: str = "loss"  # the validation statistic that decides which weights are best
     best_mode: Literal["min", "max"] = "min"

@@ -1,4 +1,4 @@
-"""What the box-regression settings share: their fields, and how they become a training task."""
+"""The settings of all box predictors, and the training task that settings describe."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,24 +20,24 @@ from ltr.trainers.task import Task
 
 @dataclass
 class BBRegDataSettings:
-    """What pairs are drawn from."""
+    """The data sets that pairs come from."""
 
     sets: tuple[str, ...] = ("lasot", "got10k", "trackingnet", "coco")
     """Training sets: lasot, got10k, trackingnet, coco, stills, video, generated. (Appendix D.1: the first four.)"""
     proportions: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     """How often to draw from each, relative to the others (PyTracking: equal)."""
     val_sets: tuple[str, ...] = ("got10k",)
-    """Sets that validation draws from in equal parts (PyTracking: GOT-10k votval)."""
+    """Sets from which validation draws in equal parts (PyTracking: GOT-10k votval)."""
     val_samples: int = 32000
     """Pairs of a validation (PyTracking: 500 batches of 64)."""
     max_gap: int = 50
-    """Most frames between the two images of a pair. ATOM 50, and the paper trains all three alike; PyTracking has 200
-    for ATOM* and EBM."""
+    """Largest number of frames between the two images of a pair. ATOM: 50, and the paper trains all three alike;
+    PyTracking has 200 for ATOM* and EBM."""
     set_weights: dict[str, float] = field(default_factory=dict)
     """How often to draw from sets of the image folder by their names in its index: below 1 where boxes are loose."""
     feature_cache: int = 0
-    """Pairs whose backbone features are computed once, kept in the workspace and used again; 0 for none. Sensible
-    without a GPU: see ltr/data/feature_cache.py."""
+    """Pairs whose backbone features are computed once and cached in the workspace; 0 for none. Useful without a GPU:
+    see ltr/data/feature_cache.py."""
 
 
 @dataclass
@@ -51,9 +51,9 @@ class BBRegSettings(TrainSettings):
     crop: CropSettings = field(default_factory=CropSettings)
     proposals: BBRegProposalSettings = field(default_factory=BBRegProposalSettings)
     loss: BoxLoss = "nll"
-    """nll and nce_plus train a density by the mixture's candidates: the paper's likelihood, or NCE+ (Gustafsson et al.,
-    BMVC 2020) with proposals.beta. iou trains a prediction of the overlap. The best weights are those of the lowest
-    validation loss of this kind; values of different kinds do not compare."""
+    """nll and nce_plus train a density with the mixture's candidates: by the paper's likelihood, or by NCE+ (Gustafsson
+    et al., BMVC 2020) with proposals.beta. iou trains a prediction of the overlap. The best weights have the lowest
+    validation loss of this kind; losses of different kinds cannot be compared."""
     refinement: BBRegRefinementSettings = field(default_factory=BBRegRefinementSettings)
 
 
@@ -83,7 +83,7 @@ def _open(name: str, split: Literal["train", "val"], data: BBRegDataSettings) ->
 def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
     """The same system on `efficientnet_lite0`, with data and a budget for one machine without a GPU.
 
-    The shipped heads were trained from these settings. Stills, videos and generated sequences replace the paper's sets.
+    Still images, videos and generated sequences replace the paper's sets. The shipped heads have these settings.
     """
     settings.model = AtomNetConfig()
     settings.data = BBRegDataSettings(
@@ -107,10 +107,10 @@ def on_small_backbone(settings: BBRegSettings) -> BBRegSettings:
 
 
 def validation_pairs(settings: BBRegSettings) -> dict[str, BoxPairs]:
-    """`data.val_samples` pairs of each validation set by itself, as training holds them out.
+    """The held-out pairs, `data.val_samples` of each validation set, by name of the set.
 
     Raises:
-        UserError: data that cannot be had.
+        UserError: if data are missing or damaged.
     """
     d = settings.data
     return {
@@ -120,10 +120,10 @@ def validation_pairs(settings: BBRegSettings) -> dict[str, BoxPairs]:
 
 
 def build(settings: BBRegSettings) -> Task:
-    """The task that the settings describe.
+    """The training task of the settings.
 
     Raises:
-        UserError: settings that do not fit each other, data or weights that cannot be had, a cache that cannot be made.
+        UserError: if settings do not fit each other, data or weights are missing, or a cache cannot be written.
     """
     d = settings.data
     if d.feature_cache < 0 or d.val_samples < 1:
@@ -142,12 +142,12 @@ def build(settings: BBRegSettings) -> Task:
     if d.feature_cache:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
-        def cached(pairs: BoxPairs, number: int, sets: tuple[str, ...]) -> CachedFeatures:
+        def cached(pairs: BoxPairs, num_pairs: int, sets: tuple[str, ...]) -> CachedFeatures:
             crop = to_plain(settings.crop)
             key = json.dumps(
                 [PIXELS_VERSION, sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, crop, pairs.seed]
             )
-            return CachedFeatures(pairs, number, net.feature_extractor, folder, key, len(pairs), settings.workers)
+            return CachedFeatures(pairs, num_pairs, net.feature_extractor, folder, key, len(pairs), settings.workers)
 
         return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets))
     return Task(actor, train, val)

@@ -1,4 +1,4 @@
-"""What the toy's settings share: Appendix B's data and schedule."""
+"""The common settings of the toy: Appendix B's data and schedule."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,29 +18,29 @@ class ToySettings(TrainSettings):
     """A model of a density in one dimension."""
 
     data: Literal["1", "1_shifted", "2"] = "1"
-    """Which density, see ltr/dataset/toy.py. 1 is Figure 2's."""
+    """The density, one of ltr/dataset/toy.py; 1 is that of Figure 2."""
     epochs: int = 75
     """Appendix B."""
     samples_per_epoch: int = 2000
-    """Pairs that there are: each is seen once in an epoch (Appendix B), but for an incomplete last batch. They do not
-    depend on the seed, so that seeds tell the spread of training."""
+    """Number of training pairs: an epoch shows each once (Appendix B), without an incomplete last batch. They do not
+    depend on the seed, so that results of several seeds show the spread of training alone."""
     batch_size: int = 32
     """Appendix B."""
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(lr=1e-2))
-    """Adam (Appendix B, which names no rate). The follow-up's code (BMVC 2020) has a constant 1e-3, with which the
-    energy-based model is not yet done after 75 epochs."""
+    """Adam (Appendix B, which names no rate). The code of Gustafsson et al. (BMVC 2020) has a constant 1e-3, with which
+    the energy-based model has not converged after 75 epochs."""
     schedule: ScheduleSettings = field(default_factory=lambda: ScheduleSettings(kind="one_cycle"))
     workers: int = run_field(0)
-    """None: reading a pair is nothing."""
+    """None, since reading a pair costs nothing."""
     val_every: int = run_field(15)
-    """Validation has 512 other pairs."""
+    """Epochs between two validations, on 512 other pairs."""
 
 
 def toy_task(settings: ToySettings, actor: Actor, best: str) -> Task:
     """The task of an actor on the settings' data; `best` names the validation statistic that decides what is best.
 
     Raises:
-        UserError: no samples.
+        UserError: if there are no samples.
     """
     if settings.samples_per_epoch < 1:
         raise UserError(f"--samples_per_epoch is {settings.samples_per_epoch}; it must be at least 1.")

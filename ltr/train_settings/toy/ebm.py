@@ -15,7 +15,7 @@ class ToyEnergySettings(ToySettings):
     """An energy-based model of a density in one dimension."""
 
     net: Literal["paper", "smooth"] = "paper"
-    """Appendix B's, or the follow-up's (BMVC 2020), which is smooth in y: take it for the losses dsm and sm."""
+    """paper: Appendix B's. smooth: that of Gustafsson et al. (BMVC 2020), smooth in y, for the losses dsm and sm."""
     loss: EnergyLossSettings = field(default_factory=EnergyLossSettings)
 
 
@@ -24,10 +24,10 @@ def settings() -> ToyEnergySettings:
 
 
 def build(settings: ToyEnergySettings) -> Task:
-    """The task that the settings describe.
+    """The training task of the settings.
 
     Raises:
-        UserError: a loss that cannot be.
+        UserError: if the loss does not fit the network, or its constants are out of range.
     """
     net = ToyEnergyNet() if settings.net == "paper" else ToySmoothEnergyNet()
     if settings.net == "paper" and settings.loss.kind == "sm":

@@ -11,5 +11,5 @@ def settings() -> ToySettings:
 
 
 def build(settings: ToySettings) -> Task:
-    """The task that the settings describe."""
+    """The training task of the settings."""
     return toy_task(settings, BaselineActor(ToyGaussianNet(), "gaussian"), best="loss")

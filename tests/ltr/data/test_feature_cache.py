@@ -57,7 +57,7 @@ def make(folder: Path, backbone, pairs=None, number=NUMBER, key="key", workers=0
 def assert_right(cache: CachedFeatures, backbone, pairs=None) -> None:
     """Every item is what the backbone gives for that pair."""
     pairs = pairs or make_pairs()
-    for k in range(cache.number):
+    for k in range(cache.num_pairs):
         item, pair = cache[k], pairs[k]
         for which in ("reference", "test"):
             assert torch.equal(item[f"{which}_box"], pair[f"{which}_box"])
