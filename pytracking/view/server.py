@@ -24,10 +24,12 @@ from ltr.common.errors import UserError, cli_main
 from pytracking.view.live.client import DEFAULT_PORT
 from pytracking.view.page_scripts import VisdomPackage
 
-# visdom reads it beside its own style, whose text is thin and grey, and whose plots carry a link to a web site.
+# visdom reads it beside its own style, which makes every element's text thin and grey, and plots link to a web site.
 _STYLE = """
-.content-text, .content-properties, .bar { font-family: "DejaVu Sans", Verdana, sans-serif; font-weight: normal; }
-.content-text, .content-properties td { color: #16181c; font-weight: normal; }
+.content-text, .content-text :not(b), .content-properties td, .bar div {
+  font-family: "DejaVu Sans", Verdana, sans-serif; font-weight: normal;
+}
+.content-text, .content-properties td { color: #16181c; }
 .js-plot-link-container { display: none; }
 """
 
