@@ -1,4 +1,4 @@
-"""Stands where OpenCV's windows do: keys are pressed and boxes drawn as a test says."""
+"""Replaces OpenCV's windows: presses keys and draws boxes as a test says."""
 
 import cv2
 import numpy as np

@@ -45,7 +45,7 @@ def events(frame=2):
 
 
 def live_frame(index=1, total=20, density=True, told=True, seconds=0.02, view_seconds=0.0, energy=5.0, truth=True):
-    """A frame, from 0, of a tracker that was asked for the density and the events as told."""
+    """A frame, counted from 0, with or without density and events."""
     first = index == 0
     output = TrackerOutput(
         BOX + [index, 0, 0, 0], 0.7, density=box_density() if density and not first else None, extra={"energy": energy}

@@ -1,4 +1,4 @@
-"""A real server of the live view, its page in a browser, and a real tracker at work: for the tests with a browser."""
+"""A real server of the live view, its page in a browser, and a real tracker: for the tests with a browser."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ for (const pane of document.querySelectorAll('.window')) {
 
 
 def wait_for(what, seconds=60.0):
-    """The first true answer of `what`, which is asked again and again."""
+    """Call `what` until it returns a true value, and return that."""
     end = time.monotonic() + seconds
     while True:
         answer = what()
@@ -108,7 +108,7 @@ class Page:
         text = self.browser.execute_script(_FIND + read, title)
         return None if text is None else json.loads(text)
 
-    def places(self):
+    def rectangles(self):
         """The windows' rectangles: left, top, right, bottom."""
         read = """
         return Object.values(found).map(pane => {
@@ -143,14 +143,14 @@ class Page:
         return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
 
     def hosts(self):
-        """Hosts that it asked for something."""
+        """Hosts that it requested files from."""
         messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
         urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
         return {url.split("/")[2].split(":")[0] for url in urls if "://" in url}
 
 
 def generated(frames=12):
-    """The beginning of a generated sequence, to and fro without end: images and boxes."""
+    """Images and boxes of a generated sequence's beginning, forwards and backwards without end."""
     scene = benchmark_scene("scale")
     images, boxes = [scene.render(frame) for frame in range(frames)], scene.boxes()
     there_and_back = [*range(frames), *range(frames - 2, 0, -1)]
@@ -158,7 +158,7 @@ def generated(frames=12):
 
 
 class Run:
-    """A tracker at work in a thread of its own, on (image, true box) after another; the truth may be None but first."""
+    """Runs a tracker in a thread of its own on pairs (image, true box); only the first box is required."""
 
     def __init__(self, port, frames=None, title="scale", total=None):
         self.said = []
@@ -175,7 +175,7 @@ class Run:
         return self
 
     def at(self, frame):
-        """Wait until so many frames are tracked."""
+        """Wait until this many frames are tracked."""
         wait_for(lambda: len(self.outputs) >= frame or not self.thread.is_alive())
         assert len(self.outputs) >= frame, self.failure
 
@@ -191,7 +191,7 @@ class Run:
         assert not self.thread.is_alive() and self.failure is None, self.failure
 
     def state(self):
-        """Everything of the tracker that tracking changes, as far as a test can see."""
+        """The part of the tracker's state that tracking changes and a test can read."""
         tracker = self.tracker
         return (tracker._frame, *tracker._center, *tracker._size, *tracker.classifier.filter.flatten().tolist())
 

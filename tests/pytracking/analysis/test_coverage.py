@@ -1,4 +1,4 @@
-"""Coverage: from files written by hand, whose shares can be counted, through the command."""
+"""Coverage by the command, of files written by hand, whose shares can be counted."""
 
 import json
 

@@ -24,7 +24,7 @@ def report(*trackers: TrackerScore) -> Report:
     return Report("toy", tuple(trackers[0].sequences), {}, False, trackers, ())
 
 
-def test_picked_is_where_the_leader_is_furthest_ahead_and_furthest_behind():
+def test_picked_sequences_are_where_the_leader_is_furthest_ahead_and_furthest_behind():
     second, leader = tracker("x", [0.5, 0.5, 0.1, 0.5, 0.9]), tracker("y", [0.6, 0.9, 0.9, 0.4, 0.5])
     third = tracker("z", [0.1, 0.1, 0.8, 0.1, 0.1])
     best, worst = pick_sequences(report(second, leader, third), count=2)
@@ -63,9 +63,9 @@ def toy_report(folder) -> Report:
 
 
 def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
-    strip = draw_example_frames(toy_report(tmp_path), sequence)
-    assert [number for number, _ in strip] == [1, 4, 6, 9]
-    first, *_, last = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for _, data in strip)
+    frames = draw_example_frames(toy_report(tmp_path), sequence)
+    assert [number for number, _ in frames] == [1, 4, 6, 9]
+    first, *_, last = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for _, data in frames)
     scale = first.shape[1] / 320
     column = round(140 * scale)  # through the top of the right box, whose first pixel is 100, 60
     np.testing.assert_allclose(first[round(60 * scale), column], [0xD5, 0x5E, 0x00], atol=60)  # JPEG
@@ -75,7 +75,7 @@ def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
     assert last[left].max() < 60  # that tracker has no box there
 
 
-def test_what_cannot_be_shown_is_said(tmp_path, sequence):
+def test_missing_images_are_named(tmp_path, sequence):
     with pytest.raises(UserError, match="no images"):
         draw_example_frames(toy_report(tmp_path), Annotation("a", TRUTH))
     sequence.frames[3].unlink()

@@ -1,4 +1,4 @@
-"""Failures: from boxes whose faults are known, through the command."""
+"""Failures by the command, of boxes whose errors are known."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_kind_is_that_of_most_frames():
 
 
 @pytest.mark.parametrize("absent", [np.full(4, np.nan), np.zeros(4)])
-def test_frames_without_a_target_count_for_nothing(absent):
+def test_frames_without_a_target_are_ignored(absent):
     gt = boxes((TRUTH, 4), (absent, 10), (TRUTH, 4), (absent, 3))
     found = failures(boxes((GOOD, 2), (AWAY, 15), (GOOD, 1), (AWAY, 3)), gt)
     assert found.failures == (Failure(3, 17, 5, "lost", True),)

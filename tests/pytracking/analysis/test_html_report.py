@@ -1,4 +1,4 @@
-"""The page as a user gets it: by the command, from trees on disk, read by a parser and by a browser."""
+"""The page by the command, from folders on disk, read by a parser and by a browser."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class Page(HTMLParser):
                 self.tables[-1][-1][-1] += data
 
     def table(self, *first_cells: str) -> dict[str, list[str]]:
-        """Rows by their first cell, of the table whose heading begins so."""
+        """Rows by their first cell, of the table whose heading begins with these cells."""
         (rows,) = (rows for rows in self.tables if tuple(rows[0][: len(first_cells)]) == first_cells)
         return {row[0]: row[1:] for row in rows}
 
@@ -128,7 +128,7 @@ def test_page_has_every_name_and_the_scored_numbers(tree, capsys):
         cat, dog = (score["sequences"][sequence]["auc"] for sequence in ("Cat", "Dog"))
         assert by_attribute[name] == [f"{100 * auc:.1f}" for auc in (cat, (cat + dog) / 2, cat)]
     assert "3 trackers scored on 3 sequences (24 frames)." in " ".join(page.text.split())
-    # The names are text and nothing else.
+    # The names are plain text.
     assert sum(tag == "script" for tag, _ in page.elements) == 1
     assert "<b>" not in html
     images = [attributes["src"] for tag, attributes in page.elements if tag == "img"]
@@ -148,7 +148,7 @@ def test_the_best_are_marked(tree):
     assert shown == [best[key] for key in ("auc", "op50", "op75", "precision", "norm_precision")]
 
 
-def test_how_it_was_made_is_told(tree):
+def test_how_the_results_were_made(tree):
     main(["report", "--dataset_name", "data", "--out", "out"])
     page, _ = read(tree / "out" / "report.html")
     speed = page.table("Tracker", "Frames/s")
@@ -159,7 +159,7 @@ def test_how_it_was_made_is_told(tree):
     assert "These results have no record (run.json)." in page.text
 
 
-def test_missing_sequences_and_images_are_said(tree, capsys):
+def test_missing_sequences_and_images_are_named(tree, capsys):
     (tree / "tracking_results" / "opencv" / "csrt" / "Cat.txt").unlink()
     (tree / "data" / "Dog" / "img" / "0008.jpg").write_bytes(b"no image")
     main(["report", "--dataset_name", "data"])
@@ -251,7 +251,7 @@ def test_in_a_browser(tree, browser, width):
         assert browser.execute_script("return document.scrollingElement.scrollWidth") <= width
         assert "evil" not in browser.title[:5] and browser.title.startswith("data")
         assert browser.execute_script("return [...document.images].every((image) => image.naturalWidth > 0)")
-        # A click on a head sorts, a second one the other way.
+        # A click on a head sorts, a second one reverses.
         column = "[...document.querySelectorAll('#sequences tbody tr')].map((row) => row.cells[0].textContent)"
         head = browser.find_element("css selector", "#sequences thead th")
         orders = []

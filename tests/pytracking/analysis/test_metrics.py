@@ -84,7 +84,7 @@ def test_zero_size_box_takes_the_one_before_it():
     score = score_sequence(lost, truth)
     assert score.replaced == 2
     assert score.curves.auc == 20 / 21
-    # A tracker that never finds anything gains nothing by its first box being given.
+    # A tracker that never finds the target gains nothing from its first box.
     assert score_sequence(np.zeros((4, 4)), truth).curves.op50 == pytest.approx(1 / 4)
 
 

@@ -124,7 +124,7 @@ def test_halves_do_not_depend_on_which_results_there_are(results, sequences):
         score_results("otb", sequences, found, halves=True)
 
 
-def test_a_missing_sequence_counts_for_nobody_and_is_named(results, sequences):
+def test_a_missing_sequence_is_not_scored_and_is_named(results, sequences):
     (results / "atom/default" / "Deer.txt").unlink()
     found = find_results(results, ["Bolt", "Deer"])
     report = score_results("otb", sequences, found)
@@ -210,7 +210,7 @@ def test_table_of_one_tracker_by_sequence_has_every_metric(results, sequences):
     assert row == ["Bolt", "95.24", "100.00", "100.00", "100.00", "100.00", "3.1", "10"]
 
 
-def test_output_folder_that_cannot_be_made(results, sequences, tmp_path):
+def test_output_folder_that_cannot_be_created(results, sequences, tmp_path):
     report = score_results("otb", sequences, find_results(results, ["Bolt", "Deer"]))
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot be created.*--out"):

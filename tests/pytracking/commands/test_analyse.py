@@ -48,7 +48,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def fails(capsys, *arguments: str) -> str:
-    """Runs the command in this process; its one line of error."""
+    """Run the command in this process and return its last line of error."""
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     error = capsys.readouterr().err
@@ -113,14 +113,14 @@ def test_data_sets_that_do_not_go_together(tree, capsys, arguments, says):
     assert says in fails(capsys, "table", "--dataset_name", *arguments)
 
 
-def test_plot_prints_no_table_and_out_is_kept_to(tree, capsys):
+def test_plot_prints_no_table_and_writes_to_out(tree, capsys):
     main(["plot", "--annotations", "truth", "--out", "figures", "--title", "Toy"])
     assert "AUC" not in capsys.readouterr().out
     assert (tree / "figures" / "success.pdf").exists()
     assert json.loads((tree / "figures" / "results.json").read_text())["dataset"] == "Toy"
 
 
-def test_missing_sequence_is_said_or_refused(tree, capsys):
+def test_missing_sequence_is_noted_or_refused(tree, capsys):
     (tree / "tracking_results" / "opencv" / "csrt" / "Cat.txt").unlink()
     main(["table", "--annotations", "truth"])
     captured = capsys.readouterr()

@@ -11,8 +11,8 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 BOX = np.array([1.0, 2.0, 3.0, 4.0])
 
 
-class Talkative(BaseTracker):
-    """Tells its observer of every frame, and counts what it is asked."""
+class ReportingTracker(BaseTracker):
+    """Reports every frame to its observer, and counts the requests for a density."""
 
     def __init__(self):
         self.densities = 0
@@ -35,7 +35,7 @@ class Talkative(BaseTracker):
 
 
 def test_without_a_request_nothing_is_asked_for():
-    tracker = Talkative()
+    tracker = ReportingTracker()
     target_tracker = TargetTracker(tracker)
     first, second = target_tracker.initialize(IMAGE, BOX), target_tracker.track(IMAGE)
     assert (first.events, second.events, tracker.densities) == ((), (), 0)
@@ -44,7 +44,7 @@ def test_without_a_request_nothing_is_asked_for():
 
 
 def test_what_is_requested_comes_with_the_target():
-    tracker = Talkative()
+    tracker = ReportingTracker()
     target_tracker = TargetTracker(tracker, "car")
     first = target_tracker.initialize(IMAGE, BOX, Request(events=True), truth=BOX)
     second = target_tracker.track(IMAGE, Request(density=True))
@@ -53,8 +53,8 @@ def test_what_is_requested_comes_with_the_target():
     assert second.seconds >= 0 and second.view_seconds >= 0 and tracker.observer is None
 
 
-def test_a_box_that_is_not_finite_is_refused_and_nobody_is_left_listening():
-    target_tracker = TargetTracker(Talkative())
+def test_a_box_that_is_not_finite_is_refused_and_no_observer_is_left():
+    target_tracker = TargetTracker(ReportingTracker())
     with pytest.raises(ArithmeticError, match="nan"):
         target_tracker.initialize(IMAGE, BOX * np.nan, Request(events=True))
     assert target_tracker.tracker.observer is None

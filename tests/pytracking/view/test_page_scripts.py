@@ -1,4 +1,4 @@
-"""Placing the scripts of visdom's page, with a stand-in for npm."""
+"""Installs the scripts of visdom's page, with a stand-in for npm."""
 
 import io
 import shutil
@@ -67,7 +67,7 @@ def test_every_file_is_installed_and_visdom_is_told_that_all_is_there(npm, visdo
     assert not list(visdom.static.rglob("*.partial"))
 
 
-def test_what_is_there_is_not_fetched_again(npm, visdom):
+def test_installed_files_are_not_fetched_again(npm, visdom):
     visdom.install_scripts(str(npm.program))
     calls = npm.calls()
     assert len(calls) == len(PACKAGES)
@@ -77,7 +77,7 @@ def test_what_is_there_is_not_fetched_again(npm, visdom):
     assert npm.calls() == [*calls, "jquery@3.1.1"]
 
 
-def test_without_npm_or_a_network_the_way_out_is_said(npm, visdom):
+def test_without_npm_or_a_network_the_error_names_the_remedy(npm, visdom):
     with pytest.raises(UserError, match="npm is not installed.*python -m visdom.server"):
         visdom.install_scripts(None)
     (npm.folder / "offline").touch()
@@ -117,6 +117,6 @@ def test_the_list_is_that_of_the_installed_visdom():
         pytest.skip(str(error))
     source = (package.static.parent / "server" / "build.py").read_text()
     for files in PACKAGES.values():
-        for place in files.values():
-            name = place.rsplit("/", 1)[1]
-            assert name in source, place
+        for path in files.values():
+            name = path.rsplit("/", 1)[1]
+            assert name in source, path

@@ -9,7 +9,7 @@ def pixels(image, colour):
     return (np.abs(image.astype(int) - colour) <= 12).all(-1)
 
 
-def test_the_box_is_where_it_is_and_the_image_is_left_alone():
+def test_the_box_is_in_its_position_and_the_image_is_unchanged():
     frame = tracked_frame(target((200, 200, 300, 250)), image=np.full((600, 800, 3), 100, np.uint8))
     picture = draw_frame(frame)
     y, x = np.nonzero(pixels(picture, PALETTE[0]))
@@ -24,7 +24,7 @@ def test_its_size_is_the_images_times_the_scale(scale):
     assert picture.shape == (61 * scale, 83 * scale, 3) and picture.dtype == np.uint8
 
 
-def test_the_density_is_drawn_where_it_is_wanted_and_there():
+def test_the_density_is_drawn_if_requested_and_available():
     with_density = tracked_frame(target((20, 25, 30, 25), density=corner_density(50, 25)))
     plain = draw_frame(tracked_frame(target((20, 25, 30, 25))), 4)
     assert (draw_frame(with_density, 4, density=False) == plain).all()
@@ -49,7 +49,7 @@ def test_many_targets_have_colours_and_names():
     assert len({target_colour(number) for number in range(len(PALETTE))}) == len(PALETTE) == 10
     one = draw_frame(tracked_frame(target((20, 30, 20, 20), "1"), target((50, 30, 20, 20), "2")), 4)
     two = draw_frame(tracked_frame(target((20, 30, 20, 20), "1"), target((50, 30, 20, 20), "3")), 4)
-    assert (one != two).any()  # the name is to be read
+    assert (one != two).any()  # the names are drawn
 
 
 def test_score_and_flag_of_a_single_target_are_in_the_caption():

@@ -40,7 +40,7 @@ def test_without_times_the_rate_decides(tmp_path):
     )
 
 
-def test_small_frames_are_enlarged_only_where_asked_for(tmp_path):
+def test_small_frames_are_enlarged_only_on_request(tmp_path):
     assert record(tmp_path / "a.mp4", [tracked_frame()])[0][1].shape == (60, 80, 3)
     assert record(tmp_path / "b.mp4", [tracked_frame()], least_height=480)[0][1].shape == (480, 640, 3)
     large = tracked_frame(image=np.zeros((600, 80, 3), np.uint8))
@@ -62,7 +62,7 @@ def test_a_run_cut_short_leaves_a_video(tmp_path):
     assert len(record(tmp_path / "a.mp4", [tracked_frame()] * 4, complete=False)) == 4
 
 
-def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path):
+def test_a_file_that_cannot_be_written_is_reported_at_once(tmp_path):
     with pytest.raises(VideoError, match="cannot be written"):
         VideoView("/proc/nowhere/a.mp4")
 
@@ -87,7 +87,7 @@ def test_every_frame_is_a_picture(tmp_path, density):
         assert np.abs(image - draw_frame(each, density=not density))[peak].mean() > 20
 
 
-def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file.* for the pictures cannot be written"):
         ImageFolderView(tmp_path / "file")

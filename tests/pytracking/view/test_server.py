@@ -18,7 +18,7 @@ def error_of(capsys, *arguments):
     return capsys.readouterr().err
 
 
-def test_without_the_page_s_scripts_the_way_to_get_them_is_said(monkeypatch, tmp_path, capsys):
+def test_without_the_page_s_scripts_the_error_says_how_to_install_them(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(VisdomPackage, "find", lambda: VisdomPackage(tmp_path, "0.2.4"))
     error = error_of(capsys)
     assert "bash install.sh --visdom" in error and "python -m visdom.server" in error
@@ -34,7 +34,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
     assert "--env_path" in error_of(capsys, "--env_path", str(tmp_path / "file" / "views"))
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(visdom_page, capsys):
+def test_a_taken_port_is_reported_in_one_line(visdom_page, capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

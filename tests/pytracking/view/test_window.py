@@ -39,7 +39,7 @@ def test_the_density_is_requested_and_drawn(monkeypatch):
 
 @pytest.mark.parametrize("key", [ord("q"), ord("Q"), ESCAPE, None])
 @pytest.mark.parametrize("paused", [False, True])
-def test_the_run_ends_where_the_user_says(monkeypatch, key, paused):
+def test_the_user_ends_the_run(monkeypatch, key, paused):
     FakeWindow(monkeypatch, [-1, *([SPACE, -1] if paused else []), key])
     view = WindowView("clip")
     assert view.show(tracked_frame()) and not view.show(tracked_frame())
@@ -76,7 +76,7 @@ def test_a_step_while_it_runs_pauses(monkeypatch):
     assert waits == [1, 4, 5]
 
 
-def test_a_backend_that_cannot_say_whether_its_window_is_there(monkeypatch):
+def test_a_backend_that_cannot_tell_whether_its_window_exists(monkeypatch):
     FakeWindow(monkeypatch)
     monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: -1.0)
     assert WindowView("clip").show(tracked_frame())
@@ -93,7 +93,7 @@ def test_opencv_without_windows_is_explained(monkeypatch):
         ImageWindow("clip").show(np.zeros((9, 9, 3), np.uint8))
 
 
-def test_closing_twice_or_what_was_never_open(monkeypatch):
+def test_closing_twice_or_before_opening(monkeypatch):
     FakeWindow(monkeypatch)
     view = WindowView("clip")
     view.close(True)
@@ -146,7 +146,7 @@ def test_a_display_that_does_not_answer_does_not_end_the_process(monkeypatch):
     assert "cannot open one" in why_no_window()
 
 
-def test_where_windows_open_there_is_no_reason(monkeypatch):
+def test_no_reason_is_given_if_windows_open(monkeypatch):
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(window_module.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     assert why_no_window() is None

@@ -35,14 +35,14 @@ def step(page, run):
     before = page.frame()
     page.press(RIGHT)
     wait_for(lambda: page.frame() > before)
-    time.sleep(0.3)  # for one too many, if there were one
+    time.sleep(0.3)  # for a surplus frame, if there were one
     return page.frame() - before
 
 
-def side_by_side(places):
+def side_by_side(rectangles):
     """Whether no two rectangles (left, top, right, bottom) overlap."""
     return all(
-        a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for a, b in itertools.combinations(places, 2)
+        a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1] for a, b in itertools.combinations(rectangles, 2)
     )
 
 
@@ -52,9 +52,9 @@ def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser)
         wait_for(lambda: page.titles() == set(POSITIONS))
         wait_for(lambda: page.frame() > 3)
 
-        # Paused, whatever window was clicked on: nothing of the tracker moves.
+        # While paused, the tracker's state stays, whatever window was clicked on.
         page.click("Tracking")
-        page.press(UP)  # no key of the view's
+        page.press(UP)  # not one of the view's keys
         page.press(SPACE)
         wait_for(lambda: page.state() == "paused")
         frame, state = page.frame(), run.state()
@@ -68,7 +68,7 @@ def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser)
             assert step(page, run) == 1, window
         assert len(run.outputs) == frame + 4 and run.state() != state
 
-        # The paused frame is shown whole: the density lies where the box is.
+        # The paused frame has all its plots: the density lies at the box.
         output = run.outputs[-1]
         for title in PLOTS:
             assert wait_for(lambda title=title: page.plot(title)), title
@@ -81,7 +81,7 @@ def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser)
         assert abs(heat["x"][column] - (x + w)) < w / 4 and abs(heat["y"][row] - y) < h / 4
         np.testing.assert_allclose(heat["y"][row], output.density.corner.y[row], atol=0.01)
 
-        # A block off: its window goes, also while paused; on: it shows this very frame.
+        # Switching a block off closes its window, also while paused; switching it on shows this very frame.
         page.switch("Score map")
         wait_for(lambda: "Score map" not in page.titles())
         assert step(page, run) == 1
@@ -90,7 +90,7 @@ def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser)
         wait_for(lambda: page.plot("Score map"))
         assert f"frame {page.frame()}" in page.plot("Score map")["layout"]["title"]["text"]
 
-        wait_for(lambda: side_by_side(page.places()))
+        wait_for(lambda: side_by_side(page.rectangles()))
 
         frame = page.frame()
         page.click("Tracking")
@@ -113,7 +113,7 @@ def test_a_server_that_goes_and_comes_again(server, browser):
         wait_for(lambda: page.state() == "paused")
         frames = len(run.outputs)
         server.kill()
-        wait_for(lambda: len(run.outputs) > frames + 5)  # it does not wait for ever for a key
+        wait_for(lambda: len(run.outputs) > frames + 5)  # it does not wait for a key forever
         assert len(run.said) == 2 and "gone" in run.said[1] and "paused" in run.said[1]
         server.start()
         wait_for(lambda: len(run.said) > 2)
@@ -143,7 +143,7 @@ if "EBM_LIVE_VIEW_PICTURE" in os.environ:
             page.press(SPACE)
             wait_for(lambda: page.state() == "paused")
             time.sleep(2)
-            # Plotly's buttons show up where the mouse is, which a browser without a window does not have.
+            # Plotly's buttons follow the mouse, which a browser without a window lacks.
             browser.execute_script("document.querySelectorAll('.modebar').forEach(bar => bar.style.display = 'none')")
             picture = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
             picture.save(os.environ["EBM_LIVE_VIEW_PICTURE"], quality=90)

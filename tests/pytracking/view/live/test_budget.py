@@ -1,4 +1,4 @@
-"""What the live view may cost, by a clock that the test moves."""
+"""The live view's budget, with a clock that the test moves."""
 
 import random
 
@@ -8,7 +8,7 @@ from pytracking.view.live.budget import CEILING, SHARE, Budget, Slowdown
 
 
 def spend_all(budget, frames, seconds, cost, kind="drawing"):
-    """Draw whenever it is allowed; returns the tracker's time, the view's, and the number drawn."""
+    """Draw whenever the budget allows; returns the tracker's time, the view's time, and the number of drawings."""
     tracked = spent = 0.0
     drawn = 0
     for _ in range(frames):
@@ -31,7 +31,7 @@ def test_cheap_drawing_is_done_every_frame():
     assert drawn == 100
 
 
-def test_dear_drawing_costs_no_more_than_its_share():
+def test_expensive_drawing_costs_no_more_than_its_share():
     for cost in (0.02, 0.1, 0.5):
         tracked, spent, drawn = spend_all(Budget(), 1000, 0.03, lambda cost=cost: cost)
         assert 0.8 * SHARE * tracked < spent <= SHARE * tracked + cost and drawn > 5
@@ -43,12 +43,12 @@ def test_what_costs_more_than_expected_is_earned_afterwards():
     assert spent <= SHARE * tracked + 0.4
 
 
-def test_what_costs_more_than_can_be_saved_up_is_affordable_all_the_same():
+def test_what_costs_more_than_can_be_saved_up_is_affordable_in_the_end():
     _, _, drawn = spend_all(Budget(), 2000, 0.03, lambda: 4 * CEILING)
     assert drawn >= 5
 
 
-def test_saving_up_ends_somewhere():
+def test_savings_are_limited():
     budget = Budget()
     budget.tracked(1000.0)
     _, spent, _ = spend_all(budget, 10, 0.03, lambda: 0.5)
@@ -66,18 +66,18 @@ def test_kinds_are_paid_together_and_free_ones_are_only_learnt_from():
     assert budget.allows("density", "drawing")
 
 
-def test_frames_slower_than_the_fastest_of_late_have_lost_time():
+def test_frames_slower_than_the_fastest_recent_ones_have_lost_time():
     slowdown_estimate = Slowdown()
     assert [slowdown_estimate.lost(0.02 + 0.0004 * (k % 10), False) for k in range(100)] == [0.0] * 100
     assert slowdown_estimate.lost(0.06, False) == pytest.approx(0.06 - 1.25 * 0.02, abs=1e-3)
 
 
-def test_before_a_pace_is_known_nothing_is_lost():
+def test_the_first_frames_lose_nothing():
     slowdown_estimate = Slowdown()
     assert [slowdown_estimate.lost(seconds, False) for seconds in (0.5, 0.02, 0.02)] == [0.0] * 3
 
 
-def test_a_machine_that_became_slower_is_the_new_pace():
+def test_a_slower_machine_becomes_the_reference():
     slowdown_estimate = Slowdown()
     for _ in range(300):
         slowdown_estimate.lost(0.02, False)
@@ -88,7 +88,7 @@ def test_a_machine_that_became_slower_is_the_new_pace():
 
 
 def run_view(frames, others, slowdown):
-    """A tracker's and its view's time, and how often the view has drawn, the longest time without a drawing included.
+    """Simulate a run: its time, the number of drawings, and the longest time without a drawing.
 
     Args:
         frames: of 20 ms each.
@@ -121,7 +121,7 @@ def test_a_view_whose_drawing_slows_the_tracker_elsewhere_draws_less():
 
 @pytest.mark.parametrize("busy", [0.3, 0.6, 0.9])
 def test_a_machine_with_other_programs_does_not_stop_the_view(busy):
-    """They take up to four times a frame's time from some frames, whatever the view does."""
+    """They make some frames take up to five times as long, whatever the view does."""
     rng = random.Random(0)
     time, shown, longest = run_view(3000, lambda: rng.uniform(0.02, 0.08) if rng.random() < busy else 0.0, 0.0)
     assert shown > time and longest < 5
@@ -134,7 +134,7 @@ def test_both_at_once():
     assert shown > 0.3 * time and longest < 8 and time < 2 * without
 
 
-def test_time_lost_to_another_program_is_not_owed_for_ever():
+def test_time_lost_to_another_program_is_not_owed_forever():
     budget = Budget()
     budget.lost(100.0)
     budget.tracked(CEILING / SHARE * 1.01)

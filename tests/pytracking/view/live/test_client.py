@@ -1,4 +1,4 @@
-"""The connection to visdom's server, where there is none, or something else: with a real one see test_browser."""
+"""The connection without a server or with another one; test_browser has a real server."""
 
 import http.server
 import socket
@@ -49,7 +49,7 @@ def test_the_address_may_be_a_name_or_have_a_scheme():
     assert client(80, "http://127.0.0.1/").address == "http://127.0.0.1:80"
 
 
-def test_no_server_is_said_at_once(free_port):
+def test_a_missing_server_is_reported_at_once(free_port):
     start = time.monotonic()
     with pytest.raises(ServerError, match="no connection"):
         client(free_port).connect()
@@ -84,7 +84,7 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
         client(1).connect()
 
 
-def test_losing_the_server_is_told_once(other_server):
+def test_losing_the_server_is_reported_once(other_server):
     told = []
     lost = client(other_server, lost=lambda: told.append(1))
     lost._http = __import__("requests").Session()
@@ -96,7 +96,7 @@ def test_losing_the_server_is_told_once(other_server):
     lost.close()
 
 
-def test_a_place_in_pixels_leaves_room_for_the_bar():
+def test_a_position_in_pixels_leaves_room_for_the_bar():
     assert WindowPosition(0, 0, 100, 20).pixels == (1260, 276)
 
 
@@ -115,5 +115,5 @@ def test_a_listener_whose_connection_was_closed_while_nothing_came_ends_quietly(
 
     told = []
     listening = client(1, lost=lambda: told.append(1))
-    listening._listen(Closed())  # not the present connection: nothing to tell
+    listening._listen(Closed())  # not the current connection: no report
     assert not told

@@ -42,7 +42,7 @@ def test_while_running_nothing_is_held(controls):
     assert not controls.paused
 
 
-def test_space_pauses_and_goes_on(controls):
+def test_space_pauses_and_resumes(controls):
     press(controls, " ")
     assert controls.paused
     waiting = held(controls)
@@ -70,7 +70,7 @@ def test_the_arrow_pauses_and_then_lets_one_frame_through_for_each_press(control
     waiting.join(5)
 
 
-def test_going_on_forgets_steps_that_were_not_made(controls):
+def test_resuming_forgets_pending_steps(controls):
     for key in (" ", "ArrowRight", " ", " "):
         press(controls, key)
     waiting = held(controls)
@@ -94,10 +94,10 @@ def test_check_boxes_switch_blocks(controls):
     assert controls.blocks == {"A": True, "B": True}
 
 
-def test_a_window_closed_by_its_cross_is_a_block_switched_off(controls, clock):
+def test_a_window_that_the_user_closes_is_a_block_switched_off(controls, clock):
     controls.handle({"event_type": "close", "target": "A"})
     assert controls.blocks == {"A": False, "B": True}
-    # One that was closed because its block went off is reported as well, perhaps after it is on again.
+    # The page also reports a window that was closed with its block, perhaps after the block is on again.
     controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": False})
     controls.handle({"event_type": "PropertyUpdate", "propertyId": 1, "value": True})
     clock.now += CLOSING / 2
@@ -105,7 +105,7 @@ def test_a_window_closed_by_its_cross_is_a_block_switched_off(controls, clock):
     assert controls.blocks["B"]
 
 
-def test_what_it_does_not_know_changes_nothing():
+def test_unknown_events_change_nothing():
     told = []
     controls = Controls(("A",), lambda: told.append(1))
     for event in (

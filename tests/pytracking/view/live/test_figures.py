@@ -64,7 +64,7 @@ def test_the_density_s_peak_is_at_the_box_s_corner_and_y_goes_down():
     assert low > high
 
 
-def test_boxes_are_closed_outlines_and_truth_is_only_there_where_it_is_known():
+def test_boxes_are_closed_outlines_and_truth_is_there_only_if_known():
     x, y, w, h = live_frame().targets[0].output.box
     (outline,) = named(figures.density(live_frame(), box_density()), "output")
     assert outline["x"] == [x, x + w, x + w, x, x, None] and outline["y"] == [y, y, y + h, y + h, y, None]
@@ -92,14 +92,14 @@ def test_marginals_are_densities_with_the_output_and_the_interval_in_them():
     assert sum(trace["showlegend"] for trace in figure[0]) == 3  # interval, output and truth, once each
 
 
-def test_refinement_shows_every_start_every_way_and_f_by_step():
+def test_refinement_shows_every_start_every_path_and_f_by_step():
     _, paths, _ = events()
     figure = figures.refinement(live_frame(), paths)
     (starts,), (best,) = named(figure, "starts"), named(figure, "best ends")
     assert len(starts["x"]) == 4 * 6 and len(best["x"]) == 2 * 6
     assert starts["x"][0] == paths.boxes[0, 0, 0] and best["x"][0] == paths.boxes[-1, 3, 0]
-    (ways,) = named(figure, "corner's paths")
-    assert ways["x"][:3] == (paths.boxes[:, 0, 0] + paths.boxes[:, 0, 2]).tolist() and ways["x"][3] is None
+    (others,) = named(figure, "corner's paths")
+    assert others["x"][:3] == (paths.boxes[:, 0, 0] + paths.boxes[:, 0, 2]).tolist() and others["x"][3] is None
     values = [trace for trace in figure[0] if trace.get("xaxis") == "x2"]
     assert sorted(trace["y"] for trace in values) == sorted(paths.values.T.tolist())
 
@@ -145,7 +145,7 @@ def test_a_background_image_is_aligned_to_the_pixel_and_dark_outside_the_frame()
     np.testing.assert_allclose(decoded(beyond["source"]).mean((0, 1)), OUTSIDE, atol=4)
 
 
-def test_the_picture_has_the_size_of_its_window_and_leaves_the_frame_alone():
+def test_the_picture_has_the_size_of_its_window_and_leaves_the_frame_unchanged():
     frame = live_frame()
     before = frame.image.copy()
     picture = tracking_picture(frame, 300, 100)

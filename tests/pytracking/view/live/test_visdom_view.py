@@ -26,7 +26,7 @@ from tests.helpers.live_frames import live_frame
 
 
 class Connection:
-    """Keeps what is shown. Reaches the server as long as there is one."""
+    """Keeps what is shown; reaches the server while there is one."""
 
     def __init__(self, server, port, positions, on_event, on_lost):
         self.address = f"http://{server}:{port}"
@@ -128,7 +128,7 @@ def watched():
 
 
 def paused(watched):
-    """Press space; returns the thread that then waits in a frame, which is shown whole."""
+    """Press space; returns the thread that then waits in a frame, which has all its plots."""
     watched.connection.press(" ")
     thread = threading.Thread(target=watched.frame, kwargs={"wait": False}, daemon=True)
     thread.start()
@@ -141,7 +141,7 @@ def title(watched, block):
     return watched.connection.windows[block].layout["title"]["text"]
 
 
-def test_every_window_is_made_in_the_order_of_its_place(watched):
+def test_every_window_is_made_in_order(watched):
     for _ in range(3):
         watched.frame()
     assert set(watched.connection.windows) == set(POSITIONS)
@@ -181,7 +181,7 @@ def test_nothing_is_asked_for_while_it_would_cost_too_much(watched):
 
 
 def test_a_tracker_that_is_slowed_by_the_view_is_asked_for_less(watched):
-    """What the page costs shows in the tracker's frames only."""
+    """The cost of the page shows only in the tracker's frames."""
     for _ in range(40):
         watched.frame(seconds=0.02)
     slowed = [watched.frame(seconds=0.06) for _ in range(30)]
@@ -212,9 +212,9 @@ def test_a_slow_server_costs_frames_of_the_view_and_no_time_of_the_tracker(watch
     assert watched.number() == 12 and "9 tracked frames" in watched.status()
 
 
-def test_space_pauses_after_a_whole_frame_and_the_arrow_steps(watched):
+def test_space_pauses_after_a_frame_with_plots_and_the_arrow_steps(watched):
     watched.frame()
-    watched.frame(view_seconds=100.0)  # what was spent does not matter to who waits for a frame
+    watched.frame(view_seconds=100.0)  # the budget does not matter while the user waits
     thread = paused(watched)
     number = watched.number()
     assert f"frame {number}" in title(watched, DENSITY)
@@ -235,7 +235,7 @@ def test_space_pauses_after_a_whole_frame_and_the_arrow_steps(watched):
     wait_for(lambda: "running" in watched.status())
 
 
-def test_a_block_switched_on_during_a_pause_shows_the_frame_that_is_waited_on(watched):
+def test_a_block_switched_on_during_a_pause_shows_the_frame_that_the_user_waits_for(watched):
     watched.frame()
     watched.frame()
     watched.connection.switch(SCORES, False)
@@ -250,7 +250,7 @@ def test_a_block_switched_on_during_a_pause_shows_the_frame_that_is_waited_on(wa
     assert not thread.is_alive()
 
 
-def test_a_window_that_was_closed_by_its_cross_stays_closed_but_for_those_that_are_needed(watched):
+def test_a_window_that_the_user_closes_stays_closed_unless_it_is_needed(watched):
     watched.frame()
     watched.frame()
     for window in (DENSITY, TRACKING, BLOCKS):
@@ -261,7 +261,7 @@ def test_a_window_that_was_closed_by_its_cross_stays_closed_but_for_those_that_a
     assert {TRACKING, BLOCKS} <= set(watched.connection.windows)
 
 
-def test_without_a_server_it_is_said_once_and_the_run_goes_on(monkeypatch):
+def test_a_missing_server_is_reported_once_and_the_run_continues(monkeypatch):
     monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY_INTERVAL", 0.01)
     watched = Watched(there=False)
     for _ in range(5):
@@ -278,7 +278,7 @@ def test_without_a_server_it_is_said_once_and_the_run_goes_on(monkeypatch):
     assert watched.connection.closed and len(watched.said) == 2
 
 
-def test_a_server_that_goes_is_said_once_and_comes_again(watched, monkeypatch):
+def test_a_lost_server_is_reported_once_and_may_return(watched, monkeypatch):
     monkeypatch.setattr("pytracking.view.live.visdom_view.RETRY_INTERVAL", 0.01)
     watched.frame()
     watched.frame()
@@ -307,7 +307,7 @@ def test_the_last_frame_is_shown_whatever_it_costs():
     assert "stopped" in stopped.status()
 
 
-def test_a_second_sequence_starts_anew(watched):
+def test_a_second_sequence_starts_a_new_history(watched):
     for _ in range(4):
         watched.frame(total=4)
     assert len(watched.connection.windows[TIME].data[0]["x"]) == 4
@@ -327,7 +327,7 @@ def test_blocks_without_data_say_so_in_words(watched):
     assert "no p(y|x)" in watched.connection.windows[DENSITY].layout["annotations"][0]["text"]
 
 
-def test_a_fault_of_the_view_s_own_ends_the_view_and_not_the_run(watched, monkeypatch):
+def test_an_error_of_the_view_ends_the_view_and_not_the_run(watched, monkeypatch):
     watched.frame()
     monkeypatch.setattr("pytracking.view.live.page.status_html", lambda *arguments: 1 / 0)
     watched.frame(wait=False)
