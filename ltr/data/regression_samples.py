@@ -79,9 +79,9 @@ class RegressionSamples(Dataset):
         label = self.images.labels[index].copy()
         if self.train:
             rng = np.random.default_rng([self.seed, k])
-            mirrored, factor, position = rng.random() < s.flip, rng.uniform(*s.scale), rng.random(2)
+            mirrored, factor, corner = rng.random() < s.flip, rng.uniform(*s.scale), rng.random(2)
             image = _resized(image, max(1, round(s.size * factor)))
-            image = _window(image, s.size, position)
+            image = _window(image, s.size, corner)
             if mirrored:
                 image = cv2.flip(image, 1)
                 label *= self.images.mirror_signs
@@ -107,10 +107,10 @@ def _resized(image: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _window(image: np.ndarray, size: int, position: np.ndarray) -> np.ndarray:
-    """A (size, size, 3) part of a square image, or a smaller image on black; `position` is x, y in [0, 1)."""
+def _window(image: np.ndarray, size: int, corner: np.ndarray) -> np.ndarray:
+    """A (size, size, 3) part of a square image, or a smaller image on black; its corner is x, y in [0, 1)."""
     side = len(image)
-    x, y = (int(p * (abs(side - size) + 1)) for p in position)
+    x, y = (int(p * (abs(side - size) + 1)) for p in corner)
     if side >= size:
         return image[y : y + size, x : x + size]
     canvas = np.zeros((size, size, 3), np.uint8)

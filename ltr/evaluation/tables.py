@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ltr.common.errors import UserError
-from ltr.common.files import write_json, write_text
+from ltr.common.files import write_json, write_text, writing
 
 
 @dataclass(frozen=True)
@@ -108,11 +107,9 @@ def write_table(table: Table, folder: Path, stem: str, about: Mapping[str, Any])
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Creates the folder, and turns an OSError into a UserError that names it."""
-    try:
+    with writing(folder, "name another by --out"):
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror or error}; name another by --out") from error
 
 
 def _text(cell: Mean | str | None) -> str:

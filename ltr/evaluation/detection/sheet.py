@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, as_tensor
 
 from ebm_common import elementwise_iou, xywh_to_xyxy, xyxy_to_xywh
-from ltr.common.errors import UserError
+from ltr.common.files import writing
 from ltr.common.images import ImageReadError
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
@@ -116,11 +116,9 @@ def contact_sheet(
     # names of files and categories are no formulas, even if they contain dollars
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 5.5, "text.parse_math": False}):
         figure = _draw(images, found, categories, title)
-        try:
+        with writing(path, "name another by --out"):
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, dpi=_DPI)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror or error}; name another by --out") from error
 
 
 def draw_sheet(

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ltr.actors.regression import EnergyLossSettings
 from ltr.common.errors import UserError
-from ltr.common.files import write_json, write_text
+from ltr.common.files import write_json, write_text, writing
 from ltr.common.provenance import device_name, provenance
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import ScheduleSettings
@@ -97,10 +97,8 @@ class ToyComparison:
         self.folder, self.epochs, self.num_samples = folder, epochs, num_samples
         self.failures: list[str] = []
         self.stop_signal: int | None = None
-        try:
+        with writing(folder, "choose another --workspace"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder} cannot be written: {error.strerror}; choose another --workspace") from error
         self._file = folder / "results.jsonl"
         self.results = read_results(self._file, epochs, num_samples)
 

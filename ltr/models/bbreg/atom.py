@@ -1,8 +1,6 @@
 """ATOM's network: a frozen backbone and the box network on top of it; how it is built, saved and loaded."""
 
-import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ltr.common.errors import UserError
+from ltr.common.files import write_bytes, writing
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
 from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
@@ -95,17 +94,8 @@ def save_head(net: AtomNet, file: Path, half: bool = True, notes: dict[str, str]
     if half:
         state = {k: _half(v) for k, v in state.items()}
     header = {**(notes or {}), "format": "ebm-regression atom head", "config": json.dumps(asdict(net.config))}
-    content = safetensors.torch.save(state, header)
-    file = Path(file)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with writing(file, "name another file"):
+        write_bytes(file, safetensors.torch.save(state, header))
 
 
 def _half(tensor: Tensor) -> Tensor:
@@ -215,9 +205,9 @@ class _Inert:
 
 
 _PYTRACKING_CLASSES = (
-    "ltr.common.settings.Settings",
-    "ltr.common.local.EnvironmentSettings",
-    "ltr.common.model_constructor.NetConstructor",
-    "ltr.common.stats.AverageMeter",
-    "ltr.common.stats.StatValue",
+    "ltr.admin.settings.Settings",
+    "ltr.admin.local.EnvironmentSettings",
+    "ltr.admin.model_constructor.NetConstructor",
+    "ltr.admin.stats.AverageMeter",
+    "ltr.admin.stats.StatValue",
 )

@@ -9,8 +9,6 @@ import pytest
 import torch
 
 from ltr.commands import train as train_command
-from ltr.common.plain import to_plain
-from ltr.common.settings import ScheduleSettings, differences
 from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.registry import available_settings
 from ltr.trainers.checkpoint import read_checkpoint
@@ -92,19 +90,3 @@ def test_settings_files_are_listed(capsys):
     assert train_command.main([]) == 2
     assert "bbreg: atom" in capsys.readouterr().out
     assert {"atom", "atom_star", "ebm"} <= set(available_settings()["bbreg"])
-
-
-def test_differences_look_into_nested_settings_and_past_free_fields():
-    before = to_plain(make_settings())
-    now = make_settings(workers=3, workspace=Path("x"), batch_size=16)
-    now.optimizer.betas = (0.8, 0.999)
-    assert differences(now, before) == {"batch_size": (8, 16), "optimizer.betas": ([0.9, 0.999], [0.8, 0.999])}
-
-
-def test_a_checkpoint_older_than_a_field_means_its_default():
-    before = to_plain(make_settings())
-    del before["seed"], before["schedule"]
-    before["old"] = 1
-    assert differences(make_settings(), before) == {"old": (1, "not set")}
-    found = differences(make_settings(seed=2, schedule=ScheduleSettings(gamma=0.5)), before)
-    assert found.keys() == {"old", "seed", "schedule"} and found["seed"] == ("not set", 2)

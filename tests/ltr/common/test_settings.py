@@ -1,12 +1,33 @@
-"""Settings that were saved by earlier versions, whose fields had other names, still mean the same."""
+"""What saved settings mean: differences to those of a run, and former names of fields."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ltr.common.plain import to_plain
-from ltr.common.settings import differences, restored
+from ltr.common.settings import ScheduleSettings, differences, restored
 from ltr.train_settings.registry import load_settings
+from tests.helpers.tiny_training import make_settings
+
+
+def test_differences_look_into_nested_settings_and_past_fields_of_the_run():
+    before = to_plain(make_settings())
+    now = make_settings(workers=3, workspace=Path("x"), batch_size=16)
+    now.optimizer.betas = (0.8, 0.999)
+    assert differences(now, before) == {"batch_size": (8, 16), "optimizer.betas": ([0.9, 0.999], [0.8, 0.999])}
+
+
+def test_a_checkpoint_older_than_a_field_means_its_default():
+    before = to_plain(make_settings())
+    del before["seed"], before["schedule"]
+    before["old"] = 1
+    assert differences(make_settings(), before) == {"old": (1, "not set")}
+    found = differences(make_settings(seed=2, schedule=ScheduleSettings(gamma=0.5)), before)
+    assert found.keys() == {"old", "seed", "schedule"} and found["seed"] == ("not set", 2)
+
+
+# --- former names
 
 RENAMED = [
     ("age", "ebm", "loss", "number", "num_samples"),

@@ -158,10 +158,10 @@ def test_checkpoint_of_pytracking_loads_by_name(resnet, tmp_path, monkeypatch, z
     """Its pickles name classes of a package that does not exist here: they are read, but nothing of it is made."""
     classes = {}
     for path in (
-        "ltr.common.settings.Settings",
-        "ltr.common.local.EnvironmentSettings",
-        "ltr.common.model_constructor.NetConstructor",
-        "ltr.common.stats.AverageMeter",
+        "ltr.admin.settings.Settings",
+        "ltr.admin.local.EnvironmentSettings",
+        "ltr.admin.model_constructor.NetConstructor",
+        "ltr.admin.stats.AverageMeter",
     ):
         module_name, _, name = path.rpartition(".")
         module = types.ModuleType(module_name)
@@ -193,7 +193,7 @@ def test_checkpoint_of_pytracking_loads_by_name(resnet, tmp_path, monkeypatch, z
     file = tmp_path / "ATOMnet_ep0050.pth.tar"
     torch.save(content, file, _use_new_zipfile_serialization=zipped)
     monkeypatch.undo()
-    assert "ltr.common.settings" not in sys.modules
+    assert "ltr.admin.settings" not in sys.modules
 
     loaded = load_atom_net(file, backbone="resnet18")
     assert loaded.config == RESNET18
@@ -231,7 +231,7 @@ def test_a_pickle_that_would_run_code_is_refused(small, tmp_path):
             assert "could run code" in refusal(file)
     assert not (tmp_path / "ran").exists()
     # and the stand-ins for PyTracking's classes are gone when nothing of PyTracking is read
-    assert not any("ltr.common.settings" in str(g) for g in torch.serialization.get_safe_globals())
+    assert not any("ltr.admin.settings" in str(g) for g in torch.serialization.get_safe_globals())
 
 
 def test_damaged_files_are_refused(small, training_checkpoint, tmp_path):
