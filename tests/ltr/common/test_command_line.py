@@ -1,0 +1,50 @@
+"""The parser of the console commands, and the types of its options."""
+
+import pytest
+
+from ltr.common.command_line import CommandParser, non_negative_int, positive_float, positive_int
+
+
+@pytest.fixture
+def parser():
+    made = CommandParser(prog="ebm-test", description="Test.", examples="examples:\n  ebm-test a --save_video b")
+    made.add_argument("name")
+    made.add_argument("--save_video", metavar="FILE")
+    made.add_argument("--set", nargs="+", metavar="NAME", help="several")
+    return made
+
+
+@pytest.mark.parametrize("option", ["--save_video", "--save-video"])
+def test_dashes_and_underscores_are_alike(parser, option):
+    assert parser.parse_args(["a-b", option, "c-d_e"]).save_video == "c-d_e"
+    assert parser.parse_args([f"{option}=c-d=e", "a-b"]).save_video == "c-d=e"
+    assert parser.parse_args(["a-b", option, "c"]).name == "a-b"
+
+
+def test_other_options_stay_as_they_are_written(parser):
+    _, others = parser.parse_known_args(["a", "--search-area-scale", "4", "--save", "x", "--a.b-c=d-e"])
+    assert others == ["--search-area-scale", "4", "--save", "x", "--a.b-c=d-e"]
+
+
+def test_help_has_the_examples_as_they_are_written(parser):
+    shown = parser.format_help()
+    assert shown.endswith("\nexamples:\n  ebm-test a --save_video b\n")
+    assert "--set NAME ..." in shown and "--save-video" not in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (non_negative_int, {"0": 0, "12": 12}, ["-1", "1.5", "x", ""]),
+        (positive_int, {"1": 1, "12": 12}, ["0", "-1", "1.5", "x"]),
+        (positive_float, {"0.5": 0.5, "3": 3.0}, ["0", "-1", "inf", "nan", "x"]),
+    ],
+)
+def test_types_of_options(parser, capsys, kind, good, bad):
+    parser.add_argument("--value", type=kind)
+    for text, value in good.items():
+        assert parser.parse_args(["a", f"--value={text}"]).value == value
+    for text in bad:
+        with pytest.raises(SystemExit, match="2"):
+            parser.parse_args(["a", f"--value={text}"])
+        assert f"argument --value: {text!r} is not a" in capsys.readouterr().err
