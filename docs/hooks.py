@@ -76,7 +76,7 @@ def on_env(env, config, files):
             by_ending.setdefault(".".join(parts[k:]), set()).add(full)
 
     def full_name(name):
-        found = by_ending.get(name, set())
+        found = by_ending.get(name) or by_ending.get(name.removeprefix("ebm_common."), set())  # ebm_common.Energy
         found = {full for full in found if not full.split(".")[-2][0].isupper()} or found  # functions before methods
         return next(iter(found)) if name not in known and len(found) == 1 else name
 
