@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from frame import FRAMES, sequence_frames, threads_of
 
+from benchmarks.frame import FRAMES, sequence_frames, threads_of
 from benchmarks.timing import Table, milliseconds, summarise
 from pytracking import Tracker
 from pytracking.view.base import Request, TargetTracker, TrackedFrame, View, Views

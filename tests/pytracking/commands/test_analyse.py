@@ -184,3 +184,17 @@ def test_hostile_annotations(tree, capsys):
     (tree / "truth" / "Cat.txt").write_text("")
     assert "Cat.txt is empty" in fails(capsys, "table", "--annotations", "truth")
     assert "is not a folder" in fails(capsys, "table", "--annotations", "nothing")
+
+
+@pytest.mark.parametrize("command", ["all", "table", "plot", "report", "coverage", "failures", "playback"])
+def test_help_of_a_command_is_one_screen_with_an_example(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith(f"usage: ebm-analyse {command} ") and len(shown) <= 45
+    assert "example:" in shown and shown[-1].startswith(f"  ebm-analyse {command} ")
+    with pytest.raises(SystemExit) as stop:
+        main([*shown[-1].split()[1:], "--unknown"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --unknown\n")  # the example itself is understood
