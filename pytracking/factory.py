@@ -45,7 +45,13 @@ def tracker_settings(name: str, param: str, overrides: Sequence[str] = ()) -> An
     if not overrides:
         return settings
     try:
-        return tyro.cli(type(settings), default=settings, args=list(overrides), prog=f"settings of {name} {param}")
+        return tyro.cli(
+            type(settings),
+            default=settings,
+            args=list(overrides),
+            prog=f"settings of {name} {param}",
+            use_underscores=True,
+        )
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise

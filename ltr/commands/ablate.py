@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     recipe = load_settings(task, "ebm")
     default = recipe.settings()
     program = f"ebm-ablate {task} [--baseline NAME] [--restart]"
-    settings = tyro.cli(type(default), default=default, args=rest, prog=program, description=recipe.summary)
+    settings = tyro.cli(
+        type(default), default=default, args=rest, prog=program, description=recipe.summary, use_underscores=True
+    )
     if settings.system != "ebm":
         raise UserError("--system is no choice here: the energy-based model refines what --baseline names.")
 

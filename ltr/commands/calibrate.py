@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     default = recipe.settings()
     program = f"ebm-calibrate {name} {network}"
     settings: BBRegSettings = tyro.cli(
-        type(default), default=default, args=argv[2:], prog=program, description=recipe.summary
+        type(default), default=default, args=argv[2:], prog=program, description=recipe.summary, use_underscores=True
     )
     if settings.loss == "iou":
         raise UserError(f"'{name}' is trained to predict an IoU; only a network trained by likelihood has a density")

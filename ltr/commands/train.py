@@ -60,7 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     recipe = load_settings(module, name)
     default = recipe.settings()
     program = f"ebm-train {module} {name} [--run_name NAME] [--restart]"
-    settings = tyro.cli(type(default), default=default, args=rest, prog=program, description=recipe.summary)
+    settings = tyro.cli(
+        type(default), default=default, args=rest, prog=program, description=recipe.summary, use_underscores=True
+    )
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
     seed_for_build(settings.seed)

@@ -42,7 +42,7 @@ class OptimizerSettings:
 
     kind: Literal["adam", "sgd"] = "adam"  # adam: D.1, E.2, F.2. sgd: detection, C.2
     lr: float = 1e-3  # base rate, paper D.1
-    weight_decay: float = 0.0  # L2 term of either; PyTracking's ATOM: none
+    weight_decay: float = 0.0  # L2 term, of adam and sgd; PyTracking's ATOM: none
     betas: tuple[float, float] = (0.9, 0.999)  # adam. PyTorch's default, as PyTracking
     momentum: float = 0.9  # sgd. C.2
 
@@ -68,12 +68,12 @@ class TrainSettings:
     epochs: int = 50  # paper D.1
     samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is dropped
     batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
-    accumulate: int = run_field(1)  # parts that a batch is cut into where memory is short: the batch stays the same
+    accumulate: int = run_field(1)  # parts that a batch is cut into if memory is short; the result is that of the whole
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     grad_clip: float | None = None  # largest norm of the whole gradient; PyTracking: none
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # as the paper
-    device: Literal["auto", "cpu", "cuda"] = run_field("auto")  # auto: cuda where there is one
+    device: Literal["auto", "cpu", "cuda"] = run_field("auto")  # auto: cuda if there is one
     workers: int = run_field(4)  # loader processes per training process; 0 loads in the training process
     val_every: int = run_field(5)  # epochs between two validations (the last epoch always has one); PyTracking: 5
     max_bad_steps: int = run_field(20)  # steps in a row without a finite loss and gradient before the run stops

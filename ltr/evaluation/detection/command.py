@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         UserError: if there is nothing to evaluate, files, data and options do not fit each other, or a folder cannot be
             written.
     """
-    options = tyro.cli(DetectionEvaluationOptions, args=argv, prog="ebm-evaluate detection")
+    options = tyro.cli(DetectionEvaluationOptions, args=argv, prog="ebm-evaluate detection", use_underscores=True)
     options.check()
     workspace = get_path("workspace", options.workspace)
     out = options.out or workspace / "evaluation" / "detection"

@@ -25,7 +25,9 @@ def main(task: RegressionTask, argv: list[str]) -> int:
         UserError: if there is no run, runs cannot share a table, data is missing, or a folder cannot be written.
     """
     default = RegressionEvaluationOptions(RegressionRefinementSettings(task.step))
-    options = tyro.cli(RegressionEvaluationOptions, default=default, args=argv, prog=f"ebm-evaluate {task.name}")
+    options = tyro.cli(
+        RegressionEvaluationOptions, default=default, args=argv, prog=f"ebm-evaluate {task.name}", use_underscores=True
+    )
     for name, value in (("workers", options.workers), ("refinement.iterations", options.refinement.iterations)):
         if value < 0:
             raise UserError(f"--{name} is {value}; it must be at least 0.")

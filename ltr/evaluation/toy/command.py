@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: if there is no run, or a folder cannot be written.
     """
-    options = tyro.cli(ToyEvaluationOptions, args=argv, prog="ebm-evaluate toy")
+    options = tyro.cli(ToyEvaluationOptions, args=argv, prog="ebm-evaluate toy", use_underscores=True)
     workspace = get_path("workspace", options.workspace)
     files, problems = [], []
     for folder in options.runs or [workspace / "checkpoints" / "ltr" / "toy"]:
