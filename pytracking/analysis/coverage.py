@@ -19,8 +19,8 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.analysis.metrics import overlap
-from pytracking.analysis.result_files import TrackerResults
 from pytracking.analysis.tables import align
+from pytracking.analysis.tracker_results import TrackerResults
 from pytracking.evaluation.density_log import LEVELS, density_file
 from pytracking.tracker.density import SIDES
 

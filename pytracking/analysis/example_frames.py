@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
+from pytracking.analysis.box_files import GroundTruth, match_files, read_boxes
 from pytracking.analysis.line_styles import line_styles
-from pytracking.analysis.result_files import GroundTruth, match_files, read_boxes
 from pytracking.analysis.score_report import Report
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, enlarge

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from ltr.common.errors import UserError
+from pytracking.analysis.box_files import GroundTruth, read_boxes
 from pytracking.analysis.metrics import center_error, fit_prediction, overlap, valid_frames
-from pytracking.analysis.result_files import GroundTruth, TrackerResults, read_boxes
 from pytracking.analysis.tables import align
+from pytracking.analysis.tracker_results import TrackerResults
 
 KINDS = ("lost", "too large", "too small", "beside")
 ON_TARGET = 0.5

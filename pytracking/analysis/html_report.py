@@ -15,10 +15,10 @@ from markupsafe import Markup
 from ltr.common.errors import UserError
 from ltr.common.files import write_text
 from ltr.common.provenance import git_commit, package_version
+from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.example_frames import Pick, draw_example_frames, pick_sequences
 from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.plots import draw_all, svg
-from pytracking.analysis.result_files import GroundTruth
 from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.analysis.tables import compact_json, make_folder
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES

@@ -158,7 +158,7 @@ def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
         (N, 4) float64: the boxes to compare with the annotation; and how many zero-size boxes were replaced.
 
     Raises:
-        ValueError: if the prediction has a NaN, infinite or negative size (`result_files.read_boxes` names file and
+        ValueError: if the prediction has a NaN, infinite or negative size (`box_files.read_boxes` names file and
             line), or no annotated frame is valid.
     """
     pred, gt = np.array(pred, dtype=np.float64), np.asarray(gt, dtype=np.float64)

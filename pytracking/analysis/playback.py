@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
+from pytracking.analysis.box_files import read_boxes
 from pytracking.analysis.metrics import overlap
-from pytracking.analysis.result_files import TrackerResults, read_boxes
+from pytracking.analysis.tracker_results import TrackerResults
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
 from pytracking.utils.video_writer import VideoWriter

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from ltr.common.errors import UserError
+from pytracking.analysis.box_files import GroundTruth, read_boxes
 from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence
-from pytracking.analysis.result_files import GroundTruth, TrackerResults, read_boxes
 from pytracking.analysis.score_report import Report, TrackerScore, spread
+from pytracking.analysis.tracker_results import TrackerResults
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 

@@ -12,21 +12,16 @@ from ltr.common.command_line import CommandParser, positive_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json
+from pytracking.analysis.box_files import GroundTruth, read_annotations
 from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.failures import SHORTEST, tracker_failures
 from pytracking.analysis.html_report import write_html
 from pytracking.analysis.playback import play
 from pytracking.analysis.plots import write_plots
-from pytracking.analysis.result_files import (
-    GroundTruth,
-    TrackerResults,
-    external_results,
-    find_results,
-    read_annotations,
-)
 from pytracking.analysis.score_report import SORT_KEYS, Report
 from pytracking.analysis.scoring import score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
+from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results
 from pytracking.evaluation.datasets import get_datasets
 
 _EXAMPLES = """\

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
+from pytracking.analysis.box_files import Annotation
 from pytracking.analysis.example_frames import draw_example_frames, pick_sequences
 from pytracking.analysis.metrics import Curves, SequenceScore
-from pytracking.analysis.result_files import Annotation
 from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.evaluation.datasets import TrackingSequence
 

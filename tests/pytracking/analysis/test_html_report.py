@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from pytracking.analysis.box_files import Annotation
 from pytracking.analysis.html_report import write_html
-from pytracking.analysis.result_files import Annotation, external_results
 from pytracking.analysis.scoring import score_results
+from pytracking.analysis.tracker_results import external_results
 from pytracking.commands.analyse import main
 
 TRUTH = np.tile([10, 20, 40, 30.0], (8, 1))

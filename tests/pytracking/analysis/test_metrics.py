@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytracking.analysis import mean_curves, score_sequence
+from pytracking.analysis.box_files import read_annotations
 from pytracking.analysis.metrics import OVERLAP_THRESHOLDS, center_error, norm_center_error, overlap
-from pytracking.analysis.result_files import external_results, read_annotations
 from pytracking.analysis.scoring import score_results
+from pytracking.analysis.tracker_results import external_results
 
 
 def random_boxes(seed: int, count: int = 60) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 
 from ltr.common.errors import UserError
 from pytracking.analysis.playback import pictures, play, read_tracks
-from pytracking.analysis.result_files import find_results
+from pytracking.analysis.tracker_results import find_results
 from pytracking.commands.analyse import main
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.utils.video import Video

@@ -1,0 +1,101 @@
+"""Finds trackers' results on disk.
+
+Own results lie in {results}/{tracker}/{param}[_{run:03d}]/, with run.json, which says how they were made. Results of
+others are any folder of {sequence}.txt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ltr.common.errors import UserError
+from pytracking.analysis.box_files import match_files, read_times
+from pytracking.evaluation.results import RUN_FOLDER
+
+
+@dataclass(frozen=True)
+class TrackerResults:
+    """One run of one tracker.
+
+    Attributes:
+        name: as shown.
+        folder: where its files are.
+        files: box file by sequence name.
+        run: its number; None without one.
+    """
+
+    name: str
+    folder: Path
+    files: dict[str, Path]
+    run: int | None = None
+
+    @property
+    def parameter(self) -> str:
+        """The name without the run number: 'atom/ebm' for 'atom/ebm_002'."""
+        return self.name if self.run is None else self.name[: -len("_000")]
+
+    def times(self, sequence: str) -> np.ndarray | None:
+        """Seconds per frame of a sequence, (N,); None if none were recorded."""
+        boxes = self.files[sequence]
+        path = boxes.with_name(f"{boxes.stem}_time.txt")
+        return read_times(path) if path.is_file() else None
+
+    def record(self) -> dict[str, Any] | None:
+        """How the results were made, from run.json beside them; None without a readable one."""
+        try:
+            return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # the boxes can be scored all the same
+
+
+def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[TrackerResults]:
+    """The runs in {results}/{tracker}/ that have at least one of the sequences, sorted by name.
+
+    Args:
+        results: the folder of all results.
+        sequences: names.
+        wanted: select 'atom/ebm' (this folder and its numbered runs), 'atom/ebm_002' (that run), or 'atom' (every
+            parameter).
+
+    Raises:
+        UserError: if a wanted one is not there or has none of the sequences.
+    """
+    if wanted and not results.is_dir():
+        raise UserError(
+            f"the results folder {results} does not exist; run the tracker first, or name the folder with --results"
+        )
+    found = []
+    # Without a results folder, --external results can still be compared.
+    folders = sorted(path for path in results.glob("*/*") if path.is_dir()) if results.is_dir() else []
+    for folder in folders:
+        name = f"{folder.parent.name}/{folder.name}"
+        run = RUN_FOLDER.fullmatch(folder.name)
+        aliases = {folder.parent.name, name} | ({f"{folder.parent.name}/{run['param']}"} if run else set())
+        if wanted and aliases.isdisjoint(wanted):
+            continue
+        files = match_files(folder, sequences)
+        if files:
+            found.append((aliases, TrackerResults(name, folder, files, int(run["run"]) if run else None)))
+    for name in wanted or ():
+        if not any(name in aliases for aliases, _ in found):
+            there = ", ".join(f"{f.parent.name}/{f.name}" for f in folders) or "nothing"
+            raise UserError(f"no result of {name} for these sequences in {results}; found there: {there}")
+    return [result for _, result in found]
+
+
+def external_results(name: str, folder: Path, sequences: Sequence[str]) -> TrackerResults:
+    """Another tracker's raw boxes: a folder of {sequence}.txt.
+
+    Raises:
+        UserError: if the folder has none of the sequences.
+    """
+    files = match_files(folder, sequences)
+    if not files:
+        raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
+    return TrackerResults(name, folder, files)
