@@ -27,8 +27,8 @@ def read_aflw2000(root: str | Path) -> LabelledImages:
     as problems.
 
     Raises:
-        DatasetError: the folder is missing or holds no face, a .mat is damaged, lacks a key, or has numbers that are
-            not finite or landmarks without an area or beyond any image.
+        DatasetError: if the folder is missing or holds no face; or if a .mat is damaged, lacks a key, or has numbers
+            that are not finite, or landmarks without an area or beyond any image.
     """
     images, annotations = folder_of(root, ("JPEG",)), folder_of(root, ("MAT",))
     names = {path.stem for path in list_files(images, r".*\.jpg")}

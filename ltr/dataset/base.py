@@ -80,8 +80,8 @@ class VideoDataset(ABC):
         """The target's boxes and visibility; annotation files are read here and the last few are kept.
 
         Raises:
-            IndexError: no such sequence.
-            DatasetError: its annotation is missing or damaged.
+            IndexError: if there is no such sequence.
+            DatasetError: if its annotation is missing or damaged.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name} has {len(self)} sequences, there is no sequence {index}")
@@ -102,8 +102,8 @@ class VideoDataset(ABC):
                 full size.
 
         Raises:
-            IndexError: no such sequence or frame.
-            ImageReadError: an image file is missing or damaged.
+            IndexError: if there is no such sequence or frame.
+            ImageReadError: if an image file is missing or damaged.
         """
         length = len(self.sequence(index))
         for frame in ids:
@@ -150,7 +150,7 @@ def dataset_root(root: str | Path, setting: str, expected: str) -> Path:
         expected: what a right folder contains, for the message.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: if there is no such folder.
     """
     root = Path(root)
     if not root.is_dir():
@@ -162,7 +162,7 @@ def read_lines(path: Path, setting: str) -> list[str]:
     """Lines of a text file of a data set, without trailing blank lines.
 
     Raises:
-        DatasetError: missing, not readable or not text; names the file and the path setting.
+        DatasetError: if the file is missing, not readable or not text; the message names file and path setting.
     """
     try:
         return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
@@ -176,7 +176,8 @@ def read_boxes(path: Path, setting: str) -> np.ndarray:
     """Boxes of a ground-truth file: four numbers a line, separated by commas or blanks. float64 (N, 4).
 
     Raises:
-        DatasetError: the file is missing or empty, or a line is not four finite numbers; names file and line.
+        DatasetError: if the file is missing or empty, or a line is not four finite numbers; the message names file and
+            line.
     """
     lines = read_lines(path, setting)
     if not lines:
@@ -205,7 +206,8 @@ def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
     """Whole numbers of a label file, one for each frame, separated by commas, blanks or line ends. int64 (length,).
 
     Raises:
-        DatasetError: missing, not whole numbers, or not `length` of them; names file and line.
+        DatasetError: if the file is missing, or holds other values than `length` whole numbers; the message names file
+            and line.
     """
     values = []
     for number, line in enumerate(read_lines(path, setting), start=1):
@@ -222,7 +224,7 @@ def check_frame_count(annotation: Path, length: int, folder: Path, suffix: str =
     """Require that a folder holds as many frames as the annotation has lines.
 
     Raises:
-        DatasetError: no such folder, or the counts differ; names both.
+        DatasetError: if there is no such folder, or the counts differ; the message names both.
     """
     try:
         frames = sum(name.lower().endswith(suffix) for name in os.listdir(folder))
@@ -236,7 +238,7 @@ def read_names(path: str | Path, setting: str) -> list[str]:
     """Names of a list file, one a line, blank lines skipped.
 
     Raises:
-        DatasetError: the file is missing or names nothing.
+        DatasetError: if the file is missing or names nothing.
     """
     names = [line.strip() for line in read_lines(Path(path), setting) if line.strip()]
     if not names:
@@ -254,7 +256,7 @@ def require_folders(parent: Path, names: Iterable[str], setting: str, remedy: st
         remedy: how to get them, for the message.
 
     Raises:
-        DatasetError: some are missing; names how many and the first.
+        DatasetError: if some are missing; the message says how many, and names the first.
     """
     try:
         present = {entry.name for entry in os.scandir(parent) if entry.is_dir()}

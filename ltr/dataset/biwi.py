@@ -69,7 +69,7 @@ class Calibration:
         """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm.
 
         Raises:
-            DatasetError: the point is behind this camera, or no image has the square; `place` is for the message.
+            DatasetError: if the point is behind this camera, or no image contains the square.
         """
         rotation = cv2.Rodrigues(self.rotation)[0]
         pixel = cv2.projectPoints(centre[None], rotation, self.translation, self.matrix, self.distortion)[0]
@@ -86,8 +86,8 @@ def read_biwi(root: str | Path) -> LabelledImages:
         root: folder of hpdb/ and, if there are .bin poses, of db_annotations/.
 
     Raises:
-        DatasetError: a folder or rgb.cal is missing, a pose or calibration is malformed, not finite or impossible, or
-            no image has a pose.
+        DatasetError: if a folder or rgb.cal is missing; if a pose or calibration is malformed, not finite or
+            impossible; or if no image has a pose.
     """
     people = folder_of(root, ("hpdb",))
     annotations = Path(root) / "db_annotations"
@@ -141,8 +141,8 @@ def read_pose(path: str | Path) -> HeadPose:
     """The pose of a .txt or .bin file.
 
     Raises:
-        DatasetError: the file is missing or malformed, a number is not finite, the matrix is no rotation, or the head
-            is not before the camera; names the file, and the line of a .txt.
+        DatasetError: if the file is missing or malformed, a number is not finite, the matrix is no rotation, or the
+            head is not in front of the camera; the message names the file, and the line of a .txt.
     """
     path = Path(path)
     if path.suffix == ".bin":
@@ -159,8 +159,8 @@ def read_calibration(path: str | Path) -> Calibration:
     """The calibration in an rgb.cal.
 
     Raises:
-        DatasetError: the file is missing or malformed, a number is not finite, or the matrix is no rotation; names the
-            file and the line.
+        DatasetError: if the file is missing or malformed, a number is not finite, or the matrix is no rotation; the
+            message names file and line.
     """
     path = Path(path)
     rows = _read_rows(path, (3, 3, 3, 4, 3, 3, 3, 3, 2))

@@ -37,7 +37,7 @@ class COCO(VideoDataset):
         year: 2014 (as ATOM was trained) or 2017; None for the first of them that is there.
 
     Raises:
-        DatasetError: annotations or images are missing, or the annotations are damaged.
+        DatasetError: if annotations or images are missing, or the annotations are damaged.
     """
 
     def __init__(self, root: str | Path, split: str = "train", year: int | None = None):
@@ -66,7 +66,7 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> tuple[Pa
         year: 2014 or 2017; None for the first of them that is there.
 
     Raises:
-        DatasetError: one of them is missing.
+        DatasetError: if one of them is missing.
     """
     if split not in ("train", "val") or year not in (*_YEARS, None):
         raise ValueError(f"split must be 'train' or 'val', year 2014 or 2017, not {split!r} and {year!r}")
@@ -88,7 +88,7 @@ def read_instances(path: Path) -> dict:
     """What an annotation file holds but for outlines; of its form only that it is JSON is checked.
 
     Raises:
-        DatasetError: it is missing, not readable or not JSON.
+        DatasetError: if it is missing, not readable or not JSON.
     """
     try:
         with open(path, "rb") as file:

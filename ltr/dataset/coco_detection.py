@@ -59,7 +59,7 @@ class DetectionImages:
         """Image i, uint8 (H, W, 3) RGB.
 
         Raises:
-            ImageReadError: the file is missing or damaged, or its size is not that of the annotations.
+            ImageReadError: if the file is missing or damaged, or its size differs from the annotations.
         """
         path = self.folder / self.files[i]
         image = read_image(path)
@@ -99,7 +99,8 @@ def read_coco_detection(root: str | Path, split: str = "train", year: int | None
         year: 2014 or 2017; None for the first of them that is there.
 
     Raises:
-        DatasetError: annotations or images are missing, or the annotations are damaged; names the file and the id.
+        DatasetError: if annotations or images are missing, or the annotations are damaged; the message names file and
+            id.
     """
     path, folder = find_coco(root, split, year)
     data = read_instances(path)

@@ -22,8 +22,8 @@ def read_fsanet(path: str | Path) -> LabelledImages:
     Faces with an angle beyond 99 degrees are left out, as FSA-Net itself does, and counted as a problem.
 
     Raises:
-        DatasetError: the file is missing, is no .npz, lacks an array, has arrays of other shapes or types, holds
-            pickled objects, or an angle is not a finite number.
+        DatasetError: if the file is missing, is no .npz, lacks an array, has arrays of other shapes or types, or holds
+            pickled objects; or if an angle is not finite.
     """
     path = Path(path)
     image, pose = _arrays(path)

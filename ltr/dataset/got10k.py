@@ -53,7 +53,7 @@ class GOT10k(VideoDataset):
         split_file: a list to be used instead, one sequence a line: its name, or its number in `list.txt` from 0.
 
     Raises:
-        DatasetError: `list.txt` or a sequence of it is missing, or a split's list does not fit it.
+        DatasetError: if `list.txt` or one of its sequences is missing, or a split's list does not fit it.
     """
 
     def __init__(self, root: str | Path, split: str | None = "train", split_file: str | Path | None = None):

@@ -45,7 +45,7 @@ class ImageFolder(VideoDataset):
         min_side: stills with a shorter box side, in pixels, are left out; in videos the target counts as not visible.
 
     Raises:
-        DatasetError: the index is missing or malformed, names an image that does not exist, or nothing of it is left.
+        DatasetError: if the index is missing or malformed, names an image that does not exist, or no target is left.
     """
 
     def __init__(

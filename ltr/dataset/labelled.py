@@ -54,8 +54,8 @@ class LabelledImages:
         labels: float64 (N, D), read-only.
 
     Raises:
-        DatasetError: there are no images.
-        ValueError: the arguments do not fit each other.
+        DatasetError: if there are no images.
+        ValueError: if the arguments do not fit each other.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class LabelledImages:
         """uint8 (H, W, 3) RGB; a new array every time.
 
         Raises:
-            ImageReadError: the file is missing or damaged.
-            DatasetError: the image's square lies outside its file's image.
+            ImageReadError: if the file is missing or damaged.
+            DatasetError: if the image's square lies outside its file's image.
         """
         if self._pixels is not None:
             return self._pixels[self._rows[index]].copy()
@@ -115,7 +115,7 @@ class LabelledImages:
         """The images of these indices, in this order, under another name if one is given. Problems are kept.
 
         Raises:
-            DatasetError: no index is given.
+            DatasetError: if `indices` is empty.
         """
         indices = np.asarray(indices, np.int64)
         part = copy.copy(self)
@@ -135,7 +135,7 @@ class LabelledImages:
         """The other images, and `count` drawn by a seed: the same on every machine. Both keep the order.
 
         Raises:
-            DatasetError: nothing would be left on one of the sides.
+            DatasetError: if one of the parts would be empty.
         """
         order = sorted(range(len(self)), key=lambda i: hashlib.blake2b(f"{seed} {i}".encode()).digest())
         return self.subset(sorted(order[count:])), self.subset(sorted(order[:count]))
@@ -144,7 +144,7 @@ class LabelledImages:
         """The images of everyone else, and those of these groups.
 
         Raises:
-            DatasetError: the images have no groups, a group is unknown, or nothing would be left on one of the sides.
+            DatasetError: if the images have no groups, a group is unknown, or one of the parts would be empty.
         """
         if self.groups is None:
             raise DatasetError(f"{self.name} does not say whom its images show, so nobody can be left out")
@@ -158,7 +158,7 @@ class LabelledImages:
         """Indices of the images that `other` has too, byte by byte.
 
         Raises:
-            ImageReadError: a file is missing or cannot be read.
+            ImageReadError: if a file is missing or cannot be read.
         """
         known = {other._digest(i) for i in range(len(other))}
         return [i for i in range(len(self)) if self._digest(i) in known]
@@ -194,7 +194,7 @@ def square_around(x: float, y: float, side: float, place: Path) -> tuple[int, in
     """The square (left, top, side) of whole pixels around a centre (x, y).
 
     Raises:
-        DatasetError: it is smaller than a pixel, larger or further away than any image; `place` is for the message.
+        DatasetError: if the square is smaller than a pixel, or larger or further away than any image.
     """
     if not (max(abs(x), abs(y)) < _FURTHEST and 1 <= side < _FURTHEST):  # false for NaN
         raise DatasetError(f"{place}: no image has the head's square of {side:.4g} pixels around {x:.4g}, {y:.4g}")
@@ -215,7 +215,7 @@ def folder_of(root: str | Path, names: Sequence[str]) -> Path:
     """The first of these folders that exists in `root`, else `root` itself: for sets that are unpacked in several ways.
 
     Raises:
-        DatasetError: `root` is not a folder.
+        DatasetError: if `root` is not a folder.
     """
     root = Path(root)
     if not root.is_dir():
@@ -227,7 +227,7 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
     """The files of a folder whose names match all of a regular expression, in the order of their names.
 
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: if there is no such folder.
     """
     try:
         return sorted(path for path in folder.iterdir() if re.fullmatch(pattern, path.name))
@@ -242,8 +242,8 @@ def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) ->
         unique: the column that has no value twice.
 
     Raises:
-        DatasetError: the file is missing, has other columns or no row, a row has more or fewer values, a quotation mark
-            is left open, or a value of `unique` is there twice.
+        DatasetError: if the file is missing, has other columns or no row, a row has more or fewer values, a quotation
+            mark is not closed, or a value of `unique` occurs twice.
     """
     rows = []
     for number, line in enumerate(read_lines(path, setting), start=1):
@@ -275,7 +275,7 @@ def whole_number(text: str, low: int, high: int, what: str, place: str) -> int:
         place: the file, and the line if there is one, for the message.
 
     Raises:
-        DatasetError: it is not one.
+        DatasetError: if the text is not such a number.
     """
     value = int(text) if re.fullmatch(r"[+-]?\d{1,9}", text) else None
     if value is None or not low <= value <= high:

@@ -45,7 +45,7 @@ class LaSOT(VideoDataset):
         split_file: a list of sequence names, one a line, to be used instead of LaSOT's.
 
     Raises:
-        DatasetError: a list or a listed sequence is missing.
+        DatasetError: if a list or a listed sequence is missing.
     """
 
     def __init__(self, root: str | Path, split: str = "train", split_file: str | Path | None = None):

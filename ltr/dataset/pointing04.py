@@ -35,7 +35,7 @@ def read_pointing04(root: str | Path) -> LabelledImages:
     Images with a malformed name or without a .txt are left out and listed as problems.
 
     Raises:
-        DatasetError: no folder Person01, Person02, ..., no image, or a .txt without four numbers.
+        DatasetError: if there is no folder Person01, Person02, ..., no image, or a .txt without four numbers.
     """
     files, labels, boxes, groups, problems = [], [], [], [], []
     for folder in list_files(folder_of(root, ()), r"Person\d\d"):
@@ -58,7 +58,8 @@ def read_pointing04_crops(root: str | Path) -> LabelledImages:
     """The faces of crops.csv.
 
     Raises:
-        DatasetError: the table is missing or malformed, an angle is out of range, an image is missing or there twice.
+        DatasetError: if the table is missing or malformed, an angle is out of range, or an image is missing or occurs
+            twice.
     """
     root = Path(root)
     table = root / "crops.csv"

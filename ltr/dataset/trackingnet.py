@@ -43,7 +43,7 @@ class TrackingNet(VideoDataset):
         sets: numbers of the training sets to use, of 0 to 11 (PyTracking trains on 0 to 3).
 
     Raises:
-        DatasetError: a set, or the frames of an annotated sequence, are missing.
+        DatasetError: if a set, or the frames of an annotated sequence, are missing.
     """
 
     def __init__(self, root: str | Path, sets: Iterable[int] = range(4)):

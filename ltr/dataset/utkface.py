@@ -37,7 +37,7 @@ def read_utkface(root: str | Path) -> LabelledImages:
     Images whose name is malformed or gives an age over 120 are left out and listed as problems.
 
     Raises:
-        DatasetError: the folder is missing or has no image with a proper name.
+        DatasetError: if the folder is missing or has no image with a well-formed name.
     """
     files, ages, problems = [], [], []
     for path in list_files(folder_of(root, ("images", "UTKFace")), r".*\.jpe?g"):
@@ -61,8 +61,8 @@ def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledIm
         seed: that 'train' and 'val' are drawn by.
 
     Raises:
-        DatasetError: a file is missing or malformed, an image that it names is missing or named twice, or an age is not
-            0 to 39 or not the one that the image's name gives.
+        DatasetError: if a file is missing or malformed, an image is missing or named twice, or an age is not within 0
+            to 39 or differs from the age in the image's name.
     """
     if part not in ("train", "val", "trainval", "test"):
         raise ValueError(f"part must be 'train', 'val', 'trainval' or 'test', not {part!r}")

@@ -23,7 +23,7 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
         stand_ins: classes to make in place of those that the file names, by their full names.
 
     Raises:
-        UserError: the file is missing, damaged or cut off, or needs other classes or functions.
+        UserError: if the file is missing, damaged or truncated, or needs other classes or functions.
     """
     try:
         if zipfile.is_zipfile(file):
@@ -53,7 +53,7 @@ def read_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The header's notes and the tensors of a safetensors file.
 
     Raises:
-        UserError: the file is missing, damaged or something else.
+        UserError: if the file is missing, damaged or something else.
     """
     try:
         with safetensors.safe_open(str(file), "pt") as archive:
@@ -83,7 +83,7 @@ def download(weights: WeightsEnum, name: str, remedy: str) -> dict[str, Tensor]:
         remedy: what a user without a network can do.
 
     Raises:
-        UserError: no network, a connection that broke, or a wrong hash.
+        UserError: if there is no network, a connection breaks, or the hash is wrong.
     """
     try:
         return weights.get_state_dict(progress=True, check_hash=True)

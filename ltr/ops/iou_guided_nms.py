@@ -33,7 +33,7 @@ def iou_guided_nms(
         descending order of these; equal ones by guide, then by index.
 
     Raises:
-        ValueError: the shapes do not fit, NaN in boxes, guide or scores, or a threshold outside [0, 1].
+        ValueError: if the shapes do not fit, boxes, guide or scores contain NaN, or a threshold is outside [0, 1].
 
     Example:
         >>> boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60]])

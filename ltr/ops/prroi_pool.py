@@ -41,7 +41,7 @@ def prroi_pool(
         follow one another image by image.
 
     Raises:
-        ValueError: for shapes that do not fit, or an image index outside the batch.
+        ValueError: if shapes do not fit, or an image index is outside the batch.
     """
     rows, columns = _pair(output_size)
     if input.dim() != 4:

@@ -16,7 +16,7 @@ def build_backbone(name: str, imagenet: bool = True, weights: Path | None = None
     """The backbone of that name, with ImageNet weights unless `imagenet` is off; `weights` may name a file of them.
 
     Raises:
-        UserError: for an unknown name, or weights that cannot be had.
+        UserError: if the name is unknown, or weights are not available.
     """
     if name not in BACKBONES:
         raise UserError(f"there is no backbone {name!r}; there are: {', '.join(BACKBONES)}")

@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         """Take ImageNet weights from `file`, or from where the backbone has them by default.
 
         Raises:
-            UserError: they cannot be had, or the file holds something else.
+            UserError: if they are not available, or the file holds something else.
         """
         raise NotImplementedError
 
@@ -62,6 +62,6 @@ class Backbone(nn.Module):
             file: ImageNet weights, as in :meth:`load_imagenet`.
 
         Raises:
-            UserError: weights that cannot be had.
+            UserError: if weights are not available.
         """
         return None

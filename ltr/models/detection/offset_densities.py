@@ -194,7 +194,7 @@ def build_offset_density(system: str, in_features: int, num_classes: int) -> Off
         num_classes: with the background.
 
     Raises:
-        ValueError: no such system.
+        ValueError: if there is no such system.
     """
     if system not in _BUILD:
         raise ValueError(f"system must be one of {', '.join(_BUILD)}, got {system!r}")

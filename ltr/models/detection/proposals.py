@@ -29,7 +29,7 @@ def iou_uniform_boxes(rects: Tensor, number: int = 128, min_iou: float = 0.5) ->
         origin that rounding leaves too few candidates are filled up with the label itself.
 
     Raises:
-        ValueError: the shape is not (B, 4), a size is not positive, number < 1, or min_iou outside (0, 1).
+        ValueError: if the shape is not (B, 4), a size is not positive, num_samples < 1, or min_iou is outside (0, 1).
     """
     if rects.ndim != 2 or rects.shape[1] != 4 or not (rects[:, 2:] > 0).all():
         raise ValueError(f"rects must be (B, 4) of positive size, got {tuple(rects.shape)}")

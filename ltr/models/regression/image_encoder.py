@@ -49,7 +49,7 @@ class ImageEncoder(nn.Module):
         channels: C, the length of the features.
 
     Raises:
-        UserError: the weights cannot be had, or the file is something else.
+        UserError: if the weights are not available, or the file is something else.
     """
 
     mean: Tensor
