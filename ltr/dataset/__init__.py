@@ -1,4 +1,4 @@
-"""Data sets as users have them on disk: targets with boxes over time, and images with numbers (ages, head poses)."""
+"""Data sets on disk: targets with boxes over time, images with objects, and images with numbers (ages, head poses)."""
 
 from ltr.dataset.aflw2000 import read_aflw2000
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset

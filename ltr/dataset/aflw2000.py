@@ -3,8 +3,8 @@
     root/image00002.jpg, root/image00002.mat         as published; or root/JPEG/ and root/MAT/
 
 `Pose_Para` starts with pitch, yaw and roll in radians, with the signs of our labels; `pt3d_68` (3, 68) are landmarks in
-pixels. They leave out the forehead: the crop is a square of :data:`MARGIN` times the longer side of their box, raised
-by :data:`RAISE` of that side.
+pixels. They do not cover the forehead: the crop is a square of :data:`MARGIN` times the longer side of their box,
+raised by :data:`RAISE` of that side.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ RAISE = 0.1
 
 
 def read_aflw2000(root: str | Path) -> LabelledImages:
-    """All faces with yaw, pitch and roll in degrees, cut to the head.
+    """Reads all faces with yaw, pitch and roll in degrees, cropped to the head.
 
-    Faces with an angle beyond 99 degrees, images without a .mat and .mat files without an image are left out and listed
+    Faces with an angle beyond 99 degrees, images without a .mat and .mat files without an image are skipped and listed
     as problems.
 
     Raises:
@@ -34,19 +34,19 @@ def read_aflw2000(root: str | Path) -> LabelledImages:
     names = {path.stem for path in list_files(images, r".*\.jpg")}
     mats = {path.stem for path in list_files(annotations, r"image\d+\.mat")}
     problems = [
-        f"{found / name}{suffix} is left out: {lacking / name}{other} is missing"
-        for found, suffix, lacking, other, left in (
+        f"{found / name}{suffix} is skipped: {lacking / name}{other} is missing"
+        for found, suffix, lacking, other, unpaired in (
             (images, ".jpg", annotations, ".mat", names - mats),
             (annotations, ".mat", images, ".jpg", mats - names),
         )
-        for name in sorted(left)
+        for name in sorted(unpaired)
     ]
     files, labels, boxes = [], [], []
     for name in sorted(names & mats):
         annotation = annotations / f"{name}.mat"
         pose, box = _read_mat(annotation)
         if np.abs(pose).max() > MAX_ANGLE:
-            problems.append(f"{annotation} is left out: it has an angle beyond {MAX_ANGLE} degrees")
+            problems.append(f"{annotation} is skipped: it has an angle beyond {MAX_ANGLE} degrees")
             continue
         files.append(images / f"{name}.jpg")
         labels.append(pose)
@@ -56,11 +56,11 @@ def read_aflw2000(root: str | Path) -> LabelledImages:
 
 def _read_mat(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
     """Yaw, pitch and roll in degrees, and the square around the head."""
-    from scipy.io import loadmat  # takes a third of a second to import, and only this set needs it
+    from scipy.io import loadmat  # slow to import, and only this data set needs it
 
     try:
         stored = loadmat(path, variable_names=["Pose_Para", "pt3d_68"])
-    except Exception as error:  # scipy raises what its parser happens to meet: ValueError, TypeError, zlib.error, ...
+    except Exception as error:  # scipy's parser raises many kinds: ValueError, TypeError, zlib.error, ...
         raise DatasetError(f"{path} cannot be read as a MATLAB file: {error}") from error
     pose, points = stored.get("Pose_Para"), stored.get("pt3d_68")
     for key, value, fits in (
@@ -79,6 +79,6 @@ def _read_mat(path: Path) -> tuple[np.ndarray, tuple[int, int, int]]:
     low, high = points.min(axis=1), points.max(axis=1)
     side = MARGIN * (high - low).max()
     if side < 1:
-        raise DatasetError(f"{path}: the landmarks 'pt3d_68' are all at one place")
+        raise DatasetError(f"{path}: the landmarks 'pt3d_68' all have the same position")
     x, y = (low + high) / 2
     return np.array([yaw, pitch, roll]), square_around(x, y - RAISE * side, side, path)

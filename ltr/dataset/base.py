@@ -1,7 +1,7 @@
-"""What a training sampler sees of a data set: targets with boxes over time, and frames on demand.
+"""The interface of data sets for training a tracker: targets with boxes over time, and frames on demand.
 
 Every data set, of video or of still images, is a list of *sequences*. A sequence is one target: its box in each of N
-frames and whether it can be seen there. An annotated object of a still image is a sequence with N = 1.
+frames, and whether it is visible there. An annotated object of a still image is a sequence with N = 1.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _CACHED_SEQUENCES = 64
 
 @dataclass(frozen=True)
 class SequenceInfo:
-    """One target over its N frames. The arrays may be shared by callers: do not write into them.
+    """One target over its N frames. Callers may share the arrays: do not write into them.
 
     Attributes:
         boxes: float32 (N, 4), x, y, w, h in pixels, as annotated.
         visible: bool (N,), False where the target is absent, fully occluded, out of view, or has no area.
-        is_video: whether the frames are of one video; False for an object of a still image (N = 1).
+        is_video: whether the frames belong to a video; False for an object of a still image (N = 1).
     """
 
     boxes: np.ndarray
@@ -50,8 +50,8 @@ class VideoDataset(ABC):
     Instances hold names and numbers only, no open file and no image, so they are cheap to send to data loader workers.
 
     Args:
-        name: short name, used in messages and statistics.
-        weights: float (number of sequences,), how often to draw each sequence relative to the others; all ones if None.
+        name: short name for messages and statistics.
+        weights: float (number of sequences,), relative frequency of each sequence in sampling; all ones if None.
     """
 
     def __init__(self, name: str, weights: np.ndarray | None = None):
@@ -73,11 +73,11 @@ class VideoDataset(ABC):
 
     @property
     def weights(self) -> np.ndarray:
-        """float64 (number of sequences,): how often to draw each sequence relative to the others."""
+        """float64 (number of sequences,): relative frequency of each sequence in sampling."""
         return np.ones(len(self)) if self._weights is None else self._weights
 
     def sequence(self, index: int) -> SequenceInfo:
-        """The target's boxes and visibility; annotation files are read here and the last few are kept.
+        """The target's boxes and visibility, read from annotation files. The last few are cached.
 
         Raises:
             IndexError: if there is no such sequence.
@@ -98,8 +98,8 @@ class VideoDataset(ABC):
         Args:
             index: sequence, 0 <= index < len(self).
             ids: frame numbers in the sequence, counted from 0.
-            reductions: how many times smaller each is wanted, see :func:`ltr.common.images.read_image`; None for
-                full size.
+            reductions: factor by which to reduce each image, see :func:`ltr.common.images.read_image`; None for full
+                size.
 
         Raises:
             IndexError: if there is no such sequence or frame.
@@ -120,17 +120,18 @@ class VideoDataset(ABC):
 
 
 def video_info(boxes: np.ndarray, hidden: np.ndarray | bool = False) -> SequenceInfo:
-    """A video target from its boxes (N, 4) and where it is hidden, bool (N,). Visible also requires w > 0 and h > 0."""
+    """A video target with boxes (N, 4); it is visible where it is not `hidden`, bool (N,), and has w > 0 and h > 0."""
     visible = (boxes[:, 2] > 0) & (boxes[:, 3] > 0) & ~np.asarray(hidden, bool)
     return SequenceInfo(boxes.astype(np.float32), visible, is_video=True)
 
 
 def hash_split(keys: Iterable[str], split: str | None) -> set[str]:
-    """The part of a set of names that a split keeps, chosen by the names alone: the same on every machine and run.
+    """The names in a split. Only the names decide, so the split is the same on every machine and in every run.
 
     Args:
         keys: names of sequences or images.
-        split: 'val' for a tenth of them, at least one (those of smallest hash); 'train' for the rest; None for all.
+        split: 'val' for a tenth of them, at least one (those with the smallest hash); 'train' for the rest; None for
+            all.
     """
     if split not in ("train", "val", None):
         raise ValueError(f"split must be 'train', 'val' or None, not {split!r}")
@@ -142,12 +143,12 @@ def hash_split(keys: Iterable[str], split: str | None) -> set[str]:
 
 
 def dataset_root(root: str | Path, setting: str, expected: str) -> Path:
-    """`root` as a Path, if it is a folder.
+    """Checks that `root` is a folder, and returns it as a Path.
 
     Args:
         root: folder of the data set.
-        setting: name of the path setting that it comes from, for the message ('lasot', 'got10k', ...).
-        expected: what a right folder contains, for the message.
+        setting: name of its path setting, for the message ('lasot', 'got10k', ...).
+        expected: what the folder should contain, for the message.
 
     Raises:
         DatasetError: if there is no such folder.
@@ -159,7 +160,7 @@ def dataset_root(root: str | Path, setting: str, expected: str) -> Path:
 
 
 def read_lines(path: Path, setting: str) -> list[str]:
-    """Lines of a text file of a data set, without trailing blank lines.
+    """The lines of a data set's text file, without trailing blank lines.
 
     Raises:
         DatasetError: if the file is missing, not readable or not text; the message names file and path setting.
@@ -173,7 +174,7 @@ def read_lines(path: Path, setting: str) -> list[str]:
 
 
 def read_boxes(path: Path, setting: str) -> np.ndarray:
-    """Boxes of a ground-truth file: four numbers a line, separated by commas or blanks. float64 (N, 4).
+    """The boxes of a ground-truth file, float64 (N, 4): four numbers a line, separated by commas or blanks.
 
     Raises:
         DatasetError: if the file is missing or empty, or a line is not four finite numbers; the message names file and
@@ -187,7 +188,7 @@ def read_boxes(path: Path, setting: str) -> np.ndarray:
         if boxes.shape == (len(lines), 4) and np.isfinite(boxes).all():
             return boxes
     except ValueError:
-        pass  # which line it is, loadtxt does not always say
+        pass  # loadtxt does not always say which line is wrong; find it below
     for number, line in enumerate(lines, start=1):
         values = line.replace(",", " ").split()
         if len(values) != 4 or not all(_is_finite_number(value) for value in values):
@@ -203,7 +204,7 @@ def _is_finite_number(text: str) -> bool:
 
 
 def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
-    """Whole numbers of a label file, one for each frame, separated by commas, blanks or line ends. int64 (length,).
+    """The whole numbers of a label file, int64 (length,): one per frame, separated by commas, blanks or line ends.
 
     Raises:
         DatasetError: if the file is missing, or holds other values than `length` whole numbers; the message names file
@@ -221,7 +222,7 @@ def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
 
 
 def check_frame_count(annotation: Path, length: int, folder: Path, suffix: str = ".jpg") -> None:
-    """Require that a folder holds as many frames as the annotation has lines.
+    """Checks that a folder holds as many frames as the annotation has lines.
 
     Raises:
         DatasetError: if there is no such folder, or the counts differ; the message names both.
@@ -235,7 +236,7 @@ def check_frame_count(annotation: Path, length: int, folder: Path, suffix: str =
 
 
 def read_names(path: str | Path, setting: str) -> list[str]:
-    """Names of a list file, one a line, blank lines skipped.
+    """The names in a list file, one a line; blank lines are skipped.
 
     Raises:
         DatasetError: if the file is missing or names nothing.
@@ -247,13 +248,13 @@ def read_names(path: str | Path, setting: str) -> list[str]:
 
 
 def require_folders(parent: Path, names: Iterable[str], setting: str, remedy: str) -> None:
-    """Require that `parent` holds a folder (or a link to one) of each name.
+    """Checks that `parent` holds a folder (or a link to one) for each name.
 
     Args:
-        parent: where to look.
+        parent: the folder to search.
         names: of the folders.
         setting: name of the path setting, for the message.
-        remedy: how to get them, for the message.
+        remedy: how to obtain the folders, for the message.
 
     Raises:
         DatasetError: if some are missing; the message says how many, and names the first.

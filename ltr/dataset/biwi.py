@@ -1,24 +1,23 @@
-"""BIWI Kinect Head Pose: video frames of people who turn their heads, with the head's place and rotation.
+"""BIWI Kinect Head Pose: video frames of people who turn their heads, with the head's position and rotation.
 
     root/hpdb/01/frame_00003_rgb.png         640 x 480
     root/hpdb/01/frame_00003_pose.txt        the head's rotation, 3 x 3, a blank line, and its centre in mm
     root/hpdb/01/rgb.cal                     calibration of the colour camera
     root/db_annotations/01/frame_00003_pose.bin   the same pose as six float32: centre, then pitch, yaw, roll in degrees
 
-Either form of the pose will do, the .txt is taken where both are there. Rotation and centre are in the coordinates of
-the depth camera: x to the right, y down, z away from it. rgb.cal leads from there to the pixels of the colour image,
-and the image is cut to a square around the head's centre. The 24 folders are the groups; they show 20 people, four of
-them twice, and which four was not published with the data.
+Either form of the pose is enough; if both are present, the .txt is used. Rotation and centre are in the coordinates of
+the depth camera: x to the right, y down, z away from it. rgb.cal maps these to the pixels of the colour image, which is
+cropped to a square around the head's centre. The 24 folders are the groups; they show 20 people, four of them twice,
+and the data do not say which four.
 
-The angles of a .bin are those of R = Rz(roll) Ry(yaw) Rx(pitch), in another order and with another sign of pitch than
-our labels: with them, and with no other order, a head's centre moves as one fixed to a neck does. :func:`angles` and
-:func:`rotation_of_bin` translate.
+The angles of a .bin are those of R = Rz(roll) Ry(yaw) Rx(pitch): their order and the sign of pitch differ from our
+labels. Only with this order does a head's centre move like one that is fixed to a neck. :func:`angles` and
+:func:`rotation_of_bin` convert.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +30,9 @@ from ltr.dataset.labelled import POSE, LabelledImages, folder_of, list_files, sq
 CROP_MM = 280.0
 """Side of the square around the head's centre, in mm at the head's distance."""
 
-_NEAREST = 100
+_NEAREST = 100  # mm
 
-_IMAGE = re.compile(r"frame_(\d{5})_rgb\.png")
+_IMAGE = r"frame_\d{5}_rgb\.png"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class HeadPose:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A camera of the Kinect: a point p of the depth camera is at R p + T for this one.
+    """A camera of the Kinect: a point p in the depth camera's coordinates is R p + T in this camera's.
 
     Attributes:
         matrix: float64 (3, 3), focal lengths and centre in pixels.
@@ -65,8 +64,8 @@ class Calibration:
     rotation: np.ndarray
     translation: np.ndarray
 
-    def crop(self, centre: np.ndarray, place: Path) -> tuple[int, int, int]:
-        """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm.
+    def crop(self, centre: np.ndarray, file: Path) -> tuple[int, int, int]:
+        """The square (left, top, side) of :data:`CROP_MM` around a point (3,) in mm; `file` is for the message.
 
         Raises:
             DatasetError: if the point is behind this camera, or no image contains the square.
@@ -74,16 +73,17 @@ class Calibration:
         rotation = cv2.Rodrigues(self.rotation)[0]
         pixel = cv2.projectPoints(centre[None], rotation, self.translation, self.matrix, self.distortion)[0]
         distance = (self.rotation @ centre + self.translation)[2]
-        return square_around(*pixel.ravel(), CROP_MM * self.matrix[0, 0] / distance, place)
+        x, y = map(float, pixel.ravel())
+        return square_around(x, y, CROP_MM * self.matrix[0, 0] / distance, file)
 
 
 def read_biwi(root: str | Path) -> LabelledImages:
-    """All images that have a pose, cut to the head; labels are yaw, pitch and roll, groups the names of the folders.
+    """Reads all images with a pose, cropped to the head; labels are yaw, pitch and roll, groups the folders' names.
 
-    Images without a pose are left out. They, and poses without an image, are listed as problems.
+    Images without a pose are skipped. They, and poses without an image, are listed as problems.
 
     Args:
-        root: folder of hpdb/ and, if there are .bin poses, of db_annotations/.
+        root: folder of hpdb/ and, for .bin poses, of db_annotations/.
 
     Raises:
         DatasetError: if a folder or rgb.cal is missing; if a pose or calibration is malformed, not finite or
@@ -93,13 +93,14 @@ def read_biwi(root: str | Path) -> LabelledImages:
     annotations = Path(root) / "db_annotations"
     files, labels, boxes, groups, problems = [], [], [], [], []
     for folder in list_files(people, r"\d\d"):
-        images = list_files(folder, _IMAGE.pattern)
-        calibration = read_calibration(folder / "rgb.cal") if images else None
+        images = list_files(folder, _IMAGE)
         poses = _pose_files(folder, annotations / folder.name)
+        if images:
+            calibration = read_calibration(folder / "rgb.cal")
         for path in images:
-            pose_file = poses.pop(_IMAGE.fullmatch(path.name)[1], None)
+            pose_file = poses.pop(path.name[6:11], None)
             if pose_file is None:
-                problems.append(f"{path} is left out: it has neither a pose beside it nor in {annotations}")
+                problems.append(f"{path} is skipped: it has neither a pose beside it nor in {annotations}")
                 continue
             pose = read_pose(pose_file)
             files.append(path)
@@ -115,7 +116,7 @@ def read_biwi(root: str | Path) -> LabelledImages:
 
 
 def _pose_files(folder: Path, annotations: Path) -> dict[str, Path]:
-    """The file of each frame's pose."""
+    """The pose file of each frame, by the frame's number."""
     found = list_files(annotations, r"frame_\d{5}_pose\.bin") if annotations.is_dir() else []
     return {path.name[6:11]: path for path in found + list_files(folder, r"frame_\d{5}_pose\.txt")}
 
@@ -151,7 +152,7 @@ def read_pose(path: str | Path) -> HeadPose:
         rows = _read_rows(path, (3, 3, 3, 3))
         pose = HeadPose(_rotation(rows[:3], path), rows[3])
     if pose.centre[2] < _NEAREST:
-        raise DatasetError(f"{path}: the head's centre {pose.centre} is less than {_NEAREST} mm before the camera")
+        raise DatasetError(f"{path}: the head's centre {pose.centre} is less than {_NEAREST} mm from the camera")
     return pose
 
 
@@ -186,7 +187,7 @@ def _read_bin(path: Path) -> HeadPose:
 
 
 def _read_rows(path: Path, lengths: tuple[int, ...]) -> list[np.ndarray]:
-    """Lines of finite numbers, as many in each as asked; blank lines are skipped."""
+    """Lines of finite numbers, with the given lengths; blank lines are skipped."""
     lines = [(number, line) for number, line in enumerate(read_lines(path, "biwi"), start=1) if line.strip()]
     if len(lines) != len(lengths):
         raise DatasetError(f"{path} has {len(lines)} lines of numbers; expected {len(lengths)}")

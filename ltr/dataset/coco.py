@@ -1,4 +1,4 @@
-"""Objects of COCO (Lin et al., ECCV 2014), each a still sequence.
+"""Objects of COCO (Lin et al., ECCV 2014), each a sequence of one frame.
 
 root/
     annotations/
@@ -23,18 +23,19 @@ _SETTING = "coco"
 _YEARS = (2014, 2017)
 
 MIN_SIDE = 1.0
-"""Pixels; COCO has boxes of less than that, which are no use to learn from."""
+"""Pixels; COCO has smaller boxes, which are useless for training."""
 
 
 class COCO(VideoDataset):
-    """Every annotated object of COCO that is not a crowd, as a still; the module's docstring shows the layout.
+    """Every annotated object of COCO that is no crowd, as a still image; the module's docstring shows the layout.
 
-    The annotation file is read once, here; with the whole of COCO that takes some ten seconds and 2 GB for a moment.
+    The constructor reads the annotation file; for the whole of COCO this takes about ten seconds and, for a moment,
+    2 GB.
 
     Args:
         root: the folder of `annotations`.
         split: 'train' or 'val'.
-        year: 2014 (as ATOM was trained) or 2017; None for the first of them that is there.
+        year: 2014 (ATOM's training data) or 2017; None for the first that is present.
 
     Raises:
         DatasetError: if annotations or images are missing, or the annotations are damaged.
@@ -63,7 +64,7 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> tuple[Pa
     Args:
         root: the folder of `annotations`.
         split: 'train' or 'val'.
-        year: 2014 or 2017; None for the first of them that is there.
+        year: 2014 or 2017; None for the first that is present.
 
     Raises:
         DatasetError: if one of them is missing.
@@ -85,7 +86,7 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> tuple[Pa
 
 
 def read_instances(path: Path) -> dict:
-    """What an annotation file holds but for outlines; of its form only that it is JSON is checked.
+    """The content of an annotation file without outlines. Only that it is JSON is checked.
 
     Raises:
         DatasetError: if it is missing, not readable or not JSON.
@@ -98,14 +99,14 @@ def read_instances(path: Path) -> dict:
 
 
 def _without_outline(thing: dict) -> dict:
-    """Dropped while the file is being read: outlines are most of it, and would take several GB."""
+    """Drops outlines while the file is read: they are most of it, and would take several GB."""
     thing.pop("segmentation", None)
     return thing
 
 
 @contextmanager
 def instances_form(path: Path) -> Iterator[None]:
-    """Within it, whatever goes wrong with parts of an annotation file is a DatasetError that names the file."""
+    """Turns errors about the form of an annotation file into a DatasetError that names the file."""
     try:
         yield
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -113,18 +114,21 @@ def instances_form(path: Path) -> Iterator[None]:
 
 
 def _read_boxes(path: Path) -> tuple[list[str], list[int], list[list[float]]]:
-    """File names of the images, and of each usable object the number of its image in that list, and its box."""
+    """File names of the images, and for each usable object the index of its image in that list, and its box."""
     data = read_instances(path)
-    files, number, image_of, boxes = [], {}, [], []
+    files: list[str] = []
+    index: dict[int, int] = {}
+    image_of: list[int] = []
+    boxes: list[list[float]] = []
     with instances_form(path):
         for image in data["images"]:
-            number[image["id"]] = len(files)
+            index[image["id"]] = len(files)
             files.append(image["file_name"])
         for annotation in data["annotations"]:
             if not annotation.get("iscrowd", 0) and min(annotation["bbox"][2:]) >= MIN_SIDE:
                 x, y, w, h = (float(value) for value in annotation["bbox"])
                 boxes.append([x, y, w, h])
-                image_of.append(number[annotation["image_id"]])
+                image_of.append(index[annotation["image_id"]])
     if not np.isfinite(boxes).all():
         raise DatasetError(f"{path} holds a box that is not finite")
     if not boxes:

@@ -1,7 +1,7 @@
-"""COCO's images with all their objects, for detection; the layout on disk is that of :mod:`ltr.dataset.coco`.
+"""COCO's images with all their objects, for detection; :mod:`ltr.dataset.coco` shows the layout on disk.
 
-Any data set written in that layout is read as well. Labels are the category ids of the file (1 to 90 in COCO, with
-gaps), as torchvision's COCO models use them: 0 is left for the background.
+Any data set in that layout can be read. Labels are the category ids of the file (1 to 90 in COCO, with gaps), as in
+torchvision's COCO models: 0 is the background.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class DetectionImages:
-    """N images with their objects. Holds names and numbers only, so it is cheap to send to data loader workers.
+    """N images with their objects. It holds names and numbers only, so it is cheap to send to data loader workers.
 
     Attributes:
-        name: used in messages.
-        annotations: COCO's file that all this is from; it may list images that are not here.
+        name: for messages.
+        annotations: COCO's annotation file; it may list images whose files are missing.
         folder: of the images.
-        files: the images' names in it.
+        files: names of the images in that folder.
         ids: int64 (N,), COCO's image ids.
-        sizes: int32 (N, 2), widths and heights as the file has them.
+        sizes: int32 (N, 2), widths and heights in the annotation file.
         categories: label -> name.
-        offsets: int64 (N + 1,); the objects of image i are offsets[i] to offsets[i + 1] of the next two.
-        all_boxes: float32 (M, 4), xyxy in pixels, inside their images and a pixel wide and high at least.
+        offsets: int64 (N + 1,); the objects of image i are rows offsets[i] to offsets[i + 1] of `all_boxes`.
+        all_boxes: float32 (M, 4), xyxy in pixels, inside their images and at least a pixel wide and high.
         all_labels: int64 (M,), keys of `categories`.
-        skipped: what was left out, and how often.
+        skipped: number of skipped items of each kind.
     """
 
     name: str
@@ -72,15 +72,15 @@ class DetectionImages:
         return image
 
     def boxes(self, i: int) -> np.ndarray:
-        """The usable objects of image i: float32 (n, 4), xyxy in pixels. Shared: do not write into it."""
+        """The usable objects of image i, float32 (n, 4), xyxy in pixels. Do not write into this shared array."""
         return self.all_boxes[self.offsets[i] : self.offsets[i + 1]]
 
     def labels(self, i: int) -> np.ndarray:
-        """Their labels, int64 (n,). Shared: do not write into it."""
+        """Their labels, int64 (n,). Do not write into this shared array."""
         return self.all_labels[self.offsets[i] : self.offsets[i + 1]]
 
     def usable(self) -> np.ndarray:
-        """int64: the images that have a usable object."""
+        """Indices (int64) of the images with a usable object."""
         return np.flatnonzero(np.diff(self.offsets))
 
     def __repr__(self) -> str:
@@ -88,15 +88,15 @@ class DetectionImages:
 
 
 def read_coco_detection(root: str | Path, split: str = "train", year: int | None = None) -> DetectionImages:
-    """The images of a part of COCO with all their objects but crowds and boxes of less than a pixel.
+    """Reads the images of a part of COCO with all their objects, except crowds and boxes of less than a pixel.
 
-    Boxes are clipped to their images. Images that are listed but missing are left out, with a warning. The annotation
-    file is read once; with the whole of COCO that takes some ten seconds and 2 GB for a moment.
+    Boxes are clipped to their images. Images without a file are skipped with a warning. For the whole of COCO, reading
+    the annotation file takes about ten seconds and, for a moment, 2 GB.
 
     Args:
         root: the folder of `annotations`.
         split: 'train' or 'val'.
-        year: 2014 or 2017; None for the first of them that is there.
+        year: 2014 or 2017; None for the first that is present.
 
     Raises:
         DatasetError: if annotations or images are missing, or the annotations are damaged; the message names file and
@@ -118,7 +118,7 @@ def read_coco_detection(root: str | Path, split: str = "train", year: int | None
     present = _present(path, folder, files)
 
     keep = large & present[image_of]
-    image_of = (np.cumsum(present) - 1)[image_of[keep]]  # numbers among the images that are present
+    image_of = (np.cumsum(present) - 1)[image_of[keep]]  # indices among the images that are present
     order = np.argsort(image_of, kind="stable")
     count = np.bincount(image_of, minlength=present.sum())
     images = DetectionImages(
@@ -143,7 +143,7 @@ def read_coco_detection(root: str | Path, split: str = "train", year: int | None
 
 
 def _read_categories(path: Path, listed: Sequence[dict]) -> dict[int, str]:
-    categories = {}
+    categories: dict[int, str] = {}
     for category in listed:
         label = category["id"]
         if not isinstance(label, int) or label < 1:
@@ -155,8 +155,10 @@ def _read_categories(path: Path, listed: Sequence[dict]) -> dict[int, str]:
 
 
 def _read_images(path: Path, listed: Sequence[dict]) -> tuple[list[str], dict[int, int], np.ndarray]:
-    """Names of the images, their ids with their numbers in that list, and their widths and heights, int32 (N, 2)."""
-    files, ids, sizes = [], {}, []
+    """Names of the images, the index in that list of each id, and widths and heights, int32 (N, 2)."""
+    files: list[str] = []
+    ids: dict[int, int] = {}
+    sizes: list[tuple[int, int]] = []
     for image in listed:
         number, file = image["id"], image["file_name"]
         if not isinstance(number, int):
@@ -177,7 +179,7 @@ def _read_images(path: Path, listed: Sequence[dict]) -> tuple[list[str], dict[in
 def _read_objects(
     path: Path, listed: Sequence[dict], ids: dict[int, int], categories: dict[int, str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Of each object that is no crowd its image's number, box (x, y, w, h) and label; and how many crowds there are."""
+    """Image index, box (x, y, w, h) and label of each object that is no crowd, and the number of crowds."""
     image_of, boxes, labels, crowds = [], [], [], 0
     for annotation in listed:
         number = annotation["id"]
@@ -191,18 +193,18 @@ def _read_objects(
             x = y = w = h = math.nan
         if not all(map(math.isfinite, (x, y, w, h))):
             raise DatasetError(f"{path}, annotation {number}: its box is not four finite numbers x, y, w, h")
-        if annotation.get("iscrowd", 0):  # only now: it is not learnt from, but scored with the others
+        if annotation.get("iscrowd", 0):  # after the checks: crowds are not for training, but they are scored
             crowds += 1
             continue
         boxes.append((x, y, w, h))
         image_of.append(ids[annotation["image_id"]])
         labels.append(annotation["category_id"])
-    boxes = np.array(boxes, np.float64).reshape(-1, 4)
-    return np.array(image_of, np.int64), boxes, np.array(labels, np.int64), crowds
+    box_array = np.array(boxes, np.float64).reshape(-1, 4)
+    return np.array(image_of, np.int64), box_array, np.array(labels, np.int64), crowds
 
 
 def _present(path: Path, folder: Path, files: Sequence[str]) -> np.ndarray:
-    """bool (N,): which of the files exist. Folders are listed, since asking for each of 118,000 files takes long."""
+    """bool (N,): which of the files exist. It lists folders, because checking each of 118,000 files takes long."""
     split = [file.rpartition("/") for file in files]
     names = {parent: _listing(folder / parent) for parent in {parent for parent, _, _ in split}}
     present = np.array([name in names[parent] for parent, _, name in split])
@@ -211,7 +213,7 @@ def _present(path: Path, folder: Path, files: Sequence[str]) -> np.ndarray:
     if not present.all():
         first = files[int(present.argmin())]
         missing = f"{(~present).sum()} of the {len(files)} images"
-        logger.warning("%s lacks %s that %s lists, the first is %s; they are left out", folder, missing, path, first)
+        logger.warning("%s lacks %s that %s lists, the first is %s; they are skipped", folder, missing, path, first)
     return present
 
 
@@ -219,7 +221,7 @@ def _listing(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries}
-    except (FileNotFoundError, ValueError):  # a ValueError: no folder can have such a name
+    except (FileNotFoundError, ValueError):  # ValueError: no folder can have such a name
         return set()
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error.strerror or error}") from error
@@ -227,7 +229,7 @@ def _listing(folder: Path) -> set[str]:
 
 def _report(images: DetectionImages) -> None:
     usable = len(images.usable())
-    left_out = [f"{count} {what}" for what, count in images.skipped.items() if count]
+    skipped = [f"{count} {what}" for what, count in images.skipped.items() if count]
     logger.info(
         "%s: %d images with %d objects of %d categories, %d images with none%s",
         images.name,
@@ -235,5 +237,5 @@ def _report(images: DetectionImages) -> None:
         len(images.all_boxes),
         len(images.categories),
         len(images) - usable,
-        f"; left out: {', '.join(left_out)}" if left_out else "",
+        f"; skipped: {', '.join(skipped)}" if skipped else "",
     )

@@ -1,6 +1,6 @@
-"""Head-pose data as FSA-Net's authors pack them: an .npz file with the arrays `image` and `pose`.
+"""Head-pose data in the form of FSA-Net's authors: an .npz file with the arrays `image` and `pose`.
 
-`image` is uint8 (N, H, W, 3) with OpenCV's order of colours, BGR; `pose` is (N, 3) with yaw, pitch and roll in degrees.
+`image` is uint8 (N, H, W, 3) in OpenCV's order of colours, BGR; `pose` is (N, 3) with yaw, pitch and roll in degrees.
 Protocol 2, which the paper's head-pose experiment follows, splits BIWI's sequences 70 to 30 into BIWI_train.npz (10,613
 faces) and BIWI_test.npz (5,065).
 """
@@ -17,9 +17,9 @@ from ltr.dataset.labelled import MAX_ANGLE, POSE, LabelledImages
 
 
 def read_fsanet(path: str | Path) -> LabelledImages:
-    """The faces of an .npz file of FSA-Net.
+    """Reads the faces of an .npz file of FSA-Net.
 
-    Faces with an angle beyond 99 degrees are left out, as FSA-Net itself does, and counted as a problem.
+    Faces with an angle beyond 99 degrees are skipped, as in FSA-Net itself, and listed as problems.
 
     Raises:
         DatasetError: if the file is missing, is no .npz, lacks an array, has arrays of other shapes or types, or holds
@@ -38,7 +38,7 @@ def read_fsanet(path: str | Path) -> LabelledImages:
         )
     usual = (np.abs(pose) <= MAX_ANGLE).all(axis=1)
     beyond = np.flatnonzero(~usual)
-    problems = [f"{path}: row {row} is left out, it has an angle beyond {MAX_ANGLE} degrees" for row in beyond]
+    problems = [f"{path}: row {row} is skipped, it has an angle beyond {MAX_ANGLE} degrees" for row in beyond]
     pixels = np.ascontiguousarray(image[usual, :, :, ::-1])  # BGR to RGB
     return LabelledImages(str(path), [path] * len(pixels), pose[usual], POSE, pixels=pixels, problems=problems)
 
@@ -53,10 +53,10 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
             missing = [key for key in ("image", "pose") if key not in stored]
             if missing:
                 raise DatasetError(f"{path} has no array {missing[0]!r}, only {', '.join(stored) or 'none'}")
-            return np.asarray(stored["image"]), np.asarray(stored["pose"])  # of no .npy inside, bytes
+            return np.asarray(stored["image"]), np.asarray(stored["pose"])  # a member that is no .npy gives bytes
     except DatasetError:
         raise
-    except Exception as error:  # numpy and zipfile raise what they happen to meet: ValueError, TokenError, MemoryError
-        if "allow_pickle" in str(error):  # numpy says only in words that it refused
+    except Exception as error:  # numpy and zipfile raise many kinds: ValueError, TokenError, MemoryError, ...
+        if "allow_pickle" in str(error):  # only the message says that numpy refused a pickle
             raise DatasetError(f"{path} is refused: it holds pickled objects, which could run code") from None
         raise DatasetError(f"{path} is damaged ({error}); copy or download it again") from error

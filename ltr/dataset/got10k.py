@@ -2,15 +2,15 @@
 
 root/
     train/
-        list.txt                    names of the sequences, a line each
+        list.txt                    names of the sequences, one a line
         GOT-10k_Train_000001/
-            groundtruth.txt         x,y,w,h of each frame, a line each
-            absence.label           0 or 1, a line each: 1 where the target is absent
-            cover.label             0 to 8, a line each: how much of the target can be seen, 0 nothing, 8 all
+            groundtruth.txt         x,y,w,h of a frame a line
+            absence.label           0 or 1 a line: 1 if the target is absent
+            cover.label             0 to 8 a line: visible part of the target, from 0 (nothing) to 8 (all)
             00000001.jpg
             ...
-    got10k_vot_train_split.txt      optional: which of them to train on (see GOT10k)
-    got10k_vot_val_split.txt        optional: and which to validate on
+    got10k_vot_train_split.txt      optional: sequences for training (see GOT10k)
+    got10k_vot_val_split.txt        optional: sequences for validation
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _log = logging.getLogger(__name__)
 class GOT10k(VideoDataset):
     """Sequences of GOT-10k's `train` folder; the module's docstring shows the layout.
 
-    The paper trains and validates on the parts 'vottrain' and 'votval' of that folder, which leave out what overlaps
-    with VOT. Their lists come with PyTracking (`ltr/data_specs/got10k_vot_train_split.txt` and `..._val_...`) and are
-    used where they lie in `root`. Where they do not, the split is by a hash of the names instead: a fixed tenth for
-    validation. `split_source` says which of them it is.
+    The paper trains and validates on the parts 'vottrain' and 'votval' of that folder, which exclude sequences that
+    overlap with VOT. Their lists come with PyTracking (`ltr/data_specs/got10k_vot_train_split.txt` and
+    `..._val_...`); they are used if they are in `root`. Otherwise a hash of the names decides: a fixed tenth is for
+    validation. `split_source` says which source is used.
 
-    A target is visible where it is not absent, not fully covered, and its box has an area.
+    A target is visible if it is not absent, not fully covered, and its box has an area.
 
     Args:
-        root: the folder with `train` in it, or that folder itself (any folder with a `list.txt` of this layout, so
-            also the official `val`).
+        root: the folder that contains `train`, or that folder itself (any folder with a `list.txt` in this layout,
+            such as the official `val`).
         split: 'train', 'val', or None for all sequences.
-        split_file: a list to be used instead, one sequence a line: its name, or its number in `list.txt` from 0.
+        split_file: a list that replaces the split, one sequence a line: its name, or its number in `list.txt` from 0.
 
     Raises:
         DatasetError: if `list.txt` or one of its sequences is missing, or a split's list does not fit it.
@@ -78,7 +78,7 @@ class GOT10k(VideoDataset):
             names = _select(names, Path(split_file))
         elif split is not None:
             self.split_source = "hash of names"
-            _log.warning("%s is not there: GOT-10k is split by a hash of its names, not as in the paper", own_list)
+            _log.warning("%s is missing: a hash of the names splits GOT-10k, not the paper's lists", own_list)
             kept = hash_split(names, split)
             names = [name for name in names if name in kept]
         self.sequences = names
@@ -100,7 +100,7 @@ class GOT10k(VideoDataset):
 
 
 def _select(names: list[str], split_file: Path) -> list[str]:
-    """The sequences that a list file names, in its order."""
+    """The sequences in a list file, in its order."""
     known = set(names)
     selected = []
     for entry in read_names(split_file, _SETTING):

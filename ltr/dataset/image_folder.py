@@ -1,4 +1,4 @@
-"""Images and video frames listed in one index file: the simplest way to train on data of one's own.
+"""Images and video frames listed in one index file: the simplest way to train on your own data.
 
     root/
         index.jsonl
@@ -6,14 +6,14 @@
         bmx/run1/00001.jpg
         ...
 
-`index.jsonl` holds one JSON object a line, one for each image::
+`index.jsonl` holds one JSON object a line for each image::
 
     {"file": "cards/00000.jpg", "set": "cards", "boxes": [[33.0, 84.0, 77.0, 45.0], [193.5, 117.0, 126.5, 96.0]]}
     {"file": "bmx/run1/00001.jpg", "set": "bmx", "sequence": "run1", "frame": 1, "boxes": [[298.0, 67.4, 27.5, 59.3]]}
 
 `file` is relative to the root and may leave it by `..`; `boxes` are x, y, w, h in pixels of the stored image; other
-keys are ignored. Rows without `sequence` are still images: each of their boxes is a target of its own. Rows that share
-`set` and `sequence` are frames of one video: its target is the first box of each row, in the order of `frame`.
+keys are ignored. Rows without `sequence` are still images, in which each box is a separate target. Rows that share
+`set` and `sequence` are frames of one video, whose target is the first box of each row, in the order of `frame`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class ImageFolder(VideoDataset):
     Args:
         root: folder of the index.
         index: name of the index file.
-        set_weights: factor on how often targets of a set are drawn, by its name in the index; 1 for the others, 0 to
-            leave a set out. For sets whose boxes are loose or numerous.
-        split: 'val' for a fixed tenth of the images and a tenth of the videos, 'train' for the rest, None for all. The
-            choice depends on the names alone, and all boxes of an image are on the same side.
+        set_weights: relative sampling frequency of a set's targets, by its name in the index; 1 for the others, 0 to
+            exclude a set. Useful for sets whose boxes are loose or numerous.
+        split: 'val' for a fixed tenth of the images and of the videos, 'train' for the rest, None for all. Only the
+            names decide, and all boxes of an image are in the same split.
         kinds: 'stills', 'video' or 'both'.
-        min_side: stills with a shorter box side, in pixels, are left out; in videos the target counts as not visible.
+        min_side: in pixels; stills with a shorter box side are skipped, and in videos such a target is not visible.
 
     Raises:
         DatasetError: if the index is missing or malformed, names an image that does not exist, or no target is left.
@@ -141,7 +141,7 @@ def _read_index(path: Path) -> list[dict]:
 
 
 def _problem(row: object) -> str:
-    """What is wrong with a row of the index; empty if nothing is."""
+    """The problem of a row of the index; empty if there is none."""
     if not isinstance(row, dict):
         return "not a JSON object"
     for key in ("file", "set"):
@@ -150,7 +150,7 @@ def _problem(row: object) -> str:
     if not isinstance(row.get("boxes"), list):
         return "'boxes' must be a list of boxes [x, y, w, h]"
     for box in row["boxes"]:
-        # bool is an int for Python; NaN and Infinity are numbers for its JSON reader
+        # bool is an int in Python; its JSON reader accepts NaN and Infinity
         if (
             not isinstance(box, list)
             or len(box) != 4

@@ -1,14 +1,14 @@
-"""Images with a vector of numbers each, such as an age or the angles of a head: what a regression learns from.
+"""Images labelled with vectors of numbers, such as an age or the angles of a head: data for regression.
 
-Ages are in years. Angles are in degrees, as yaw, pitch and roll, and mean the same in every data set here:
+Ages are in years. Angles are yaw, pitch and roll in degrees, with the same meaning in every data set here:
 
-* yaw is positive where the face turns to the left side of the image (the person's own right),
-* pitch is positive where it looks up,
-* roll is positive where the head tilts clockwise in the image, its top to the image's right.
+* yaw is positive if the face turns to the left side of the image (the person's own right),
+* pitch is positive if it looks up,
+* roll is positive if the head tilts clockwise in the image, its top to the image's right.
 
-With x to the right, y down and z away from the camera, a head that faces the camera is turned by
-R = Rx(-pitch) Ry(yaw) Rz(roll). These are the numbers of FSA-Net's files, of Hopenet's reader of BIWI, and of AFLW2000.
-A mirror image has the opposite yaw and roll.
+With x to the right, y down and z away from the camera, a head that faces the camera is rotated by
+R = Rx(-pitch) Ry(yaw) Rz(roll). FSA-Net's files, Hopenet's reader of BIWI, and AFLW2000 have the same convention.
+Mirroring an image negates yaw and roll.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from ltr.dataset.base import DatasetError, read_lines
 POSE = ("yaw", "pitch", "roll")
 
 MAX_ANGLE = 99
-"""Degrees; heads with a larger angle are left out, as is usual since Hopenet."""
+"""Degrees; heads with a larger angle are skipped, as is usual since Hopenet."""
 
 _FURTHEST = 16384  # pixels
 _MIRROR_SIGNS = {"age": 1.0, "yaw": -1.0, "pitch": 1.0, "roll": -1.0}
 
 
 class LabelledImages:
-    """N images with D numbers each. Images are read on demand; labels are never changed.
+    """N images with D numbers each. Images are read on demand; labels never change.
 
     Args:
-        name: short name, used in messages.
-        files: the image file of each; the same file for all where it holds all of them.
+        name: short name for messages.
+        files: the file of each image; one file may hold several images.
         labels: (N, D) finite numbers; they are copied.
         target_names: of the D columns.
-        groups: of each image, whom it shows, to leave people out of a training; None where that is not known.
-        boxes: (N, 3), the part of each file that is the image: x and y of the left upper corner and the side of a
-            square, in pixels. It may leave the file's image: the border is repeated there. None for all of it.
-        pixels: uint8 (N, H, W, 3) RGB, instead of reading the files.
-        problems: what was left out and why, each a sentence that names the file, and the line if there is one.
-        mirror_signs: of each column, what a mirror image multiplies it by; known for age, yaw, pitch and roll.
+        groups: the person in each image, to exclude people from a training; None if unknown.
+        boxes: (N, 3), the part of each file that is the image: x and y of the upper left corner and the side of a
+            square, in pixels. Beyond the file's border, border pixels are repeated. None for the whole file.
+        pixels: uint8 (N, H, W, 3) RGB; they replace reading the files.
+        problems: skipped items, each a sentence that names the file, the reason, and the line if there is one.
+        mirror_signs: factor of each column in a mirror image; known for age, yaw, pitch and roll.
 
     Attributes:
         labels: float64 (N, D), read-only.
@@ -112,7 +112,7 @@ class LabelledImages:
         return square
 
     def subset(self, indices: Sequence[int] | np.ndarray, name: str | None = None) -> LabelledImages:
-        """The images of these indices, in this order, under another name if one is given. Problems are kept.
+        """The images with these indices, in this order, optionally under another name. Problems are kept.
 
         Raises:
             DatasetError: if `indices` is empty.
@@ -132,7 +132,9 @@ class LabelledImages:
         return part
 
     def split(self, count: int, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
-        """The other images, and `count` drawn by a seed: the same on every machine. Both keep the order.
+        """Splits off `count` images, chosen by a seed; returns the others and these, both in the same order.
+
+        The choice is the same on every machine.
 
         Raises:
             DatasetError: if one of the parts would be empty.
@@ -141,7 +143,7 @@ class LabelledImages:
         return self.subset(sorted(order[count:])), self.subset(sorted(order[:count]))
 
     def leave_out(self, people: Collection[str]) -> tuple[LabelledImages, LabelledImages]:
-        """The images of everyone else, and those of these groups.
+        """Splits off the images of some people; returns the images of everyone else, and those of these people.
 
         Raises:
             DatasetError: if the images have no groups, a group is unknown, or one of the parts would be empty.
@@ -155,7 +157,7 @@ class LabelledImages:
         return self.subset(np.flatnonzero(~left_out)), self.subset(np.flatnonzero(left_out))
 
     def duplicates_of(self, other: LabelledImages) -> list[int]:
-        """Indices of the images that `other` has too, byte by byte.
+        """Indices of the images that also occur, byte by byte, in `other`.
 
         Raises:
             ImageReadError: if a file is missing or cannot be read.
@@ -164,18 +166,23 @@ class LabelledImages:
         return [i for i in range(len(self)) if self._digest(i) in known]
 
     def without_duplicates_of(self, other: LabelledImages) -> LabelledImages:
-        """The images that `other` does not have; raises as :meth:`duplicates_of`, and where none is left."""
+        """The images that do not occur in `other`.
+
+        Raises:
+            ImageReadError: if a file is missing or cannot be read.
+            DatasetError: if no image is left.
+        """
         return self.subset(np.setdiff1d(np.arange(len(self)), self.duplicates_of(other)))
 
     def summary(self) -> str:
-        """One line: how many images, the range and mean of each number, and how many were left out."""
+        """One line with the number of images, the range and mean of each label, and the number of problems."""
         ranges = [
             f"{target} {column.min():.4g} to {column.max():.4g} (mean {column.mean():.1f})"
             for target, column in zip(self.target_names, self.labels.T, strict=True)
         ]
         people = f" of {len(set(self.groups))} people" if self.groups else ""
-        left_out = f"; {len(self.problems)} problems, the first: {self.problems[0]}" if self.problems else ""
-        return f"{self.name}: {len(self)} images{people}, {', '.join(ranges)}{left_out}"
+        problems = f"; {len(self.problems)} problems, the first: {self.problems[0]}" if self.problems else ""
+        return f"{self.name}: {len(self)} images{people}, {', '.join(ranges)}{problems}"
 
     def __repr__(self) -> str:
         return f"LabelledImages({self.name!r}, {len(self)} images, {', '.join(self.target_names)})"
@@ -190,19 +197,19 @@ class LabelledImages:
             raise DatasetError(f"image {self.files[index]} cannot be read: {error.strerror or error}") from error
 
 
-def square_around(x: float, y: float, side: float, place: Path) -> tuple[int, int, int]:
-    """The square (left, top, side) of whole pixels around a centre (x, y).
+def square_around(x: float, y: float, side: float, file: Path) -> tuple[int, int, int]:
+    """The square (left, top, side) of whole pixels around a centre (x, y); `file` is for the message.
 
     Raises:
         DatasetError: if the square is smaller than a pixel, or larger or further away than any image.
     """
     if not (max(abs(x), abs(y)) < _FURTHEST and 1 <= side < _FURTHEST):  # false for NaN
-        raise DatasetError(f"{place}: no image has the head's square of {side:.4g} pixels around {x:.4g}, {y:.4g}")
+        raise DatasetError(f"{file}: no image has the head's square of {side:.4g} pixels around {x:.4g}, {y:.4g}")
     return round(x - side / 2), round(y - side / 2), round(side)
 
 
 def _square(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray | None:
-    """A square of an image, its border repeated outside; None if no pixel of the image is in it."""
+    """A square of an image, with repeated border pixels outside; None if it contains no pixel of the image."""
     height, width = image.shape[:2]
     part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
     if part.size == 0:
@@ -212,7 +219,7 @@ def _square(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray | N
 
 
 def folder_of(root: str | Path, names: Sequence[str]) -> Path:
-    """The first of these folders that exists in `root`, else `root` itself: for sets that are unpacked in several ways.
+    """The first of these folders that exists in `root`, otherwise `root` itself: data sets unpack in several ways.
 
     Raises:
         DatasetError: if `root` is not a folder.
@@ -224,7 +231,7 @@ def folder_of(root: str | Path, names: Sequence[str]) -> Path:
 
 
 def list_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder whose names match all of a regular expression, in the order of their names.
+    """The files of a folder whose whole names match a regular expression, ordered by name.
 
     Raises:
         DatasetError: if there is no such folder.
@@ -236,25 +243,29 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) -> list[tuple[int, list[str]]]:
-    """Rows of a CSV file whose first line names exactly these columns: the number of its line and its values.
+    """The rows of a CSV file, each with the number of its line; its first line must name exactly these columns.
 
     Args:
-        unique: the column that has no value twice.
+        path: of the file.
+        setting: name of the path setting, for messages.
+        columns: expected names.
+        unique: the column in which no value may occur twice.
 
     Raises:
         DatasetError: if the file is missing, has other columns or no row, a row has more or fewer values, a quotation
             mark is not closed, or a value of `unique` occurs twice.
     """
-    rows = []
+    rows: list[list[str]] = []
     for number, line in enumerate(read_lines(path, setting), start=1):
         try:
-            rows += csv.reader([line], strict=True)  # line by line, for a quotation mark left open would swallow lines
+            rows += csv.reader([line], strict=True)  # line by line: an open quotation mark would join lines
         except csv.Error as error:
             raise DatasetError(f"{path}, line {number}: {error}, in {line[:60]!r}") from error
     if not rows or rows[0] != list(columns):
         found = ",".join(rows[0])[:80] if rows else ""
         raise DatasetError(f"{path}, line 1: expected the columns {','.join(columns)}, found {found!r}")
-    key, seen = columns.index(unique), {}
+    key = columns.index(unique)
+    seen: dict[str, int] = {}
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(columns):
             raise DatasetError(f"{path}, line {number}: expected {len(columns)} values, found {len(row)}")
@@ -266,18 +277,19 @@ def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) ->
     return list(enumerate(rows[1:], start=2))
 
 
-def whole_number(text: str, low: int, high: int, what: str, place: str) -> int:
+def whole_number(text: str, low: int, high: int, what: str, where: str) -> int:
     """A whole number within low .. high.
 
     Args:
-        text: as it stands in the file.
-        what: what it is, for the message.
-        place: the file, and the line if there is one, for the message.
+        text: in the file.
+        low, high: limits.
+        what: what the number means, for the message.
+        where: the file, and the line if there is one, for the message.
 
     Raises:
         DatasetError: if the text is not such a number.
     """
     value = int(text) if re.fullmatch(r"[+-]?\d{1,9}", text) else None
     if value is None or not low <= value <= high:
-        raise DatasetError(f"{place}: {what} must be a whole number from {low} to {high}, not {text[:40]!r}")
+        raise DatasetError(f"{where}: {what} must be a whole number from {low} to {high}, not {text[:40]!r}")
     return value

@@ -4,7 +4,7 @@ root/
     testing_set.txt                 280 names; training_set.txt likewise, if you have it
     airplane/
         airplane-1/
-            groundtruth.txt         x,y,w,h of each frame, a line each
+            groundtruth.txt         x,y,w,h of a frame a line
             full_occlusion.txt      0,0,1,...  one line for all frames
             out_of_view.txt         0,0,0,...  one line for all frames
             img/
@@ -35,14 +35,14 @@ _SETTING = "lasot"
 class LaSOT(VideoDataset):
     """LaSOT's training or testing set; the module's docstring shows the layout.
 
-    Which sequences these are is read from LaSOT's own lists: `training_set.txt` and `testing_set.txt` in the root.
-    Where only the testing set is listed, the training set is every other sequence on disk (protocol II). A target is
-    visible where it is neither fully occluded nor out of view and its box has an area.
+    LaSOT's own lists in the root name the sequences: `training_set.txt` and `testing_set.txt`. If only the testing set
+    is listed, the training set is every other sequence on disk (protocol II). A target is visible if it is neither
+    fully occluded nor out of view, and its box has an area.
 
     Args:
         root: the folder of the categories.
         split: 'train' or 'test'.
-        split_file: a list of sequence names, one a line, to be used instead of LaSOT's.
+        split_file: a list of sequence names, one a line, that replaces LaSOT's.
 
     Raises:
         DatasetError: if a list or a listed sequence is missing.
@@ -98,7 +98,7 @@ def _split_names(root: Path, split: str, split_file: str | Path | None) -> list[
 
 
 def _names_on_disk(root: Path) -> list[str]:
-    """Names of all sequence folders category/category-N, by category and number."""
+    """Names of all sequence folders category/category-N, ordered by category and number."""
     found = []
     for category in os.scandir(root):
         if category.is_dir():

@@ -1,17 +1,17 @@
 """Pointing'04: head pose as tilt (our pitch) and pan (our yaw) on a grid of angles; there is no roll.
 
-As published, 15 people in two series of 93 images (384 x 288)::
+The published layout has 15 people in two series of 93 images (384 x 288)::
 
     root/Person01/person01268+30-60.jpg      person 01, series 2, image 68, tilt +30, pan -60
     root/Person01/person01268+30-60.txt      the face: centre x, centre y, width and height in pixels
 
-or its faces already cut out, with a table::
+The other layout has cropped faces and a table::
 
     root/crops/person01268+30-60.jpg
     root/crops.csv                           columns file, person, series, tilt, pan
 
-The signs are ours as they are: a positive pan turns to the image's left, a positive tilt looks up. Images of one person
-are alike, so people are left out of a training as a whole: `images.leave_out(["01", "02"])`.
+The signs agree with ours: a positive pan turns to the image's left, a positive tilt looks up. Images of one person are
+alike, so a split must separate people: `images.leave_out(["01", "02"])`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _TARGETS = ("yaw", "pitch")
 
 
 def read_pointing04(root: str | Path) -> LabelledImages:
-    """Images in the published layout, each cut to a square of :data:`MARGIN` times its face box.
+    """Reads images in the published layout, each cropped to a square of :data:`MARGIN` times its face box.
 
-    Images with a malformed name or without a .txt are left out and listed as problems.
+    Images with a malformed name or without a .txt are skipped and listed as problems.
 
     Raises:
         DatasetError: if there is no folder Person01, Person02, ..., no image, or a .txt without four numbers.
@@ -43,9 +43,9 @@ def read_pointing04(root: str | Path) -> LabelledImages:
             match = _NAME.fullmatch(path.name)
             annotation = path.with_suffix(".txt")
             if not match:
-                problems.append(f"{path} is left out: its name is not personPPSNN+tilt+pan.jpg")
+                problems.append(f"{path} is skipped: its name is not personPPSNN+tilt+pan.jpg")
             elif not annotation.is_file():
-                problems.append(f"{path} is left out: {annotation} is missing")
+                problems.append(f"{path} is skipped: {annotation} is missing")
             else:
                 files.append(path)
                 labels.append(_angles(match[5], match[4], str(path)))
@@ -55,7 +55,7 @@ def read_pointing04(root: str | Path) -> LabelledImages:
 
 
 def read_pointing04_crops(root: str | Path) -> LabelledImages:
-    """The faces of crops.csv.
+    """Reads the faces of crops.csv.
 
     Raises:
         DatasetError: if the table is missing or malformed, an angle is out of range, or an image is missing or occurs
@@ -67,22 +67,22 @@ def read_pointing04_crops(root: str | Path) -> LabelledImages:
     columns = ("file", "person", "series", "tilt", "pan")
     for number, row in read_table(table, "pointing04", columns, unique="file"):
         file, person, _, tilt, pan = row
-        place = f"{table}, line {number}"
-        labels.append(_angles(pan, tilt, place))
-        groups.append(f"{whole_number(person, 1, 99, 'a person', place):02}")
+        where = f"{table}, line {number}"
+        labels.append(_angles(pan, tilt, where))
+        groups.append(f"{whole_number(person, 1, 99, 'a person', where):02}")
         files.append(root / "crops" / file)
         if not files[-1].is_file():
-            raise DatasetError(f"{place}: the image {files[-1]} does not exist")
+            raise DatasetError(f"{where}: the image {files[-1]} does not exist")
     return LabelledImages(f"Pointing'04 in {root}", files, labels, _TARGETS, groups)
 
 
-def _angles(pan: str, tilt: str, place: str) -> list[int]:
+def _angles(pan: str, tilt: str, where: str) -> list[int]:
     """Yaw and pitch in degrees."""
-    return [whole_number(pan, -90, 90, "a pan", place), whole_number(tilt, -90, 90, "a tilt", place)]
+    return [whole_number(pan, -90, 90, "a pan", where), whole_number(tilt, -90, 90, "a tilt", where)]
 
 
 def _face(path: Path) -> tuple[int, int, int]:
-    """The square around the face that a .txt gives: the image's name, a blank line, 'Face' and four numbers."""
+    """The square around the face in a .txt file: the image's name, a blank line, 'Face' and four numbers."""
     lines = read_lines(path, "pointing04")
     start = next((k for k, line in enumerate(lines) if line.strip() == "Face"), None)
     if start is None or len(lines) != start + 5:

@@ -1,4 +1,4 @@
-"""Two one-dimensional regression problems whose density is known (Appendix B and Figure 2), and samples of them.
+"""One-dimensional regression problems with known densities (Appendix B and Figure 2), and samples of them.
 
 In all of them x ~ U(-3, 3). All but 6e-6 of the probability of any x lies in -3 < y < 3.
 """
@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 LOW, HIGH = -3.0, 3.0
-"""Where x lies, and where y is looked at."""
+"""Range of x, and of the y that are evaluated."""
 
 
 class ToyDensity(Protocol):
-    """A problem."""
+    """A problem with a known density."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """n pairs: x (n, 1) and y (n, 1)."""
@@ -34,14 +35,14 @@ class ToyDensity(Protocol):
 
 @dataclass(frozen=True)
 class MixtureAndLogNormal:
-    """Two Gaussians for x < 0, a log-normal density for x >= 0 (Appendix B): modes apart, and a skewed one.
+    """Two Gaussians for x < 0, a log-normal density for x >= 0 (Appendix B): two modes, and a skewed density.
 
     0.8 N(sin x, 0.075) + 0.2 N(-sin x, 0.075), and log-normal(0, 0.25). The paper gives the weights and the log-normal;
     means and standard deviation are those of the follow-up (Gustafsson et al., BMVC 2020), whose published code draws
     with 0.075 as a standard deviation. That code also subtracts 1 from the log-normal, which Appendix B does not.
 
     Args:
-        shift: what is added to the log-normal: 0 as the paper is written, -1 as the follow-up's code.
+        shift: added to the log-normal: 0 as in the paper, -1 as in the follow-up's code.
     """
 
     name: str = "1"
@@ -68,7 +69,7 @@ class MixtureAndLogNormal:
 
 @dataclass(frozen=True)
 class GrowingGaussian:
-    """N(sin x, 0.15 sigmoid(x)), the second being the standard deviation: the follow-up's second problem."""
+    """N(sin x, 0.15 sigmoid(x)), with mean and standard deviation: the follow-up's second problem."""
 
     name: str = "2"
 
@@ -88,13 +89,13 @@ TOY_DENSITIES: dict[str, ToyDensity] = {
 
 
 class ToySamples(Dataset):
-    """n pairs, drawn once, in another order in every epoch: item k of the training is item k % n of epoch k // n.
+    """n fixed pairs in a new order in every epoch: item k of the training is item k % n of epoch k // n.
 
     Items are {"x": (1,), "label": (1,)}.
 
     Args:
-        density: where they come from.
-        n: their number. The paper has 2000.
+        density: of the pairs.
+        n: number of pairs. The paper has 2000.
         seed: of the pairs.
         order_seed: of the orders; None for the order in which the pairs were drawn.
     """

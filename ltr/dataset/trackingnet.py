@@ -1,9 +1,9 @@
-"""TrackingNet (Müller et al., ECCV 2018), as its own download scripts leave it.
+"""TrackingNet (Müller et al., ECCV 2018), in the layout of its download scripts.
 
 root/
     TRAIN_0/
         anno/
-            -3TIfnTSM6c_2.txt       x,y,w,h of each frame, a line each
+            -3TIfnTSM6c_2.txt       x,y,w,h of a frame a line
             ...
         frames/
             -3TIfnTSM6c_2/
@@ -36,11 +36,11 @@ _SETTING = "trackingnet"
 class TrackingNet(VideoDataset):
     """Training sets of TrackingNet; the module's docstring shows the layout.
 
-    There are no marks of occlusion: a target is visible wherever its box has an area.
+    Occlusion is not annotated: a target is visible if its box has an area.
 
     Args:
-        root: the folder with TRAIN_0, TRAIN_1, ... in it.
-        sets: numbers of the training sets to use, of 0 to 11 (PyTracking trains on 0 to 3).
+        root: the folder that contains TRAIN_0, TRAIN_1, ...
+        sets: numbers of the training sets, of 0 to 11 (PyTracking trains on 0 to 3).
 
     Raises:
         DatasetError: if a set, or the frames of an annotated sequence, are missing.
@@ -56,7 +56,9 @@ class TrackingNet(VideoDataset):
             anno = self.root / part / "anno"
             names = sorted(file.stem for file in anno.glob("*.txt"))
             if not names:
-                raise DatasetError(f"{anno} holds no annotation (path '{_SETTING}'); download {part}, or leave it out")
+                raise DatasetError(
+                    f"{anno} holds no annotation (path '{_SETTING}'); download {part}, or do not list it"
+                )
             require_folders(
                 self.root / part / "frames", names, _SETTING, "unpack zips/NAME.zip into frames/NAME for each of them"
             )

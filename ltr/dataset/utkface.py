@@ -1,4 +1,4 @@
-"""UTKFace: faces with the person's age, as the published folder and in CORAL's split.
+"""UTKFace: faces with the person's age, from the published folder or in CORAL's split.
 
     root/                                              (images may also lie in root/images or root/UTKFace)
         36_0_1_20170117163203851.jpg.chip.jpg          [age]_[gender]_[race]_[date&time].jpg.chip.jpg
@@ -7,11 +7,11 @@
 
 The split (Cao, Mirjalili, Raschka) has the 16,434 images of ages 21 to 60, 13,147 for training and 3,287 for testing.
 Its column 'age' counts from 21; **labels here are years**. The paper trains on 11,503 of the 13,147 and validates on
-1,644, but which ones was not published: they are drawn by a seed. 84 images of the test part are, byte by byte, also in
-the training part: report results with and without them (`test.without_duplicates_of(trainval)`).
+1,644, but did not publish which: here a seed decides. 84 images of the test part also occur, byte by byte, in the
+training part: report results with and without them (`test.without_duplicates_of(trainval)`).
 
-Some published names are malformed; in a folder they are left out and listed as problems. The split names three of them
-(one without a race, one with a blank and one without the dot before 'jpg'), and its own column has their age.
+Some published names are malformed; such images of a folder are skipped and listed as problems. The split names three of
+them (one without a race, one with a blank and one without the dot before 'jpg'); its column has their age.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _VAL_SHARE = 1644 / 13147
 
 
 def read_utkface(root: str | Path) -> LabelledImages:
-    """All images of a folder, each with the age (years) that its name gives, in the order of their names.
+    """Reads all images of a folder, ordered by name, each with the age (years) in its name.
 
-    Images whose name is malformed or gives an age over 120 are left out and listed as problems.
+    Images whose name is malformed or has an age over 120 are skipped and listed as problems.
 
     Raises:
         DatasetError: if the folder is missing or has no image with a well-formed name.
@@ -43,9 +43,9 @@ def read_utkface(root: str | Path) -> LabelledImages:
     for path in list_files(folder_of(root, ("images", "UTKFace")), r".*\.jpe?g"):
         match = _NAME.fullmatch(path.name)
         if not match:
-            problems.append(f"{path} is left out: its name is not [age]_[gender]_[race]_[date].jpg.chip.jpg")
+            problems.append(f"{path} is skipped: its name is not [age]_[gender]_[race]_[date].jpg.chip.jpg")
         elif int(match[1]) > _OLDEST:
-            problems.append(f"{path} is left out: nobody is {int(match[1])} years old")
+            problems.append(f"{path} is skipped: nobody is {int(match[1])} years old")
         else:
             files.append(path)
             ages.append([int(match[1])])
@@ -53,12 +53,12 @@ def read_utkface(root: str | Path) -> LabelledImages:
 
 
 def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledImages:
-    """A part of CORAL's split with ages in years.
+    """Reads a part of CORAL's split, with ages in years.
 
     Args:
         root: folder of utk_train.csv and utk_test.csv.
         part: 'test'; 'trainval', all of utk_train.csv; 'train' or 'val', seven eighths and an eighth of it.
-        seed: that 'train' and 'val' are drawn by.
+        seed: decides the split into 'train' and 'val'.
 
     Raises:
         DatasetError: if a file is missing or malformed, an image is missing or named twice, or an age is not within 0
@@ -71,14 +71,14 @@ def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledIm
     present = {path.name for path in list_files(folder, ".+")}
     files, ages = [], []
     for number, (_, file, text) in read_table(table, "utkface", ("", "file", "age"), unique="file"):
-        place = f"{table}, line {number}"
-        # 'age' is checked against the name: a table in years would be silently 21 years off
-        years = FIRST_AGE + whole_number(text, 0, LAST_AGE - FIRST_AGE, f"an age, years minus {FIRST_AGE},", place)
+        where = f"{table}, line {number}"
+        # the age is checked against the name: a table in years would silently be 21 years off
+        years = FIRST_AGE + whole_number(text, 0, LAST_AGE - FIRST_AGE, f"an age, years minus {FIRST_AGE},", where)
         named = re.match(r"(\d{1,3})_", file)
         if named and int(named[1]) != years:
-            raise DatasetError(f"{place}: age {text} means {years} years, but {file} says {named[1]}")
+            raise DatasetError(f"{where}: age {text} means {years} years, but {file} says {named[1]}")
         if file not in present:
-            raise DatasetError(f"{place}: the image {folder / file} does not exist")
+            raise DatasetError(f"{where}: the image {folder / file} does not exist")
         files.append(folder / file)
         ages.append([years])
     images = LabelledImages(f"UTKFace {part}", files, ages, ("age",))

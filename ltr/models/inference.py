@@ -1,4 +1,6 @@
-"""A frozen network made fast for inference: the same function, up to rounding, in fewer passes over memory."""
+"""Frozen networks optimised for inference: the same function, up to rounding, in fewer passes over memory."""
+
+from typing import Any
 
 import torch
 from timm.layers import Conv2dSame
@@ -11,14 +13,16 @@ from ltr.ops import dense
 
 
 def optimize_for_inference(module: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """Fold batch norms, go to `dtype` and, on a CPU in float32 with the compiled kernels, put faster layers in place of
-    those that they can stand for.
+    """Optimises a module for inference, in place.
 
-    In place; returns the module that takes `module`'s place. It can no longer be trained, nor moved to another device
-    or dtype.
+    It folds batch norms and converts to `dtype`. On a CPU in float32, if the compiled kernels are present, it also
+    replaces layers by faster ones.
+
+    Returns:
+        The module that replaces `module`. It can no longer be trained, nor moved to another device or dtype.
     """
     fold_batch_norms(module)  # before anything is rounded
-    module.to(dtype=dtype, memory_format=torch.channels_last)
+    module.to(dtype).to(memory_format=torch.channels_last)
     if dense.serves(next(module.parameters())):
         module = _fuse(module)
     return module.eval().requires_grad_(False)
@@ -26,26 +30,28 @@ def optimize_for_inference(module: nn.Module, dtype: torch.dtype = torch.float32
 
 def _fuse(module: nn.Module) -> nn.Module:
     if isinstance(module, InvertedResidual | DepthwiseSeparableConv) and _fits(module):
+        block: Any = module
         expands = isinstance(module, InvertedResidual)
         return dense.InvertedResidual(
-            module.conv_pw if expands else None,
-            module.conv_dw,
-            module.conv_pwl if expands else module.conv_pw,
-            same=isinstance(module.conv_dw, Conv2dSame),
-            residual=module.has_skip,
+            block.conv_pw if expands else None,
+            block.conv_dw,
+            block.conv_pwl if expands else block.conv_pw,
+            same=isinstance(block.conv_dw, Conv2dSame),
+            residual=block.has_skip,
         )
     if isinstance(module, BasicBlock):
         return _BasicBlock(module)
     if isinstance(module, nn.Sequential) and [*map(type, list(module)[1:])] == [nn.Identity, nn.ReLU]:
-        if dense.WinogradConv2d.fits(module[0]):
-            return dense.WinogradConv2d(module[0], relu=True)
+        conv = module[0]
+        if isinstance(conv, nn.Conv2d) and dense.WinogradConv2d.fits(conv):
+            return dense.WinogradConv2d(conv, relu=True)
     for name, child in module.named_children():
         module._modules[name] = _fuse(child)
     return module
 
 
 def _fits(block: InvertedResidual | DepthwiseSeparableConv) -> bool:
-    """Whether a folded block is one of EfficientNet-Lite's: ReLU6, no squeeze-and-excitation, nothing else between."""
+    """Whether a folded block is an EfficientNet-Lite block: ReLU6, no squeeze-and-excitation, no other layers."""
     activations = [block.bn1, block.bn2] if isinstance(block, InvertedResidual) else [block.bn1]
     between = [block.se] + [block.aa] if hasattr(block, "aa") else [block.se]
     return (
@@ -58,7 +64,7 @@ def _fits(block: InvertedResidual | DepthwiseSeparableConv) -> bool:
 
 
 class _BasicBlock(nn.Module):
-    """torchvision's block of ResNet-18, folded: the identity is added, and ReLU applied, as its convolution writes."""
+    """torchvision's block of ResNet-18, folded: the second convolution adds the identity and applies the ReLU."""
 
     def __init__(self, block: BasicBlock):
         super().__init__()

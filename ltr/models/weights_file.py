@@ -1,4 +1,4 @@
-"""Reading PyTorch files that a user names: data only, and every failure in one sentence."""
+"""Reading weights from PyTorch's and safetensors files as data only. Every failure is one sentence."""
 
 import pickle
 import re
@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import safetensors
 import torch
@@ -17,17 +17,18 @@ from ltr.common.errors import UserError
 
 
 def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
-    """What `torch.save` wrote to `file`, on the CPU, with `weights_only`: nothing in the file is run.
+    """The content of a file of `torch.save`, on the CPU, read with `weights_only`: no code in the file is run.
 
     Args:
-        stand_ins: classes to make in place of those that the file names, by their full names.
+        file: to read.
+        stand_ins: classes to create in place of those that the file names, by their full names.
 
     Raises:
         UserError: if the file is missing, damaged or truncated, or needs other classes or functions.
     """
     try:
         if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:  # PyTorch itself does not compare checksums when it reads
+            with zipfile.ZipFile(file) as archive:  # PyTorch itself does not check checksums
                 bad = archive.testzip()
             if bad is not None:
                 raise UserError(f"{file} is damaged: wrong checksum in its part {bad}")
@@ -42,15 +43,15 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
         if named is None:
             raise UserError(f"{file} is damaged or no file of PyTorch") from error
         raise UserError(
-            f"{file} was refused and nothing in it was run: it names {named[1]}, and what is not tensors and "
-            "plain values could run code"
+            f"{file} was refused and nothing in it was run: it names {named[1]}, and anything but tensors and plain "
+            "values could run code"
         ) from error
     except Exception as error:  # a damaged file can fail anywhere
         raise UserError(f"{file} is damaged or no file of PyTorch ({_reason(error)})") from error
 
 
 def read_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The header's notes and the tensors of a safetensors file.
+    """The metadata and the tensors of a safetensors file.
 
     Raises:
         UserError: if the file is missing, damaged or something else.
@@ -75,12 +76,12 @@ def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
 
 
 def download(weights: WeightsEnum, name: str, remedy: str) -> dict[str, Tensor]:
-    """A state dict from where torchvision publishes it, or from its cache.
+    """A state dict that torchvision publishes, from its server or its cache.
 
     Args:
         weights: torchvision's entry.
         name: of the network, for messages.
-        remedy: what a user without a network can do.
+        remedy: what a user without network access can do.
 
     Raises:
         UserError: if there is no network, a connection breaks, or the hash is wrong.
@@ -89,20 +90,21 @@ def download(weights: WeightsEnum, name: str, remedy: str) -> dict[str, Tensor]:
         return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, HTTPException, RuntimeError) as error:
         raise UserError(
-            f"the weights of {name} could not be downloaded from {weights.url} ({error}); where there is no network, "
+            f"the weights of {name} could not be downloaded from {weights.url} ({error}); without network access, "
             f"{remedy}"
         ) from error
 
 
-def is_state_dict(value: Any) -> bool:
+def is_state_dict(value: Any) -> TypeGuard[dict[str, Tensor]]:
+    """Whether a value is a dictionary of tensors by name."""
     return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
 
 
 def state_dict_mismatch(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str | None:
-    """Why `state` cannot fill a network whose state dict is `own`; None where it can. More tensors are no reason.
+    """Why `state` does not fit a network whose state dict is `own`; None if it fits. It may contain more tensors.
 
-    The counters of batch norms (`num_batches_tracked`) may be missing: files older than they are lack them, and a batch
-    norm with a momentum does not use them.
+    The counters of batch norms (`num_batches_tracked`) may be missing: older files lack them, and a batch norm with a
+    momentum does not use them.
     """
     for name, value in own.items():
         if name not in state:
@@ -115,6 +117,6 @@ def state_dict_mismatch(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) 
 
 
 def _reason(error: Exception) -> str:
-    """The first line that says something: PyTorch writes an essay."""
+    """The first non-empty line of PyTorch's long messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -1,10 +1,10 @@
-"""Builds the compiled kernels into this folder, ahead of time:
+"""Builds the compiled kernels ahead of time, into this folder:
 
     python -m ltr.ops.build
 
-The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels also nvcc of the CUDA version that
-PyTorch has ($CUDA_HOME, or nvcc on the PATH). Compilers are called directly, each with a time limit; nothing is locked,
-and a library takes its place in one step when it is whole, so that two builds at once do no harm.
+The CPU kernels need a C++20 compiler ($CXX, or g++ or clang++); the CUDA kernels also need nvcc of PyTorch's CUDA
+version ($CUDA_HOME, or nvcc on the PATH). Compilers are called directly, each with a time limit. There is no lock: a
+complete library replaces an old one in one step, so two builds at once do no harm.
 """
 
 import os
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,20 +27,22 @@ import torch
 from ltr.ops import libraries
 
 LIMIT_VARIABLE = "EBM_BUILD_SECONDS"
-OLDEST_GPU = 70  # compute capability 7.0: what PyTorch itself still supports, or supported last
+OLDEST_GPU = 70  # compute capability 7.0, the oldest that recent versions of PyTorch support
 
 
 class BuildError(Exception):
-    """A library could not be built; the message says why and what to do."""
+    """A library could not be built. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Compiler:
+    """A compiler's command line, with a time limit for each call."""
+
     command: list[str]
     seconds: float  # limit of each command
 
     def run(self, *arguments: str | Path) -> str:
-        """Runs the compiler with its whole family of processes under the time limit, and returns what it printed.
+        """Runs the compiler, with all its processes, under the time limit; returns its output.
 
         Raises:
             BuildError: if it cannot be started, fails or takes too long.
@@ -57,16 +60,18 @@ class Compiler:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             raise BuildError(
-                f"{command[0]} had not finished after {self.seconds:g} seconds; "
-                f"{LIMIT_VARIABLE}=1800 in the environment gives it longer"
+                f"{command[0]} had not finished after {self.seconds:g} seconds; set a longer limit by "
+                f"{LIMIT_VARIABLE}=1800 in the environment"
             ) from None
         if process.returncode:
             raise BuildError(f"{command[0]} failed:\n{shlex.join(command)}\n{output.strip()}")
         return output
 
 
-def _compile(compiler: Compiler, link: list[str | Path], objects: dict[str, list[str | Path]], part: str) -> Path:
-    """Compiles each object, named by its file, with its arguments, in parallel; links them; puts the library in place.
+def _compile(
+    compiler: Compiler, link: Sequence[str | Path], objects: Mapping[str, Sequence[str | Path]], part: str
+) -> Path:
+    """Compiles the objects (file name -> arguments) in parallel, links them, and installs the library.
 
     Raises:
         BuildError: if a command fails, or the folder of the package cannot be written.
@@ -91,20 +96,20 @@ def _install(built: Path, part: str) -> Path:
         shutil.copyfile(built, unfinished)
         os.replace(unfinished, target)
         for other in libraries.others(part):
-            if f"-{libraries.target()}-" in other.name:  # of older sources; another PyTorch's may be in use
+            if f"-{libraries.target()}-" in other.name:  # of older sources; keep those of another PyTorch
                 other.unlink(missing_ok=True)
     except OSError as error:
         if unfinished.exists():
             unfinished.unlink()
         raise BuildError(
-            f"the library cannot be written into {target.parent}: {error.strerror}. It has to lie in the package's "
+            f"the library cannot be written into {target.parent}: {error.strerror}. It must be in the package's "
             "folder: make that writable, or install the package where you may write"
         ) from error
     return target
 
 
 def _flags() -> list[str | Path]:
-    """For every file that sees PyTorch's headers, and for the rest."""
+    """Flags for all source files."""
     include = Path(torch.__file__).parent / "include"
     abi = int(torch.compiled_with_cxx11_abi())
     flags = ["-std=c++20", "-O3", f"-D_GLIBCXX_USE_CXX11_ABI={abi}"]
@@ -120,8 +125,10 @@ def _seconds() -> float:
 
 
 def find_cxx() -> Compiler:
-    """Raises:
-    BuildError: if there is no C++ compiler.
+    """The C++ compiler: that of CXX, or the first that is installed.
+
+    Raises:
+        BuildError: if there is no C++ compiler.
     """
     named = shlex.split(os.environ.get("CXX", ""))
     for candidate in [named] if named else [["g++"], ["clang++"], ["c++"]]:
@@ -134,16 +141,16 @@ def find_cxx() -> Compiler:
 
 
 def build_cpu() -> Path:
-    """Compiles the CPU kernels; on x86 the loops once for each kind of processor: one is chosen at run time."""
+    """Compiles the CPU kernels; on x86, the loops once for each instruction set, of which the program chooses one."""
     compiler = find_cxx()
     flags = [*_flags(), "-fPIC", "-fvisibility=hidden", "-Wno-psabi"]
     threads = [] if sys.platform == "darwin" else ["-fopenmp"]
-    sets = {"baseline": []}
+    sets: dict[str, list[str]] = {"baseline": []}
     if platform.machine() in ("x86_64", "AMD64"):
         flags.append("-DEBM_X86")
         sets["avx2"] = ["-mavx2", "-mfma"]
         sets["avx512"] = ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mfma"]
-    objects = {}
+    objects: dict[str, list[str | Path]] = {}
     for source in (libraries.SOURCES / name for name in libraries.PARTS["cpu"] if name.endswith(".cpp")):
         if source.stem.endswith("_kernels"):
             for name, options in sets.items():
@@ -155,7 +162,7 @@ def build_cpu() -> Path:
 
 
 def why_no_cuda() -> str | None:
-    """Why CUDA kernels cannot be built here; None if they can."""
+    """The reason why CUDA kernels cannot be built here; None if they can."""
     if torch.version.cuda is None:
         return "this PyTorch was built without CUDA"
     nvcc = find_nvcc()
@@ -172,6 +179,7 @@ def why_no_cuda() -> str | None:
 
 
 def find_nvcc() -> str | None:
+    """The path of nvcc: that of CUDA_HOME, on the PATH, or in the usual folder; None if there is none."""
     home = os.environ.get("CUDA_HOME")
     if home:
         return shutil.which("nvcc", path=os.path.join(home, "bin"))
@@ -179,6 +187,7 @@ def find_nvcc() -> str | None:
 
 
 def nvcc_version(nvcc: str) -> str:
+    """The CUDA version of nvcc, such as '12.4'."""
     match = re.search(r"release (\d+\.\d+)", Compiler([nvcc], _seconds()).run("--version"))
     return match[1] if match else "unknown version"
 
@@ -186,9 +195,14 @@ def nvcc_version(nvcc: str) -> str:
 def gpu_targets(offered: list[int], present: list[int]) -> list[str]:
     """nvcc's options for the GPUs to build for.
 
-    With GPUs `present` (compute capabilities, 90 for 9.0) for these alone, as far as nvcc knows them. Without, the
-    first of each generation that nvcc offers, whose code runs on all of its generation. The newest of them as PTX as
-    well, from which the driver makes code for GPUs that are newer still.
+    Args:
+        offered: compute capabilities that nvcc knows (90 for 9.0).
+        present: those of the GPUs in this machine.
+
+    Returns:
+        Options for the GPUs present, as far as nvcc knows them; without any, for the first GPU of each generation,
+        whose code runs on the whole generation. The newest is also compiled to PTX, from which the driver makes code
+        for newer GPUs.
     """
     offered = sorted(a for a in offered if a >= OLDEST_GPU)
     first_of_generation = {a // 10: a for a in reversed(offered)}
@@ -201,8 +215,15 @@ def gpu_targets(offered: list[int], present: list[int]) -> list[str]:
 
 
 def build_cuda() -> Path:
-    """Compiles the CUDA kernels; `why_no_cuda` has to be None."""
-    nvcc = Compiler([find_nvcc()], _seconds())
+    """Compiles the CUDA kernels.
+
+    Raises:
+        BuildError: if nvcc is missing, fails or takes too long.
+    """
+    command = find_nvcc()
+    if command is None:
+        raise BuildError("no nvcc was found (CUDA_HOME names the toolkit's folder)")
+    nvcc = Compiler([command], _seconds())
     offered = [int(a) for a in re.findall(r"compute_(\d+)\s", nvcc.run("--list-gpu-arch"))]
     present = []
     if torch.cuda.is_available():
@@ -212,7 +233,7 @@ def build_cuda() -> Path:
     targets = gpu_targets(offered, present)
     flags = [*_flags(), *host, "-Xcompiler=-fPIC,-fvisibility=hidden"]
     described = " ".join(t.rsplit("code=")[-1] for t in targets)
-    objects = {
+    objects: dict[str, list[str | Path]] = {
         "prroi_pool_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "prroi_pool_kernels.cu"],
         "prroi_pool_cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "prroi_pool_cuda.cpp"],
     }
@@ -221,6 +242,7 @@ def build_cuda() -> Path:
 
 
 def main() -> int:
+    """Builds all kernels that can be built here; returns 1 if a build failed, else 0."""
     failed = False
     for part, build, reason in (("CPU", build_cpu, None), ("CUDA", build_cuda, why_no_cuda)):
         try:

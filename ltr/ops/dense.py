@@ -1,8 +1,8 @@
 """Layers in fewer passes over memory and fewer multiplications, for inference on a CPU in float32.
 
-Those of frozen networks are made of PyTorch's, in evaluation mode, and compute the same function up to rounding. What
-they need is the compiled CPU library (:func:`available`); nothing here can be differentiated or moved to another device
-or dtype.
+Layers of frozen networks are built from PyTorch's layers, in evaluation mode, and compute the same function up to
+rounding. They need the compiled CPU library (:func:`available`), and cannot be differentiated or moved to another
+device or dtype.
 """
 
 import torch
@@ -14,31 +14,31 @@ _ops = torch.ops.ebm_regression
 
 
 def available() -> bool:
-    """Whether the compiled library is there."""
+    """Whether the compiled library is present."""
     return kernels.FOUND["cpu"].loaded
 
 
 def serves(tensor: Tensor) -> bool:
-    """Whether the layers here can work on what has the device and dtype of `tensor`."""
+    """Whether the layers of this module support the device and dtype of `tensor`."""
     return available() and tensor.device.type == "cpu" and tensor.dtype == torch.float32
 
 
 def pack(matrix: Tensor) -> Tensor:
-    """(..., inner, columns) float32 -> in the order in which the kernels of this processor read them."""
+    """Reorders a matrix (..., inner, columns), float32, for the kernels of this processor."""
     return _ops.pack(matrix.detach().contiguous())
 
 
 def pad(rows: Tensor) -> Tensor:
-    """(..., columns) float32 -> filled up with zeros to the number of columns that a packed matrix has."""
+    """Pads (..., columns), float32, with zeros to the number of columns of a packed matrix."""
     rows = rows.detach().contiguous()
     return _ops.pad(rows.view(-1, rows.shape[-1])).view(*rows.shape[:-1], -1)
 
 
 def filter_correlate(features: Tensor, weight: Tensor, kernel: int) -> Tensor:
-    """A 'same' convolution of N maps with one filter whose even kernel drops the last row and column.
+    """A 'same' convolution of N maps with one filter; for an even kernel, without the last row and column.
 
     Args:
-        features: (N, C, H, W), channels-last ones are not copied.
+        features: (N, C, H, W); channels-last features are not copied.
         weight: (C, kernel^2).
 
     Returns:
@@ -48,18 +48,24 @@ def filter_correlate(features: Tensor, weight: Tensor, kernel: int) -> Tensor:
 
 
 def filter_adjoint(features: Tensor, response: Tensor, kernel: int) -> Tensor:
-    """Adjoint of :func:`filter_correlate` in its weight: (N, C, H, W) and (N, H, W) -> (C, kernel^2)."""
+    """The adjoint of :func:`filter_correlate` in its weight: (N, C, H, W) and (N, H, W) -> (C, kernel^2)."""
     return _ops.filter_adjoint(features, response, kernel)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    if conv.bias is None:
+        raise ValueError(f"the convolution has no bias: {conv}")
+    return conv.bias
 
 
 class WinogradConv2d(nn.Module):
     """A 3 x 3 convolution of stride 1 and padding 1 by Winograd's F(4 x 4, 3 x 3) (Lavin and Gray, CVPR 2016).
 
-    A quarter of the multiplications; rounding errors are some five times those of the direct form.
+    It needs a quarter of the multiplications; its rounding errors are about five times those of the direct form.
 
     Args:
         conv: with a bias; see :meth:`fits`.
-        relu: apply ReLU to the result.
+        relu: whether to apply ReLU to the result.
     """
 
     # G of the filter's transform G g G^T, for the points 0, 1, -1, 2, -2 and infinity.
@@ -68,7 +74,7 @@ class WinogradConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, relu: bool = False):
         super().__init__()
-        if not self.fits(conv):
+        if conv.bias is None or not self.fits(conv):
             raise ValueError(f"no 3 x 3 convolution of stride 1 and padding 1 with a bias: {conv}")
         g = torch.tensor(self._G, dtype=torch.float64)
         weight = torch.einsum("ia,kcab,jb->ijck", g, conv.weight.detach().double(), g)
@@ -78,7 +84,7 @@ class WinogradConv2d(nn.Module):
 
     @staticmethod
     def fits(conv: nn.Module) -> bool:
-        """Whether a layer is of the kind that this one can stand for."""
+        """Whether this layer can replace `conv`."""
         return (
             isinstance(conv, nn.Conv2d)
             and conv.kernel_size == (3, 3)
@@ -99,30 +105,30 @@ class InvertedResidual(nn.Module):
     """The block of MobileNetV2 and EfficientNet-Lite in one pass: expand, depthwise, project, with ReLU6 between.
 
     Args:
-        expand: 1 x 1 convolution, or None where the block does not expand.
+        expand: 1 x 1 convolution, or None if the block does not expand.
         depthwise: 3 x 3 or 5 x 5, of stride 1 or 2.
         project: 1 x 1 convolution.
-        same: TensorFlow's padding, which is uneven at stride 2; else the padding of `depthwise`.
-        residual: add the input to the output.
+        same: whether to use TensorFlow's padding, which is uneven at stride 2, instead of the padding of `depthwise`.
+        residual: whether to add the input to the output.
     """
 
     def __init__(self, expand: nn.Conv2d | None, depthwise: nn.Conv2d, project: nn.Conv2d, same: bool, residual: bool):
         super().__init__()
         self.kernel, self.stride = depthwise.kernel_size[0], depthwise.stride[0]
-        self.padding = None if same else depthwise.padding[0]
+        self.padding = None if same else int(depthwise.padding[0])
         self.out_channels, self.residual = project.out_channels, residual
         self.register_buffer("expand", None if expand is None else pack(expand.weight[:, :, 0, 0].t()))
-        self.register_buffer("expand_bias", None if expand is None else pad(expand.bias))
+        self.register_buffer("expand_bias", None if expand is None else pad(_bias(expand)))
         self.register_buffer("depthwise", pad(depthwise.weight.flatten(1).t()))
-        self.register_buffer("depthwise_bias", pad(depthwise.bias))
+        self.register_buffer("depthwise_bias", pad(_bias(depthwise)))
         self.register_buffer("project", pack(project.weight[:, :, 0, 0].t()))
-        self.register_buffer("project_bias", pad(project.bias))
+        self.register_buffer("project_bias", pad(_bias(project)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W'), channels-last."""
         sides = []
         for size in x.shape[2:]:
-            if self.padding is None:  # as much as is needed, what is uneven at the end
+            if self.padding is None:  # as much as needed, an uneven rest at the end
                 out = -(-size // self.stride)
                 before = max((out - 1) * self.stride + self.kernel - size, 0) // 2
             else:

@@ -1,5 +1,7 @@
-"""IoU-guided non-maximum suppression (Jiang et al., "Acquisition of Localization Confidence for Accurate Object
-Detection", 2018, Algorithm 1), which the paper guides with f(x, y) (Appendix C.4)."""
+"""IoU-guided non-maximum suppression; in the paper, f(x, y) guides it (Appendix C.4).
+
+It is Algorithm 1 of Jiang et al., "Acquisition of Localization Confidence for Accurate Object Detection", 2018.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,22 @@ _FRONT = 16  # boxes of each class that are decided in one round
 def iou_guided_nms(
     boxes: Tensor, guide: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """Of each group of overlapping boxes of a class, the one that is placed best, with the group's highest score.
+    """Keeps the best localised box of each group of overlapping boxes of a class, with the group's highest score.
 
-    The box of a class with the highest guide is kept; all others of the class whose IoU with it exceeds the threshold
-    are removed and form a group with it; so on with those that remain. Of equal guides the lower index comes first. The
-    result is the same on every device.
+    The box of a class with the highest guide is kept. All others of the class whose IoU with it exceeds the threshold
+    are removed and form its group. The same follows for the remaining boxes. Of equal guides the lower index comes
+    first. The result is the same on every device.
 
     Args:
         boxes: (N, 4), corners (x1, y1, x2, y2) in pixels. An empty box overlaps nothing.
-        guide: (N,), how well each box is placed, higher for better: a predicted IoU, or f.
+        guide: (N,), the quality of each box's localisation, higher for better: a predicted IoU, or f.
         scores: (N,), the probability of the box's class.
         labels: (N,) integers, the class of each box.
         iou_threshold: in [0, 1].
 
     Returns:
-        The indices of the K boxes that are kept, (K,) int64, and the new scores, (K,) in the dtype of `scores`, in
-        descending order of these; equal ones by guide, then by index.
+        The indices of the K kept boxes, (K,) int64, and the new scores, (K,) in the dtype of `scores`. They are in
+        descending order of score; equal scores are ordered by guide, then by index.
 
     Raises:
         ValueError: if the shapes do not fit, boxes, guide or scores contain NaN, or a threshold is outside [0, 1].
@@ -50,7 +52,7 @@ def iou_guided_nms(
         if tensor.isnan().any():
             raise ValueError(f"{name} must not be NaN, got {int(tensor.isnan().sum())} of them")
 
-    # Class by class, in each the highest guide first: of two boxes of a class, only the earlier can remove the later.
+    # class by class, the highest guide first: of two boxes of a class, only the earlier can remove the later
     order = guide.argsort(descending=True, stable=True)
     order = order[labels[order].argsort(stable=True)]
     rects = xyxy_to_xywh(boxes.to(torch.promote_types(boxes.dtype, torch.float32)))[order]
@@ -64,24 +66,24 @@ def iou_guided_nms(
 
 
 def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """For boxes in order, (N, 4) and (N,), the position of the box that keeps each one's place: its own if it is kept.
+    """For ordered boxes, (N, 4) and (N,), the position of the box that represents each: its own if it is kept.
 
-    A round decides the first boxes of every class among themselves, and lets those that are kept remove others. That
-    needs memory in proportion to N, and a round for every `_FRONT` boxes of a class that nothing removed.
+    A round decides the first boxes of every class among themselves, and the kept ones remove others. This needs memory
+    proportional to N, and one round for every `_FRONT` boxes of a class that no other box removes.
     """
     keeper = torch.arange(len(labels), device=labels.device)
     undecided = keeper.clone()
     while len(undecided):
         classes, of_box, count = labels[undecided].unique_consecutive(return_inverse=True, return_counts=True)
-        place = torch.arange(len(undecided), device=labels.device) - (count.cumsum(0) - count)[of_box]
-        in_front = place < _FRONT
+        rank = torch.arange(len(undecided), device=labels.device) - (count.cumsum(0) - count)[of_box]
+        in_front = rank < _FRONT
         front = torch.full((len(classes), _FRONT), -1, device=labels.device)
-        front[of_box[in_front], place[in_front]] = undecided[in_front]
-        boxes = torch.where(front[..., None] >= 0, rects[front], 0.0)  # where a class has no more, an empty box
+        front[of_box[in_front], rank[in_front]] = undecided[in_front]
+        boxes = torch.where(front[..., None] >= 0, rects[front], 0.0)  # an empty box if a class has no more
 
-        # [., i, j]: i comes before j, and removes it if it is kept itself
+        # [., i, j]: i comes before j, and removes it if i itself is kept
         overlaps = (elementwise_iou(boxes[:, :, None], boxes[:, None]) > threshold).triu(diagonal=1)
-        # The first box is right from the start, and each pass makes at least the next one right: greedy, exactly.
+        # the first box is decided, and each pass decides at least the next one: exactly the greedy algorithm
         kept = torch.ones_like(front, dtype=torch.bool)
         while True:
             update = ~(overlaps & kept[:, :, None]).any(dim=1)
@@ -91,7 +93,7 @@ def _keepers(rects: Tensor, labels: Tensor, threshold: float) -> Tensor:
 
         removes = (elementwise_iou(boxes[of_box], rects[undecided, None]) > threshold) & kept[of_box]
         removed = removes.any(dim=1)
-        first = removes.int().argmax(dim=1)  # of equal values the first: of one that is kept, itself
+        first = removes.int().argmax(dim=1)  # the first box that removes it; a kept box removes itself
         keeper[undecided[removed]] = front[of_box, first][removed]
         undecided = undecided[~(removed | in_front)]
     return keeper

@@ -1,16 +1,16 @@
-"""The compiled kernels: loaded when this module is imported; those of PrRoIPool are chosen by device and dtype.
+"""The compiled kernels. Importing this module loads them; device and dtype decide which kernel of PrRoIPool runs.
 
-They are operators of PyTorch, in the namespace `ebm_regression`, and can be called by themselves where a call must cost
-little (features channels-last, boxes (K, 4) float32 or float64; see `reference.prroi_pool` for the arguments):
+They are operators of PyTorch in the namespace `ebm_regression`. Code that needs cheap calls can use them directly
+(features channels-last, boxes (K, 4) float32 or float64; see `reference.prroi_pool` for the arguments):
 
     torch.ops.ebm_regression.prroi_pool(features, boxes, rows, columns, scale, index=None) -> (K, C, rows, columns)
     torch.ops.ebm_regression.prroi_pool_backward_features(grad, boxes, rows, columns, scale, index, B, H, W)
     torch.ops.ebm_regression.prroi_pool_backward_boxes(grad, features, boxes, rows, columns, scale, index=None)
 
-The features are (B, C, H, W), gradients in boxes (K, 4). Pooled values are stored channels-last, so that
+The features are (B, C, H, W), gradients in boxes (K, 4). Pooled values are stored channels-last, so
 `pooled.permute(0, 2, 3, 1).flatten(1)` copies nothing.
 
-`EBM_KERNELS=torch` in the environment leaves them out; `python -m ltr.ops.prroi_pool` says which there are.
+`EBM_KERNELS=torch` in the environment disables them; `python -m ltr.ops.prroi_pool` lists those that are present.
 """
 
 import os
@@ -29,7 +29,12 @@ _DTYPES = {torch.float32, torch.float64, torch.float16, torch.bfloat16}
 
 @dataclass(frozen=True)
 class Kernel:
-    """State of one device's kernels: what they were built with if `loaded`, else why they are not."""
+    """State of one device's kernels.
+
+    Attributes:
+        loaded: whether they are loaded.
+        detail: how they were built if they are loaded, otherwise why they are not.
+    """
 
     loaded: bool
     detail: str
@@ -38,7 +43,7 @@ class Kernel:
 def _load_all() -> dict[str, Kernel]:
     switch = os.environ.get(SWITCH, "")
     if switch not in ("", "torch"):
-        raise ValueError(f"{SWITCH}={switch} in the environment: only 'torch', or nothing, is known")
+        raise ValueError(f"{SWITCH}={switch} in the environment; the only possible value is 'torch'")
     if switch:
         return {part: Kernel(False, f"switched off by {SWITCH}={switch}") for part in libraries.PARTS}
     found = {"cpu": _load("cpu")}
@@ -65,7 +70,7 @@ def _load(part: str) -> Kernel:
 
 
 def _register() -> None:
-    """What of the operators is written in Python: their shapes, and the gradient that has a gradient."""
+    """Registers the parts of the operators that are written in Python: shapes, and the gradient's own gradient."""
 
     @torch.library.register_fake("ebm_regression::prroi_pool")
     def _(features, boxes, rows, columns, scale, index=None):
@@ -91,9 +96,10 @@ def _differentiable_backward(
 ) -> tuple[Tensor, Tensor]:
     """Both gradients by the torch form, for `create_graph=True`."""
     with torch.enable_grad():
-        inputs = [t if t.requires_grad else t.detach().requires_grad_() for t in (features, boxes)]
-        pooled = reference.prroi_pool(*inputs, rows, columns, scale, index)
-        return torch.autograd.grad(pooled, inputs, grad, create_graph=True)
+        features, boxes = (t if t.requires_grad else t.detach().requires_grad_() for t in (features, boxes))
+        pooled = reference.prroi_pool(features, boxes, rows, columns, scale, index)
+        of_features, of_boxes = torch.autograd.grad(pooled, (features, boxes), grad, create_graph=True)
+        return of_features, of_boxes
 
 
 FOUND = _load_all()
@@ -101,7 +107,7 @@ _warned: set[str] = set()
 
 
 def choose(features: Tensor) -> Callable[..., Tensor]:
-    """The function that pools these features: the compiled operator or the torch form; both take the same arguments."""
+    """The function to pool these features, the compiled operator or the torch form; both take the same arguments."""
     device = features.device.type
     kernel = FOUND.get(device)
     if kernel is not None and features.dtype in _DTYPES:
@@ -118,16 +124,16 @@ def choose(features: Tensor) -> Callable[..., Tensor]:
 
 
 def report() -> int:
-    """Prints which kernels are present, with what they were built, and whether they agree with the torch form.
+    """Prints which kernels are present, how they were built, and whether they agree with the torch form.
 
     Returns:
-        1 if one does not agree, else 0.
+        1 if one disagrees, else 0.
     """
     print(f"for {libraries.target()}, in {libraries.FOLDER}")
     wrong = 0
     for device, kernel in FOUND.items():
         if not kernel.loaded:
-            print(f"{device}: the torch form serves; kernels: {kernel.detail}")
+            print(f"{device}: the torch form is used; kernels: {kernel.detail}")
         elif device == "cuda" and not torch.cuda.is_available():
             print(f"{device}: present ({kernel.detail}), but there is no GPU to check it on")
         else:
@@ -135,19 +141,19 @@ def report() -> int:
             wrong += not error < 1e-4
             print(f"{device}: present ({kernel.detail}); largest difference from the torch form {error:.1e}")
     if not all(kernel.loaded for kernel in FOUND.values()) and SWITCH not in os.environ:
-        print(f"{libraries.BUILD} builds what can be built here, or says what is missing")
+        print(f"{libraries.BUILD} builds those that can be built here, and says what is missing")
     return int(wrong > 0)
 
 
 def _largest_error(device: str) -> float:
-    """Of float32 value and gradients against the torch form in float64, relative to the largest number of each."""
+    """The largest error of value and gradients in float32 against the torch form in float64, relative to their size."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2, 32, 18, 18, generator=generator)
     corner, side = torch.rand(2, 20, 2, generator=generator) * 100, torch.rand(2, 20, 2, generator=generator) * 80 + 20
     boxes = torch.cat([corner, corner + side], dim=-1).flatten(0, 1)
     results = []
     for pool, dtype in ((torch.ops.ebm_regression.prroi_pool, torch.float32), (reference.prroi_pool, torch.float64)):
-        inputs = [t.to(device, dtype).requires_grad_() for t in (features, boxes)]
-        pooled = pool(*inputs, 5, 5, 1 / 8)
+        inputs = (features.to(device, dtype).requires_grad_(), boxes.to(device, dtype).requires_grad_())
+        pooled = pool(inputs[0], inputs[1], 5, 5, 1 / 8)
         results.append([pooled.detach(), *torch.autograd.grad(pooled.square().sum(), inputs)])
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(*results, strict=True))

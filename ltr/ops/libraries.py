@@ -1,7 +1,7 @@
-"""The compiled kernels as files: what each is made from, and what its name says.
+"""The files of the compiled kernels: their sources and their names.
 
-A name holds the PyTorch and the kind of machine that a file was built for, and a digest of the sources, so that another
-PyTorch or a changed kernel finds no file rather than a wrong one. Nothing of Python is linked into them.
+A name contains the PyTorch version, the kind of machine, and a digest of the sources. So another PyTorch or a changed
+kernel finds no file rather than a wrong one. The files do not link to Python.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ BUILD = "python -m ltr.ops.build"
 
 
 def target() -> str:
-    """The PyTorch and the machine that a library has to be built for."""
+    """The PyTorch version and the machine for which a library must be built."""
     return f"torch{torch.__version__}-{sys.platform}-{platform.machine()}"
 
 
@@ -46,17 +46,17 @@ def _digest(part: str) -> str:
 
 
 def path(part: str) -> Path:
-    """Where the library of `part` (cpu, cuda) is, once it is built."""
+    """The file of the library of `part` (cpu, cuda), built or not."""
     return FOLDER / f"kernels_{part}-{target()}-{_digest(part)}.so"
 
 
 def others(part: str) -> list[Path]:
-    """Libraries of `part` that were built for another PyTorch or machine, or from other sources."""
+    """Libraries of `part` for another PyTorch or machine, or from other sources."""
     return sorted(p for p in FOLDER.glob(f"kernels_{part}-*.so") if p != path(part))
 
 
 def why_missing(part: str) -> str:
-    """One phrase for a library that is not there."""
+    """Why the library of `part` is missing, in one phrase."""
     other = others(part)
     for library in other:
         if f"-{target()}-" in library.name:

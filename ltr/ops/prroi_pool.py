@@ -1,8 +1,8 @@
 """Precise RoI pooling (Jiang et al., "Acquisition of Localization Confidence for Accurate Object Detection", 2018).
 
-The formula, in plain PyTorch, is in `reference.py`; compiled kernels, where present, take its place (`kernels.py`).
+`reference.py` has the formula in plain PyTorch; compiled kernels replace it if they are present (`kernels.py`).
 
-    python -m ltr.ops.prroi_pool        # which kernels are present, what they were built with, and a check of each
+    python -m ltr.ops.prroi_pool        # lists the kernels that are present, how they were built, and checks each
 """
 
 import sys
@@ -21,15 +21,15 @@ def prroi_pool(
     output_size: int | tuple[int, int],
     spatial_scale: float = 1.0,
 ) -> Tensor:
-    """Exact mean of the bilinearly interpolated `input` over each bin of each box.
+    """The exact mean of the bilinearly interpolated `input` over each bin of each box.
 
     Feature cell (i, j) is a sample at the continuous coordinate (i, j): there is no half-pixel offset. Outside the map
     the features are zero. A box that is empty (below 1e-12 cells), reversed or not finite pools to zero, with zero
     gradient.
 
     Args:
-        input: (B, C, H, W) features, any floating dtype. Weights are computed in at least float32; the torch form takes
-            the products in the dtype of `input`, the kernels in at least float32. The kernels copy features that are
+        input: (B, C, H, W) features, any floating dtype. Weights are computed in at least float32; products have the
+            dtype of `input` in the torch form, and at least float32 in the kernels. The kernels copy features that are
             not channels-last.
         boxes: corners (x1, y1, x2, y2) in image coordinates, in one of three forms: (K, 5), whose first column is the
             index of the image in the batch; a sequence of B tensors (L_b, 4); or (B, M, 4), M boxes in each image.
@@ -37,8 +37,8 @@ def prroi_pool(
         spatial_scale: feature cells per image pixel (1/8 for features of stride 8).
 
     Returns:
-        (K, C, rows, columns) in the dtype of `input`, stored channels-last. With the second and third form the boxes
-        follow one another image by image.
+        (K, C, rows, columns) in the dtype of `input`, stored channels-last. With the second and third form of `boxes`,
+        results are ordered image by image.
 
     Raises:
         ValueError: if shapes do not fit, or an image index is outside the batch.
@@ -54,7 +54,7 @@ def prroi_pool(
 
 
 def _flatten(boxes: Tensor | Sequence[Tensor], input: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Any of the three forms -> (K, 4) and the image of each, or None where all images have equally many in order."""
+    """Boxes in any of the three forms as (K, 4), and the image of each; None if all images have equally many."""
     batch = input.shape[0]
     if isinstance(boxes, Tensor) and boxes.dim() == 3:
         if boxes.shape[0] != batch or boxes.shape[2] != 4:
@@ -76,15 +76,15 @@ def _flatten(boxes: Tensor | Sequence[Tensor], input: Tensor) -> tuple[Tensor, T
     if not batch:
         return input.new_zeros((0, 4)), None
     lengths = [b.shape[0] for b in boxes]
-    boxes = torch.cat(list(boxes))
+    joined = torch.cat(list(boxes))
     if len(set(lengths)) == 1:
-        return boxes, None
+        return joined, None
     images = [b for b, length in enumerate(lengths) for _ in range(length)]
-    return boxes, torch.tensor(images, device=boxes.device)
+    return joined, torch.tensor(images, device=joined.device)
 
 
 class PrRoIPool(nn.Module):
-    """See :func:`prroi_pool`."""
+    """Precise RoI pooling as a module; :func:`prroi_pool` describes arguments and result."""
 
     def __init__(self, output_size: int | tuple[int, int], spatial_scale: float = 1.0):
         super().__init__()

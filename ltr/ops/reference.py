@@ -1,11 +1,11 @@
 """PrRoIPool in plain PyTorch: exact, on any device and in any floating dtype, with both gradients from autograd.
 
 The pooled value of a bin is the exact mean of the bilinearly interpolated feature map over the bin, so it is
-differentiable in the box as well as in the features. The bilinear kernel is a product of two triangle functions, and so
-the integral over a bin is a product of two one-dimensional integrals: pooling one channel of one box is
-`Wy @ F @ Wx.T`, where a row of `Wy` (or `Wx`) integrates the triangle kernels along one side of a row (column) of bins.
+differentiable in the box as well as in the features. The bilinear kernel is a product of two triangle functions, so the
+integral over a bin is a product of two one-dimensional integrals: pooling one channel of one box is `Wy @ F @ Wx.T`,
+where a row of `Wy` (or `Wx`) integrates the triangle kernels along one side of a row (column) of bins.
 
-The compiled kernels must agree with this, and it serves where they are missing.
+The compiled kernels must agree with this form. It runs if they are missing.
 """
 
 import torch
@@ -17,15 +17,15 @@ _EMPTY = 1e-12  # cells. Below it the gradient, which divides by the square of a
 def prroi_pool(
     features: Tensor, boxes: Tensor, rows: int, columns: int, scale: float, index: Tensor | None = None
 ) -> Tensor:
-    """The signature of the compiled operator.
+    """Pools boxes, with the arguments of the compiled operator.
 
     Args:
         features: (B, C, H, W).
         boxes: (K, 4) corners.
         rows, columns: number of bins.
         scale: feature cells per unit of the boxes.
-        index: (K,) int64, each box's image in the batch; without it the boxes follow one another image by image,
-            equally many for each.
+        index: (K,) int64, each box's image in the batch; without it, boxes are ordered image by image, equally many
+            for each.
 
     Returns:
         (K, C, rows, columns).
@@ -33,7 +33,7 @@ def prroi_pool(
     batch, channels = features.shape[:2]
     if not batch:
         return features.new_zeros((0, channels, rows, columns))
-    # autocast would take the products in another dtype than that of the features
+    # autocast would compute the products in another dtype than that of the features
     with torch.autocast(features.device.type, enabled=False):
         if index is None:
             return _pool_batch(features, boxes.view(batch, -1, 4), rows, columns, scale)
@@ -49,7 +49,7 @@ def _pool_batch(features: Tensor, boxes: Tensor, rows: int, columns: int, scale:
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32)) * scale
     span = boxes[..., 2:] - boxes[..., :2]  # not finite where a corner is not, or where the difference overflows
     usable = (torch.isfinite(span) & (span > _EMPTY)).all(-1, keepdim=True)
-    # A safe stand-in under the mask keeps both the value and the gradient of an unusable box at exactly zero.
+    # a harmless box under the mask keeps both the value and the gradient of an unusable box at exactly zero
     boxes = torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
     wx = _bin_weights(boxes[..., 0], boxes[..., 2], columns, w)
     wy = _bin_weights(boxes[..., 1], boxes[..., 3], rows, h) * usable[..., None]

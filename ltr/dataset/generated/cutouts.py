@@ -59,7 +59,8 @@ def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float,
     """A structured part of a photograph that stands out from the background: the best of six random ones."""
     thumbnail, behind = _thumbnail(photo), _thumbnail(background).reshape(-1, 3).mean(0)
     width, height = photo_texture(photo).size
-    best, best_score = None, -1.0
+    best: Cutout | None = None
+    best_score = -1.0
     for _ in range(6):
         ratio = np.exp(random.uniform(-0.5, 0.5))
         # from a third of the displayed size (smaller parts would look blurred) to most of the photograph
@@ -74,6 +75,7 @@ def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float,
         score = min(part.mean(1).std(), 40) + 0.5 * min(float(np.linalg.norm(part.mean(0) - behind)), 80)
         if score > best_score:
             best, best_score = cutout, score
+    assert best is not None  # scores are not negative
     return best
 
 

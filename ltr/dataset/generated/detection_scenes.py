@@ -143,7 +143,8 @@ def draw_scene(split: str, index: int, seed: int = 0, photos: Sequence[str | Pat
     random = np.random.RandomState([_STREAM, seed, SPLITS.index(split), index])
     photos = photos or BACKGROUNDS[split]
     background = photos[random.randint(len(photos))]
-    sprites, objects = [], ()
+    sprites: list[Sprite] = []
+    objects: tuple[tuple[int, int], ...] = ()
     while not objects:
         sprites, objects = _draw_sprites(random, split, photos, background)
 
@@ -179,7 +180,9 @@ def _draw_sprites(
     """Objects and other pieces from back to front, and the index and label of each object."""
     kinds = [True] * random.randint(1, MAX_OBJECTS + 1) + [False] * random.randint(0, 4)
     random.shuffle(kinds)
-    sprites, areas, labels = [], [], {}
+    sprites: list[Sprite] = []
+    areas: list[float] = []
+    labels: dict[int, int] = {}
     owner = np.zeros(IMAGE_SIZE[::-1], np.uint8)  # 1 + the index of the sprite that a pixel shows
     for is_object in kinds:
         for _ in range(12):  # attempts to place it; if the image is full, there is one object less
@@ -215,8 +218,8 @@ def _draw_object(random: np.random.RandomState, split: str, label: int) -> Sprit
     outline = category.outline(random)
     unit = Sprite(
         outline - (outline.min(0) + outline.max(0)) / 2,
-        texture=None,  # set below: it depends on the scale, which depends on the pose
-        texture_matrix=None,
+        texture=photo_texture(category.photo),  # replaced below: its size depends on the scale, and that on the pose
+        texture_matrix=np.eye(2, 3),
         x=Wave(random.uniform(-1, 1)),
         y=Wave(random.uniform(-1, 1)),
         room=(-beyond, -beyond, IMAGE_SIZE[0] + beyond, IMAGE_SIZE[1] + beyond),

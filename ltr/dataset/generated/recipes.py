@@ -101,7 +101,7 @@ def draw_recipe(
         return replace(cutout, flex=between(0.06, 0.45), flex_period=between(8, 60)) if chance(0.5) else cutout
 
     target = draw(_other(random, photos, background))
-    distractors = []
+    distractors: list[Cutout] = []
     while chance(0.4) and len(distractors) < 2:
         if chance(0.4):  # a look-alike of the target, as another player of the same team
             rx, ry = target.rx * between(0.85, 1.1), target.ry * between(0.85, 1.1)

@@ -171,7 +171,8 @@ class SyntheticScene:
         if self.grey:
             noise = np.repeat(noise[..., :1], 3, axis=-1)
         noisy = cv2.scaleAdd(noise, self.noise, image.astype(np.float32))
-        return cv2.add(noisy, (0, 0, 0, 0), dtype=cv2.CV_8U)  # rounds and clips in one pass
+        # rounds and clips in one pass; OpenCV's types lack scalars
+        return cv2.add(noisy, (0, 0, 0, 0), dtype=cv2.CV_8U)  # type: ignore[call-overload]
 
 
 def _reach(wave: Wave) -> float:

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 def _digest_of_code() -> str:
     code = hashlib.sha256()
     for package in (ebm_common, ltr.models, ltr.ops):
-        for file in sorted(Path(package.__file__).parent.rglob("*.py")):
+        for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
             code.update(file.read_bytes())
     return code.hexdigest()
 
@@ -131,8 +131,11 @@ def _detect(
     todo = [i for i, image_id in enumerate(ids) if image_id not in log]
     failed: dict[str, Exception] = {}
     own = isinstance(progress, bool)
-    bar = tqdm(total=len(ids), unit="image", disable=None if progress else True, leave=False, dynamic_ncols=True) \
-        if own else progress  # fmt: skip
+    bar: tqdm = (
+        tqdm(total=len(ids), unit="image", disable=None if progress else True, leave=False, dynamic_ncols=True)
+        if isinstance(progress, bool)
+        else progress
+    )
     _skip(bar, len(ids) - len(todo))
     warm = False
     with logging_redirect_tqdm():

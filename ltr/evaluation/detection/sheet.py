@@ -36,7 +36,10 @@ Boxes = Mapping[str, Tensor | np.ndarray | Sequence]
 
 
 class Images(Protocol):
-    files: Sequence[str]
+    """Images with names."""
+
+    @property
+    def files(self) -> Sequence[str]: ...
 
     def image(self, i: int) -> np.ndarray:
         """uint8 (H, W, 3) RGB."""

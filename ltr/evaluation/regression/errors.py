@@ -82,7 +82,7 @@ def evaluate_runs(
     total = (len(baselines) + len(ebms)) * len(images)
     with tqdm(total=total, unit="image", leave=False, disable=None, dynamic_ncols=True) as bar, torch.no_grad():
         for run in baselines:
-            actor = run.load(label.shape[1], device)
+            actor: Any = run.load(label.shape[1], device)
             prediction = _apply_to_images(actor.predict, run, actor, images, options, bar)
             result = BaselineErrors(run.name, run.seed, errors(prediction))
             results[run.system].append(result)

@@ -27,7 +27,6 @@ from ltr.common.settings import ScheduleSettings
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.toy.divergence import kl_divergence, model_log_density, true_log_density
 from ltr.train_settings.toy import ebm, gaussian
-from ltr.train_settings.toy.common import ToySettings
 from ltr.trainers.trainer import Trainer
 
 METHODS = {
@@ -48,20 +47,21 @@ RunKey = tuple[str, str, int]
 """Data set, method and seed of a run."""
 
 
-def method_settings(method: str, data: str) -> ToySettings:
+def method_settings(method: str, data: str) -> Any:
     """The settings of a method on a data set: the constants of the BMVC 2020 paper's published code.
 
     Only the widths of dsm and the steps of mcmc differ between data sets.
     """
-    settings: ToySettings
+    settings: Any
     if method == "gaussian":
         settings = gaussian.settings()
     else:
-        settings = ebm_settings = ebm.settings()
-        ebm_settings.net = "smooth"
+        settings = ebm.settings()
+        settings.net = "smooth"
         second = data == "2"
-        ebm_settings.loss = EnergyLossSettings(
-            kind=method,
+        kind: Any = method
+        settings.loss = EnergyLossSettings(
+            kind=kind,
             num_samples=1024,
             sigmas=(0.2, 1.6) if method in ("nll", "kld") else (0.1, 0.8),
             beta=0.025,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_common import normalized_log_density_grid
 from ltr.dataset.toy import HIGH, LOW, ToyDensity
@@ -41,7 +42,7 @@ def true_log_density(density: ToyDensity, num_cells: int = NUM_CELLS) -> Tensor:
 
 
 @torch.no_grad()
-def model_log_density(net: nn.Module, num_cells: int = NUM_CELLS) -> Tensor:
+def model_log_density(net: Any, num_cells: int = NUM_CELLS) -> Tensor:
     """log p(y | x) of a toy network on the grid, (cells of x, cells of y).
 
     An energy-based model is normalised over the grid, which ignores its values outside -3 < y < 3. A Gaussian has its

@@ -1,5 +1,6 @@
 """Backbones by name."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ltr.common.errors import UserError
@@ -7,13 +8,18 @@ from ltr.models.backbone.base import STRIDES, Backbone
 from ltr.models.backbone.efficientnet_lite import EfficientNetLite0
 from ltr.models.backbone.resnet import ResNet18
 
-BACKBONES: dict[str, type[Backbone]] = {"efficientnet_lite0": EfficientNetLite0, "resnet18": ResNet18}
+BACKBONES: dict[str, Callable[[], Backbone]] = {"efficientnet_lite0": EfficientNetLite0, "resnet18": ResNet18}
 
 __all__ = ["BACKBONES", "STRIDES", "Backbone", "EfficientNetLite0", "ResNet18", "build_backbone"]
 
 
 def build_backbone(name: str, imagenet: bool = True, weights: Path | None = None) -> Backbone:
-    """The backbone of that name, with ImageNet weights unless `imagenet` is off; `weights` may name a file of them.
+    """The backbone of that name.
+
+    Args:
+        name: a key of BACKBONES.
+        imagenet: whether to load ImageNet weights.
+        weights: file of those weights; None for the backbone's own source.
 
     Raises:
         UserError: if the name is unknown, or weights are not available.

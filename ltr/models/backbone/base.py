@@ -1,4 +1,4 @@
-"""What every backbone offers to the heads above it."""
+"""The interface of backbones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +10,13 @@ STRIDES = {"stride8": 8, "stride16": 16}
 
 
 class Backbone(nn.Module):
-    """A network from images to features at strides 8 and 16, carrying the input normalisation it was trained with.
+    """A network from images to features at strides 8 and 16; it normalises its input as in its training.
 
     Attributes:
-        name: the name it is built by.
+        name: its name in `BACKBONES`.
         out_channels: channels of each output, keyed like the outputs.
-        first_cell: where the first feature cell looks at, keyed like the outputs: its centre in pixels from the image's
-            edge. Cell i is `stride * i` further. What boxes are pooled by.
+        first_cell: centre of the first feature cell in pixels from the image's edge, keyed like the outputs. Cell i is
+            `stride * i` further. Box pooling uses it.
     """
 
     mean: Tensor
@@ -42,10 +42,11 @@ class Backbone(nn.Module):
         return self.extract((images - self.mean) / self.std)
 
     def extract(self, normalised: Tensor) -> dict[str, Tensor]:
+        """Features of normalised images, as :meth:`forward`."""
         raise NotImplementedError
 
     def load_imagenet(self, file: Path | None = None) -> None:
-        """Take ImageNet weights from `file`, or from where the backbone has them by default.
+        """Loads ImageNet weights from `file`, or from the backbone's default source.
 
         Raises:
             UserError: if they are not available, or the file holds something else.
@@ -53,10 +54,10 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def classification_layer(self, file: Path | None = None) -> nn.Module | None:
-        """A frozen layer from the stride-16 features to those that a classifier of targets learns on.
+        """A frozen layer from the stride-16 features to the features for the target classifier.
 
-        It takes (B, C16, H/16, W/16) to (B, K, H/16, W/16), in evaluation mode. None where the backbone's own features
-        are made for that.
+        It maps (B, C16, H/16, W/16) to (B, K, H/16, W/16), in evaluation mode. None if the classifier uses the
+        stride-16 features themselves.
 
         Args:
             file: ImageNet weights, as in :meth:`load_imagenet`.

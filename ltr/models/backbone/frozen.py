@@ -1,4 +1,4 @@
-"""A frozen backbone as it is run: images as bytes in, features out, with nothing that only training it would need."""
+"""Frozen backbones for inference: from images as bytes to features, by a copy without what only training needs."""
 
 import contextlib
 import copy
@@ -14,11 +14,10 @@ from ltr.ops import dense
 
 
 class OptimizedCopy:
-    """A copy of a module that is optimised for inference, made when it is first needed and anew when the module's
-    weights were loaded, changed or moved.
+    """A copy of a module that is optimised for inference, made on first use and again when the module's weights change.
 
-    The module itself stays as it is, with the parameters that checkpoints hold; the copy is no module and in no state
-    dict. Whatever the module's mode, the copy is in evaluation mode.
+    The module itself stays as it is, with the parameters that checkpoints hold; the copy is not registered as a
+    submodule and is in no state dict. It is always in evaluation mode.
     """
 
     def __init__(self, module: nn.Module):
@@ -37,31 +36,31 @@ class OptimizedCopy:
 
 @contextlib.contextmanager
 def exact_on_cpu(device: torch.device) -> Iterator[None]:
-    """No autocast where a CPU has its fused layers: they are for float32, and as fast as others in bfloat16."""
+    """Disables autocast on a CPU with fused layers: these need float32, and are as fast as other layers in bfloat16."""
     off = device.type == "cpu" and dense.available()
     with torch.autocast("cpu", enabled=False) if off else contextlib.nullcontext():
         yield
 
 
 class FrozenBackbone:
-    """Features of a backbone that is not trained, by a copy of it that is optimised for inference.
+    """Features of a frozen backbone, by a copy that is optimised for inference.
 
     Args:
-        backbone: whatever its mode, its batch norms are used with the statistics that it holds.
+        backbone: its batch norms use their running statistics, in training mode too.
     """
 
     def __init__(self, backbone: Backbone):
         self._copy = OptimizedCopy(backbone)
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Features of RGB `images`, uint8 (B, 3, H, W), on the backbone's device: as the backbone's own, without graph.
+        """Features of RGB `images`, uint8 (B, 3, H, W), on the backbone's device, without an autograd graph.
 
-        Equal to `backbone(images / 255)` within rounding.
+        They equal `backbone(images / 255)` up to rounding.
         """
         fast = self._copy()
-        # On a CPU one after the other: what passes between the layers of a whole batch leaves the caches.
+        # on a CPU one image after the other: the intermediate results of a whole batch do not fit into the caches
         parts = images.split(1) if images.device.type == "cpu" else [images]
-        # Not inference_mode: what the features are multiplied with keeps them for its gradient.
+        # not inference_mode: autograd must be able to save the features for the gradient of what they multiply
         with torch.no_grad(), exact_on_cpu(images.device):
             features = [fast(part.to(torch.float32, memory_format=torch.channels_last).div_(255)) for part in parts]
             return {level: torch.cat([f[level] for f in features]) for level in features[0]}

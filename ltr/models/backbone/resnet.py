@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, resnet18
 
 from ltr.common.errors import UserError
@@ -13,11 +13,19 @@ from ltr.models.weights_file import download, read_state_dict, state_dict_mismat
 class ResNet18(Backbone):
     """torchvision's ResNet-18 up to layer3. Parameter names are torchvision's, which PyTracking shares."""
 
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+
     def __init__(self) -> None:
         super().__init__(
             "resnet18",
             {"stride8": 128, "stride16": 256},
-            # Its paddings are symmetric: the first cell looks at the first pixel, whose centre PyTracking counts as 0.
+            # symmetric padding: the first cell is centred on the first pixel, whose centre PyTracking counts as 0
             {"stride8": 0.0, "stride16": 0.0},
             (0.485, 0.456, 0.406),
             (0.229, 0.224, 0.225),
@@ -32,7 +40,7 @@ class ResNet18(Backbone):
         return {"stride8": stride8, "stride16": self.layer3(stride8)}
 
     def load_imagenet(self, file: Path | None = None) -> None:
-        """ImageNet weights: from `file` (torchvision's resnet18 state dict), else downloaded by torchvision.
+        """Loads ImageNet weights from `file` (torchvision's resnet18 state dict), or from torchvision's download.
 
         Raises:
             UserError: if there is neither network access nor a file, or the file is no such state dict.

@@ -1,4 +1,4 @@
-"""ATOM's network: a frozen backbone and the box network on top of it; how it is built, saved and loaded."""
+"""ATOM's network, a frozen backbone with the box network on top, and its files."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors
 
 @dataclass(frozen=True)
 class AtomNetConfig:
-    """What determines the network's shape; saved with its weights."""
+    """The configuration of the network; it is saved with the weights."""
 
     backbone: str = "efficientnet_lite0"
     """Name of the backbone."""
@@ -29,7 +29,7 @@ class AtomNetConfig:
 
     @classmethod
     def from_mapping(cls, values: Any) -> "AtomNetConfig":
-        """From what a file holds of it.
+        """The configuration in a file's plain data.
 
         Raises:
             ValueError: if it is not such a mapping.
@@ -37,7 +37,7 @@ class AtomNetConfig:
         try:
             config = cls(values["backbone"], tuple(values["channels"]), tuple(values["hidden"]))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"no configuration of this network: {error!r}") from error
+            raise ValueError(f"it has no configuration of this network: {error!r}") from error
         if not isinstance(config.backbone, str) or config.backbone not in BACKBONES:
             raise ValueError(f"there is no backbone {config.backbone!r}; there are: {', '.join(BACKBONES)}")
         for pair in (config.channels, config.hidden):
@@ -54,8 +54,8 @@ class AtomNet(nn.Module):
     """Backbone and box network under PyTracking's names (`feature_extractor`, `bb_regressor`).
 
     Attributes:
-        config: its shape.
-        notes: what the file that it was loaded from says of its training (settings and versions as JSON, epochs).
+        config: its configuration.
+        notes: the file's description of the training (settings and versions as JSON, epochs).
     """
 
     def __init__(self, config: AtomNetConfig, imagenet: bool = True, backbone_weights: Path | None = None):
@@ -71,7 +71,7 @@ class AtomNet(nn.Module):
         )
 
     def train(self, mode: bool = True) -> "AtomNet":
-        """As usual, but the frozen backbone stays in evaluation mode, its batch norms with ImageNet's statistics.
+        """As `nn.Module.train`, but the frozen backbone stays in evaluation mode, with ImageNet's statistics.
 
         PyTracking differs: it also puts the frozen backbone's batch norms in training mode.
         """
@@ -81,11 +81,13 @@ class AtomNet(nn.Module):
 
 
 def save_head(net: AtomNet, file: Path, half: bool = True, notes: dict[str, str] | None = None) -> None:
-    """The box network of `net` as safetensors, its configuration in the header; the backbone is not in it.
+    """Saves the box network of `net`, without the backbone, as safetensors with its configuration in the header.
 
     Args:
-        half: in half precision, except for tensors that would overflow it.
-        notes: more of the header.
+        net: with the box network.
+        file: to write.
+        half: whether to save in half precision, except tensors that would overflow.
+        notes: further entries of the header.
 
     Raises:
         UserError: if the file cannot be written.
@@ -105,18 +107,19 @@ def _half(tensor: Tensor) -> Tensor:
 
 
 def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbone: str | None = None) -> AtomNet:
-    """A trained network, in evaluation mode, from any of four kinds of file.
+    """Loads a trained network, in evaluation mode, from any of four kinds of file.
 
-    - `.safetensors` written by :func:`save_head` (the shipped heads);
-    - `.safetensors` of the final weights of `ltr/run_training.py`;
-    - a checkpoint of `ltr/run_training.py` (`.pth`);
+    - `.safetensors` of :func:`save_head` (the shipped heads);
+    - `.safetensors` with the final weights of `ebm-train`;
+    - a checkpoint of `ebm-train` (`.pth`);
     - a PyTracking checkpoint of its ResNet-18 ATOM network (`.pth`, `.pth.tar`), by parameter names.
 
-    Files are data: pickles are read with `weights_only`, and of PyTracking's classes only inert stand-ins are made.
+    Files are data: pickles are read with `weights_only`, and inert stand-ins replace PyTracking's classes.
 
     Args:
-        backbone_weights: where the file holds only the head, a file to take the backbone's ImageNet weights from.
-        backbone: the backbone that the caller expects; another one in the file is refused.
+        file: to load.
+        backbone_weights: ImageNet weights of the backbone, for a file that holds only the head.
+        backbone: the expected backbone; a file with another one is refused.
 
     Raises:
         UserError: if the file is missing, corrupt, of another network or another backbone, or a pickle that would run
@@ -124,7 +127,7 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     """
     file = Path(file)
     if not file.is_file():
-        raise UserError(f"there is no checkpoint {file}; train one with ltr/run_training.py or name another file")
+        raise UserError(f"there is no checkpoint {file}; train one with ebm-train or name another file")
     read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
     try:
         state, config, notes = read(file)
@@ -151,14 +154,14 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
 
 
 class _Stored(NamedTuple):
-    """What a file holds: the state dict of an AtomNet, with or without the backbone, its configuration, its notes."""
+    """The content of a file: configuration, notes and state dict of an AtomNet, with or without the backbone."""
 
     state: dict[str, Tensor]
     config: AtomNetConfig
     notes: dict[str, str]
 
 
-# Both readers raise UserError for a file that cannot be read, and ValueError for one that holds something else.
+# Both readers raise UserError if the file cannot be read, and ValueError if it holds something else.
 
 
 def _read_safetensors(file: Path) -> _Stored:
@@ -199,7 +202,7 @@ def _model_settings(settings: Any) -> Any:
 
 
 class _Inert:
-    """Stands in for a class that PyTracking pickled into its checkpoints; takes its state and does nothing."""
+    """Stands in for a class that PyTracking pickles into its checkpoints; accepts its state and ignores it."""
 
     def __setstate__(self, state: Any) -> None:
         pass

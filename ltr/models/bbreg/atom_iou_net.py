@@ -1,8 +1,8 @@
 """The box network of ATOM (Danelljan et al., CVPR 2019), which the paper's EBM tracker shares (Appendix D).
 
-A reference image and its target box give a modulation vector per feature level; it multiplies the features of a test
-image, candidate boxes are pooled from them, and a few linear layers give one number per box. ATOM and ATOM* read it as
-a predicted IoU, the EBM as the energy f(x, y) of Eq. 1.
+A reference image and its target box give a modulation vector for each feature level. It multiplies the features of a
+test image; candidate boxes are pooled from the product, and a few linear layers give one number per box. For ATOM and
+ATOM* the number is a predicted IoU, for the EBM the energy f(x, y) of Eq. 1.
 """
 
 from typing import NamedTuple
@@ -16,14 +16,17 @@ from ltr.ops import prroi_pool
 
 
 class Modulation(NamedTuple):
-    """What the reference image contributes: one vector per feature level, each (B, C)."""
+    """The contribution of the reference image: one vector per feature level, each (B, C)."""
 
     stride8: Tensor
     stride16: Tensor
 
 
 class BoxFeatures(NamedTuple):
-    """What `energy` needs of a test image: modulated features (B, C, H, W) per level and the normaliser (B, 2)."""
+    """The features of a test image for `energy`: modulated maps (B, C, H, W) per level, and the size (B, 2), w and h.
+
+    The size is the unit of relative boxes.
+    """
 
     stride8: Tensor
     stride16: Tensor
@@ -90,13 +93,14 @@ class AtomIoUNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in")
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
     def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
-        """From reference features and their target boxes (B, 4) as x, y, w, h in pixels of the crop."""
+        """The modulation by reference features with target boxes (B, 4), x, y, w, h in pixels of the crop."""
         pooled3 = self._pool(self.conv3_1r(reference["stride8"]), "stride8", boxes[:, None], 3)
         pooled4 = self._pool(self.conv4_1r(reference["stride16"]), "stride16", boxes[:, None], 1)
         both = torch.cat([self.fc3_1r(pooled3), pooled4], dim=1)
@@ -107,21 +111,21 @@ class AtomIoUNet(nn.Module):
         return self.conv3_2t(self.conv3_1t(test["stride8"])), self.conv4_2t(self.conv4_1t(test["stride16"]))
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
-        """encode(x) of the shared interface; `size` (B, 2) is the width and height that relative boxes count in."""
+        """The features of a test image; `size` (B, 2), width and height, is the unit of relative boxes."""
         level8, level16 = self.test_features(test)
         return BoxFeatures(
             level8 * modulation.stride8[..., None, None], level16 * modulation.stride16[..., None, None], size
         )
 
     def score(self, features: BoxFeatures, boxes: Tensor) -> Tensor:
-        """One number per box: boxes (B, M, 4) as x, y, w, h in pixels of the test crop -> (B, M)."""
+        """One number (B, M) per box; boxes (B, M, 4) are x, y, w, h in pixels of the test crop."""
         pooled3 = self._pool(features.stride8, "stride8", boxes, 5)
         pooled4 = self._pool(features.stride16, "stride16", boxes, 3)
         hidden = torch.cat([self.fc3_rt(pooled3), self.fc4_rt(pooled4)], dim=1)
         return self.iou_predictor(hidden).view(boxes.shape[:2])
 
     def energy(self, features: BoxFeatures, y: Tensor) -> Tensor:
-        """f(x, y) for boxes y (B, M, 4) in the relative parametrisation, measured in `features.size` -> (B, M)."""
+        """f(x, y), (B, M), of boxes y (B, M, 4) in the relative parametrisation with the unit `features.size`."""
         return self.score(features, rel_to_rect(y, features.size[:, None]))
 
     def _pool(self, features: Tensor, level: str, boxes: Tensor, size: int) -> Tensor:

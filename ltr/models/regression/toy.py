@@ -1,7 +1,7 @@
 """The networks of the one-dimensional toy problem (Appendix B). Targets are not scaled.
 
-The paper gives the sizes of the layers and no activation; they are ReLU here, as in its other networks. The joint
-layers' first is linear in [g_x; g_y], so its part of g_x is computed once for all candidates of an x.
+The paper gives the sizes of the layers but no activation; it is ReLU here, as in the paper's other networks. The first
+joint layer is linear in [g_x; g_y], so the part of g_x is computed once for all candidates of an x.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class ToyEnergyNet(nn.Module):
 
 
 class ToySmoothEnergyNet(nn.Module):
-    """The f(x, y) of the follow-up (Gustafsson et al., BMVC 2020), smooth in y, as score matching needs it.
+    """The f(x, y) of the follow-up (Gustafsson et al., BMVC 2020). It is smooth in y, as score matching requires.
 
-    x goes through 1-10-10 with ReLU, y through 1-10 with tanh, both through 20-10-10-10-1 with tanh, where the second
-    and third layer are added to what they are given.
+    x goes through 1-10-10 with ReLU, y through 1-10 with tanh, and both through 20-10-10-10-1 with tanh, where the
+    second and third layer are residual.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ def test_labels_crops_and_problems(root):
     np.testing.assert_allclose(images.labels, np.degrees([[-0.5, 0.1, 0.2]]))
     assert images.target_names == ("yaw", "pitch", "roll") and images.groups is None
     assert images.image(0).shape == (14, 14, 3)  # 1.4 times the longer side
-    assert [problem.split(" is left out")[0].split("/")[-1] for problem in images.problems] == [
+    assert [problem.split(" is skipped")[0].split("/")[-1] for problem in images.problems] == [
         "image00006.jpg",
         "image00008.mat",
         "image00004.mat",
@@ -55,11 +55,11 @@ def test_two_folders(root):
         (mat(Pose_Para=np.array([["a", "b", "c"]])), "'Pose_Para' is <U1"),
         (mat(roll=np.nan), "not finite"),
         (mat(pt3d_68=np.full((3, 68), np.inf)), "not finite"),
-        (mat(pt3d_68=np.ones((3, 68))), "all at one place"),
+        (mat(pt3d_68=np.ones((3, 68))), "all have the same position"),
         (mat(pt3d_68=1e20 * mat()["pt3d_68"]), "no image has the head's square of 1.4e"),
         (mat(Pose_Para=csc_matrix(np.ones((1, 7)))), "'Pose_Para' is object"),
     ],
-    ids=["no pose", "no landmarks", "shape", "text", "nan", "inf", "one place", "far away", "sparse"],
+    ids=["no pose", "no landmarks", "shape", "text", "nan", "inf", "one position", "far away", "sparse"],
 )
 def test_wrong_mats(root, stored, words):
     savemat(root / "image00002.mat", stored)

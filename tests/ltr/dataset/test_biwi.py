@@ -58,7 +58,7 @@ def test_labels_crops_and_problems(root):
         assert crop[70, 70].tolist() == [10 * (3 + k), 200, 0]  # RGB
         ys, xs = np.nonzero(crop[..., 1])
         assert abs(ys.mean() - 70) <= 1 and abs(xs.mean() - 70) <= 1
-    assert "frame_00005_rgb.png is left out" in images.problems[0]
+    assert "frame_00005_rgb.png is skipped" in images.problems[0]
     assert "lacks the images of 1 poses, the first is " in images.problems[1]
     assert images.problems[1].endswith("frame_00006_pose.bin") and "no folder 02" in images.problems[2]
 
@@ -99,7 +99,7 @@ def test_angles_of_bin_files():
         (4, "", r" has 3 lines of numbers; expected 4"),
         (1, "0 -1 0", r": its 3 x 3 matrix is not a rotation"),
         (1, "0 1.1 0", r": its 3 x 3 matrix is not a rotation"),
-        (4, "10 10 -900", r": the head's centre .* before the camera"),
+        (4, "10 10 -900", r": the head's centre .* from the camera"),
         (4, "1e9 10 900", r": no image has the head's square of 155\.6 pixels around 5\.556e\+08,"),
         (4, "10 10 1e9", r": no image has the head's square of 0\.00014 pixels"),
     ],

@@ -93,7 +93,7 @@ def test_useless_boxes_are_counted_and_others_clipped(root, caplog):
     assert images.skipped == {"images without a file": 0, "crowds": 1, "boxes under a pixel": 5}
     assert len(caplog.records) == 1
     assert "1 images with 2 objects of 2 categories, 3 images with none" in caplog.text
-    assert caplog.text.strip().endswith("left out: 1 crowds, 5 boxes under a pixel")
+    assert caplog.text.strip().endswith("skipped: 1 crowds, 5 boxes under a pixel")
 
 
 def test_missing_images_are_left_out_with_their_objects(root, caplog):

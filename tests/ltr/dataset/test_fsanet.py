@@ -31,7 +31,7 @@ def test_faces_are_rgb(path):
     assert images.labels.tolist() == [[10.5, -20, 3], [-60, 50, -40]] and images.mirror_signs == (-1, 1, -1)
     assert images.image(0)[5, 5].tolist() == [0, 0, 200] and images.image(1)[5, 5].tolist() == [2, 0, 200]
     assert images.subset([1]).image(0)[5, 5].tolist() == [2, 0, 200]
-    assert images.problems == [f"{path}: row 1 is left out, it has an angle beyond 99 degrees"]
+    assert images.problems == [f"{path}: row 1 is skipped, it has an angle beyond 99 degrees"]
     images.image(0)[:] = 0
     assert images.image(0)[5, 5].tolist() == [0, 0, 200]
 

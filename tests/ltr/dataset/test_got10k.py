@@ -45,7 +45,7 @@ def test_split_by_hash_says_so(root, caplog):
     train, val = GOT10k(root, "train"), GOT10k(root, "val")
     assert len(val) == 2 and sorted(train.sequences + val.sequences) == NAMES
     assert train.split_source == val.split_source == "hash of names"
-    assert "got10k_vot_train_split.txt is not there" in caplog.text
+    assert "got10k_vot_train_split.txt is missing" in caplog.text
 
 
 def test_vot_splits_beside_the_data_are_used(root, caplog):

@@ -101,8 +101,8 @@ def test_an_image_that_does_not_decode_is_named(images):
 
 
 def test_parts_that_do_not_fit():
-    with pytest.raises(DatasetError, match="none holds no image; a.jpg is left out"):
-        LabelledImages("none", [], [], ("age",), problems=["a.jpg is left out", "b.jpg is left out"])
+    with pytest.raises(DatasetError, match="none holds no image; a.jpg is skipped"):
+        LabelledImages("none", [], [], ("age",), problems=["a.jpg is skipped", "b.jpg is skipped"])
     for arguments in (
         {"labels": [[1.0]]},
         {"labels": [[1.0], [np.nan]]},

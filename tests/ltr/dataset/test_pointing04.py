@@ -48,7 +48,7 @@ def test_what_is_left_out(root):
     images = read_pointing04(root)
     assert images.groups == ["01"]
     assert "person02200-90+0.txt is missing" in images.problems[0]
-    assert "portrait.jpg is left out: its name" in images.problems[1]
+    assert "portrait.jpg is skipped: its name" in images.problems[1]
 
 
 @pytest.mark.parametrize(

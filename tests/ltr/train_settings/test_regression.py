@@ -148,7 +148,7 @@ def test_pointing04_needs_wider_bins(place):
 
 
 def test_the_papers_bins_do_for_biwi_whose_few_largest_angles_lie_beyond(tmp_path, monkeypatch, caplog):
-    """As 59 of the 15,677 published poses do. A face at 140 degrees is left out, which is said."""
+    """As 59 of the 15,677 published poses do. A face at 140 degrees is skipped, and a line says so."""
     image, pose = np.zeros((400, 8, 8, 3), np.uint8), np.random.default_rng(0).uniform(-60, 60, (400, 3))
     pose[::150, 0], pose[10, 0] = 84, 140
     np.savez(tmp_path / "BIWI_train.npz", image=image, pose=pose)
@@ -159,7 +159,7 @@ def test_the_papers_bins_do_for_biwi_whose_few_largest_angles_lie_beyond(tmp_pat
         task = load_settings("head_pose", "softmax_ce_l2").build(s)
     said = " ".join(caplog.messages)
     assert "of 350 images outside the bins of -75 to 75; they count as the outermost bin" in said
-    assert "1 problems, the first: " in said and "row 10 is left out" in said and "validation: 49 images" in said
+    assert "1 problems, the first: " in said and "row 10 is skipped" in said and "validation: 49 images" in said
     labels = task.train_data.images.labels
     label = torch.tensor(labels[labels[:, 0] > 75]).float()
     assert len(label) > 1
