@@ -3,6 +3,7 @@
 from functools import cache
 
 import torch
+from torch import Tensor
 
 from ltr.models.detection import REFINEMENT, DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings, load_imagenet
@@ -66,3 +67,30 @@ def photographs(*sizes: tuple[int, int], seed: int = 2) -> list[torch.Tensor]:
         torch.nn.functional.interpolate(c, size, mode="bicubic").clamp(0, 1)[0]
         for c, size in zip(coarse, sizes, strict=True)
     ]
+
+
+def assert_sound(found: dict[str, Tensor], image: Tensor, exactly_inside: bool) -> None:
+    boxes, labels, scores = found["boxes"], found["labels"], found["scores"]
+    assert list(found) == ["boxes", "labels", "scores"]
+    assert boxes.shape == (len(labels), 4) and scores.shape == labels.shape and len(labels) <= 40
+    assert boxes.dtype == scores.dtype == torch.float32 and labels.dtype == torch.int64
+    assert not any(value.requires_grad or value.is_inference() for value in found.values())
+    assert torch.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()
+    height, width = image.shape[1:]
+    slack = 0 if exactly_inside else 1e-3  # torchvision rounds when it scales back
+    assert (boxes >= 0).all() and (boxes[:, 2:] <= torch.tensor([width, height]) + slack).all()
+    assert (scores > 0.05).all() and (scores <= 1).all() and (scores.diff() <= 0).all()
+    assert (labels >= 1).all() and (labels < CLASSES).all()
+
+
+def assert_equal(found: list[dict], expected: list[dict], **tolerance: float) -> None:
+    for mine, theirs in zip(found, expected, strict=True):
+        for key in theirs:
+            if tolerance:
+                torch.testing.assert_close(mine[key], theirs[key], **tolerance)
+            else:
+                assert torch.equal(mine[key], theirs[key]), key
+
+
+detector_of = cache(make_detector)
+"""Shared detectors: tests must leave them unchanged."""

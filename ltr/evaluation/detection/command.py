@@ -148,7 +148,7 @@ def _record(result: DetectorEvaluation) -> dict[str, Any]:
     """A result for JSON. The seconds of each image are in the log."""
     return {
         "metrics": asdict(result.metrics),
-        "images": result.images,
+        "images": result.num_images,
         "unreadable": result.unreadable,
         "images_per_second": result.images_per_second,
         "seconds": {f"{q:.0%}": np.quantile(result.seconds_per_image, q) for q in (0.1, 0.5, 0.9)},

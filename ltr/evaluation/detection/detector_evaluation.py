@@ -55,11 +55,11 @@ class DetectorEvaluation:
     """Detections and scores of one detector.
 
     Attributes:
-        metrics: over all `images` images; an unreadable image counts as without a detection.
+        metrics: over all images; an unreadable image counts as without a detection.
         detections: COCO results.
         seconds_per_image: for each image that was read, without the time for reading it.
         unreadable: names of the unreadable files.
-        images: number of images, unreadable ones included.
+        num_images: number of images, unreadable ones included.
         about: everything that decided the detections.
         file: the log of the detections, or None.
     """
@@ -68,7 +68,7 @@ class DetectorEvaluation:
     detections: list[dict[str, Any]]
     seconds_per_image: list[float]
     unreadable: list[str]
-    images: int
+    num_images: int
     about: dict[str, Any]
     file: Path | None = None
 

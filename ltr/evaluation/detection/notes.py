@@ -13,9 +13,9 @@ from ltr.evaluation.runs import TrainedRun
 def data_notes(results: Mapping[str, Sequence[DetectorEvaluation]], images: DetectionImages) -> list[str]:
     """Images, speed and refinement of the evaluation."""
     first = next(iter(results.values()))[0]
-    text = f"{first.images} images"
-    if first.images < len(images):
-        text = f"The first {first.images} of {len(images)} images"
+    text = f"{first.num_images} images"
+    if first.num_images < len(images):
+        text = f"The first {first.num_images} of {len(images)} images"
     missing = images.skipped.get("images without a file", 0)
     notes = [text + (f"; the annotations list {missing} more, whose files are missing." if missing else ".")]
     for name in first.unreadable[:1]:

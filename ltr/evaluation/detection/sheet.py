@@ -139,7 +139,7 @@ def draw_sheet(
     Raises:
         UserError: if the file cannot be written.
     """
-    num_images = min(before.images, after.images)
+    num_images = min(before.num_images, after.num_images)
     row = {int(image_id): i for i, image_id in enumerate(images.ids[:num_images])}
 
     def by_image(result: DetectorEvaluation) -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ from tests.helpers.offset_detector import IDS, OffsetDetector
 
 def test_what_is_found_is_scored_and_timed(images):
     result = evaluate_detector(OffsetDetector(), images, progress=False)
-    assert result.metrics.ap75 == 1 and result.metrics.ap == pytest.approx(0.9) and result.images == 4  # IoU 38 / 42
+    assert (
+        result.metrics.ap75 == 1 and result.metrics.ap == pytest.approx(0.9) and result.num_images == 4
+    )  # IoU 38 / 42
     assert result.detections[1] == {"image_id": 3, "category_id": 1, "bbox": [60, 2, 10, 7], "score": 0.333333}
     assert [d["image_id"] for d in result.detections[::2]] == list(IDS)
     assert len(result.seconds_per_image) == 4 and min(result.seconds_per_image) > 0
@@ -28,8 +30,8 @@ def test_what_is_found_is_scored_and_timed(images):
 def test_a_limit_leaves_the_other_images_and_their_objects_out(images):
     detector = OffsetDetector()
     result = evaluate_detector(detector, images, limit=2, progress=False)
-    assert set(detector.seen) == {3, 5} and result.metrics.ap75 == 1 and result.images == 2
-    assert evaluate_detector(OffsetDetector(), images, limit=100, progress=False).images == 4
+    assert set(detector.seen) == {3, 5} and result.metrics.ap75 == 1 and result.num_images == 2
+    assert evaluate_detector(OffsetDetector(), images, limit=100, progress=False).num_images == 4
 
 
 def test_images_that_cannot_be_used_cost_a_warning_and_count(images, caplog):
@@ -76,7 +78,7 @@ def test_interrupted_evaluation_goes_on_where_it_stopped(images, tmp_path):
 def test_a_look_at_a_few_images_is_a_start(images, tmp_path):
     evaluate_detector(OffsetDetector(), images, tmp_path / "ebm", limit=2, progress=False)
     detector = OffsetDetector()
-    assert evaluate_detector(detector, images, tmp_path / "ebm", progress=False).images == 4
+    assert evaluate_detector(detector, images, tmp_path / "ebm", progress=False).num_images == 4
     assert set(detector.seen) == {8, 13}
 
 
