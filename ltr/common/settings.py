@@ -68,7 +68,7 @@ class TrainSettings:
     epochs: int = 50  # paper D.1
     samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is dropped
     batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
-    accumulate: int = run_field(1)  # parts that a batch is cut into if memory is short; the result is that of the whole
+    accumulate: int = run_field(1)  # parts of a batch that is cut where memory is short; the optimiser gets it whole
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     grad_clip: float | None = None  # largest norm of the whole gradient; PyTracking: none
