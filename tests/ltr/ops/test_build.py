@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from ltr.ops import build, kernels, libraries
+from tests.helpers.warm_python import warm_python
 
 REPO = Path(__file__).resolve().parents[3]
 
@@ -48,17 +48,9 @@ class Package:
 
     def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         keep = {k: v for k, v in os.environ.items() if k not in ("CXX", "CUDA_HOME", kernels.SWITCH)}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            # CUDA_HOME at an empty place, so that no toolkit in a usual place is found either
-            env=keep
-            | {"PATH": str(self.bin), "CUDA_HOME": str(self.folder), "PYTHONPATH": str(self.folder)}
-            | environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        # CUDA_HOME at an empty place, so that no toolkit in a usual place is found either
+        own = {"PATH": str(self.bin), "CUDA_HOME": str(self.folder), "PYTHONPATH": str(self.folder)}
+        return warm_python(*arguments, cwd=self.folder, env=keep | own | environment)
 
     def libraries(self) -> list[str]:
         return sorted(p.name for p in self.ops.glob("*.so*"))
