@@ -2,20 +2,18 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ltr.ops import kernels
+from tests.helpers.warm_python import warm_python
 
 REPO = Path(__file__).resolve().parents[1]
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments], cwd=REPO, capture_output=True, text=True, timeout=300
-    )
+    return warm_python("-m", "benchmarks", *arguments, cwd=REPO)
 
 
 @pytest.mark.kernels

@@ -1,8 +1,6 @@
 """The command line of the training."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from ltr.train_settings.registry import available_settings
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.task import Task
 from tests.helpers.tiny_training import Line, TinyActor, make_settings
+from tests.helpers.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -79,8 +78,7 @@ def test_ctrl_c_exits_with_130(monkeypatch, tiny):
 def test_as_a_script_from_any_folder(tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, str(ROOT / "ltr" / "run_training.py"), "bbreg", "no_such"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = warm_python(ROOT / "ltr" / "run_training.py", "bbreg", "no_such", cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("error: there are no training settings 'bbreg no_such'. Those that exist are")
     assert "ebm" in done.stderr and "Traceback" not in done.stderr

@@ -48,6 +48,7 @@ def trained(module_folder) -> Path:
     return module_folder
 
 
+@pytest.mark.slow
 def test_the_energy_based_model_is_much_nearer_to_the_truth(trained):
     gaussian, ebm = (json.loads((run_folder(trained, name) / "kl.json").read_text()) for name in ("gaussian", "ebm"))
     for part in ("all", "negative", "positive"):

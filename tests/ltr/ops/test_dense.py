@@ -208,6 +208,7 @@ def test_nobody_differentiates_them_by_mistake():
         dense.WinogradConv2d(nn.Conv2d(8, 8, 3, padding=1))(x).sum().backward()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("ATEN_CPU_CAPABILITY" in os.environ, reason="this is such a run")
 @pytest.mark.parametrize("capability", ["default", *(["avx2"] if HAS_AVX2 else [])])
 def test_the_code_for_other_processors_computes_the_same(capability):

@@ -245,6 +245,7 @@ def test_accumulated_parts_equal_the_whole_batch(tmp_path):
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     changes = json.dumps({"noise": 0.0, "norm": False, "accumulate": 2})

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pytracking.commands.analyse import main
+from tests.helpers.warm_python import warm_python
 
 ROOT = Path(__file__).resolve().parents[3]
 TRUTH = np.tile([10, 20, 40, 30.0], (8, 1))
@@ -42,9 +42,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "pytracking.analysis", *arguments], capture_output=True, text=True, timeout=120
-    )
+    return warm_python("-m", "pytracking.analysis", *arguments)
 
 
 def fails(capsys, *arguments: str) -> str:

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +16,7 @@ from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video
 from pytracking.utils.video_writer import VideoWriter
 from tests.helpers import evaluation_fakes
+from tests.helpers.warm_python import warm_python
 
 CLIP_LENGTH = 20
 
@@ -172,12 +170,6 @@ def test_without_the_clip_its_package_is_named(monkeypatch):
 
 def test_it_runs_as_a_script_from_any_folder(tmp_path):
     script = Path(demo.__file__).parents[1] / "run_demo.py"
-    result = subprocess.run(
-        [sys.executable, script, "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    result = warm_python(script, "--help", cwd=tmp_path)
     assert result.returncode == 0 and "--out" in result.stdout
     assert not list(tmp_path.iterdir())

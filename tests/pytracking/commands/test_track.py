@@ -13,6 +13,7 @@ from pytracking.commands import options as command_options
 from pytracking.commands import track
 from pytracking.commands.analyse import main as analysis
 from tests.helpers.evaluation_fakes import INTERRUPTED, RAISES, FakeSpec, write_sequence
+from tests.helpers.warm_python import warm_python
 
 ROOT = Path(track.__file__).resolve().parents[2]
 
@@ -201,13 +202,12 @@ def test_it_starts_as_a_script_and_as_a_module(command, tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     where = ROOT if "-m" in command else tmp_path
     arguments = ["opencv", "csrt", "--dataset_name", str(tmp_path / "nowhere")]
-    done = subprocess.run(
-        [sys.executable, *command, *arguments], cwd=where, env=environment, capture_output=True, text=True
-    )
+    done = warm_python(*command, *arguments, cwd=where, env=environment)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: the data set folder {tmp_path / 'nowhere'} does not exist"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(cv2, "TrackerKCF"), reason="needs opencv-contrib-python: the extra 'compare'")
 def test_a_real_tracker_on_workers_of_a_script(shared_data, tmp_path):
     options = ["--dataset_name", "otb", "--dataset_root", str(shared_data / "otb"), "--results", str(tmp_path)]

@@ -34,6 +34,7 @@ from tests.helpers.evaluation_fakes import (
     write_sequence,
 )
 from tests.helpers.fake_window import FakeWindow
+from tests.helpers.warm_python import warm_python
 
 ROOT = Path(video_command.__file__).resolve().parents[2]
 BOX = ["--box", "5", "6", "10", "8"]
@@ -377,12 +378,8 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full
     video = write_video(tmp_path / "clip.mkv", 250, size=(120, 160))
     recording = ["--save_video", tmp_path / "a.mp4"] if full == "a.mp4" else []
     options = ["--out", tmp_path / "out", *recording, "--no-display"]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(limit), "fake", "still", video, *BOX, *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = warm_python("-c", FULL, str(limit), "fake", "still", video, *BOX, *options, env=environment)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert f"{full} cannot be written: File too large" in error
@@ -461,6 +458,7 @@ def test_the_boxes_are_those_of_run_tracker(tmp_path, monkeypatch):
     assert np.ptp(expected[:, 0]) > 1  # it moved at all
 
 
+@pytest.mark.slow
 def test_a_real_clip_without_a_display_as_a_script(tmp_path):
     """As a user runs it, from another folder and without the package on the path."""
     try:
@@ -490,12 +488,7 @@ def test_a_real_clip_without_a_display_as_a_script(tmp_path):
 
 
 def test_it_starts_as_a_module(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "pytracking.commands.video", "opencv", "csrt", str(tmp_path / "nowhere.mp4")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = warm_python("-m", "pytracking.commands.video", "opencv", "csrt", tmp_path / "nowhere.mp4", cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.strip() == f"error: there is no video file {tmp_path / 'nowhere.mp4'}"
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from pytracking.utils import video_sources
 from pytracking.utils.video import Video
 from tests.helpers.evaluation_fakes import FakeSpec
 from tests.helpers.fake_window import FakeWindow
+from tests.helpers.warm_python import warm_python
 
 ROOT = Path(webcam.__file__).resolve().parents[2]
 BOX = ["--box", "5", "6", "10", "8"]
@@ -180,7 +179,7 @@ def test_arguments_of_the_wrong_kind(call, capsys, options):
 
 def test_it_starts_as_a_script(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, ROOT / "pytracking" / "run_webcam.py", "opencv", "csrt", "--camera", "63", *BOX]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    script = ROOT / "pytracking" / "run_webcam.py"
+    done = warm_python(script, "opencv", "csrt", "--camera", "63", *BOX, cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no camera 63 ") and done.stderr.count("\n") == 1

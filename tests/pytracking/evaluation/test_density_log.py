@@ -1,13 +1,14 @@
 """Densities on disk: as run_tracker.py --density writes them, by the real tracker on a generated sequence."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import get_dataset
+from ltr.common.images import write_image
+from ltr.dataset.generated import benchmark_scene
+from pytracking.evaluation.datasets import get_dataset, read_folder
 from pytracking.evaluation.density_log import DensityLog
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 from pytracking.tracker.base import TrackerOutput
@@ -17,16 +18,21 @@ from tests.helpers.evaluation_fakes import FakeSpec, write_sequence
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """The first frames of a generated sequence."""
-    dataset = get_dataset("generated", tmp_path_factory.mktemp("generated"))
-    sequence = dataset["rotation"]
-    return [replace(sequence, frames=sequence.frames[:5], ground_truth=sequence.ground_truth[:5])]
+    """The first frames of a generated sequence, as the benchmark writes them."""
+    folder = tmp_path_factory.mktemp("generated") / "rotation"
+    (folder / "img").mkdir(parents=True)
+    scene = benchmark_scene("rotation")
+    for frame in range(5):
+        write_image(folder / "img" / f"{frame + 1:04}.jpg", scene.render(frame))
+    np.savetxt(folder / "groundtruth_rect.txt", scene.boxes()[:5] + [1, 1, 0, 0], "%.4f", delimiter="\t")
+    return read_folder(folder.parent, "generated")
 
 
 def read(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_with_densities(generated, tmp_path):
     spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.num_samples", "400", "--density.num_cells", "4"))
     folder = run_dataset(generated, spec, tmp_path, density=True).folder
@@ -56,6 +62,7 @@ def test_a_run_with_densities(generated, tmp_path):
     np.testing.assert_array_equal(np.loadtxt(folder / "rotation.txt"), boxes)
 
 
+@pytest.mark.slow
 def test_on_workers_too(generated, tmp_path):
     spec = TrackerSpec("atom", "ebm", "cpu", overrides=("--density.num_samples", "64", "--density.num_cells", "4"))
     folder = run_dataset(generated, spec, tmp_path, density=True, threads=2).folder

@@ -237,6 +237,7 @@ def test_a_tracker_that_cannot_be_made(run, data, tmp_path):
     assert not list((tmp_path / "results").rglob("*.txt"))
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_results_and_one_that_dies_is_replaced(run, data, tmp_path):
     write_sequence(data, "dies", 9, height=KILLED)
     write_sequence(data, "raises", 8, height=RAISES)

@@ -21,7 +21,7 @@ from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.atom import Atom
 from tests.helpers.plain import plain_atom
 
-FRAMES = 20
+FRAMES = 12
 SYSTEMS = ["default", "atom_star", "ebm"]
 
 

@@ -1,8 +1,6 @@
 import errno
 import os
 import resource
-import subprocess
-import sys
 
 import av
 import cv2
@@ -11,6 +9,7 @@ import pytest
 
 from pytracking.utils.video import VideoError
 from pytracking.utils.video_writer import VideoWriter, _cut
+from tests.helpers.warm_python import warm_python
 
 
 def frames(count=8, height=48, width=64):
@@ -167,7 +166,7 @@ for path, count in zip(sys.argv[1:], (1000, 12)):
 def test_a_full_disk_is_said_once_and_leaves_the_frames_that_fitted(tmp_path):
     """In the middle of a recording, and at the end of one so short that the encoder holds all of it."""
     paths = [tmp_path / "long.mp4", tmp_path / "short.mp4"]
-    done = subprocess.run([sys.executable, "-c", FULL, *paths], capture_output=True, text=True)
+    done = warm_python("-c", FULL, *paths)
     assert done.returncode == 0, done.stderr
     long, long_count, short, short_count = done.stdout.splitlines()
     assert "long.mp4 cannot be written" in long and os.strerror(errno.EFBIG) in long

@@ -1,10 +1,7 @@
 """The toy's table: runs that differ in their seed alone share a row, and what cannot be scored is said."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from ltr.evaluation.toy import command
 from ltr.evaluation.toy.divergence import kl_divergence, model_log_density, true_log_density
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
+from tests.helpers.warm_python import warm_python
 
 CELLS = 32
 SCRIPT = Path(__file__).resolve().parents[4] / "ltr" / "run_evaluation.py"
@@ -77,9 +75,7 @@ def test_table_of_what_was_trained(runs, tmp_path, capsys):
 
 
 def test_the_script_runs_from_anywhere(tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    done = warm_python(SCRIPT, "--help", cwd=tmp_path)
     assert done.returncode == 0 and "toy: densities in one dimension" in done.stdout, done.stderr
 
 

@@ -46,6 +46,7 @@ def side_by_side(rectangles):
     )
 
 
+@pytest.mark.slow
 def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser):
     page = Page(browser, server.address)
     with Run(server.port) as run:
@@ -104,6 +105,7 @@ def test_the_page_shows_a_run_and_its_keys_and_check_boxes_work(server, browser)
     assert run.said == [f"live view: {server.address}"]
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_and_comes_again(server, browser):
     page = Page(browser, server.address)
     with Run(server.port) as run:
