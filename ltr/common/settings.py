@@ -40,11 +40,16 @@ def renamed_field(formerly: str, default: Any = dataclasses.MISSING) -> Any:
 class OptimizerSettings:
     """The optimiser of `actor.trainable_parameters()`."""
 
-    kind: Literal["adam", "sgd"] = "adam"  # adam: D.1, E.2, F.2. sgd: detection, C.2
-    lr: float = 1e-3  # base rate, paper D.1
-    weight_decay: float = 0.0  # L2 term, of adam and sgd; PyTracking's ATOM: none
-    betas: tuple[float, float] = (0.9, 0.999)  # adam. PyTorch's default, as PyTracking
-    momentum: float = 0.9  # sgd. C.2
+    kind: Literal["adam", "sgd"] = "adam"
+    """adam: D.1, E.2, F.2. sgd: detection, C.2."""
+    lr: float = 1e-3
+    """Base rate, paper D.1."""
+    weight_decay: float = 0.0
+    """The L2 term; PyTracking's ATOM has none."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """adam: PyTorch's default, as in PyTracking."""
+    momentum: float = 0.9
+    """sgd: C.2."""
 
 
 @dataclass
@@ -53,33 +58,52 @@ class ScheduleSettings:
 
     kind: Literal["step", "multistep", "one_cycle"] = "step"
     """step: paper D.1. multistep: detection, C.2. one_cycle: for short budgets."""
-    step_size: int = 15  # step: epochs between two reductions, paper D.1
-    gamma: float = 0.2  # step and multistep: factor of a reduction; "by a factor of 5", paper D.1
-    milestones: tuple[int, ...] = (40_000, 50_000)  # multistep: optimiser steps of the reductions, C.2
-    warmup_steps: int = 500  # multistep: steps in which the rate rises linearly from lr / 3 to lr, C.2
-    warmup: float = 0.3  # one_cycle: fraction of all steps in which the rate rises from lr / 25 to lr
+    step_size: int = 15
+    """step: epochs between two reductions, paper D.1."""
+    gamma: float = 0.2
+    """step and multistep: factor of a reduction; "by a factor of 5", paper D.1."""
+    milestones: tuple[int, ...] = (40_000, 50_000)
+    """multistep: optimiser steps of the reductions, C.2."""
+    warmup_steps: int = 500
+    """multistep: steps in which the rate rises linearly from lr / 3 to lr, C.2."""
+    warmup: float = 0.3
+    """one_cycle: fraction of all steps in which the rate rises from lr / 25 to lr."""
 
 
 @dataclass
 class TrainSettings:
     """The settings of every training. Defaults: the paper's tracker (D.1), and PyTracking's ATOM where D.1 cites it."""
 
-    seed: int = 0  # decides initial weights, samples, augmentation and proposals
-    epochs: int = 50  # paper D.1
-    samples_per_epoch: int = 64000  # PyTracking: 1000 iterations of 64. An incomplete last batch is dropped
-    batch_size: int = 64  # samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64
-    accumulate: int = run_field(1)  # parts of a batch that is cut where memory is short; the optimiser gets it whole
+    seed: int = 0
+    """Decides initial weights, samples, augmentation and proposals."""
+    epochs: int = 50
+    """Paper D.1."""
+    samples_per_epoch: int = 64000
+    """PyTracking: 1000 iterations of 64. An incomplete last batch is dropped."""
+    batch_size: int = 64
+    """Samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64."""
+    accumulate: int = run_field(1)
+    """Parts into which a batch is cut if memory is short; the optimiser still gets the whole batch."""
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
-    grad_clip: float | None = None  # largest norm of the whole gradient; PyTracking: none
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # as the paper
-    device: Literal["auto", "cpu", "cuda"] = run_field("auto")  # auto: cuda if there is one
-    workers: int = run_field(4)  # loader processes per training process; 0 loads in the training process
-    val_every: int = run_field(5)  # epochs between two validations (the last epoch always has one); PyTracking: 5
-    max_bad_steps: int = run_field(20)  # steps in a row without a finite loss and gradient before the run stops
-    checkpoint_minutes: float = run_field(5.0)  # minutes between two checkpoints within an epoch; 0: after every step
-    log_every: int = run_field(20)  # steps between two TensorBoard points
-    workspace: Path | None = run_field(None)  # root of checkpoints and logs; default: the workspace of the environment
+    grad_clip: float | None = None
+    """Largest norm of the whole gradient; PyTracking has no limit."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """32-true is the paper's; mixed precision computes the layers in half precision, and boxes and labels exactly."""
+    device: Literal["auto", "cpu", "cuda"] = run_field("auto")
+    """auto: cuda if there is one."""
+    workers: int = run_field(4)
+    """Loader processes per training process; 0 loads in the training process."""
+    val_every: int = run_field(5)
+    """Epochs between two validations (the last epoch always has one); PyTracking: 5."""
+    max_bad_steps: int = run_field(20)
+    """Steps in a row without a finite loss and gradient before the run stops."""
+    checkpoint_minutes: float = run_field(5.0)
+    """Minutes between two checkpoints within an epoch; 0: after every step."""
+    log_every: int = run_field(20)
+    """Steps between two TensorBoard points."""
+    workspace: Path | None = run_field(None)
+    """Root of checkpoints and logs; default: the workspace of the environment."""
 
     @property
     def steps_per_epoch(self) -> int:

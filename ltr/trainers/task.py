@@ -22,6 +22,8 @@ class Task:
     actor: Actor
     train_data: Dataset
     val_data: Dataset | None = None
-    collate: Callable[[list[Any]], Any] = default_collate  # list of samples -> batch
-    best: str = "loss"  # the validation statistic that decides which weights are best
+    collate: Callable[[list[Any]], Any] = default_collate
+    """List of samples -> batch."""
+    best: str = "loss"
+    """The validation statistic that decides which weights are best."""
     best_mode: Literal["min", "max"] = "min"

@@ -70,16 +70,16 @@ def test_sizes_are_rounded_up(tmp_path, size, reduction):
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("place", [(101.3, 70.8), (60.0, 91.4), (132.7, 60.2)])
-def test_a_crop_of_a_reduced_image_shows_things_at_their_place(tmp_path, place, reduction):
-    write_image(tmp_path / "a.jpg", blob(*place))
+@pytest.mark.parametrize("point", [(101.3, 70.8), (60.0, 91.4), (132.7, 60.2)])
+def test_a_crop_of_a_reduced_image_shows_things_at_their_place(tmp_path, point, reduction):
+    write_image(tmp_path / "a.jpg", blob(*point))
     crop = Crop.around((98.4, 77.9), 160.0, 160 // 8)
     patch = crop.extract(read_image(tmp_path / "a.jpg", reduction), (reduction, reduction))[..., 0].astype(float)
     patch -= np.median(patch)
     centres = np.arange(crop.output) + 0.5
     found = patch.sum(0) @ centres / patch.sum(), patch.sum(1) @ centres / patch.sum()
     # in pixels of the image: a thirtieth of the blob's width
-    error = (np.array(found) - crop.to_patch([*place, 0, 0])[:2]) * crop.scale
+    error = (np.array(found) - crop.to_patch([*point, 0, 0])[:2]) * crop.scale
     assert np.abs(error).max() < 0.6
 
 

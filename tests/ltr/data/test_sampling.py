@@ -195,18 +195,18 @@ def test_parts_are_the_same_part_of_a_still_in_both_crops():
     stills = pairs(CropSettings(grayscale=0.0, brightness=0.0, parts=1.0), lengths=(1,), scale=2)
     shares = []
     for k in range(60):
-        item, places = stills[k], []
+        item, corners = stills[k], []
         for which in ("reference", "test"):
             red = painted_box(item[f"{which}_image"])
             if red is None or min(red[:2]) == 0 or max(red[2:]) == PATCH:  # the whole is not in view
                 break
             x, y, w, h = item[f"{which}_box"].numpy()
-            place = (np.array([x, y, x + w, y + h]) - np.tile(red[:2], 2)) / np.tile(np.subtract(red[2:], red[:2]), 2)
-            places.append(place)
+            corner = (np.array([x, y, x + w, y + h]) - np.tile(red[:2], 2)) / np.tile(np.subtract(red[2:], red[:2]), 2)
+            corners.append(corner)
         else:
-            np.testing.assert_allclose(*places, atol=0.06)
-            assert places[0].min() > -0.05 and places[0].max() < 1.05
-            shares.append(places[0][2:] - places[0][:2])
+            np.testing.assert_allclose(*corners, atol=0.06)
+            assert corners[0].min() > -0.05 and corners[0].max() < 1.05
+            shares.append(corners[0][2:] - corners[0][:2])
     assert len(shares) > 20
     assert 0.3 < np.min(shares) and np.max(shares) < 0.92 and np.std(shares) > 0.08
 
