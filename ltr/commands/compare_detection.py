@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--table", choices=("systems", "s1"), default="systems", help="(systems)")
+    parser.add_argument("--table", choices=("systems", "s1"), default="systems",
+                        help="all systems, or Table S1's proposal distributions (systems)")  # fmt: skip
     parser.add_argument("--sigmas", nargs="+", type=_sigmas, default=list(TABLE_S1), metavar="S",
                         help="rows of --table s1: '.3 .0375,.15' are two (the paper's 18)")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 .. N - 1 (1)")
