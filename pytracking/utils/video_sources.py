@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -12,10 +11,9 @@ from pathlib import Path
 
 import cv2
 
+from ltr.common.frame_order import IMAGE_SUFFIXES, FrameOrderError, find_images, order_frames
 from ltr.common.images import ImageReadError, read_image
 from pytracking.utils.video import DEFAULT_FPS, Frame, FrameSource, Video, VideoError, is_address, warn
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 def open_source(text: str | os.PathLike) -> FrameSource:
@@ -39,12 +37,13 @@ def open_camera(text: str) -> FrameSource:
 
 
 class ImageFolderSource:
-    """The images of a folder, read by :func:`read_image`, sorted by the numbers in their names: 2 before 10.
+    """The images of a folder, read by :func:`read_image`, in the order of :func:`order_frames`.
 
     Their sizes may differ. An image that cannot be read is skipped, with a warning of one line.
 
     Raises:
-        VideoError: if there is no such folder, or no image in it; on iteration, if no image can be read.
+        VideoError: if there is no such folder, no image in it, or more than one order of them; on iteration, if no
+            image can be read.
     """
 
     live = False
@@ -56,10 +55,11 @@ class ImageFolderSource:
         if not self.path.is_dir():
             raise VideoError(f"there is no folder {self.path}")
         try:
-            files = [file for file in self.path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES]
+            self.files = list(order_frames(find_images(self.path)).values())
+        except FrameOrderError as error:
+            raise VideoError(f"in the folder {self.path}, {error}") from error
         except OSError as error:
             raise VideoError(f"the folder {self.path} cannot be read: {error.strerror}") from error
-        self.files = sorted((file for file in files if not file.name.startswith(".")), key=_numeric_order)
         if not self.files:
             raise VideoError(f"the folder {self.path} has no images in it ({', '.join(sorted(IMAGE_SUFFIXES))})")
         folder = self.path.resolve()
@@ -87,11 +87,6 @@ class ImageFolderSource:
 
     def close(self) -> None:
         """Do nothing: between two images, no file is open."""
-
-
-def _numeric_order(file: Path) -> list[tuple[int, int, str]]:
-    """Sort key: numbers in names by their value."""
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", file.name)]
 
 
 class Camera:

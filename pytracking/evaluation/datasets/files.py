@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.errors import DatasetError
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+from ltr.common.frame_order import FrameOrderError, find_images, order_frames
 
 
 def read_boxes(file: Path) -> np.ndarray:
@@ -53,35 +52,41 @@ def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.n
 
 
 def read_images(folder: Path, name: str) -> dict[int, Path]:
-    """The images of a folder by frame number, in order. Names without numbers are counted from 1 in their order.
+    """The images of a folder by frame number, in order, see :func:`ltr.common.frame_order.order_frames`.
 
     Args:
         folder: where the images lie.
         name: of the sequence, for the message.
 
     Raises:
-        DatasetError: if there is no such folder, or no image in it.
+        DatasetError: if there is no such folder, no image in it, or more than one order of them.
     """
     if not folder.is_dir():
         raise DatasetError(f"sequence {name} has no image folder {folder}")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != ".")
-    if not files:
+    try:
+        images = order_frames(find_images(folder))
+    except FrameOrderError as error:
+        raise DatasetError(f"sequence {name}: in {folder}, {error}") from error
+    except OSError as error:
+        raise DatasetError(f"sequence {name}: the folder {folder} cannot be read: {error.strerror}") from error
+    if not images:
         raise DatasetError(f"sequence {name} has no images in {folder}")
-    numbers = [re.findall(r"\d+", path.stem) for path in files]
-    if all(numbers) and len({int(found[-1]) for found in numbers}) == len(files):
-        return dict(sorted((int(found[-1]), path) for found, path in zip(numbers, files, strict=True)))
-    return dict(enumerate(files, start=1))
+    return images
 
 
 def numbered_frames(images: dict[int, Path], first: int, last: int) -> list[Path]:
     """Paths of the frames first..last; one that is not on disk gets the name it would have."""
-    example = next(iter(images.values()))
-    match = re.fullmatch(r"(.*?)(\d+)(\D*)", example.stem)
+    (least, example), (greatest, other) = next(iter(images.items())), list(images.items())[-1]
+    numbers = [list(re.finditer(r"\d+", path.stem)) for path in (example, other)]
+    pairs = zip(*numbers, strict=False)
+    spans = [here.span() for here, there in pairs if (int(here[0]), int(there[0])) == (least, greatest)]
 
     def missing(number: int) -> Path:
-        if not match:
+        if not spans:
             return example.with_name(f"{number}{example.suffix}")
-        return example.with_name(f"{match[1]}{number:0{len(match[2])}d}{match[3]}{example.suffix}")
+        start, end = spans[0]
+        before, after = example.stem[:start], example.stem[end:]
+        return example.with_name(f"{before}{number:0{end - start}d}{after}{example.suffix}")
 
     return [images.get(number) or missing(number) for number in range(first, last + 1)]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
+from ltr.common.images import read_image
 from pytracking.evaluation.datasets import (
     BENCHMARKS,
     DatasetError,
@@ -17,6 +18,8 @@ from pytracking.evaluation.datasets import (
 )
 from pytracking.evaluation.datasets.otb_attributes import OTB_ATTRIBUTES
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
+from pytracking.utils.video import VideoError
+from pytracking.utils.video_sources import ImageFolderSource
 from tests.helpers.evaluation_fakes import write_images, write_sequence
 
 
@@ -313,3 +316,37 @@ def test_a_benchmark_is_a_reader_and_a_line_in_the_registry(tmp_path, monkeypatc
         dataset["two"]
     with pytest.raises(DatasetError, match=r"no data set 'mnie' \(did you mean mine\?\): known are otb, .*, mine, or"):
         get_dataset("mnie")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["frame_{:04d}_jpg.rf.{hash}", "frame{}_cam2", "{}_640x480", "img{}_t{time}.0"],
+)
+def test_images_follow_the_number_of_the_frame(tmp_path, name):
+    folder = tmp_path / "mine" / "img"
+    write_images(folder, range(1, 13))
+    for index, path in enumerate(sorted(folder.iterdir()), start=1):
+        path.rename(folder / f"{name.format(index, hash=f'{9 - index % 9}c4e01ab77d3580c', time=40 * index)}.png")
+    (tmp_path / "mine" / "groundtruth_rect.txt").write_text(boxes_text(12))
+    frames = get_dataset(str(tmp_path))["mine"].frames
+    assert [int(read_image(path)[0, 0, 0]) for path in frames] == list(range(1, 13))
+    assert frames == ImageFolderSource(folder).files
+
+
+def test_images_with_two_orders_are_refused(tmp_path):
+    write_sequence(tmp_path, "mine", 4)
+    for index, path in enumerate(sorted((tmp_path / "mine" / "img").iterdir())):
+        path.rename(path.with_name(f"cam{index // 2}_{index % 2}.png"))
+    with pytest.raises(DatasetError, match=r"sequence mine: in .*img, two orders are possible: .*rename"):
+        get_dataset(str(tmp_path))
+    with pytest.raises(VideoError, match=r"in the folder .*img, two orders are possible: .*rename"):
+        ImageFolderSource(tmp_path / "mine" / "img")
+
+
+def test_a_lost_image_is_named_by_the_number_that_counts(tmp_path):
+    folder = tmp_path / "mine" / "img"
+    folder.mkdir(parents=True)
+    for number in (7, 8, 10):
+        (folder / f"{number:02d}_cam2.png").touch()
+    (tmp_path / "mine" / "groundtruth_rect.txt").write_text(boxes_text(4))
+    assert get_dataset(str(tmp_path))["mine"].frames[2].name == "09_cam2.png"
