@@ -3,10 +3,12 @@
     ebm-ablate age
     ebm-ablate head_pose --encoder.name efficientnet_lite0 --encoder.frozen_copies 8 --epochs 20
 
-Trains one baseline, and the energy-based model once for each pair of widths. Prints the baseline's mean absolute error
-on the validation images after refinement by each model. The settings are those of `ebm-train <task> ebm` and hold for
-all trainings. Runs are in {workspace}/checkpoints/ltr/<task>_sigmas/, with the table beside them as text, JSON and
-LaTeX. A stopped comparison continues with the same command. Two options belong to the command and not to the settings:
+Trains one baseline, and the energy-based model once for each pair of widths. Prints the baseline's
+mean absolute error on the validation images after refinement by each model. The settings are those
+of `ebm-train <task> ebm` and hold for all trainings. Runs are in
+{workspace}/checkpoints/ltr/<task>_sigmas/, with the table beside them as text, JSON and LaTeX. A
+stopped comparison continues with the same command. Two options belong to the command and not to the
+settings:
 
     --baseline NAME   the system that is refined (direct_l2)
     --restart         delete the trainings' checkpoints and start anew

@@ -1,11 +1,12 @@
-"""Fit the temperature of a box network's density: ebm-calibrate <name> <network> [--setting value ...]
+"""Fit the temperature of a box network: ebm-calibrate <name> <network> [--setting value ...]
 
     ebm-calibrate ebm pytracking/networks/ebm_efficientnet_lite0.safetensors
     ebm-calibrate ebm mine.safetensors --data.val_sets stills video
 
-<name> is a system of `ebm-train bbreg`; its settings say which pairs are held out, and can be changed as in training.
-Prints for each set, and for all together, how likely each temperature makes the held-out boxes, and how often they lie
-inside the 50, 80 and 95% credible regions. Give the tracker the likeliest temperature as `--density.temperature`.
+<name> is a system of `ebm-train bbreg`; its settings say which pairs are held out, and can be
+changed as in training. Prints for each set, and for all together, how likely each temperature makes
+the held-out boxes, and how often they lie inside the 50, 80 and 95% credible regions. Give the
+tracker the likeliest temperature as `--density.temperature`.
 """
 
 from __future__ import annotations

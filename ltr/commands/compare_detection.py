@@ -1,13 +1,13 @@
-"""Compare detectors that differ only in how they regress boxes: train ten on generated images and print COCO's AP.
+"""Compare detectors that differ only in how they regress boxes: COCO's AP on generated images.
 
-    ebm-compare-detection                                   # all systems: about an hour of one core
+    ebm-compare-detection  # all systems: about an hour of one core
     ebm-compare-detection --seeds 3 --systems direct ebm
-    ebm-compare-detection --table s1                        # the EBM with 18 proposal distributions: Table S1
+    ebm-compare-detection --table s1  # the EBM with 18 proposal distributions: Table S1
     ebm-compare-detection --table s1 --seeds 2 --sigmas .15 .3 .0375,.15
 
-Runs are in {workspace}/checkpoints/ltr/detection_small; tables (text, JSON, LaTeX), detections and a contact sheet are
-in {workspace}/detection_comparison. A stopped comparison continues with the same command. To train the paper's
-ResNet-50 detectors on COCO, use `ebm-train detection <system>`.
+Runs are in {workspace}/checkpoints/ltr/detection_small; tables (text, JSON, LaTeX), detections and
+a contact sheet are in {workspace}/detection_comparison. A stopped comparison continues with the
+same command. To train the paper's ResNet-50 detectors on COCO, use `ebm-train detection <system>`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Compare methods to train an energy-based model on the toy problem: divergence from the truth, and training time.
+"""Compare methods to train an energy-based model on the toy problem: divergence and time.
 
-    ebm-compare-toy                                  # 20 seeds: a day of one core, most of it for ML-MCMC
+    ebm-compare-toy  # 20 seeds: a day of one core, most of it for ML-MCMC
     ebm-compare-toy --seeds 3 --num_samples 128 --methods gaussian nll nce_plus --sets 2
 
-This is the comparison of Gustafsson et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020), in one
-dimension. It reports KL(p_true || p_model): the mean of the best five of 20 seeds, otherwise mean and standard
-deviation. Results are in {workspace}/toy_comparison: one line of JSON for each run in results.jsonl, and the table as
-text, JSON and LaTeX. A stopped comparison continues with the same command.
+This is the comparison of Gustafsson et al., "How to Train Your Energy-Based Model for Regression"
+(BMVC 2020), in one dimension. It reports KL(p_true || p_model): the mean of the best five of 20
+seeds, otherwise mean and standard deviation. Results are in {workspace}/toy_comparison: one line of
+JSON for each run in results.jsonl, and the table as text, JSON and LaTeX. A stopped comparison
+continues with the same command.
 """
 
 from __future__ import annotations

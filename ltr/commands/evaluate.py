@@ -4,9 +4,9 @@
     ebm-evaluate head_pose --refine --split val --runs workspace/checkpoints/ltr/head_pose/*_short_*
     ebm-evaluate detection ebm --checkpoint mine.safetensors --root /data/coco
 
-Finds what `ebm-train <task> <system>` has trained, and prints the results beside the paper's figures: mean and standard
-error where a system has several runs (`--seed 1 --run_name ebm_1`). `ebm-evaluate <task> --help` lists the options of a
-task.
+Finds what `ebm-train <task> <system>` has trained, and prints the results beside the paper's
+figures: mean and standard error where a system has several runs (`--seed 1 --run_name ebm_1`).
+`ebm-evaluate <task> --help` lists the options of a task.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     ebm-train bbreg ebm --batch_size 16 --optimizer.lr 5e-4 --run_name small_batch
     torchrun --nproc-per-node 2 -m ltr.commands.train bbreg ebm
 
-Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C saves the state and
-stops; the same command continues from there. `ebm-train bbreg ebm --help` lists the settings of a system. Two options
-belong to the run and not to its settings:
+Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C
+saves the state and stops; the same command continues from there. `ebm-train bbreg ebm --help` lists
+the settings of a system. Two options belong to the run and not to its settings:
 
     --run_name NAME   use the folder NAME instead of <name>
     --restart         delete the run's checkpoints and start anew
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     if status is not None:
         print(f"{__doc__}\nModules and names:")
         for known, names in available_settings().items():
-            print(f"    {known}: {', '.join(names)}")
+            print(f"    {known}: {' '.join(names)}")
         return status
     # the options of the run itself; what this parser does not know are settings
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
