@@ -76,7 +76,7 @@ class Atom(BaseTracker):
         first = {level: features[level][:1] for level in STRIDES}
         reference = torch.tensor(crop.to_patch(box)[None], dtype=torch.float32, device=self.device)
         head = self.network.head
-        self.refiner = BoxRefiner(head, head.modulation(first, reference), s.refinement, generator)
+        self.refiner = BoxRefiner(head, head.modulation(first, reference), s.refinement, generator, self._size)
         losses: list[Tensor] = []
         self.classifier = TargetClassifier(
             features[s.classifier.layer],

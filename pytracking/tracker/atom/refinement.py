@@ -23,6 +23,8 @@ from ltr.models.bbreg import BoxEnergy, BoxFeatures, FrozenBoxNet, Modulation
 from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
 from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 
+_ORDINARY = 0.75  # targets of at most this share of the largest aspect ratio leave later boxes enough room below it
+
 
 @dataclass(frozen=True)
 class RefinedBox:
@@ -56,6 +58,11 @@ class BoxRefiner:
         modulation: of the first frame and its box.
         settings: of the gradient ascent.
         generator: source of the random starts, on the CPU.
+        first_size: (w, h) of the first box, whose shape says how long and thin later boxes may be.
+
+    Attributes:
+        max_aspect_ratio: of refined boxes, in either direction. It is the settings' bound for all but long targets: if
+            the first box itself has more than three quarters of it, it is twice the first box's ratio.
     """
 
     def __init__(
@@ -64,11 +71,15 @@ class BoxRefiner:
         modulation: Modulation,
         settings: TrackerRefinementSettings,
         generator: torch.Generator,
+        first_size: np.ndarray,
     ):
         self.head = head
         self.modulation = modulation
         self.settings = settings
         self.generator = generator
+        first = float(max(first_size) / min(first_size))
+        bound = settings.max_aspect_ratio
+        self.max_aspect_ratio = bound if first <= _ORDINARY * bound else max(bound, 2 * first)
 
     @torch.no_grad()
     def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
@@ -100,7 +111,7 @@ class BoxRefiner:
         ends[:, 2:] = np.maximum(ends[:, 2:], 1)
 
         ratio = ends[:, 2] / ends[:, 3]
-        valid = (ratio < s.max_aspect_ratio) & (ratio > 1 / s.max_aspect_ratio) & np.isfinite(ends).all(1)
+        valid = (ratio < self.max_aspect_ratio) & (ratio > 1 / self.max_aspect_ratio) & np.isfinite(ends).all(1)
         if not valid.any():
             return None
         top = np.flatnonzero(valid)[np.argsort(-scores[valid], kind="stable")[: s.best]]

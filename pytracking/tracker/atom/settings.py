@@ -135,7 +135,8 @@ class TrackerRefinementSettings:
     best: int = 3
     """The output is the mean of this number of highest-scoring boxes."""
     max_aspect_ratio: float = 6.0
-    """Boxes with a larger ratio of their sides are dropped."""
+    """Boxes with a larger ratio of their sides are dropped. If the first box has more than three quarters of this
+    ratio, boxes may have up to twice its ratio."""
 
 
 @dataclass

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from ebm_common import elementwise_iou
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from ltr.dataset.generated import benchmark_scene
+from ltr.dataset.generated.photographs import load_photograph
 from ltr.models.bbreg import RESNET18, AtomNet
+from pytracking.factory import Tracker
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.settings import (
     AtomSettings,
@@ -185,6 +188,27 @@ def test_a_target_of_a_few_pixels_is_followed(atom):
 
     outputs = run(atom(CLASSIFIER_ONLY), [frame(k) for k in range(8)], (60, 50, 3, 4))
     np.testing.assert_allclose(outputs[-1].box, (67, 50, 3, 4), atol=1.5)
+
+
+@pytest.mark.parametrize("width, height", [(200, 16), (16, 200)])
+def test_a_pole_keeps_its_shape(width, height):
+    """With the shipped head: the box of a long thin target is refined in every frame, and follows it."""
+    background = cv2.resize(load_photograph("coffee"), (480, 360))
+    pole = cv2.resize(load_photograph("motorcycle")[100:320, 100:320], (width, height), interpolation=cv2.INTER_AREA)
+    truth = np.array([(60 + 4 * k, 80 + 3 * k, width, height) for k in range(12)], float)
+
+    def frame(x, y):
+        image = background.copy()
+        image[y : y + height, x : x + width] = pole
+        return image
+
+    frames = [frame(int(x), int(y)) for x, y in truth[:, :2]]
+    outputs = run(Tracker("atom", "ebm", "cpu"), frames, truth[0])
+    assert all(out.extra["energy"] is not None for out in outputs[1:] if out.flag != "not_found")
+    assert sum(out.flag != "not_found" for out in outputs) > 10
+    boxes = torch.from_numpy(boxes_of(outputs))
+    assert elementwise_iou(boxes, torch.from_numpy(truth)).mean() > 0.6
+    assert boxes[:, 2:].prod(1).max() < 2 * width * height
 
 
 @pytest.mark.parametrize("first, later", [(0, 0), (255, 0), (None, 0), (0, None), (None, 128)])

@@ -42,9 +42,9 @@ class QuadraticHead:
         return -self.sharpness / 2 * ((boxes - self.target) / size).square().sum(-1)
 
 
-def refiner(head=None, seed=0, **settings) -> BoxRefiner:
+def refiner(head=None, seed=0, first_size=START[2:], **settings) -> BoxRefiner:
     s = replace(TrackerRefinementSettings(space="relative", iterations=10, step=(0.5, 0.5)), **settings)
-    return BoxRefiner(head or QuadraticHead(), None, s, torch.Generator().manual_seed(seed))
+    return BoxRefiner(head or QuadraticHead(), None, s, torch.Generator().manual_seed(seed), first_size)
 
 
 def encoded(refiner: BoxRefiner, box: np.ndarray = START):
@@ -121,6 +121,20 @@ def test_boxes_of_an_unlikely_shape_are_dropped():
     ratio = mixed.ends[:, 2] / mixed.ends[:, 3]
     assert ratio.min() < 6 < ratio.max()
     np.testing.assert_allclose(mixed.box, mixed.ends[ratio < 6].mean(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(200, 16), (16, 200), (300, 8)])
+def test_a_long_thin_target_is_refined_to_its_own_shape(size):
+    pole = np.array([100.0, 80.0, *size])
+    result = refine(refiner(QuadraticHead(pole), first_size=pole[2:]), pole + (4, 2, 0, 0))
+    np.testing.assert_allclose(result.box, pole, atol=1.5)
+
+
+@pytest.mark.parametrize("ratio, bound", [(1, 6), (4.5, 6), (1 / 4.5, 6), (4.6, 9.2), (12.5, 25), (1 / 12.5, 25)])
+def test_only_for_a_long_first_box_longer_ones_are_kept(ratio, bound):
+    box = refiner(first_size=np.array([20.0 * ratio, 20.0]))
+    assert box.max_aspect_ratio == pytest.approx(bound)
+    assert refiner(first_size=np.array([20.0 * ratio, 20.0]), max_aspect_ratio=1e3).max_aspect_ratio == 1e3
 
 
 def test_an_energy_that_breaks_down_leaves_the_boxes_where_they_were():
