@@ -8,12 +8,17 @@
 If there are several objects, the names of the first three end with the object's: {name}_1.txt, .... Text is written
 line by line, under names that end in .partial.txt until the run is over, so that even a killed process leaves its
 lines.
+
+The name is that of the source, such as `clip` for clip.mp4. If files of this name hold the results of another source,
+the name is extended: clip_gif, cam2_clip, .... A second run on one source replaces the results of the first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +28,7 @@ from ltr.common.files import make_writable, write_text
 from ltr.common.plain import to_plain
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
+from pytracking.utils.video import FrameSource, warn
 from pytracking.view.base import Request, Target, TrackedFrame
 
 
@@ -30,8 +36,8 @@ class VideoResults:
     """A view that writes the results of a run on a video.
 
     Args:
-        folder: created if it does not exist. Results of the same name are replaced when this run ends.
-        name: of the results.
+        folder: created if it does not exist. Earlier results of this source are replaced when this run ends.
+        source: names the results.
         density: request the densities and write them.
 
     Attributes:
@@ -41,11 +47,12 @@ class VideoResults:
         UserError: if the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, density: bool = False):
+    def __init__(self, folder: Path, source: FrameSource, density: bool = False):
         self.folder = Path(folder)
         self.head: dict[str, Any] = {}
         self.frames: list[dict[str, Any]] = []
-        self._name = name
+        self._source = source
+        self._name = source.name
         self._density = density
         self._files: list[_ObjectFiles] = []
         self._prepare()
@@ -68,9 +75,9 @@ class VideoResults:
 
     def show(self, frame: TrackedFrame) -> bool:
         if not self._files:
-            single = len(frame.targets) == 1
-            names = [self._name] if single else [f"{self._name}_{target.name}" for target in frame.targets]
-            self._files = [_ObjectFiles(self.folder / f"{name}.txt", self._density) for name in names]
+            ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
+            self._name = self._take_name(ends)
+            self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", self._density) for end in ends]
         for files, target in zip(self._files, frame.targets, strict=True):
             files.add(frame.index, target)
         objects = [
@@ -86,21 +93,122 @@ class VideoResults:
         self.frames.append({"index": frame.index, "time": time, "objects": objects})
         return True
 
+    def _take_name(self, ends: list[str]) -> str:
+        """The first name whose files hold no results of another source; reserves it.
+
+        Args:
+            ends: what follows the name in the files of each object.
+        """
+        identity = source_identity(self._source)
+        others: list[str] = []
+        for name in _names(self._source):
+            other = _other_source(self.folder, name, ends, identity)
+            if other is None:
+                if name != self._source.name:
+                    where = f"{self._source.name} in {self.folder} has those of {others[0]}"
+                    warn(f"the results are called {name}, for {where}")
+                return name
+            others.append(other)
+        raise AssertionError("there is always another name")
+
     def close(self, complete: bool) -> None:
         if not self.frames:
             return
         with ExitStack() as stack:  # closes all of them, even if one fails
             for files in self._files:
                 stack.callback(files.close)
-        head = {**self.head, "complete": complete, "number_of_frames": len(self.frames)}
+        head = {
+            **self.head,
+            **source_identity(self._source),
+            "complete": complete,
+            "number_of_frames": len(self.frames),
+        }
         # One frame a line, so that people can read it too.
         lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
         file = self.folder / f"{self._name}.json"
         start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
         try:
             write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
+            _reservation(self.folder, self._name).unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def source_identity(source: FrameSource) -> dict[str, str]:
+    """What tells a source from others: the text that names it, and the whole path of a file or folder."""
+    path = None if "://" in str(source) else getattr(source, "path", None)
+    return {"source": str(source), **({} if path is None else {"path": str(Path(path).resolve())})}
+
+
+def _names(source: FrameSource) -> Iterator[str]:
+    """Names for the results of a source, the shortest first."""
+    yield source.name
+    path = Path(source_identity(source).get("path", ""))
+    suffix = path.suffix[1:] if path.is_file() else ""
+    longer = [source.name, f"{path.parent.name}_{source.name}"] if path.parent.name else [source.name]
+    if suffix:
+        yield f"{source.name}_{suffix}"
+    yield from longer[1:]
+    if suffix and len(longer) > 1:
+        yield f"{longer[1]}_{suffix}"
+    for number in range(2, 10_000):
+        yield f"{source.name}-{number}"
+
+
+def _other_source(folder: Path, name: str, ends: list[str], identity: dict[str, str]) -> str | None:
+    """The other source whose results have a file of this name, in words; None if there is none, and the name is then
+    reserved for this one."""
+    files = [f"{name}{end}{kind}" for end in ends for kind in (".txt", "_time.txt", "_density.jsonl")]
+    for file in [f"{name}.json", *files]:
+        if not (folder / file).exists():
+            continue
+        owners = _owners(folder, file)
+        if not any(_same(owner, identity) for owner in owners):
+            return owners[0].get("source", "another source") if owners else "another run"
+    try:
+        with open(_reservation(folder, name), "x", encoding="utf-8") as reservation:
+            json.dump(identity, reservation)
+    except FileExistsError:  # of a run that is going on, or was killed
+        owner = _recorded(_reservation(folder, name)) or {}
+        return None if _same(owner, identity) else owner.get("source", "another run")
+    except OSError as error:
+        raise UserError(f"{_reservation(folder, name)} cannot be written: {error.strerror}") from error
+    return None
+
+
+def _owners(folder: Path, file: str) -> list[dict[str, Any]]:
+    """The records of the runs that this file can be of: clip_2_time.txt is one of clip_2_time, of clip_2, or of the
+    second object of clip."""
+    stem = Path(file).stem
+    if file.endswith(".json"):
+        candidates = [(stem, several) for several in (False, True)]
+    else:
+        candidates = [
+            candidate
+            for name in dict.fromkeys((stem, re.sub("_(time|density)$", "", stem)))
+            for candidate in ((name, False), (re.sub(r"_\d+$", "", name), True))
+        ]
+    records = [(_recorded(folder / f"{name}.json"), several) for name, several in candidates]
+    return [record for record, several in records if record and (len(record.get("first_boxes", [])) > 1) == several]
+
+
+def _reservation(folder: Path, name: str) -> Path:
+    return folder / f"{name}.partial.json"
+
+
+def _recorded(file: Path) -> dict[str, Any] | None:
+    """The record of a run; None without a readable one."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _same(record: dict[str, Any], identity: dict[str, str]) -> bool:
+    if "path" in record and "path" in identity:
+        return record["path"] == identity["path"]
+    return record.get("source") == identity["source"]  # a stream, or results of earlier versions
 
 
 class _ObjectFiles:

@@ -71,7 +71,7 @@ def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) 
 
 def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> None:
     window = _can_open_window(options)
-    results = VideoResults(_results_folder(spec, options), source.name, options.density)
+    results = VideoResults(_results_folder(spec, options), source, options.density)
     views = make_views(source, options, window)
     run = _VideoRun(source, Views([results, *views]))
     with closing(iter(source)) as frames:

@@ -228,6 +228,53 @@ def test_options_are_spelled_with_dashes_or_underscores_and_others_are_settings(
     assert call(video, *BOX, "--no_display", "--save_images", tmp_path / "b") == 0
 
 
+def test_results_of_one_source_do_not_replace_those_of_another(call, tmp_path, capsys):
+    two = [*BOX, "--box", "15", "6", "10", "8"]
+    for folder in ("cam1", "cam2"):
+        (tmp_path / folder).mkdir()
+    sources = {  # the results' name, and how many frames they have
+        "clip": (write_video(tmp_path / "clip.mkv", 3), two),
+        "clip_mov": (write_video(tmp_path / "clip.mov", 4, "png", "rgb24"), two),
+        "clip_2_mkv": (write_video(tmp_path / "clip_2.mkv", 5), BOX),  # clip_2.txt is clip's second object
+        "video": (write_video(tmp_path / "cam1" / "video.mkv", 6), BOX),
+        "video_mkv": (write_video(tmp_path / "cam2" / "video.mkv", 7), BOX),
+    }
+    for _ in range(2):  # a second run replaces the first, under the same name
+        for name, (video, box) in sources.items():
+            assert call(video, *box, "--no_display") == 0
+            warned = capsys.readouterr().err
+            assert (f"warning: the results are called {name}, for " in warned) == (name not in ("clip", "video"))
+        for name, (video, box) in sources.items():
+            record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+            count = len(list(Video(video)))
+            assert record["source"] == str(video) and record["number_of_frames"] == count
+            for end in ("_1", "_2") if box is two else ("",):
+                for kind in (".txt", "_time.txt"):
+                    assert len((tmp_path / "out" / f"{name}{end}{kind}").read_text().splitlines()) == count
+    assert len(list((tmp_path / "out").iterdir())) == 5 + 2 * 7
+
+
+def test_a_second_object_does_not_replace_a_video_of_that_name(call, tmp_path, capsys):
+    video = write_video(tmp_path / "clip.mkv", 3)
+    assert call(video, *BOX) == 0 and call(write_video(tmp_path / "clip_2.mkv", 5), *BOX) == 0
+    assert call(video, *BOX, *BOX) == 0
+    assert len(boxes(tmp_path / "out" / "clip_2.txt")) == 5 and len(boxes(tmp_path / "out" / "clip_mkv_2.txt")) == 3
+    assert "clip in" in capsys.readouterr().err
+
+
+def test_results_of_a_run_that_goes_on_are_left_alone(call, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    for name, source in (("clip", "elsewhere/clip.mkv"), ("own", str(tmp_path / "own.mkv"))):
+        (tmp_path / "out" / f"{name}.partial.json").write_text(json.dumps({"source": source}))
+        assert call(write_video(tmp_path / f"{name}.mkv", 3), *BOX) == 0
+    assert "called clip_mkv, for clip in" in capsys.readouterr().err
+    left = sorted(os.listdir(tmp_path / "out"))
+    assert left == [
+        "clip.partial.json",
+        *(f"{n}{k}" for n in ("clip_mkv", "own") for k in (".json", ".txt", "_time.txt")),
+    ]
+
+
 def test_where_results_go_by_default(call, tmp_path, monkeypatch):
     monkeypatch.setenv("EBM_RESULTS", str(tmp_path / "results"))
     assert call(write_video(tmp_path / "clip.mkv", 3), *BOX, out=None) == 0
