@@ -15,7 +15,7 @@ ALGORITHMS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF"}
 
 
 class OpenCVTrackerError(UserError):
-    """The algorithm does not exist, or not in the installed OpenCV."""
+    """The algorithm does not exist, or not in the installed OpenCV, or cannot start on the first box."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class OpenCVSettings:
 class OpenCVTracker(BaseTracker):
     """CSRT or KCF on the CPU.
 
-    OpenCV takes and returns whole pixels only. If the algorithm reports that the target is lost, the last box is
-    repeated with flag 'not_found' and score 0; otherwise the score is 1, since OpenCV gives none.
+    OpenCV takes and returns whole pixels only. If the algorithm reports that the target is lost, breaks down or returns
+    a box outside the image, the last box is repeated with flag 'not_found' and score 0; otherwise the score is 1, since
+    OpenCV gives none.
 
     Raises:
         OpenCVTrackerError: if OpenCV is installed without its contributed modules.
@@ -45,6 +46,7 @@ class OpenCVTracker(BaseTracker):
     device = "cpu"
 
     def __init__(self, settings: OpenCVSettings):
+        self._name = settings.algorithm.upper()
         self._create = _constructor(settings)
         self._tracker: Any = None
         self._box = np.zeros(4)
@@ -54,7 +56,8 @@ class OpenCVTracker(BaseTracker):
 
         Raises:
             UserError: if the image is of another kind, or the box has no area or lies outside the image.
-            OpenCVTrackerError: if the box, rounded to whole pixels inside the image, has no area.
+            OpenCVTrackerError: if the box, rounded to whole pixels inside the image, has no area, or is too thin for
+                the algorithm.
         """
         image = check_image(image)
         self._box = check_first_box(box, image)
@@ -66,18 +69,33 @@ class OpenCVTracker(BaseTracker):
                 f"the first box {self._box.tolist()} covers no whole pixel of the image of {width} x {height} pixels, "
                 "and OpenCV's trackers take whole pixels only"
             )
-        self._tracker = self._create()
-        self._tracker.init(_bgr(image), (int(left), int(top), int(right - left), int(bottom - top)))
+        self._tracker = None
+        tracker = self._create()
+        try:
+            tracker.init(_bgr(image), (int(left), int(top), int(right - left), int(bottom - top)))
+        except cv2.error as error:
+            raise OpenCVTrackerError(
+                f"OpenCV's {self._name} cannot start on the first box {self._box.tolist()}, {right - left} x "
+                f"{bottom - top} whole pixels inside the image of {width} x {height}: it fails on boxes of one pixel "
+                "across and on very thin ones; draw a larger box, or use the tracker 'atom ebm'"
+            ) from error
+        self._tracker = tracker
         return TrackerOutput(self._box.copy(), 1.0)
 
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
         """The box in the next image; these trackers have no density."""
         if self._tracker is None:
             raise RuntimeError("initialize the tracker with a first frame and box before it tracks")
-        found, box = self._tracker.update(_bgr(check_image(image)))
-        if not found:
+        image = check_image(image)
+        try:
+            found, (x, y, w, h) = self._tracker.update(_bgr(image))
+        except (
+            cv2.error
+        ):  # its search region does not fit into the image: a smaller one, or a thin target at the border
+            found, (x, y, w, h) = False, (0, 0, 0, 0)
+        if not found or x >= image.shape[1] or y >= image.shape[0] or x + w <= 0 or y + h <= 0:
             return TrackerOutput(self._box.copy(), 0.0, "not_found")
-        self._box = np.array(box, np.float64)
+        self._box = np.array((x, y, w, h), np.float64)
         return TrackerOutput(self._box.copy(), 1.0)
 
 

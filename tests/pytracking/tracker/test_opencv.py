@@ -60,6 +60,54 @@ def test_boxes_that_cannot_be_tracked(stand_in, box):
         stand_in.initialize(np.zeros((40, 60, 3), np.uint8), np.array(box, float))
 
 
+@pytest.mark.parametrize("answer", [(70, 5, 20, 20), (5, 40, 20, 20), (-20, 5, 20, 20), (5, -20, 20, 20)])
+def test_a_box_outside_the_image_is_a_lost_target(stand_in, monkeypatch, answer):
+    stand_in.initialize(np.zeros((80, 90, 3), np.uint8), np.array([1.0, 2.0, 10.0, 10.0]))
+    monkeypatch.setattr(StandIn, "answer", (True, answer))
+    out = stand_in.track(np.zeros((40, 60, 3), np.uint8))
+    np.testing.assert_array_equal(out.box, [1, 2, 10, 10])
+    assert (out.score, out.flag) == (0.0, "not_found")
+
+
+def noise(height, width, seed=0):
+    return np.random.RandomState(seed).randint(0, 255, (height, width, 3)).astype(np.uint8)
+
+
+@needs_contrib
+@pytest.mark.parametrize("box", [(20, 20, 1, 1), (20, 20, 1, 40), (20, 20, 40, 1), (20, 20, 100, 2), (20, 10, 2, 100)])
+def test_a_box_too_thin_for_csrt_is_refused_in_a_sentence(box):
+    tracker = OpenCVTracker(OpenCVSettings("csrt"))
+    with pytest.raises(UserError, match=rf"CSRT cannot start on the first box .*, {box[2]} x {box[3]} whole pixels"):
+        tracker.initialize(noise(120, 160), np.array(box, float))
+    with pytest.raises(RuntimeError, match="initialize"):  # nothing is left half started
+        tracker.track(noise(120, 160))
+
+
+@needs_contrib
+@pytest.mark.parametrize("algorithm", ["csrt", "kcf"])
+@pytest.mark.parametrize("size", [(30, 30), (10, 10), (1, 1), (120, 20), (5, 400)])
+def test_a_smaller_image_loses_the_target_and_tracking_goes_on(algorithm, size):
+    image, box = noise(120, 160), np.array([100.0, 80, 40, 30])
+    tracker = OpenCVTracker(OpenCVSettings(algorithm))
+    tracker.initialize(image, box)
+    for _ in range(2):
+        out = tracker.track(noise(*size, seed=1))
+        assert out.flag == "not_found" or (out.box[:2] < size[::-1]).all()
+    again = tracker.track(image)
+    np.testing.assert_allclose(again.box, box, atol=2)
+
+
+@needs_contrib
+def test_thin_targets_at_the_border_never_end_in_a_traceback():
+    image = noise(120, 160)
+    flags = set()
+    for box in [(157, 109, 2, 10), (157, 79, 2, 40), (156, 117, 3, 2), (2, 109, 10, 10)]:
+        tracker = OpenCVTracker(OpenCVSettings("csrt"))
+        tracker.initialize(image, np.array(box, float))
+        flags |= {tracker.track(np.roll(image, (k, k), (0, 1))).flag for k in range(4)}
+    assert "not_found" in flags
+
+
 @needs_contrib
 def test_the_threshold_of_kcf_decides_when_it_gives_up():
     random = np.random.RandomState(0)
