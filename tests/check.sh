@@ -14,5 +14,5 @@ step ruff check
 step ruff format --check ebm_common ltr pytracking tests benchmarks examples install_opencv.py
 step mypy
 step lint-imports --no-logo
-[ ! -f mkdocs.yml ] || step mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
+step mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
 step python -m pytest -n 2 --dist loadfile "$@"
