@@ -20,8 +20,8 @@ from ltr.common.errors import UserError
 from ltr.common.provenance import provenance
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
+from pytracking.evaluation.typed_boxes import check_typed_box
 from pytracking.evaluation.video_results import VideoResults
-from pytracking.tracker.base import check_first_box
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.base import TargetTracker, TrackedFrame, View, Views
@@ -156,7 +156,7 @@ def _first_frame(
     boxes = []
     for number, box in enumerate(options.boxes, start=1):
         try:
-            boxes.append(check_first_box(np.array(box), first.image))
+            boxes.append(check_typed_box(box, first.image))
         except UserError as error:
             raise error if len(options.boxes) == 1 else UserError(f"object {number}: {error}") from None
     return first, boxes

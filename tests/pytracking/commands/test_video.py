@@ -305,6 +305,13 @@ def test_the_density(call, tmp_path, several):
         (["5", "6", "0", "8"], "has no area"),
         (["5", "6", "10", "-8"], "has no area"),
         (["5", "6", "nan", "8"], "four finite numbers"),
+        (
+            ["0.25", "0.5", "0.25", "0.2"],
+            "looks like fractions of the image, which is 48 x 36 pixels; in pixels it is --box 12 18 12 7.2",
+        ),
+        (["5", "6", "1.5", "8"], "is 1.5 x 8 pixels of the image, which is 48 x 36 pixels; it needs 2 or more"),
+        (["40", "6", "20", "8"], "only 40% of the first box (40, 6, 20, 8) lies inside the image"),
+        (["20", "10", "48", "36"], "if these are left, top, right, bottom, give --box 20 10 28 26"),
     ],
 )
 def test_boxes_that_cannot_be(call, tmp_path, capsys, box, words):
