@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import heapq
+import itertools
+import math
 import os
 import re
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -24,6 +28,9 @@ from ltr.common.errors import UserError
 
 DEFAULT_FPS = 25.0  # of what does not say its rate
 
+_PROBED = 500  # packets that are read to tell a cover from a video
+_LOOK_AHEAD = 3  # packets of a transport stream
+_JUMP = 10.0  # seconds: a longer step in a transport stream is where two recordings were joined
 _TIMEOUT = 10.0  # seconds without a sign of life after which a stream is given up
 _TCP = {"rtsp_transport": "tcp"}  # over UDP, lost packets smear the picture
 
@@ -38,7 +45,8 @@ class Frame:
 
     Attributes:
         image: uint8 (H, W, 3) RGB.
-        time: seconds from the beginning of the source at which it is shown; None without a clock.
+        time: seconds from the beginning of the source at which it is shown, always later than the last; None without a
+            clock, as in a folder of images.
         index: its position in the source, from 0. Frames that cannot be read are skipped, but counted.
     """
 
@@ -85,8 +93,9 @@ class Video:
 
     Pictures are turned upright by the file's display matrix (a phone held sideways). Colours follow the file's matrix
     and range; more than 8 bits are rounded to 8, grey gets three equal channels, and an alpha channel is dropped. Times
-    are the file's own, also at a variable rate, counted from its beginning. Pixels are those of the file, even if it
-    says that they are not square.
+    are the file's own, also at a variable rate, counted from its beginning; they always rise. Pixels are those of the
+    file, even if it says that they are not square. Of several video tracks it takes the one that a player shows; a
+    cover picture does not count.
 
     A frame that cannot be decoded is skipped, and a file that ends before its announced end is used up to there; each
     with a warning of one line.
@@ -144,13 +153,29 @@ class Video:
             ) from error
 
     def _stream(self, container: av.container.InputContainer) -> VideoStream:
-        stream = container.streams.best("video")
-        # The cover of an album is a video stream too.
-        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        # The cover of an album is a video stream too, as is the preview that drones and phones write.
+        streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if len(streams) > 1 and not self._address:
+            counts = self._count_pictures()
+            streams = [s for s in streams if counts.get(s.index, 0) > 1] or streams
+        best = container.streams.best("video")
+        if not streams:
             kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
             container.close()
             raise VideoError(f"{self} has no video in it, only {kinds or 'nothing'}")
-        return stream
+        return next((stream for stream in streams if stream is best), streams[0])
+
+    def _count_pictures(self) -> dict[int, int]:
+        """The number of pictures of each track, by its index, up to the place where all but one are known to have
+        several."""
+        counts: dict[int, int] = {}
+        with contextlib.suppress(OSError, av.FFmpegError), self._open() as container:
+            for number, packet in enumerate(container.demux(video=tuple(range(len(container.streams.video))))):
+                if packet.size:
+                    counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
+                if number >= _PROBED or min(counts.values(), default=0) > 1 < len(counts):
+                    break
+        return counts
 
 
 class _Decoding:
@@ -166,19 +191,25 @@ class _Decoding:
         self._missing: list[float] = []  # times of pictures in a row that cannot be decoded
         self._given = self._lost = self._left_out = 0
         self._end = 0.0  # of the last picture
+        self._decoding_times: list[int] = []  # of packets whose pictures have not come out, a heap
+        formats = set(container.format.name.split(","))
+        self._unordered = "avi" in formats  # it has no times but those of decoding
+        jumps = bool({"mpegts", "mpeg", "hls"} & formats)
+        self._look_ahead = _LOOK_AHEAD if jumps and not video.live else 0
+        self._rising = _RisingTimes(1 / video.fps, _JUMP if jumps else math.inf)
 
     def frames(self) -> Iterator[Frame]:
         failure = None
-        packets = self._container.demux(self._stream)
+        packets = self._packets()
         while True:
             try:
-                packet = next(packets, None)
+                packet, at_joint = next(packets, (None, False))
             except (OSError, av.FFmpegError) as error:
                 failure = error
                 packet = None
             if packet is None:
                 break
-            for picture in self._decode(packet):
+            for picture in self._decode(packet, at_joint):
                 yield self._frame(picture)
         if failure is not None:  # without an end of the packets, the decoder still holds pictures
             for picture in self._decode(None):
@@ -186,17 +217,33 @@ class _Decoding:
         self._find_missing(None)
         self._say_end(failure)
 
-    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
+        """The packets, and whether one stands just before the place where two recordings were joined: there the
+        demuxer takes a whole packet for a broken one."""
+        queue: collections.deque[av.Packet] = collections.deque()
+        for packet in self._container.demux(self._stream):
+            queue.append(packet)
+            if len(queue) > self._look_ahead:
+                yield queue[0], _restarts(queue)
+                queue.popleft()
+        while queue:
+            yield queue[0], _restarts(queue)
+            queue.popleft()
+
+    def _decode(self, packet: av.Packet | None, at_joint: bool = False) -> list[av.VideoFrame]:
         if packet is None or not packet.size:
             return self._pictures(packet)
         if packet.is_discard:  # before the start of a clip that was cut without re-encoding
             self._left_out += 1
         elif packet.pts is not None:
             heapq.heappush(self._waiting, packet.pts)
+        if packet.dts is not None and self._unordered and self._stream.codec_context.has_b_frames:
+            heapq.heappush(self._decoding_times, packet.dts)
         if packet.is_keyframe:
             self._whole = True
-        pictures = [] if packet.is_corrupt else self._pictures(packet)
-        self._whole &= not packet.is_corrupt
+        corrupt = packet.is_corrupt and not at_joint
+        pictures = [] if corrupt else self._pictures(packet)
+        self._whole &= not corrupt
         if not self._whole and packet.pts is not None:
             self._damaged.add(packet.pts)
         return pictures
@@ -212,12 +259,13 @@ class _Decoding:
         self._find_missing(picture.pts)
         self._say_missing()
         image = _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
-        time = None
-        if picture.pts is not None:
-            time = _seconds(picture.pts, self._stream) - self._start
+        # Pictures come in the order in which they are shown, so theirs are the times of the packets in rising order.
+        ticks = heapq.heappop(self._decoding_times) if self._decoding_times else picture.pts
+        time = None if ticks is None else _seconds(ticks, self._stream) - self._start
+        if time is not None:
             self._end = time + _seconds(picture.duration or 0, self._stream)
         self._given += 1
-        return Frame(image, time, self._given - 1 + self._lost)
+        return Frame(image, self._rising(time), self._given - 1 + self._lost)
 
     def _find_missing(self, pts: int | None) -> None:
         """Note the pictures before this one (or before the end) that never came out of the decoder. Only those after
@@ -261,6 +309,53 @@ class _Decoding:
             warn(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
         else:
             self._say_missing()
+
+
+def _restarts(packets: Iterable[av.Packet]) -> bool:
+    """Whether the decoding times of the packets, which always rise, begin again."""
+    times = [packet.dts for packet in packets if packet.dts is not None]
+    return any(after < before for before, after in itertools.pairwise(times))
+
+
+class _RisingTimes:
+    """Turns the times of pictures into times that rise, as a player shows them.
+
+    A picture without a time follows the one before it after one step. Where times begin again, as in files that were
+    joined, they go on from there. A single picture that is out of order is shown after the one before it, and the
+    others keep their times.
+
+    Args:
+        step: seconds between pictures of no known time.
+        jump: longer gaps are joints as well.
+    """
+
+    def __init__(self, step: float, jump: float):
+        self._step, self._jump = step, jump
+        self._last: float | None = None  # time given last
+        self._newest: float | None = None  # latest time of the part that is being read
+        self._offset = 0.0  # of this part
+        self._before: tuple[float, float] | None = None  # the part before, if this one has a single picture
+
+    def __call__(self, time: float | None) -> float:
+        if time is None:
+            self._last = 0.0 if self._last is None else self._last + self._step
+        elif self._last is None or self._newest is None:
+            self._newest = time
+            self._last = time if self._last is None else max(time, self._last + self._step)
+            self._offset = self._last - time
+        else:
+            if self._before is not None:
+                newest, offset = self._before
+                if newest < time <= newest + abs(time - self._newest):
+                    self._newest, self._offset = newest, offset
+                self._before = None
+            if not self._newest < time <= self._newest + self._jump:
+                self._before = (self._newest, self._offset)
+                self._offset = self._last + self._step - time
+            self._newest = time
+            shown = time + self._offset
+            self._last = shown if shown > self._last else self._last + self._step / 4
+        return self._last
 
 
 def _upright(picture: av.VideoFrame, image: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ class VideoWriter:
         return self
 
     def add(self, image: np.ndarray, time: float | None = None) -> None:
-        """Add a frame, uint8 (H, W, 3) RGB; it is resized to the size of the first.
+        """Add a frame, uint8 (H, W, 3) RGB. One of another size than the first is scaled into it, between black bars.
 
         Args:
             time: seconds at which it is shown, on a clock that all frames share; None for one step of `fps` after the
@@ -93,8 +93,7 @@ class VideoWriter:
             if self._container is None:
                 self._start(image.shape[1], image.shape[0])
             width, height = self._stream.width, self._stream.height
-            if image.shape[:2] != (height, width):  # frames of a folder of images may differ in size
-                image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            image = _fitted(image, width, height)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame = self._convert.reformat(
                 frame,
@@ -194,6 +193,19 @@ class VideoWriter:
 
     def _failure(self, error: Exception) -> VideoError:
         return VideoError(f"the video {self.path} cannot be written: {getattr(error, 'strerror', None) or error}")
+
+
+def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The image in this size, with its sides in proportion."""
+    if image.shape[:2] == (height, width):
+        return image
+    scale = min(width / image.shape[1], height / image.shape[0])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    canvas = np.zeros((height, width, 3), np.uint8)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    canvas[top : top + size[1], left : left + size[0]] = resized
+    return canvas
 
 
 def _copy(source: Path, target: Path) -> int:

@@ -100,3 +100,21 @@ def write_sound(path: Path, cover: bool = False) -> Path:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def write_with_cover(path: Path, flagged: bool = False, count: int = 10) -> Path:
+    """Red pictures on a second track, behind a larger cover of one picture, which may be marked as one."""
+    with av.open(str(path), "w") as container:
+        cover = container.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 192, 144, "yuvj420p"
+        if flagged:
+            cover.disposition = Disposition.attached_pic
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(quarters(144, 192), format="rgb24")
+        container.mux([*cover.encode(picture), *cover.encode()])
+        for _ in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), RED, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

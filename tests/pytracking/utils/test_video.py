@@ -3,11 +3,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
-from pytracking.utils.video import Video, VideoError
+from pytracking.utils.video import Video, VideoError, _RisingTimes
 from pytracking.utils.video_writer import VideoWriter
 from tests.helpers import video_files as files
 from tests.helpers.video_files import RED
@@ -103,6 +104,72 @@ def test_a_mirrored_picture_is_mirrored_back(tmp_path):
     file.write_bytes(data.replace(turned, np.array([-65536, 0, 0, 0, 65536], ">i4").tobytes()))
     image = next(iter(Video(file))).image
     assert image[5, 5, 1] > 200 and image[5, 5, 0] < 50 and image[5, -5, 0] > 200 and image[-5, 5, 2] > 200
+
+
+@pytest.mark.parametrize("flagged", [False, True])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv"])
+def test_a_cover_is_not_the_video(tmp_path, name, flagged):
+    frames = list(Video(files.write_with_cover(tmp_path / name, flagged)))
+    assert len(frames) == 10 and all(everywhere(frame.image, RED) for frame in frames)
+
+
+def test_joined_recordings_of_several_sizes(tmp_path, capsys):
+    """cat a.ts b.ts: the times begin again, and the demuxer takes the last packet before the joint for a broken one."""
+    parts = [
+        files.write(tmp_path / f"{i}.ts", images=[np.full(size, RED, np.uint8)] * 10)
+        for i, size in enumerate([(48, 64, 3), (96, 64, 3), (48, 64, 3)])
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = list(Video(joined))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(30) / 25, abs=2e-3)
+    assert [frame.index for frame in frames] == list(range(30)) and frames[12].image.shape == (96, 64, 3)
+    with VideoWriter(tmp_path / "saved.mp4") as video:
+        for frame in frames:
+            video.add(frame.image, frame.time)
+    saved = list(Video(tmp_path / "saved.mp4"))
+    assert [frame.time for frame in saved] == pytest.approx(np.arange(30) / 25, abs=2e-3)
+    for frame in saved[10:20]:  # the tall pictures stand between black bars, 24 pixels wide
+        assert everywhere(frame.image[4:-4, 24:40], RED, 40) and everywhere(frame.image[:, :12], (0, 0, 0), 40)
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("raw.h264", "h264"), ("b_frames.avi", None), ("a.ts", None), ("a.flv", None)]
+)
+def test_pictures_without_times_of_their_own_have_their_order(tmp_path, name, form):
+    with av.open(str(tmp_path / name), "w", format=form) as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for image in files.textures(12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    frames = list(Video(tmp_path / name))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(12) / 25, abs=2e-3)
+    shifts = [np.argmin([np.abs(f.image.astype(int) - image).mean() for image in files.textures(12)]) for f in frames]
+    assert shifts == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([0, 0.1, 0.5, 0.6], [0, 0.1, 0.5, 0.6]),
+        ([None] * 4, [0, 0.1, 0.2, 0.3]),
+        ([0.2, None, 0.4, None], [0.2, 0.3, 0.4, 0.5]),
+        ([0, 0.1, 0.2, 0, 0.1, 0.2, 0.3], [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]),  # begins again
+        ([0, 0.1, 0.2, 50, 50.1, 50.2], [0, 0.1, 0.2, 0.3, 0.4, 0.5]),  # a joint of a transport stream
+        ([0, 0.1, 0.05, 0.3, 0.4], [0, 0.1, 0.2, 0.3, 0.4]),  # one out of order
+        ([0, 0.2, 0.1, 0.4, 0.3, 0.6], [0, 0.2, 0.3, 0.4, 0.5, 0.6]),
+        ([0, 0.1, 90, 0.3, 0.4], [0, 0.1, 0.2, 0.3, 0.4]),  # one from nowhere
+        ([-1, -0.9], [-1, -0.9]),
+    ],
+)
+def test_times_rise(times, expected):
+    rising = _RisingTimes(0.1, 10)
+    assert [rising(time) for time in times] == pytest.approx(expected)
+    rising = _RisingTimes(0.1, 10)
+    same = [rising(time) for time in (0, 0, 0, 0.1, 0.1)]
+    assert all(after > before for before, after in zip(same, same[1:], strict=False))
 
 
 def test_a_file_that_ends_early_is_used_as_far_as_it_goes(tmp_path, capsys):
