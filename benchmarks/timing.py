@@ -106,7 +106,6 @@ def where(device: str) -> str:
 _MEASURE = """
 import json, re, sys
 from pathlib import Path
-sys.path.insert(0, {root!r})
 import torch
 torch.set_num_threads({threads})
 import {module}
@@ -134,9 +133,10 @@ def peak_of_first_step(
     """
     if torch.device(device).type != "cuda" and not Path("/proc/self/status").exists():
         return None
-    root = str(Path(__file__).resolve().parents[1])
+    root = Path(__file__).resolve().parents[1]  # where `benchmarks` can be imported
     names = {"module": maker.__module__, "maker": maker.__name__, "threads": torch.get_num_threads()}
-    program = _MEASURE.format(root=root, **names)
+    program = _MEASURE.format(**names)
     arguments = json.dumps([small, whole, device])
-    done = subprocess.run([sys.executable, "-c", program, arguments], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program, arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     return int(done.stdout)

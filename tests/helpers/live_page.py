@@ -7,13 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from ltr.dataset.generated import benchmark_scene
 from pytracking import Tracker
 from pytracking.view.base import TargetTracker, TrackedFrame
 from pytracking.view.live.visdom_view import VisdomView
+from tests.helpers.comparing import wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -24,17 +24,6 @@ for (const pane of document.querySelectorAll('.window')) {
   found[titles[titles.length - 1].textContent] = pane;
 }
 """
-
-
-def wait_for(what, seconds=60.0):
-    """Call `what` until it returns a true value, and return that."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = what()
-        if answer:
-            return answer
-        assert time.monotonic() < end, f"waited {seconds} seconds in vain"
-        time.sleep(0.05)
 
 
 class Server:

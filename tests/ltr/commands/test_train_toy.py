@@ -16,6 +16,7 @@ from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.evaluation.toy.divergence import grid_axis, kl_divergence, model_log_density, true_log_density
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
+from tests.helpers.comparing import same
 
 SHORT = "--device cpu --epochs 12".split()
 TINY = "--device cpu --epochs 2 --samples_per_epoch 128 --loss.num_samples 8".split()
@@ -31,10 +32,6 @@ def run_folder(workspace: Path, name: str) -> Path:
 
 def weights(workspace: Path, name: str = "ebm") -> dict[str, torch.Tensor]:
     return load_file(run_folder(workspace, name) / "ebm_final.safetensors")
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 # --- a training that is short but suffices

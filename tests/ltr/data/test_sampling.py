@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from ltr.common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH, BoxPairs, CropSettings
+from tests.helpers.comparing import same
 from tests.helpers.painted import Painted
 
 PLAIN = CropSettings(grayscale=0.0, brightness=0.0)
@@ -17,10 +18,6 @@ EVERYTHING = CropSettings(grayscale=0.3, flip=0.5, contrast=0.3, blur=0.5, stret
 
 def pairs(crop=PLAIN, lengths=(10, 10, 1), length=10**6, seed=0, scale=1, **options) -> BoxPairs:
     return BoxPairs([Painted(lengths, scale=scale)], [1.0], length, crop=crop, seed=seed, **options)
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_shapes_and_types():

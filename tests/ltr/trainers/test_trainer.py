@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from ltr.common.errors import UserError
 from ltr.common.settings import OptimizerSettings, ScheduleSettings
 from ltr.trainers.checkpoint import read_checkpoint
+from tests.helpers.comparing import same
 from tests.helpers.tiny_training import Line, TinyActor, make_settings, make_trainer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,10 +33,6 @@ def run_script(*arguments: str, launcher: tuple[str, ...] = ()) -> subprocess.Co
 
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "tiny_final.safetensors")
-
-
-def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
 
 
 def history(folder: Path) -> list[dict]:

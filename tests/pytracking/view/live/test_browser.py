@@ -17,7 +17,8 @@ from PIL import Image
 from pytracking.demo.clip import CLIP_BOX, find_clip
 from pytracking.utils.video import Video
 from pytracking.view.live.blocks import PLOTS, POSITIONS
-from tests.helpers.live_page import Page, Run, Server, wait_for
+from tests.helpers.comparing import wait_for
+from tests.helpers.live_page import Page, Run, Server
 
 SPACE, RIGHT, UP = " ", "\ue014", "\ue013"
 

@@ -22,6 +22,7 @@ from pytracking.view.live.blocks import (
 from pytracking.view.live.client import ServerError
 from pytracking.view.live.controls import REPEAT
 from pytracking.view.live.visdom_view import VisdomView
+from tests.helpers.comparing import wait_for
 from tests.helpers.live_frames import live_frame
 
 
@@ -110,13 +111,6 @@ class Watched:
 
     def number(self):
         return int(self.status().split("frame</td><td>")[1].split("<")[0].split()[0])
-
-
-def wait_for(what, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 @pytest.fixture
