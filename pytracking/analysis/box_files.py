@@ -6,6 +6,7 @@ A box file is {sequence}.txt with x y w h on each line; {sequence}_time.txt besi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,11 +151,13 @@ def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
 
 
 def sequence_key(name: str) -> str:
-    """One key for all spellings of a sequence's name: toolkits write Jogging-1, Jogging_1 or jogging.1."""
-    return re.sub(r"[-_. ]+", "-", name).casefold()
+    """One key for all spellings of a sequence's name: toolkits write Jogging-1, Jogging_1 or jogging.1, and macOS an
+    accented letter as two."""
+    return re.sub(r"[-_. ]+", "-", unicodedata.normalize("NFC", name)).casefold()
 
 
 def _box_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
-    return sorted(path for path in folder.glob("*.txt") if not path.stem.endswith(_NOT_BOXES) and path.is_file())
+    files = [path for path in folder.iterdir() if path.suffix.lower() == ".txt" and path.name[0] != "."]
+    return sorted(path for path in files if not path.stem.endswith(_NOT_BOXES) and path.is_file())

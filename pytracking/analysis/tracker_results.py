@@ -16,6 +16,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.analysis.box_files import match_files, read_times
+from pytracking.evaluation.datasets.files import subfolders
 from pytracking.evaluation.results import RUN_FOLDER
 
 
@@ -72,7 +73,8 @@ def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] 
         )
     found = []
     # Without a results folder, --external results can still be compared.
-    folders = sorted(path for path in results.glob("*/*") if path.is_dir()) if results.is_dir() else []
+    trackers = subfolders(results) if results.is_dir() else []
+    folders = [folder for tracker in trackers for folder in subfolders(tracker)]
     for folder in folders:
         name = f"{folder.parent.name}/{folder.name}"
         run = RUN_FOLDER.fullmatch(folder.name)

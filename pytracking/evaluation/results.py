@@ -94,7 +94,7 @@ class ResultFolder:
         """In which settings the results in the folder differ from ``made_with``, in words; None if in none."""
         record = self._read_record()
         if record is None:
-            has_results = any(self.path.glob("*.txt"))
+            has_results = any(file.name[0] != "." for file in self.path.glob("*.txt"))
             return f"no {RECORD} says how they were made" if has_results else None
         changes = _changes(as_recorded_today(record.get("made_with", {}), self._settings), self.made_with)
         return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") or None

@@ -85,7 +85,12 @@ def warn(text: str) -> None:
 
 def is_address(text: str) -> bool:
     """Whether `text` names a stream, such as rtsp://..., and not a file."""
-    return "://" in text
+    return "://" in text and not os.path.exists(text)
+
+
+def file_name(path: str | os.PathLike) -> str:
+    """The file's name for FFmpeg, which takes 10:30.mp4 for an address unless the name begins with the root."""
+    return os.path.abspath(path)
 
 
 class Video:
@@ -142,12 +147,15 @@ class Video:
         try:
             if self._address:
                 return av.open(self._address, timeout=_TIMEOUT, options=_TCP)
-            return av.open(str(self.path))
+            return av.open(file_name(self.path))
         except (OSError, av.FFmpegError, ValueError) as error:
             if self._address:
                 raise VideoError(f"the stream {self} cannot be opened: {_reason(error)}") from error
             if isinstance(error, PermissionError):
                 raise VideoError(f"the video {self} cannot be read: {_reason(error)}") from error
+            if self.path.name.startswith("._"):  # macOS writes them on disks of other systems
+                twin = self.path.with_name(self.path.name[2:])
+                raise VideoError(f"{self} is no video but what macOS notes about one; give {twin}") from error
             raise VideoError(
                 f"{self} is not a video that can be read; is it cut off, damaged, or of another kind?"
             ) from error

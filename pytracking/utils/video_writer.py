@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from pytracking.utils.video import DEFAULT_FPS, VideoError
+from pytracking.utils.video import DEFAULT_FPS, VideoError, file_name
 
 _TICKS = 90_000  # in a second, at least
 _BT709 = 1  # the number of BT.709 in the tables of ITU-T H.273
@@ -122,7 +122,7 @@ class VideoWriter:
     def _start(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
-        self._container = av.open(str(self._partial), "w", format="mp4", options=options)
+        self._container = av.open(file_name(self._partial), "w", format="mp4", options=options)
         h264 = "libx264" in av.codecs_available
         self._stream = self._container.add_stream("libx264" if h264 else "mpeg4", rate=self._rate)
         self._stream.width, self._stream.height = width, height
@@ -212,8 +212,8 @@ def _copy(source: Path, target: Path) -> int:
     """Copy the pictures of one video file to another without re-encoding; returns their number."""
     count = 0
     with (
-        av.open(str(source)) as old,
-        av.open(str(target), "w", format="mp4", options={"movflags": "faststart"}) as new,
+        av.open(file_name(source)) as old,
+        av.open(file_name(target), "w", format="mp4", options={"movflags": "faststart"}) as new,
     ):
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(old.streams.video[0]):
@@ -229,7 +229,7 @@ def _copy(source: Path, target: Path) -> int:
 def _cut(path: Path) -> int:
     """Cut a broken last picture off a file of fragments; returns the number of whole pictures."""
     count, end = 0, None
-    with contextlib.suppress(OSError, av.FFmpegError, IndexError), av.open(str(path)) as container:
+    with contextlib.suppress(OSError, av.FFmpegError, IndexError), av.open(file_name(path)) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.is_corrupt:
                 end = packet.pos

@@ -1,6 +1,7 @@
 """What every benchmark is made of: targets in videos (`TrackingSequence`), and a list of them (`SequenceList`)."""
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,8 +137,8 @@ def read_all(
 
 
 def plain_name(name: str) -> str:
-    """The name of a sequence with every toolkit's separator spelled '-'."""
-    return name.replace("_", "-").replace(".", "-")
+    """The name of a sequence with every separator spelled '-', and accents as one letter (macOS writes two)."""
+    return unicodedata.normalize("NFC", name).replace("_", "-").replace(".", "-")
 
 
 def _some(names: Iterable[str], opening: str, limit: int = 8) -> str:

@@ -101,4 +101,5 @@ def pair_in_order(images: dict[int, Path], boxes: np.ndarray) -> list[Path] | No
 
 
 def subfolders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """The folders in a folder, sorted, without hidden ones and the one that macOS adds to archives."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != "." and path.name != "__MACOSX")

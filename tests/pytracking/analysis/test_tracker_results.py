@@ -3,6 +3,7 @@ import re
 import pytest
 
 from ltr.common.errors import UserError
+from pytracking.analysis.box_files import read_annotations
 from pytracking.analysis.tracker_results import external_results, find_results
 
 
@@ -51,3 +52,17 @@ def test_external_folder_without_any_sequence(results):
         external_results("X", results / "analysis" / "otb", ["Bolt"])
     with pytest.raises(UserError, match="is not a folder"):
         external_results("X", results / "nowhere", ["Bolt"])
+
+
+def test_hidden_files_and_names_of_other_systems(tmp_path):
+    folder = tmp_path / "results" / "atom" / "ebm"
+    folder.mkdir(parents=True)
+    (folder / "Zu\u0308rich.TXT").write_text("1 2 3 4\n")
+    for hidden in (folder / "._Zu\u0308rich.txt", tmp_path / "results" / "atom" / "._ebm"):
+        hidden.write_bytes(b"\x00\x05\x16\x07")
+    (tmp_path / "results" / ".trash" / "ebm").mkdir(parents=True)
+    (tmp_path / "results" / ".trash" / "ebm" / "Z\u00fcrich.txt").write_text("1 2 3 4\n")
+    (found,) = find_results(tmp_path / "results", ["Z\u00fcrich"])
+    assert found.name == "atom/ebm" and found.files["Z\u00fcrich"].name == "Zu\u0308rich.TXT"
+    (annotation,) = read_annotations(folder)
+    assert annotation.name == "Zu\u0308rich"

@@ -350,3 +350,20 @@ def test_a_lost_image_is_named_by_the_number_that_counts(tmp_path):
         (folder / f"{number:02d}_cam2.png").touch()
     (tmp_path / "mine" / "groundtruth_rect.txt").write_text(boxes_text(4))
     assert get_dataset(str(tmp_path))["mine"].frames[2].name == "09_cam2.png"
+
+
+def test_what_macos_adds_is_left_alone(tmp_path):
+    write_sequence(tmp_path, "mine", 4)
+    twin = b"\x00\x05\x16\x07" + bytes(100)
+    for name in ("mine/img/._0001.png", "mine/._groundtruth_rect.txt", "mine/.DS_Store", "._mine"):
+        (tmp_path / name).write_bytes(twin)
+    write_sequence(tmp_path / "__MACOSX", "mine", 1)
+    write_sequence(tmp_path, ".hidden", 1)
+    write_sequence(tmp_path, "__MACOSX", 1)
+    dataset = get_dataset(str(tmp_path))
+    assert [sequence.name for sequence in dataset] == ["mine"] and len(dataset[0]) == 4 and not dataset.problems
+
+
+def test_accents_are_one_letter_or_two(tmp_path):
+    write_sequence(tmp_path, "Zu\u0308rich", 2)
+    assert get_dataset(str(tmp_path))["Z\u00fcrich"].name == "Zu\u0308rich"

@@ -294,3 +294,9 @@ def test_an_address_where_nothing_answers_is_named(server):
         Video(f"{server}/nothing.mp4")
     with pytest.raises(VideoError, match="the stream rtsp://127.0.0.1:9/x cannot be opened: Connection refused"):
         Video("rtsp://127.0.0.1:9/x")
+
+
+def test_macos_twin_of_a_video_is_named(tmp_path):
+    (tmp_path / "._a.mp4").write_bytes(b"\x00\x05\x16\x07" + bytes(4000))
+    with pytest.raises(VideoError, match=r"\._a\.mp4 is no video but what macOS notes about one; give .*/a\.mp4"):
+        Video(tmp_path / "._a.mp4")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pytracking.utils.video import VideoError
+from pytracking.utils.video import Video, VideoError
 from pytracking.utils.video_writer import VideoWriter, _cut
 from tests.helpers.warm_python import warm_python
 
@@ -211,3 +211,19 @@ def test_a_killed_process_leaves_a_file_that_plays(tmp_path):
     assert 20 <= count < 100
     with av.open(str(killed)) as container:
         assert len(list(container.decode(video=0))) == count
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2024-01-01T10:30:15.mp4", "file:a.mp4", "pipe:.mp4", "a b ü 日本.mp4", "back\\slash.mp4", "50%d?#.MP4", "-a.mp4"],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_files_of_every_name(tmp_path, monkeypatch, name, whole):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name if whole else name
+    with VideoWriter(path) as video:
+        for _ in range(3):
+            video.add(np.zeros((48, 64, 3), np.uint8))
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    source = Video(path)
+    assert source.name == name[:-4] and len(list(source)) == 3
