@@ -2,7 +2,7 @@
 # All that has to pass, in this order, for developers and CI: `bash install.sh --test` runs it. Arguments are pytest's.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH="$PWD/.venv/bin:$PATH" NO_MKDOCS_2_WARNING=1
+export PATH="$PWD/.venv/bin:$PATH"
 export NO_MKDOCS_2_WARNING=1  # a notice of its theme about other tools
 
 step() {
