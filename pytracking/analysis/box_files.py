@@ -27,16 +27,44 @@ _COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
 def read_boxes(path: Path) -> np.ndarray:
     """The predicted boxes of one sequence, (N, 4).
 
+    Besides x, y, w, h a line may have the number of the frame in front and a score in [0, 1] at the end; both are left
+    out. A line of four NaN or of four -1 says that the target was not found, and becomes a box of zeros.
+
     Raises:
-        UserError: if a line has a NaN, an infinity, a negative size, or anything but four numbers; the message names
-            file and line.
+        UserError: if a line has a NaN, an infinity, a negative size, or other columns; the message names file and line.
     """
-    boxes = _read_numbers(path, 4)
+    width = _count_columns(path)
+    if width in (5, 6):
+        rows = _read_numbers(path, width, allow_nan=True)
+        numbered = len(rows) > 1 and rows[0, 0] in (0, 1) and bool((np.diff(rows[:, 0]) == 1).all())
+        scored = bool(((rows[:, -1] >= 0) & (rows[:, -1] <= 1)).all())
+        if numbered + scored != width - 4:  # neither, or one that could be either
+            return _read_numbers(path, 4)
+        boxes = rows[:, 1:5] if numbered else rows[:, :4]
+    else:
+        boxes = _read_numbers(path, 4, allow_nan=True)
+    boxes[np.isnan(boxes).all(axis=1) | (boxes == -1).all(axis=1)] = 0
+    unknown = np.flatnonzero(np.isnan(boxes).any(axis=1))
+    if len(unknown):
+        raise UserError(f"{path}, line {unknown[0] + 1}: NaN beside numbers: {boxes[unknown[0]].tolist()}")
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))
     if len(negative):
         i = negative[0]
         raise UserError(f"{path}, line {i + 1}: negative width or height: {boxes[i, 2]:g} x {boxes[i, 3]:g}")
     return boxes
+
+
+def _count_columns(path: Path) -> int:
+    """The number of columns in the first line of a file; 0 if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            return len(_fields(file.readline()))
+    except OSError:
+        return 0
+
+
+def _fields(line: str) -> list[str]:
+    return [field for field in re.split(r"\s*[,;]\s*|\s+", line.strip()) if field]
 
 
 def read_times(path: Path) -> np.ndarray:
@@ -61,16 +89,17 @@ def _read_numbers(path: Path, columns: int, allow_nan: bool = False) -> np.ndarr
     if not lines:
         raise UserError(f"{path} is empty; delete it and run that sequence again")
     rows = np.empty((len(lines), columns))
+    expected = _COUNT.get(columns, f"{columns} numbers")
     for i, line in enumerate(lines):
-        fields = [field for field in re.split(r"\s*[,;]\s*|\s+", line.strip()) if field]
+        fields = _fields(line)
         if len(fields) != columns:
             raise UserError(
-                f"{path}, line {i + 1}: expected {_COUNT[columns]}, found {len(fields)} values in '{line.strip()[:60]}'"
+                f"{path}, line {i + 1}: expected {expected}, found {len(fields)} values in '{line.strip()[:60]}'"
             )
         try:
             rows[i] = [float(field) for field in fields]
         except ValueError:
-            raise UserError(f"{path}, line {i + 1}: expected {_COUNT[columns]}, found '{line.strip()[:60]}'") from None
+            raise UserError(f"{path}, line {i + 1}: expected {expected}, found '{line.strip()[:60]}'") from None
         if np.isinf(rows[i]).any() or (np.isnan(rows[i]).any() and not allow_nan):
             raise UserError(f"{path}, line {i + 1}: NaN or infinite number in '{line.strip()[:60]}'")
     return rows

@@ -15,7 +15,7 @@ from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from pytracking.analysis.box_files import read_boxes
 from pytracking.analysis.metrics import overlap
-from pytracking.analysis.tracker_results import TrackerResults
+from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
 from pytracking.utils.video_writer import VideoWriter
@@ -56,16 +56,19 @@ def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -
         The tracks, coloured in the order of `results`, and notes on what is missing.
 
     Raises:
-        UserError: if a result file cannot be understood, or none of the trackers has a result of the sequence.
+        UserError: if none of the trackers has a result of the sequence that can be understood.
     """
-    tracks, notes = [], []
+    tracks = []
     truth = sequence.to_tracker(sequence.ground_truth)
     annotated = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
+    here = [result for result in results if result.problem or sequence.name in result.files]
+    notes = [f"{result.name} has no result of {sequence.name}" for result in results if result not in here]
+    read, odd = of_each(here, lambda result: read_boxes(result.files[sequence.name]))
+    notes += odd
     for number, result in enumerate(results):
-        if sequence.name not in result.files:
-            notes.append(f"{result.name} has no result of {sequence.name}")
+        if result.name not in read:
             continue
-        boxes = sequence.to_tracker(read_boxes(result.files[sequence.name]))
+        boxes = sequence.to_tracker(read[result.name])
         if len(boxes) != len(sequence):
             notes.append(
                 f"{result.name} has {len(boxes)} boxes for the {len(sequence)} frames of {sequence.name}; "

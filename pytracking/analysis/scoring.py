@@ -10,9 +10,10 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.analysis.box_files import GroundTruth, read_boxes
+from pytracking.analysis.box_forms import first_box_notes, form_of
 from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence
 from pytracking.analysis.score_report import Report, TrackerScore, spread
-from pytracking.analysis.tracker_results import TrackerResults
+from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 
@@ -40,7 +41,8 @@ def score_results(
         halves: also name two halves of the sequences, see :func:`split_in_halves`.
 
     Raises:
-        UserError: if there is nothing to score (or nothing in one half), or a file cannot be understood.
+        UserError: if there is nothing to score (or nothing in one half). A tracker with a file that cannot be
+            understood is left out, and the report's notes name it.
     """
     if not results:
         raise UserError("there is no result to score; run a tracker first, or name one with --external NAME=FOLDER")
@@ -48,17 +50,21 @@ def score_results(
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two results are called {name}; give each --external result a name of its own")
+    ordered = [sequence.name for sequence in sequences]
+    boxes, notes = of_each(
+        results, lambda result: {name: read_boxes(result.files[name]) for name in ordered if name in result.files}
+    )
+    results = [result for result in results if result.name in boxes]
     absent = {
         result.name: tuple(sequence.name for sequence in sequences if sequence.name not in result.files)
         for result in results
     }
     absent = {name: lacking for name, lacking in absent.items() if lacking}
-    notes = []
     for lacking in dict.fromkeys(absent.values()):
         who = [name for name in absent if absent[name] == lacking]
         notes.append(f"no result of {_some(who)} for {len(lacking)} of {len(sequences)} sequences: {_some(lacking)}")
     if absent and missing == "error":
-        raise UserError(f"{notes[0]}; run these, or score what all trackers have with --missing skip")
+        raise UserError(f"{notes[-1]}; run these, or score what all trackers have with --missing skip")
     skipped = {name for lacking in absent.values() for name in lacking}
     scored = [sequence for sequence in sequences if sequence.name not in skipped]
     if not scored:
@@ -77,8 +83,11 @@ def score_results(
     if skipped:
         notes.append(f"scored on the {len(scored)} sequences that every tracker has")
 
-    trackers = [_score_run(result, scored, exclude_invalid) for result in results]
+    trackers = [_score_run(result, boxes[result.name], scored, exclude_invalid) for result in results]
     for tracker in trackers:
+        truths = {sequence.name: sequence.ground_truth for sequence in scored}
+        forms = {name: form_of(boxes[tracker.name][name], truth) for name, truth in truths.items()}
+        notes += first_box_notes(tracker.name, forms)
         short = [f"{name} ({score.padded} boxes)" for name, score in tracker.sequences.items() if score.padded]
         if short:
             notes.append(f"{tracker.name} ends early, which counts as failure, in {_some(short)}")
@@ -133,15 +142,17 @@ def _some(names: Sequence[str], limit: int = 12) -> str:
     return f"{', '.join(names[:limit])}{more}"
 
 
-def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude_invalid: bool) -> TrackerScore:
+def _score_run(
+    result: TrackerResults, boxes: Mapping[str, np.ndarray], sequences: Sequence[GroundTruth], exclude_invalid: bool
+) -> TrackerScore:
     scores, fps = {}, {}
     for sequence in sequences:
-        path = result.files[sequence.name]
         try:
-            scores[sequence.name] = score_sequence(read_boxes(path), sequence.ground_truth, exclude_invalid)
+            scores[sequence.name] = score_sequence(boxes[sequence.name], sequence.ground_truth, exclude_invalid)
         except ValueError as error:
+            path = result.files[sequence.name]
             raise UserError(f"{path} cannot be scored against the ground truth of {sequence.name}: {error}") from error
-        times = result.times(sequence.name)
+        times = _times(result, sequence.name)
         if times is not None and times.sum() > 0:
             fps[sequence.name] = len(times) / float(times.sum())
     return TrackerScore(
@@ -155,6 +166,14 @@ def _score_run(result: TrackerResults, sequences: Sequence[GroundTruth], exclude
         records=(result.record(),),
         by_run=(scores,),
     )
+
+
+def _times(result: TrackerResults, sequence: str) -> np.ndarray | None:
+    """Seconds per frame; None if there are none that can be read, which takes nothing from the boxes."""
+    try:
+        return result.times(sequence)
+    except UserError:
+        return None
 
 
 def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerScore]) -> list[TrackerScore]:

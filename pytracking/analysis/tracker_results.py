@@ -7,10 +7,10 @@ others are any folder of {sequence}.txt.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from ltr.common.errors import UserError
 from pytracking.analysis.box_files import match_files, read_times
 from pytracking.evaluation.datasets.files import subfolders
 from pytracking.evaluation.results import RUN_FOLDER
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class TrackerResults:
         folder: where its files are.
         files: box file by sequence name.
         run: its number; None without one.
+        problem: why its files cannot be told apart; None if they can.
     """
 
     name: str
     folder: Path
     files: dict[str, Path]
     run: int | None = None
+    problem: UserError | None = None
 
     @property
     def parameter(self) -> str:
@@ -46,6 +50,16 @@ class TrackerResults:
         boxes = self.files[sequence]
         path = boxes.with_name(f"{boxes.stem}_time.txt")
         return read_times(path) if path.is_file() else None
+
+    def checked(self) -> TrackerResults:
+        """The results themselves.
+
+        Raises:
+            UserError: if there is a problem.
+        """
+        if self.problem is not None:
+            raise self.problem
+        return self
 
     def record(self) -> dict[str, Any] | None:
         """How the results were made, from run.json beside them; None without a readable one."""
@@ -81,9 +95,9 @@ def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] 
         aliases = {folder.parent.name, name} | ({f"{folder.parent.name}/{run['param']}"} if run else set())
         if wanted and aliases.isdisjoint(wanted):
             continue
-        files = match_files(folder, sequences)
-        if files:
-            found.append((aliases, TrackerResults(name, folder, files, int(run["run"]) if run else None)))
+        files, problem = _matched(folder, sequences)
+        if files or problem:
+            found.append((aliases, TrackerResults(name, folder, files, int(run["run"]) if run else None, problem)))
     for name in wanted or ():
         if not any(name in aliases for aliases, _ in found):
             there = ", ".join(f"{f.parent.name}/{f.name}" for f in folders) or "nothing"
@@ -95,9 +109,39 @@ def external_results(name: str, folder: Path, sequences: Sequence[str]) -> Track
     """Another tracker's raw boxes: a folder of {sequence}.txt.
 
     Raises:
-        UserError: if the folder has none of the sequences.
+        UserError: if the folder does not exist, or has none of the sequences.
     """
-    files = match_files(folder, sequences)
-    if not files:
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder")
+    files, problem = _matched(folder, sequences)
+    if not files and not problem:
         raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
-    return TrackerResults(name, folder, files)
+    return TrackerResults(name, folder, files, problem=problem)
+
+
+def _matched(folder: Path, sequences: Sequence[str]) -> tuple[dict[str, Path], UserError | None]:
+    """The box files by sequence, and why they cannot be told apart if they cannot."""
+    try:
+        return match_files(folder, sequences), None
+    except UserError as error:
+        return {}, error
+
+
+def of_each(
+    results: Sequence[TrackerResults], compute: Callable[[TrackerResults], T]
+) -> tuple[dict[str, T], list[str]]:
+    """What `compute` makes of each tracker's results, by name; and a note on each that cannot be understood.
+
+    Raises:
+        UserError: if none can be understood; the one of the first.
+    """
+    found: dict[str, T] = {}
+    errors: dict[str, UserError] = {}
+    for result in results:
+        try:
+            found[result.name] = compute(result.checked())
+        except UserError as error:
+            errors[result.name] = error
+    if errors and not found:
+        raise next(iter(errors.values()))
+    return found, [f"{name} is left out: {error}" for name, error in errors.items()]

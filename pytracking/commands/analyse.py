@@ -21,7 +21,7 @@ from pytracking.analysis.plots import write_plots
 from pytracking.analysis.score_report import SORT_KEYS, Report
 from pytracking.analysis.scoring import score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
-from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results
+from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results, of_each
 from pytracking.evaluation.datasets import get_datasets
 
 _EXAMPLES = """\
@@ -275,7 +275,8 @@ def print_coverage(arguments: argparse.Namespace) -> None:
         results = [result for result in results if has_densities(result)]
     if not results:
         raise UserError("no result has densities: run a tracker with ebm-track --density")
-    found = [coverage(result, names) for result in results]
+    by_name, odd = of_each(results, lambda result: coverage(result, names))
+    found, notes = list(by_name.values()), [*notes, *odd]
     notes += [f"{each.tracker} has no densities of {', '.join(each.missing)}" for each in found if each.missing]
     _print_notes(notes)
     print("\n\n".join(each.table() for each in found))
@@ -289,7 +290,8 @@ def print_failures(arguments: argparse.Namespace) -> None:
     results = read_results(arguments, list(by_name))
     if not results:
         raise _no_result(title, arguments)
-    found = [tracker_failures(result, by_name, arguments.shortest) for result in results]
+    by_tracker, odd = of_each(results, lambda result: tracker_failures(result, by_name, arguments.shortest))
+    found, notes = list(by_tracker.values()), [*notes, *odd]
     notes += [f"{each.tracker} has no result of {', '.join(each.missing)}" for each in found if each.missing]
     _print_notes(notes)
     print("\n\n".join(each.table() for each in found))

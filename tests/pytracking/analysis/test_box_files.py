@@ -41,6 +41,29 @@ def test_bad_line_is_named(tmp_path, text, line, says):
         read_boxes(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("1 2 3 4\nnan nan nan nan\n-1,-1,-1,-1\n0 0 0 0\n", [[1, 2, 3, 4], [0] * 4, [0] * 4, [0] * 4]),
+        ("1,10,2,3,4\n2,11,2,3,4\n", [[10, 2, 3, 4], [11, 2, 3, 4]]),
+        ("0 10 2 3 4 0.5\n1 11 2 3 4 1\n", [[10, 2, 3, 4], [11, 2, 3, 4]]),
+        ("10 2 3 4 0.25\n11 2 3 4 1.0\n", [[10, 2, 3, 4], [11, 2, 3, 4]]),
+    ],
+)
+def test_what_rows_can_mean_is_read(tmp_path, text, boxes):
+    (tmp_path / "a.txt").write_text(text)
+    np.testing.assert_array_equal(read_boxes(tmp_path / "a.txt"), boxes)
+
+
+@pytest.mark.parametrize(
+    "text", ["3,10,2,3,4\n5,11,2,3,4\n", "1 9 9 5 0.5\n2 9 9 5 0.5\n", "1 2 3 4 5 6 7 8\n", "5 5 5 5 9 9\n"]
+)
+def test_columns_that_can_mean_two_things_are_refused(tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(UserError, match=r"a\.txt, line 1: expected four numbers"):
+        read_boxes(tmp_path / "a.txt")
+
+
 def test_empty_binary_and_missing_files_are_named(tmp_path):
     (tmp_path / "empty.txt").write_text("\n \n")
     with pytest.raises(UserError, match="empty.txt is empty"):

@@ -143,7 +143,10 @@ def test_what_cannot_be_played(tree, capsys):
         file.unlink()
     assert "no result of Dog lies in results" in fails(capsys, "--sequence", "Dog", "--out", "a.mp4")
     (tree / "results" / "atom" / "ebm" / "Cat.txt").write_text("1 2 3\n")
-    assert "Cat.txt, line 1" in fails(capsys, "--sequence", "Cat", "--out", "a.mp4")
+    assert "Cat.txt, line 1" in fails(capsys, "--sequence", "Cat", "--out", "a.mp4", "--trackers", "atom/ebm")
+    results = find_results(tree / "results", ["Cat"])
+    tracks, notes = read_tracks(get_dataset("data")["Cat"], results)
+    assert len(tracks) == len(results) - 1 and notes[0].startswith("atom/ebm is left out: ")
 
 
 def test_annotations_alone_have_no_images(tree, capsys):

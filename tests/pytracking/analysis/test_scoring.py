@@ -236,3 +236,21 @@ def test_scores_by_attribute_are_means_over_the_scored_sequences_that_carry_it(r
     document = merged.to_json()
     assert document["attributes"]["LR"] == ["Bolt"]
     assert document["trackers"]["atom/default"]["attributes"]["LR"]["op50"] == pytest.approx(0.6)
+
+
+def test_one_odd_file_leaves_its_tracker_out_and_names_it(results, sequences):
+    (results / "atom/ebm_000" / "Deer.txt").write_text("1 2 3 4\n1 2 three 4\n")
+    (results / "atom/default" / "Bolt_1.txt").write_text("1 2 3 4\n")
+    (results / "atom/default" / "Bolt.txt").rename(results / "atom/default" / "Bolt-1.txt")
+    (results / "atom/ebm_001" / "Bolt_time.txt").write_text("soon\n")  # the boxes can be scored all the same
+    sequences = [Annotation("Bolt.1", TRUTH), sequences[1]]
+    for name in ("ebm_000", "ebm_001"):
+        (results / "atom" / name / "Bolt.txt").rename(results / "atom" / name / "Bolt_1.txt")
+    found = find_results(results, ["Bolt.1", "Deer"])
+    report = score_results("otb", sequences, found)
+    assert [tracker.name for tracker in report.trackers] == ["atom/ebm_001"] and len(report.sequences) == 2
+    left_out = [note for note in report.notes if "is left out" in note]
+    assert len(left_out) == 2 and "Bolt-1.txt and Bolt_1.txt could both be Bolt.1" in left_out[0]
+    assert left_out[1].startswith("atom/ebm_000 is left out: ") and "Deer.txt, line 2" in left_out[1]
+    with pytest.raises(UserError, match=r"Deer\.txt, line 2"):
+        score_results("otb", sequences, [result for result in found if result.name == "atom/ebm_000"])

@@ -175,7 +175,11 @@ def test_bad_requests(tree, capsys, arguments, says):
 )
 def test_hostile_result_files(tree, capsys, content, says):
     (tree / "tracking_results" / "atom" / "ebm" / "Cat.txt").write_text(content)
-    assert says in fails(capsys, "table", "--annotations", "truth")
+    assert says in fails(capsys, "table", "--annotations", "truth", "--trackers", "atom/ebm")
+    for command in ("table", "failures"):  # with another tracker it is left out
+        assert main([command, "--annotations", "truth"]) in (None, 0)
+        shown = capsys.readouterr()
+        assert says in shown.err and "note: atom/ebm is left out: " in shown.err and "opencv/csrt" in shown.out
 
 
 def test_hostile_annotations(tree, capsys):
