@@ -97,9 +97,11 @@ def check_labels(found: DetectionImages, num_classes: int) -> None:
     """
     largest = max(found.categories, default=0)
     if largest >= num_classes:
+        shifted = ", labels are the file's ids plus 1 because it has a category 0" * found.label_offset
         raise DatasetError(
-            f"{found.annotations} has category {largest} ({found.categories[largest]}), but the detector knows 1 to "
-            f"{num_classes - 1} only; one trained with --detector.base.num_classes {largest + 1} would know it"
+            f"{found.annotations} has category {largest} ({found.categories[largest]}{shifted}), but the detector "
+            f"knows 1 to {num_classes - 1} only; one trained with --detector.base.num_classes {largest + 1} "
+            "would know it"
         )
 
 

@@ -16,8 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from ltr.common.errors import UserError
-from ltr.dataset.base import DatasetError
-from ltr.dataset.coco import instances_form, read_instances
+from ltr.dataset.coco_files import annotation_problem, instances_form, read_instances, report_unusable
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +56,7 @@ def coco_metrics(
 
     Args:
         annotations: a COCO instances file. Objects without 'iscrowd' are no crowds; a missing 'area' is w h.
+            Annotations that cannot be used do not count; a warning says how many there are.
         detections: COCO results, each with image_id, category_id, bbox (x, y, w, h in pixels) and score.
         image_ids: the images that count; None for all of the file. Detections in other images are ignored.
 
@@ -92,24 +92,30 @@ def _read(path: Path) -> dict[str, Any]:
     data = read_instances(path)
     with instances_form(path):
         categories = {category["id"] for category in data["categories"]}
-        objects = []
+        images = [{"id": image["id"]} for image in data["images"]]
+        known = {image["id"] for image in images}
+        objects: list[dict[str, Any]] = []
+        first = ""
         for number, annotation in enumerate(data["annotations"], 1):
+            problem = annotation_problem(annotation, known, categories)
+            if problem:
+                name = annotation.get("id", number) if isinstance(annotation, dict) else number
+                first = first or f"annotation {name}: {problem}"
+                continue
             x, y, w, h = (float(value) for value in annotation["bbox"])
-            category, area = annotation["category_id"], annotation.get("area")
-            if category not in categories:
-                name = annotation.get("id", number)
-                raise DatasetError(f"{path}, annotation {name}: 'categories' do not list its category {category!r}")
+            area = annotation.get("area")
             objects.append(
                 {
                     "id": number,
                     "image_id": annotation["image_id"],
-                    "category_id": category,
+                    "category_id": annotation["category_id"],
                     "bbox": [x, y, w, h],
                     "area": w * h if area is None else float(area),
                     "iscrowd": int(bool(annotation.get("iscrowd"))),
                 }
             )
-        images = [{"id": image["id"]} for image in data["images"]]
+        total = len(data["annotations"])
+    report_unusable(path, total - len(objects), total, first)
     return {"images": images, "categories": [{"id": c} for c in sorted(categories)], "annotations": objects}
 
 

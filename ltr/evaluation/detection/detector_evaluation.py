@@ -56,7 +56,7 @@ class DetectorEvaluation:
 
     Attributes:
         metrics: over all images; an unreadable image counts as without a detection.
-        detections: COCO results.
+        detections: COCO results, with the category ids of the annotation file.
         seconds_per_image: for each image that was read, without the time for reading it.
         unreadable: names of the unreadable files.
         num_images: number of images, unreadable ones included.
@@ -113,6 +113,8 @@ def evaluate_detector(
         unreadable = _detect(detector, images, log, ids, refine, progress)
         found = [log[i] for i in ids if i in log]
     detections = [detection for image in found for detection in image.coco()]
+    for detection in detections:
+        detection["category_id"] -= images.label_offset
     metrics = coco_metrics(images.annotations, detections, ids)
     seconds = [image.seconds for image in found]
     return DetectorEvaluation(metrics, detections, seconds, unreadable, num_images, about, log.path)

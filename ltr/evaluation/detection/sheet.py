@@ -150,7 +150,7 @@ def draw_sheet(
         return [
             {
                 "boxes": xywh_to_xyxy(torch.tensor([d["bbox"] for d in each]).reshape(-1, 4)),
-                "labels": [d["category_id"] for d in each],
+                "labels": [d["category_id"] + images.label_offset for d in each],
                 "scores": [d["score"] for d in each],
             }
             for each in found

@@ -128,8 +128,10 @@ def test_detections_that_cannot_be_scored(tmp_path, change, message):
     "damage, message",
     [
         (lambda d: d.pop("categories"), "is not a COCO instances file: KeyError 'categories'"),
-        (lambda d: d["annotations"][0].update(category_id=4), "annotation 0: 'categories' do not list its category 4"),
-        (lambda d: d["annotations"][0].update(bbox=[1, 2, 3]), "is not a COCO instances file: ValueError"),
+        (
+            lambda d: d["annotations"][0].update(bbox=[1, 2, 3]),
+            "none of the 1 annotations can be used; annotation 0: its",
+        ),
     ],
 )
 def test_annotations_that_cannot_be_used(tmp_path, damage, message):
@@ -139,3 +141,19 @@ def test_annotations_that_cannot_be_used(tmp_path, damage, message):
     truth.write_text(json.dumps(data))
     with pytest.raises(DatasetError, match=message):
         coco_metrics(truth, [])
+
+
+def test_single_annotations_that_cannot_be_used_do_not_count(tmp_path, caplog):
+    truth = write(tmp_path, [(7, 1, 0, 0), (7, 1, 100, 0), (7, 1, 200, 0), (8, 1, 0, 0)])
+    data = json.loads(truth.read_text())
+    data["annotations"][1].update(category_id=4)
+    data["annotations"][2].update(bbox=[1, 2, 3])
+    data["annotations"][3].update(image_id=99)
+    truth.write_text(json.dumps(data))
+    assert coco_metrics(truth, [hit(0, 0, 0.5)]).ap == pytest.approx(1.0)
+    assert "3 of 4 annotations cannot be used" in caplog.text and "annotation 1: there is no category 4" in caplog.text
+
+
+def test_category_0_is_scored(tmp_path):
+    truth = write(tmp_path, [(7, 0, 0, 0), (8, 1, 0, 0)], categories=(0, 1))
+    assert coco_metrics(truth, [hit(0, 0, 0.5, category=0), hit(0, 0, 0.5, image=8)]).ap == pytest.approx(1.0)

@@ -1,5 +1,6 @@
 """Evaluation of a detector: scores, times, and the log that lets it continue."""
 
+import json
 import logging
 from dataclasses import replace
 
@@ -25,6 +26,18 @@ def test_what_is_found_is_scored_and_timed(images):
     assert timed.images_per_second == pytest.approx(2.0)
     unrefined = evaluate_detector(OffsetDetector(), images, refine=False, progress=False)
     assert unrefined.metrics.ap75 == 0 and unrefined.metrics.ap50 == 1  # IoU 32 / 48
+
+
+def test_detections_have_the_ids_of_a_file_that_counts_categories_from_0(root):
+    """Its labels are the ids plus 1; the objects of category 3 are found as label 4."""
+    file = root / "annotations" / "instances_val2017.json"
+    data = json.loads(file.read_text())
+    data["categories"] = [{"id": c, "name": f"thing{c}"} for c in range(4)]
+    for annotation in data["annotations"]:
+        annotation["category_id"] = 3
+    file.write_text(json.dumps(data))
+    result = evaluate_detector(OffsetDetector(), read_coco_detection(root, "val"), progress=False)
+    assert result.metrics.ap75 == 1 and {d["category_id"] for d in result.detections} == {3, 0}
 
 
 def test_a_limit_leaves_the_other_images_and_their_objects_out(images):
