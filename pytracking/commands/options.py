@@ -12,7 +12,7 @@ from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoRunOptions
-from pytracking.view.live.client import DEFAULT_PORT
+from pytracking.view.live.client import DEFAULT_PORT, split_address
 
 SETTINGS_HELP = """\
 Any other '--name value' changes a setting of the tracker, such as --refinement.iterations 5;
@@ -34,15 +34,30 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
 def add_visdom(group: argparse._ActionsContainer) -> None:
     """The live view."""
     group.add_argument("--visdom", action="store_true", help="show the run live; first start ebm-view")
-    group.add_argument("--visdom_server", default="localhost", metavar="HOST", help="where ebm-view runs (localhost)")
     group.add_argument(
-        "--visdom_port", type=non_negative_int, default=DEFAULT_PORT, metavar="PORT", help=f"its port ({DEFAULT_PORT})"
+        "--visdom_server",
+        default="localhost",
+        metavar="HOST",
+        help="where ebm-view runs, or its address: http://host:8097/path (localhost)",
     )
+    group.add_argument("--visdom_port", type=non_negative_int, metavar="PORT", help=f"its port ({DEFAULT_PORT})")
 
 
 def visdom_address(options: argparse.Namespace) -> tuple[str, int]:
-    """Host and port of the live view's server."""
-    return options.visdom_server, options.visdom_port
+    """Host, or address, and port of the live view's server.
+
+    Raises:
+        UserError: if there can be no such address, or it has another port than --visdom_port.
+    """
+    port = split_address(options.visdom_server).port
+    given = options.visdom_port
+    if given is not None and not 0 < given < 65536:
+        raise UserError(f"--visdom_port {given} is no port: give a number from 1 to 65535")
+    if port is not None and given is not None and port != given:
+        raise UserError(
+            f"--visdom_server {options.visdom_server} has another port than --visdom_port {given}: give one"
+        )
+    return options.visdom_server, port or given or DEFAULT_PORT
 
 
 def parse(parser: CommandParser, argv: Sequence[str] | None) -> tuple[argparse.Namespace, TrackerSpec]:

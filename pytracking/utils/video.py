@@ -114,7 +114,7 @@ class Video:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._address = str(path) if is_address(str(path)) else ""
+        self._address = _address(str(path)) if is_address(str(path)) else ""
         self.path = Path(path)
         self._container: av.container.InputContainer | None = self._open()
         stream = self._stream(self._container)
@@ -393,6 +393,24 @@ def _duration(container: av.container.InputContainer, stream: VideoStream) -> fl
     if container.duration and len(container.streams) == 1:  # sound may be longer
         return container.duration / av.time_base
     return None
+
+
+def _address(text: str) -> str:
+    """An address with its scheme in small letters, as FFmpeg wants it.
+
+    Raises:
+        VideoError: if it has no host, or a port that cannot be.
+    """
+    scheme, _, rest = text.partition("://")
+    address = f"{scheme.lower()}://{rest}"
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise VideoError(f"{text} is no address of a stream ({error}); give one such as rtsp://host:554/path") from None
+    if not parts.hostname and scheme.lower() != "file" or port == 0:
+        raise VideoError(f"{text} is no address of a stream; give one such as rtsp://host:554/path")
+    return address
 
 
 def _name(address: str) -> str:

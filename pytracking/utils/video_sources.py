@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import cv2
 
@@ -22,8 +24,12 @@ def open_source(text: str | os.PathLike) -> FrameSource:
     Raises:
         VideoError: if there is none, or nothing in it can be read.
     """
+    if str(text).lower().startswith("file://"):
+        text = unquote(urlsplit(str(text)).path)
     if not is_address(str(text)) and Path(text).is_dir():
         return ImageFolderSource(text)
+    if not os.path.exists(text):
+        _check_scheme(str(text))
     return Video(text)
 
 
@@ -33,7 +39,19 @@ def open_camera(text: str) -> FrameSource:
     Raises:
         VideoError: if there is none, or it gives no picture.
     """
-    return Video(text) if is_address(text) else Camera(int(text) if text.isdecimal() else text)
+    if is_address(text):
+        return Video(text)
+    if not os.path.exists(text):
+        _check_scheme(text)
+    return Camera(int(text) if text.isdecimal() else text)
+
+
+def _check_scheme(text: str) -> None:
+    """Refuse host:port/path, which is an address without its beginning, with the way to write it."""
+    if re.match(r"(\[[0-9a-fA-F:]+\]|[\w.@-]+):\d{1,5}(/|$)", text):
+        raise VideoError(
+            f"there is no file {text}; if it is the address of a stream, give rtsp://{text} or http://{text}"
+        )
 
 
 class ImageFolderSource:

@@ -6,12 +6,16 @@ away, and its thread cannot be ended.
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from ltr.common.errors import UserError
 
 DEFAULT_PORT = 8097
 
@@ -55,15 +59,53 @@ class VisdomWindow:
     layout: Mapping[str, Any] | None = None
 
 
+class ServerAddress(NamedTuple):
+    """The parts of a server's address; `host` has brackets if it is one of IPv6, `path` no slash at its end."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+
+def split_address(text: str) -> ServerAddress:
+    """The parts of an address as people give it: a host, with or without scheme, port and path; IPv6 with or without
+    brackets.
+
+    Raises:
+        UserError: if a part is missing, cannot be, or would not be used.
+    """
+    example = "give a host (localhost) or an address (http://localhost:8097/path)"
+    try:
+        ipaddress.IPv6Address(text)
+        text = f"[{text}]"
+    except ValueError:
+        pass
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise UserError(f"--visdom_server {text} is no address ({error}): {example}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text) or port == 0:
+        raise UserError(f"--visdom_server {text} is no address of a visdom server: {example}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UserError(f"--visdom_server {text} has a user name, a query or a fragment, which are not used: {example}")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return ServerAddress(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
 class VisdomClient:
     """Shows windows in visdom's page and receives the page's events.
 
     Args:
-        server: host name, or an address such as 'https://example.org'.
-        port: the server's.
+        server: host name, or an address such as 'https://example.org/visdom'.
+        port: the server's, if the address has none.
         positions: of the windows, by title.
         on_event: called with each event of the page, from a thread of this client.
         on_lost: called when the connection ends otherwise than by :meth:`close`; from any thread.
+
+    Raises:
+        UserError: if there can be no such address.
     """
 
     def __init__(
@@ -74,10 +116,10 @@ class VisdomClient:
         on_event: Callable[[Mapping[str, Any]], None],
         on_lost: Callable[[], None],
     ):
-        parts = urlsplit(server if "//" in server else f"http://{server}")
-        secure = parts.scheme == "https"
-        self.address = f"{parts.scheme}://{parts.hostname}:{port}"
-        self._socket_address = f"{'wss' if secure else 'ws'}://{parts.hostname}:{port}"
+        address = split_address(server)
+        where = f"{address.host}:{address.port or port}{address.path}"
+        self.address = f"{address.scheme}://{where}"
+        self._socket_address = f"{'wss' if address.scheme == 'https' else 'ws'}://{where}"
         self._positions = positions
         self._on_event, self._on_lost = on_event, on_lost
         self._made: set[str] = set()

@@ -75,3 +75,17 @@ def test_the_live_view_is_shown_by_visdom_and_by_debug(track_options, arguments,
 def test_dashes_and_underscores_are_alike(track_options):
     for server, port in (("--visdom_server", "--visdom_port"), ("--visdom-server", "--visdom-port")):
         assert track_options("--visdom", server, "there", f"{port}=8098")["view"].address == ("there", 8098)
+
+
+def test_the_port_may_be_in_the_address(track_options, capsys):
+    assert track_options("--visdom", "--visdom_server", "http://a:8098/b")["view"].address == ("http://a:8098/b", 8098)
+    assert (
+        track_options("--visdom", "--visdom_server", "[::1]:8098", "--visdom_port", "8098")["view"].address[1] == 8098
+    )
+    for arguments, words in (
+        (("--visdom_server", "a:8098", "--visdom_port", "8097"), "another port than --visdom_port 8097"),
+        (("--visdom_port", "70000"), "--visdom_port 70000 is no port"),
+    ):
+        with pytest.raises(SystemExit):
+            track_options("--visdom", *arguments)
+        assert words in capsys.readouterr().err

@@ -197,3 +197,25 @@ def test_a_live_source_may_be_left_at_any_time():
     steps.allowed.release()
     frames.close()
     assert threading.active_count() < 20 and not any(t.name == "read_frames" for t in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("10.0.0.5:8554/yard", "if it is the address of a stream, give rtsp://10.0.0.5:8554/yard"),
+        ("[::1]:8554", "give rtsp://[::1]:8554"),
+        ("rtsp://host:99999/a", "is no address of a stream (Port out of range"),
+        ("http:///a.ts", "is no address of a stream; give one such as rtsp://host:554/path"),
+        ("rtsp://[::1/a", "is no address of a stream"),
+    ],
+)
+@pytest.mark.parametrize("opened", [open_source, open_camera])
+def test_addresses_that_lack_a_part(opened, text, words):
+    with pytest.raises(VideoError) as error:
+        opened(text)
+    assert words in str(error.value)
+
+
+def test_an_address_of_a_file(tmp_path):
+    file = video_files.write(tmp_path / "a b.mp4")
+    assert len(list(open_source(file.as_uri()))) == 10 and "%20" in file.as_uri()

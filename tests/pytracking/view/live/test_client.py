@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from ltr.common.errors import UserError
 from pytracking.view.live import client as client_module
 from pytracking.view.live.client import ServerError, VisdomClient, VisdomWindow, WindowPosition
 
@@ -47,6 +48,45 @@ def test_the_address_may_be_a_name_or_have_a_scheme():
     assert client(8097).address == "http://localhost:8097"
     assert client(80, "https://example.org").address == "https://example.org:80"
     assert client(80, "http://127.0.0.1/").address == "http://127.0.0.1:80"
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "socket_address"),
+    [
+        ("host:8098", "http://host:8098", "ws://host:8098"),
+        ("http://host:8098/path/", "http://host:8098/path", "ws://host:8098/path"),
+        ("https://host/a/b", "https://host:8097/a/b", "wss://host:8097/a/b"),
+        ("[::1]:8098", "http://[::1]:8098", "ws://[::1]:8098"),
+        ("[::1]", "http://[::1]:8097", "ws://[::1]:8097"),
+        ("::1", "http://[::1]:8097", "ws://[::1]:8097"),
+        ("HTTP://[fe80::1]:80/x", "http://[fe80::1]:80/x", "ws://[fe80::1]:80/x"),
+        ("host/path", "http://host:8097/path", "ws://host:8097/path"),
+    ],
+)
+def test_no_part_of_an_address_is_dropped(server, address, socket_address):
+    made = client(8097, server)
+    assert (made.address, made._socket_address) == (address, socket_address)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        "http://",
+        "ws://host:8097",
+        "host:port",
+        "host:99999",
+        "host:0",
+        "http://[::1",
+        "user:pw@host",
+        "host/?a=1",
+        "host#a",
+        "two words",
+    ],
+)
+def test_an_address_that_cannot_be_used_whole_is_refused(server):
+    with pytest.raises(UserError, match=r"--visdom_server .*give a host \(localhost\) or an address \(http://"):
+        client(8097, server)
 
 
 def test_a_missing_server_is_reported_at_once(free_port):
