@@ -3,8 +3,8 @@
 :func:`read_image` has two readers: jpeg4py (libjpeg-turbo) for JPEG files if its native library is installed, and
 OpenCV for all others. The image does not depend on the reader:
 
-* The EXIF orientation is **ignored**. Tracking annotations are in the coordinates of the stored pixels, so rotating an
-  image by its EXIF flag would move it away from its boxes.
+* The EXIF orientation is **ignored**, unless the caller passes one. Tracking annotations are in the coordinates of the
+  stored pixels, so rotating an image by its EXIF flag would move it away from its boxes.
 * Grey becomes RGB with three equal channels; 16-bit is scaled to 8-bit; an alpha channel is dropped.
 * A truncated file is an error. Both decoders would return such an image with its lower part grey, OpenCV without a
   message.
@@ -42,7 +42,7 @@ class ImageReadError(UserError):
     """An image file is missing, empty, truncated or not an image. The message names the file."""
 
 
-def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
+def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np.ndarray:
     """Read an image file.
 
     Args:
@@ -50,6 +50,8 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
         reduction: k of :data:`REDUCTIONS`. Pixel (i, j) of the result shows the k x k pixels of the image from
             (k i, k j) on. So the point (x, y) of the image is exactly at (x / k, y / k), even if k does not divide the
             image's size; the last row and column then repeat to fill their blocks.
+        orientation: an EXIF orientation, 1 to 8, that is applied to the stored pixels before they are reduced; 1 leaves
+            them. :mod:`ltr.common.orientation` decides whether an image needs one.
 
     Returns:
         uint8 array (H, W, 3), RGB, contiguous and writeable; (ceil(H / k), ceil(W / k), 3) for a reduction k.
@@ -60,6 +62,8 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"an image can be read {REDUCTIONS} times smaller, not {reduction}")
+    if orientation != 1:
+        return shrink(_turn(read_image(path), orientation), reduction)
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -83,6 +87,20 @@ def read_image(path: str | Path, reduction: int = 1) -> np.ndarray:
     if image is None:
         raise ImageReadError(f"image {path} cannot be decoded: it is damaged, or not an image")
     return image
+
+
+def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
+    """The picture (H, W, 3) or (W, H, 3) that an EXIF orientation makes of stored pixels (H, W, 3)."""
+    turns = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: a[::-1].transpose(1, 0, 2),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: a[:, ::-1].transpose(1, 0, 2),
+    }
+    return np.ascontiguousarray(turns[orientation](image))
 
 
 def shrink(image: np.ndarray, reduction: int) -> np.ndarray:

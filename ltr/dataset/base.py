@@ -110,7 +110,14 @@ class VideoDataset(ABC):
             if not 0 <= frame < length:
                 raise IndexError(f"sequence {index} of {self.name} has {length} frames, there is no frame {frame}")
         reductions = reductions or [1] * len(ids)
-        return [read_image(self._frame_path(index, frame), k) for frame, k in zip(ids, reductions, strict=True)]
+        return [
+            read_image(self._frame_path(index, frame), k, self._orientation(index, frame))
+            for frame, k in zip(ids, reductions, strict=True)
+        ]
+
+    def _orientation(self, index: int, frame: int) -> int:
+        """The EXIF orientation that a frame needs; 1 for frames of videos, whose boxes are of the stored pixels."""
+        return 1
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_cache": OrderedDict()}  # workers read what they need themselves

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.images import ImageReadError, read_image
+from ltr.common.orientation import image_form
 from ltr.dataset.coco_files import read_coco
 
 logger = logging.getLogger(__name__)
@@ -55,13 +56,15 @@ class DetectionImages:
         return len(self.files)
 
     def image(self, i: int) -> np.ndarray:
-        """Image i, uint8 (H, W, 3) RGB.
+        """Image i, uint8 (H, W, 3) RGB, rotated by its EXIF orientation if its size in the annotations is rotated.
 
         Raises:
-            ImageReadError: if the file is missing or damaged, or its size differs from the annotations.
+            ImageReadError: if the file is missing or damaged, its size differs from the annotations, or it has an EXIF
+                orientation of which the size does not say whether it applies.
         """
         path = self.folder / self.files[i]
-        image = read_image(path)
+        size = (int(self.sizes[i][0]), int(self.sizes[i][1]))
+        image = read_image(path, orientation=image_form(path, size, self.annotations).orientation)
         height, width = image.shape[:2]
         if (width, height) != tuple(self.sizes[i]):
             raise ImageReadError(

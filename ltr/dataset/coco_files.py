@@ -126,10 +126,11 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> CocoPart
     other = "val" if split == "train" else "train"
     if _find_split(root, other) is None:
         for name in _UNSPLIT:
-            file = _any_case(root, name)
-            if file is not None:
-                images = file.parent if file.name.lower() == _ROBOFLOW else _image_folder(root, ("default",))
-                return CocoPart(file, images, share=split)
+            unsplit = _any_case(root, name)
+            if unsplit is not None:
+                beside = unsplit.name.lower() == _ROBOFLOW
+                folder = unsplit.parent if beside else _image_folder(root, ("default",))
+                return CocoPart(unsplit, folder, share=split)
     alias = _ALIASES[split][-1 if split == "train" else 1]
     official = " nor ".join(f"annotations/instances_{split}{y}.json" for y in years)
     raise DatasetError(
@@ -163,7 +164,7 @@ def _any_case(root: Path, name: str) -> Path | None:
     """The path `name` below `root`, whatever its case; None if there is none."""
     if (root / name).exists():
         return root / name
-    path = root
+    path: Path = root
     for part in name.split("/"):
         matching = sorted(entry for entry in _listing(path) if entry.lower() == part.lower())
         if not matching:
@@ -328,8 +329,10 @@ def _read_images(path: Path, listed: Sequence[dict], with_sizes: bool) -> tuple[
             raise DatasetError(f"{path}, image {number}: the file name {name!r} names no file")
         index[number] = len(names)
         names.append(name)
-        size = (image["width"], image["height"]) if with_sizes else (image.get("width"), image.get("height"))
-        sizes.append(size if with_sizes or all(isinstance(side, int) for side in size) else (0, 0))
+        if with_sizes or (isinstance(image.get("width"), int) and isinstance(image.get("height"), int)):
+            sizes.append((image["width"], image["height"]))
+        else:
+            sizes.append((0, 0))
     if not names:
         raise DatasetError(f"{path} lists no image")
     return names, index, np.array(sizes, np.int32)

@@ -11,14 +11,20 @@
     {"file": "cards/00000.jpg", "set": "cards", "boxes": [[33.0, 84.0, 77.0, 45.0], [193.5, 117.0, 126.5, 96.0]]}
     {"file": "bmx/run1/00001.jpg", "set": "bmx", "sequence": "run1", "frame": 1, "boxes": [[298.0, 67.4, 27.5, 59.3]]}
 
-`file` is relative to the root and may leave it by `..`; `boxes` are x, y, w, h in pixels of the stored image; other
-keys are ignored. Rows without `sequence` are still images, in which each box is a separate target. Rows that share
-`set` and `sequence` are frames of one video, whose target is the first box of each row, in the order of `frame`.
+`file` is relative to the root and may leave it by `..`; `boxes` are x, y, w, h in pixels. `width` and `height`, the
+size of the image in which the boxes were drawn, may be given; other keys are ignored. Rows without `sequence` are still
+images, in which each box is a separate target. Rows that share `set` and `sequence` are frames of one video, whose
+target is the first box of each row, in the order of `frame`.
+
+A still photograph is rotated by its EXIF orientation if `width` and `height` are those of the rotated picture; if it
+has an orientation and they do not say whether it applies, it is left out. Frames of videos are never rotated. A box is
+left out if less than half of it lies in its image.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -26,7 +32,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ltr.common.images import ImageReadError
+from ltr.common.orientation import image_forms
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset, dataset_root, hash_split, read_lines
+from ltr.dataset.box_forms import many_outside, outside_image
+
+logger = logging.getLogger(__name__)
 
 _KINDS = ("stills", "video", "both")
 
@@ -64,18 +75,21 @@ class ImageFolder(VideoDataset):
         rows = _read_index(self.root / index)
 
         stills = [row for row in rows if "sequence" not in row and kinds != "video"]
-        videos = defaultdict(list)
+        videos: dict[str, list[dict]] = defaultdict(list)
         for row in rows:
             if "sequence" in row and kinds != "stills":
                 videos[f"{row['set']}/{row['sequence']}"].append(row)
         kept_stills = hash_split((row["file"] for row in stills), split)
         kept_videos = hash_split(videos, split)
 
+        stills = [row for row in stills if row["file"] in kept_stills]
+        videos = {name: members for name, members in videos.items() if name in kept_videos}
+        video_rows = [row for members in videos.values() for row in members]
+        self._orientations = _check_rows([*stills, *video_rows], self.root / index)
+
         files: list[str] = []  # one for each used row
         row_of_frame, boxes, starts, is_video, sets = [], [], [0], [], []
         for row in stills:
-            if row["file"] not in kept_stills:
-                continue
             files.append(row["file"])
             for box in row["boxes"]:
                 if min(box[2:]) >= min_side:
@@ -84,9 +98,7 @@ class ImageFolder(VideoDataset):
                     starts.append(len(boxes))
                     is_video.append(False)
                     sets.append(row["set"])
-        for name, members in videos.items():
-            if name not in kept_videos:
-                continue
+        for members in videos.values():
             for row in sorted(members, key=lambda row: row["frame"]):
                 row_of_frame.append(len(files))
                 files.append(row["file"])
@@ -113,6 +125,9 @@ class ImageFolder(VideoDataset):
         boxes = self._boxes[self._starts[index] : self._starts[index + 1]]
         return SequenceInfo(boxes, boxes[:, 2:].min(axis=1) >= self.min_side, bool(self._is_video[index]))
 
+    def _orientation(self, index: int, frame: int) -> int:
+        return self._orientations.get(int(self._row_of_frame[self._starts[index] + frame]), 1)
+
     def _frame_path(self, index: int, frame: int) -> Path:
         return self.root / self._files[self._row_of_frame[self._starts[index] + frame]]
 
@@ -138,6 +153,52 @@ def _read_index(path: Path) -> list[dict]:
             raise DatasetError(f"{path}, line {number}: {problem}")
         rows.append(row)
     return rows
+
+
+def _check_rows(rows: list[dict], index: Path) -> dict[int, int]:
+    """Empties the rows of images that cannot be used, and drops boxes outside their images, with one warning for each.
+
+    Returns:
+        The EXIF orientation of each still image that needs one, by the number of its row.
+
+    Raises:
+        DatasetError: if the boxes are in another form than x, y, w, h in pixels.
+    """
+    stated = [(row.get("width"), row.get("height")) for row in rows]
+    sizes = [(w, h) if isinstance(w, int) and isinstance(h, int) else (0, 0) for w, h in stated]
+    items = [(index.parent / row["file"], size, "sequence" in row) for row, size in zip(rows, sizes, strict=True)]
+    forms = image_forms(items, index)
+    refused = [form for form in forms if isinstance(form, ImageReadError)]
+    if refused:
+        logger.warning("%s: %d of %d images are left out; the first: %s", index, len(refused), len(rows), refused[0])
+    orientations = {}
+    boxes, limits = [], []
+    for k, (row, form) in enumerate(zip(rows, forms, strict=True)):
+        if isinstance(form, ImageReadError):
+            row["boxes"] = []
+            continue
+        if form.orientation != 1:
+            orientations[k] = form.orientation
+        boxes += row["boxes"]
+        limits += [(form.width, form.height)] * len(row["boxes"])
+    outside = outside_image(np.array(boxes), np.array(limits), index)
+    if not outside.any():
+        return orientations
+    first = int(outside.argmax())
+    file = ""
+    left = iter(outside)
+    for row in rows:
+        dropped = [next(left) for _ in row["boxes"]]
+        if any(dropped):
+            file = file or row["file"]
+            kept = [[0.0] * 4 if drop else box for box, drop in zip(row["boxes"], dropped, strict=True)]
+            row["boxes"] = kept if "sequence" in row else [box for box in kept if any(box)]  # a video's is the first
+    logger.warning(
+        "%s: %d of %d boxes are dropped, because less than half of each lies inside its image; the first is %s in %s "
+        "of %d x %d pixels%s", index, outside.sum(), len(boxes), boxes[first], file, *limits[first],
+        many_outside(int(outside.sum()), len(boxes)),
+    )  # fmt: skip
+    return orientations
 
 
 def _problem(row: object) -> str:

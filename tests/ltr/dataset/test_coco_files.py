@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ltr.common.images import ImageReadError
 from ltr.dataset import COCO, DatasetError, read_coco_detection
 
 
@@ -170,3 +173,31 @@ def test_boxes_that_cannot_be_meant_are_dropped_and_many_raise_a_doubt(tmp_path,
         found = read(tmp_path)
         assert "1 of 4 boxes are dropped" in caplog.text and "so many raise the doubt" in caplog.text
         assert len(found.all_boxes if read is read_coco_detection else found) == 3
+
+
+def test_photographs_with_an_exif_orientation(tmp_path, caplog):
+    """Upright boxes, boxes of the stored pixels, and half a turn, which the size does not decide."""
+    flags, sizes = (6, 6, 3), ((24, 32), (32, 24), (32, 24))
+    data = content([f"{i}.jpg" for i in range(3)])
+    for i, (flag, size) in enumerate(zip(flags, sizes, strict=True)):
+        exif = Image.Exif()
+        exif[0x0112] = flag
+        pixels = np.zeros((24, 32, 3), np.uint8)
+        pixels[:, :16] = 255  # stored at the left, shown on top
+        (tmp_path / "train").mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "train" / f"{i}.jpg", exif=exif)
+        data["images"][i].update(width=size[0], height=size[1])
+    write(tmp_path / "train" / "_annotations.coco.json", data)
+
+    images = read_coco_detection(tmp_path)
+    upright, stored = images.image(0), images.image(1)
+    assert upright.shape == (32, 24, 3) and upright[:12].min() > 200 and upright[20:].max() < 50
+    assert stored.shape == (24, 32, 3) and stored[:, :12].min() > 200
+    with pytest.raises(ImageReadError, match=r"2\.jpg has the EXIF orientation 3"):
+        images.image(2)
+
+    tracking = COCO(tmp_path)
+    assert len(tracking) == 2 and "1 of 3 images are left out; the first: image" in caplog.text
+    assert "EXIF orientation 3" in caplog.text
+    np.testing.assert_array_equal(tracking.frames(0, [0])[0], upright)
+    np.testing.assert_array_equal(tracking.frames(1, [0])[0], stored)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from ltr.common.images import write_image
 from ltr.dataset import DatasetError, ImageFolder
 
 ROWS = [
@@ -135,3 +137,52 @@ def test_real_data(shared_data):
 def test_real_data_is_split_once(shared_data):
     parts = [ImageFolder(shared_data / "train", split=split, kinds="video") for split in ("train", "val")]
     assert len(parts[1]) == 3 and not set(parts[0]._files) & set(parts[1]._files)
+
+
+def test_a_box_that_cannot_be_meant_is_dropped_and_counted(root, caplog):
+    """[10, 10, 500, 400] in an image of 80 x 60; in a video the target is not visible in that frame."""
+    write_image(root / "a.jpg", np.zeros((60, 80, 3), np.uint8))
+    wrong = [10, 10, 500, 400]
+    frames = [{"file": "a.jpg", "set": "v", "sequence": "s", "frame": k, "boxes": [[1, 2, 9, 9]]} for k in range(3)]
+    frames[1]["boxes"] = [wrong, [1, 2, 9, 9]]
+    write_index(root, [{"file": "a.jpg", "set": "s", "boxes": [[4, 5, 20, 30], wrong]}, *frames])
+    data = ImageFolder(root)
+    assert data.sequence(0).boxes.tolist() == [[4, 5, 20, 30]] and len(data) == 2
+    assert data.sequence(1).visible.tolist() == [True, False, True]
+    assert "2 of 6 boxes are dropped" in caplog.text and "[10, 10, 500, 400] in a.jpg of 80 x 60" in caplog.text
+    assert "so many raise the doubt" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("boxes", "form"),
+    [
+        ([[20, 12, 30, 22], [2, 3, 9, 9], [16, 10, 32, 24], [25, 1, 31, 20]], "corners x1, y1, x2, y2"),
+        ([[24, 16, 16, 16], [8, 8, 8, 8], [28, 20, 8, 8], [29, 21, 6, 6]], "centres x, y with w, h"),
+        ([[0.5, 0.5, 0.2, 0.2], [0.1, 0.1, 0.4, 0.5]], "fractions of the image"),
+    ],
+)
+def test_boxes_in_another_form_are_refused_by_name(root, boxes, form):
+    write_index(root, [{"file": "cards/0.jpg", "set": "cards", "boxes": [box]} for box in boxes])
+    with pytest.raises(DatasetError, match=rf"index\.jsonl seem to be {form}.*, not x, y, w, h in pixels"):
+        ImageFolder(root)
+
+
+def test_photographs_with_an_exif_orientation(root, caplog):
+    """The size in the index decides; without one the photograph is left out. Frames of videos are never rotated."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(root / "a.jpg", exif=exif)
+    boxes = [[1, 2, 10, 11]]
+    rows = [
+        {"file": "a.jpg", "set": "s", "boxes": boxes},
+        {"file": "./a.jpg", "set": "s", "width": 24, "height": 32, "boxes": boxes},
+        {"file": "././a.jpg", "set": "s", "width": 32, "height": 24, "boxes": boxes},
+        {"file": "a.jpg", "set": "v", "sequence": "v", "frame": 1, "boxes": boxes},
+        {"file": "./a.jpg", "set": "v", "sequence": "v", "frame": 2, "boxes": boxes},
+    ]
+    write_index(root, rows)
+    data = pickle.loads(pickle.dumps(ImageFolder(root)))
+    assert [data.frames(i, [0])[0].shape for i in range(3)] == [(32, 24, 3), (24, 32, 3), (24, 32, 3)]
+    assert data.frames(2, [1])[0].shape == (24, 32, 3)
+    assert "1 of 5 images are left out" in caplog.text and "EXIF orientation 6" in caplog.text
+    assert "width and height" in caplog.text
