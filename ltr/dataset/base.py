@@ -7,18 +7,24 @@ frames, and whether it is visible there. An annotated object of a still image is
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ltr.common.errors import DatasetError
 from ltr.common.images import read_image
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 VAL_FRACTION = 0.1
 """Share of the images or sequences that a split by hash keeps for validation."""
@@ -91,6 +97,44 @@ class VideoDataset(ABC):
                 self._cache.popitem(last=False)
         self._cache.move_to_end(index)
         return self._cache[index]
+
+    def _usable(self, names: list[T], flags: Callable[[T], list[Path]] = lambda name: []) -> list[T]:
+        """The sequences whose annotations can be read, of `names`, whose order is that of the data set.
+
+        It reads the annotations of all sequences, so that nothing odd is found in mid-training, and warns of those that
+        are left out, and of label files that are missing.
+
+        Args:
+            names: of the sequences.
+            flags: the label files of a sequence that say where its target is hidden.
+
+        Raises:
+            DatasetError: if none can be read.
+        """
+
+        def problem(index: int) -> DatasetError | None:
+            try:
+                self._read_sequence(index)
+            except DatasetError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(8) as pool:
+            problems = list(pool.map(problem, range(len(names))))
+        usable = [name for name, error in zip(names, problems, strict=True) if error is None]
+        odd = [error for error in problems if error is not None]
+        if not usable and odd:
+            raise DatasetError(f"none of the {len(names)} sequences of {self.name} can be used; the first: {odd[0]}")
+        if odd:
+            count = f"{len(odd)} of {len(names)} sequences"
+            logger.warning("%s of %s are left out; the first: %s", count, self.name, odd[0])
+        missing = [file for name in usable for file in flags(name) if not file.exists()]
+        if missing:
+            logger.warning(
+                "%s lacks %d label files, the first is %s; no frame of these sequences counts as hidden by them",
+                self.name, len(missing), missing[0],
+            )  # fmt: skip
+        return usable
 
     def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
         """Images of a sequence, each uint8 RGB (H, W, 3), in the order of `ids`.
@@ -180,27 +224,59 @@ def read_lines(path: Path, setting: str) -> list[str]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
-def read_boxes(path: Path, setting: str) -> np.ndarray:
+def read_boxes(path: Path, setting: str, num_frames: int | None = None) -> np.ndarray:
     """The boxes of a ground-truth file, float64 (N, 4): four numbers a line, separated by commas or blanks.
 
+    A line of four NaN stands for a frame without a target; its box is 0, 0, 0, 0. So does a blank line between others,
+    if the number of frames shows that it stands for one.
+
+    Args:
+        path: the file.
+        setting: name of its path setting, for messages.
+        num_frames: number of images; the last one may have no line. None if it is not known.
+
     Raises:
-        DatasetError: if the file is missing or empty, or a line is not four finite numbers; the message names file and
-            line.
+        DatasetError: if the file is missing or empty, a line is neither four finite numbers nor four NaN, or it is not
+            clear which line belongs to which frame; the message names file and line.
     """
     lines = read_lines(path, setting)
     if not lines:
         raise DatasetError(f"{path} is empty, it should hold one box a line")
+    numbered = _lines_of_frames(path, lines, num_frames)
+    texts = [line.replace(",", " ") if line.strip() else "nan nan nan nan" for _, line in numbered]
     try:
-        boxes = np.loadtxt([line.replace(",", " ") for line in lines], comments=None, ndmin=2)
-        if boxes.shape == (len(lines), 4) and np.isfinite(boxes).all():
-            return boxes
+        boxes = np.loadtxt(texts, comments=None, ndmin=2)
+        if boxes.shape == (len(texts), 4) and not np.isinf(boxes).any():
+            nothing = np.isnan(boxes).all(1)
+            boxes[nothing] = 0
+            if not np.isnan(boxes).any():
+                return boxes
     except ValueError:
         pass  # loadtxt does not always say which line is wrong; find it below
-    for number, line in enumerate(lines, start=1):
-        values = line.replace(",", " ").split()
-        if len(values) != 4 or not all(_is_finite_number(value) for value in values):
+    for (number, line), text in zip(numbered, texts, strict=True):
+        values = text.lower().split()
+        if len(values) != 4 or not (values == ["nan"] * 4 or all(_is_finite_number(value) for value in values)):
             raise DatasetError(f"{path}, line {number}: expected a box of four numbers x, y, w, h, found {line[:60]!r}")
     raise DatasetError(f"{path} cannot be read as one box a line")
+
+
+def _lines_of_frames(path: Path, lines: list[str], num_frames: int | None) -> list[tuple[int, str]]:
+    """The line of each frame and its number in the file: all lines, or those that are not blank."""
+    every = list(enumerate(lines, start=1))
+    filled = [(number, line) for number, line in every if line.strip()]
+    readings = [every] if len(filled) == len(every) else [every, filled]
+    if num_frames is not None:
+        fitting = [reading for reading in readings if len(reading) in (num_frames, num_frames - 1)]
+        if not fitting:
+            raise DatasetError(f"{path} has {len(every)} lines, but there are {num_frames} frames")
+        readings = fitting
+    if len(readings) > 1:
+        blank = next(number for number, line in every if not line.strip())
+        raise DatasetError(
+            f"{path}, line {blank} is blank, and it is not clear whether it stands for a frame; write NaN,NaN,NaN,NaN "
+            "for a frame without a target, and remove other blank lines"
+        )
+    return readings[0]
 
 
 def _is_finite_number(text: str) -> bool:
@@ -210,36 +286,54 @@ def _is_finite_number(text: str) -> bool:
         return False
 
 
-def read_flags(path: Path, setting: str, length: int) -> np.ndarray:
+def read_flags(path: Path, setting: str, length: int, num_frames: int | None = None) -> np.ndarray:
     """The whole numbers of a label file, int64 (length,): one per frame, separated by commas, blanks or line ends.
 
+    A number may be written as 0.0. If there is a number for each of `num_frames` images, the first `length` are
+    returned. If there is no such file, all are -1.
+
     Raises:
-        DatasetError: if the file is missing, or holds other values than `length` whole numbers; the message names file
-            and line.
+        DatasetError: if the file holds other values than `length` whole numbers; the message names file and line.
     """
+    if not path.exists():
+        return np.full(length, -1)
     values = []
     for number, line in enumerate(read_lines(path, setting), start=1):
         try:
-            values += [int(value) for value in line.replace(",", " ").split()]
+            numbers = [float(value) for value in line.replace(",", " ").split()]
+            if not all(value.is_integer() for value in numbers):
+                raise ValueError
         except ValueError:
             raise DatasetError(f"{path}, line {number}: expected whole numbers, found {line[:60]!r}") from None
-    if len(values) != length:
+        values += numbers
+    if len(values) not in (length, num_frames):
         raise DatasetError(f"{path} has {len(values)} values, its sequence has {length} boxes")
-    return np.array(values, dtype=np.int64)
+    return np.array(values[:length], dtype=np.int64)
 
 
-def check_frame_count(annotation: Path, length: int, folder: Path, suffix: str = ".jpg") -> None:
-    """Checks that a folder holds as many frames as the annotation has lines.
+def count_frames(annotation: Path, folder: Path, setting: str, name: Callable[[int], str]) -> int:
+    """The number of images in a folder, which must be named by consecutive numbers.
+
+    Args:
+        annotation: the file of their boxes, for messages.
+        folder: of the images.
+        setting: name of the path setting, for messages.
+        name: the file name of frame k, counted from 0.
 
     Raises:
-        DatasetError: if there is no such folder, or the counts differ; the message names both.
+        DatasetError: if there is no such folder, or a frame is missing.
     """
+    suffix = Path(name(0)).suffix
     try:
-        frames = sum(name.lower().endswith(suffix) for name in os.listdir(folder))
+        names = {entry for entry in os.listdir(folder) if entry.lower().endswith(suffix) and entry[0] != "."}
     except OSError:
-        raise DatasetError(f"{folder} is not a readable folder; it should hold the frames of {annotation}") from None
-    if frames != length:
-        raise DatasetError(f"{annotation} has {length} lines, but {folder} holds {frames} {suffix} frames")
+        raise DatasetError(
+            f"{folder} is not a readable folder; it should hold the frames of {annotation} (path '{setting}')"
+        ) from None
+    missing = next((name(k) for k in range(len(names)) if name(k) not in names), None)
+    if missing is not None:
+        raise DatasetError(f"{folder} holds {len(names)} {suffix} frames, but not {missing}; unpack its archive again")
+    return len(names)
 
 
 def read_names(path: str | Path, setting: str) -> list[str]:

@@ -22,7 +22,7 @@ from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,
     VideoDataset,
-    check_frame_count,
+    count_frames,
     dataset_root,
     hash_split,
     read_boxes,
@@ -44,7 +44,8 @@ class GOT10k(VideoDataset):
     `..._val_...`); they are used if they are in `root`. Otherwise a hash of the names decides: a fixed tenth is for
     validation. `split_source` says which source is used.
 
-    A target is visible if it is not absent, not fully covered, and its box has an area.
+    A target is visible if it is not absent, not fully covered, and its box has an area. Sequences whose files do not
+    fit each other are left out with a warning.
 
     Args:
         root: the folder that contains `train`, or that folder itself (any folder with a `list.txt` in this layout,
@@ -53,7 +54,8 @@ class GOT10k(VideoDataset):
         split_file: a list that replaces the split, one sequence a line: its name, or its number in `list.txt` from 0.
 
     Raises:
-        DatasetError: if `list.txt` or one of its sequences is missing, or a split's list does not fit it.
+        DatasetError: if `list.txt` or one of its sequences is missing, a split's list does not fit it, or
+            no sequence can be used.
     """
 
     def __init__(self, root: str | Path, split: str | None = "train", split_file: str | Path | None = None):
@@ -83,20 +85,27 @@ class GOT10k(VideoDataset):
             names = [name for name in names if name in kept]
         self.sequences = names
         require_folders(self.root, names, _SETTING, "unpack them, or list those you have in a split_file")
+        self.sequences = self._usable(names, self._flags)
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def _read_sequence(self, index: int) -> SequenceInfo:
         folder = self.root / self.sequences[index]
-        boxes = read_boxes(folder / "groundtruth.txt", _SETTING)
-        check_frame_count(folder / "groundtruth.txt", len(boxes), folder)
-        absent = read_flags(folder / "absence.label", _SETTING, len(boxes))
-        cover = read_flags(folder / "cover.label", _SETTING, len(boxes))
-        return video_info(boxes, hidden=(absent != 0) | (cover == 0))
+        num_frames = count_frames(folder / "groundtruth.txt", folder, _SETTING, _frame_name)
+        boxes = read_boxes(folder / "groundtruth.txt", _SETTING, num_frames)
+        absent, cover = (read_flags(file, _SETTING, len(boxes), num_frames) for file in self._flags(folder.name))
+        return video_info(boxes, hidden=(absent > 0) | (cover == 0))
+
+    def _flags(self, name: str) -> list[Path]:
+        return [self.root / name / file for file in ("absence.label", "cover.label")]
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self.root / self.sequences[index] / f"{frame + 1:08d}.jpg"
+        return self.root / self.sequences[index] / _frame_name(frame)
+
+
+def _frame_name(frame: int) -> str:
+    return f"{frame + 1:08d}.jpg"
 
 
 def _select(names: list[str], split_file: Path) -> list[str]:

@@ -245,6 +245,8 @@ def list_files(folder: Path, pattern: str) -> list[Path]:
 def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) -> list[tuple[int, list[str]]]:
     """The rows of a CSV file, each with the number of its line; its first line must name exactly these columns.
 
+    Blank lines are skipped.
+
     Args:
         path: of the file.
         setting: name of the path setting, for messages.
@@ -255,18 +257,20 @@ def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) ->
         DatasetError: if the file is missing, has other columns or no row, a row has more or fewer values, a quotation
             mark is not closed, or a value of `unique` occurs twice.
     """
-    rows: list[list[str]] = []
+    rows: list[tuple[int, list[str]]] = []
     for number, line in enumerate(read_lines(path, setting), start=1):
-        try:
-            rows += csv.reader([line], strict=True)  # line by line: an open quotation mark would join lines
+        if number > 1 and not line.strip():
+            continue
+        try:  # line by line: an open quotation mark would join lines
+            rows += [(number, row) for row in csv.reader([line], strict=True)]
         except csv.Error as error:
             raise DatasetError(f"{path}, line {number}: {error}, in {line[:60]!r}") from error
-    if not rows or rows[0] != list(columns):
-        found = ",".join(rows[0])[:80] if rows else ""
+    if not rows or rows[0][1] != list(columns):
+        found = ",".join(rows[0][1])[:80] if rows else ""
         raise DatasetError(f"{path}, line 1: expected the columns {','.join(columns)}, found {found!r}")
     key = columns.index(unique)
     seen: dict[str, int] = {}
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in rows[1:]:
         if len(row) != len(columns):
             raise DatasetError(f"{path}, line {number}: expected {len(columns)} values, found {len(row)}")
         first = seen.setdefault(row[key], number)
@@ -274,7 +278,7 @@ def read_table(path: Path, setting: str, columns: Sequence[str], unique: str) ->
             raise DatasetError(f"{path}, line {number}: {row[key][:80]!r} is in line {first} already")
     if len(rows) == 1:
         raise DatasetError(f"{path} has no row below its columns")
-    return list(enumerate(rows[1:], start=2))
+    return rows[1:]
 
 
 def whole_number(text: str, low: int, high: int, what: str, where: str) -> int:

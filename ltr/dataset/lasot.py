@@ -21,7 +21,7 @@ from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,
     VideoDataset,
-    check_frame_count,
+    count_frames,
     dataset_root,
     read_boxes,
     read_flags,
@@ -37,7 +37,9 @@ class LaSOT(VideoDataset):
 
     LaSOT's own lists in the root name the sequences: `training_set.txt` and `testing_set.txt`. If only the testing set
     is listed, the training set is every other sequence on disk (protocol II). A target is visible if it is neither
-    fully occluded nor out of view, and its box has an area.
+    fully occluded nor out of view, and its box has an area. As released, some sequences have one image more than
+    lines, or no full_occlusion.txt: the image is not used, and no frame counts as occluded. Sequences whose files do
+    not fit each other are left out with a warning.
 
     Args:
         root: the folder of the categories.
@@ -45,7 +47,7 @@ class LaSOT(VideoDataset):
         split_file: a list of sequence names, one a line, that replaces LaSOT's.
 
     Raises:
-        DatasetError: if a list or a listed sequence is missing.
+        DatasetError: if a list or a listed sequence is missing, or no sequence can be used.
     """
 
     def __init__(self, root: str | Path, split: str = "train", split_file: str | Path | None = None):
@@ -58,6 +60,7 @@ class LaSOT(VideoDataset):
                 f"{len(missing)} of {len(self.sequences)} listed sequences are missing, the first is "
                 f"{self._folder(missing[0])} (path '{_SETTING}'): unpack them, or list those you have in a split_file"
             )
+        self.sequences = self._usable(self.sequences, self._flags)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -67,14 +70,21 @@ class LaSOT(VideoDataset):
 
     def _read_sequence(self, index: int) -> SequenceInfo:
         folder = self._folder(self.sequences[index])
-        boxes = read_boxes(folder / "groundtruth.txt", _SETTING)
-        check_frame_count(folder / "groundtruth.txt", len(boxes), folder / "img")
-        occluded = read_flags(folder / "full_occlusion.txt", _SETTING, len(boxes))
-        out_of_view = read_flags(folder / "out_of_view.txt", _SETTING, len(boxes))
-        return video_info(boxes, hidden=(occluded != 0) | (out_of_view != 0))
+        annotation = folder / "groundtruth.txt"
+        num_frames = count_frames(annotation, folder / "img", _SETTING, _frame_name)
+        boxes = read_boxes(annotation, _SETTING, num_frames)
+        hidden = [read_flags(file, _SETTING, len(boxes), num_frames) > 0 for file in self._flags(folder.name)]
+        return video_info(boxes, hidden=hidden[0] | hidden[1])
+
+    def _flags(self, name: str) -> list[Path]:
+        return [self._folder(name) / file for file in ("full_occlusion.txt", "out_of_view.txt")]
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self._folder(self.sequences[index]) / "img" / f"{frame + 1:08d}.jpg"
+        return self._folder(self.sequences[index]) / "img" / _frame_name(frame)
+
+
+def _frame_name(frame: int) -> str:
+    return f"{frame + 1:08d}.jpg"
 
 
 def _split_names(root: Path, split: str, split_file: str | Path | None) -> list[str]:

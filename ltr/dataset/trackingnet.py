@@ -23,7 +23,7 @@ from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,
     VideoDataset,
-    check_frame_count,
+    count_frames,
     dataset_root,
     read_boxes,
     require_folders,
@@ -36,14 +36,15 @@ _SETTING = "trackingnet"
 class TrackingNet(VideoDataset):
     """Training sets of TrackingNet; the module's docstring shows the layout.
 
-    Occlusion is not annotated: a target is visible if its box has an area.
+    Occlusion is not annotated: a target is visible if its box has an area. Sequences whose files do not fit each other
+    are left out with a warning.
 
     Args:
         root: the folder that contains TRAIN_0, TRAIN_1, ...
         sets: numbers of the training sets, of 0 to 11 (PyTracking trains on 0 to 3).
 
     Raises:
-        DatasetError: if a set, or the frames of an annotated sequence, are missing.
+        DatasetError: if a set, or the frames of an annotated sequence, are missing, or no sequence can be used.
     """
 
     def __init__(self, root: str | Path, sets: Iterable[int] = range(4)):
@@ -65,6 +66,7 @@ class TrackingNet(VideoDataset):
             self.sequences += [(part, name) for name in names]
         if not self.sequences:
             raise ValueError("sets names no training set")
+        self.sequences = self._usable(self.sequences)
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -76,9 +78,12 @@ class TrackingNet(VideoDataset):
     def _read_sequence(self, index: int) -> SequenceInfo:
         part, name = self.sequences[index]
         annotation = self.root / part / "anno" / f"{name}.txt"
-        boxes = read_boxes(annotation, _SETTING)
-        check_frame_count(annotation, len(boxes), self._frames(index))
-        return video_info(boxes)
+        num_frames = count_frames(annotation, self._frames(index), _SETTING, _frame_name)
+        return video_info(read_boxes(annotation, _SETTING, num_frames))
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self._frames(index) / f"{frame}.jpg"
+        return self._frames(index) / _frame_name(frame)
+
+
+def _frame_name(frame: int) -> str:
+    return f"{frame}.jpg"

@@ -106,7 +106,7 @@ def test_boxes_with_any_separator(tmp_path, text):
     np.testing.assert_array_equal(read_boxes(tmp_path / "gt.txt", "x"), [[1, 2, 3, 4], [5, 6, 7.5, 8]])
 
 
-@pytest.mark.parametrize("line", ["1,2,3", "1,2,3,4,5", "7", "1,2,x,4", "nan,nan,nan,nan", "1,2,inf,4", "1;2;3;4"])
+@pytest.mark.parametrize("line", ["1,2,3", "1,2,3,4,5", "7", "1,2,x,4", "nan,2,3,4", "1,2,inf,4", "1;2;3;4"])
 @pytest.mark.parametrize("following", ["\n", "\n1,2,3,4\n"])
 def test_a_malformed_box_is_named_with_its_line(tmp_path, line, following):
     (tmp_path / "gt.txt").write_text("1,2,3,4\n" + line + following)
@@ -114,10 +114,24 @@ def test_a_malformed_box_is_named_with_its_line(tmp_path, line, following):
         read_boxes(tmp_path / "gt.txt", "lasot")
 
 
-def test_a_blank_line_between_boxes_is_malformed(tmp_path):
-    (tmp_path / "gt.txt").write_text("1,2,3,4\n\n1,2,3,4\n")
-    with pytest.raises(DatasetError, match=r"gt\.txt, line 2"):
-        read_boxes(tmp_path / "gt.txt", "lasot")
+def test_a_line_of_nan_is_a_frame_without_a_target(tmp_path):
+    (tmp_path / "gt.txt").write_text("1,2,3,4\nNaN,NaN,NaN,NaN\n1 2 3 4\n")
+    np.testing.assert_array_equal(read_boxes(tmp_path / "gt.txt", "x"), [[1, 2, 3, 4], [0, 0, 0, 0], [1, 2, 3, 4]])
+
+
+def test_the_number_of_frames_says_whether_a_blank_line_stands_for_one(tmp_path):
+    path = tmp_path / "gt.txt"
+    path.write_text("1,2,3,4\n\n\n5,6,7,8\n\n")
+    nothing = [0, 0, 0, 0]
+    assert read_boxes(path, "lasot", 4).tolist() == [[1, 2, 3, 4], nothing, nothing, [5, 6, 7, 8]]
+    assert read_boxes(path, "lasot", 2).tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert len(read_boxes(path, "lasot", 5)) == 4 and len(read_boxes(path, "lasot", 3)) == 2  # and an image without one
+    with pytest.raises(DatasetError, match=r"gt\.txt has 4 lines, but there are 9 frames"):
+        read_boxes(path, "lasot", 9)
+    path.write_text("1,2,3,4\n\n5,6,7,8\n")
+    for num_frames in (3, None):
+        with pytest.raises(DatasetError, match=r"gt\.txt, line 2 is blank, .* write NaN,NaN,NaN,NaN"):
+            read_boxes(path, "lasot", num_frames)
 
 
 def test_missing_empty_and_binary_text(tmp_path):
@@ -135,11 +149,16 @@ def test_missing_empty_and_binary_text(tmp_path):
 
 
 def test_flags_in_one_line_or_many(tmp_path):
-    for text in ("0,1,0", "0\n1\n0\n", "0 1 0\n"):
+    for text in ("0,1,0", "0\n1\n0\n", "0 1 0\n", "0.0\n1.0\n0.0\n"):
         (tmp_path / "flags").write_text(text)
         assert read_flags(tmp_path / "flags", "x", 3).tolist() == [0, 1, 0]
     with pytest.raises(DatasetError, match="3 values, its sequence has 4 boxes"):
         read_flags(tmp_path / "flags", "x", 4)
+    assert read_flags(tmp_path / "flags", "x", 2, 3).tolist() == [0, 1]  # a flag for an image without a box
+    assert read_flags(tmp_path / "none", "x", 2).tolist() == [-1, -1]
+    (tmp_path / "flags").write_text("0\n0.5\n")
+    with pytest.raises(DatasetError, match=r"flags, line 2: expected whole numbers, found '0.5'"):
+        read_flags(tmp_path / "flags", "x", 2)
     (tmp_path / "flags").write_text("0\nyes\n")
     with pytest.raises(DatasetError, match=r"flags, line 2: expected whole numbers, found 'yes'"):
         read_flags(tmp_path / "flags", "x", 2)

@@ -81,7 +81,27 @@ def test_missing_folders_and_lists(root, tmp_path):
         GOT10k(root)
 
 
+def test_rows_of_nan_labels_with_a_point_and_missing_labels(root, caplog):
+    folder = root / "train" / NAMES[0]
+    (folder / "groundtruth.txt").write_text("1,2,3,4\nnan,nan,nan,nan\n1,2,3,4\n")
+    (folder / "absence.label").write_text("0.0\n1.0\n0.0\n")
+    (folder / "cover.label").unlink()
+    data = GOT10k(root, split=None)
+    assert data.sequences == NAMES and data.sequence(0).visible.tolist() == [True, False, True]
+    assert np.isfinite(data.sequence(0).boxes).all()
+    assert "got10k lacks 1 label files, the first is" in caplog.text and "cover.label" in caplog.text
+
+
+def test_odd_sequences_are_left_out_before_the_first_step(root, caplog):
+    (root / "train" / NAMES[0] / "cover.label").write_text("8\n8\n")
+    (root / "train" / NAMES[3] / "groundtruth.txt").write_text("1,2,3,4\n1,2,3\n1,2,3,4\n")
+    assert GOT10k(root, split=None).sequences == [name for k, name in enumerate(NAMES) if k not in (0, 3)]
+    assert "2 of 20 sequences of got10k are left out" in caplog.text
+    assert "cover.label has 2 values, its sequence has 3" in caplog.text
+
+
 def test_damaged_annotations(root):
+    (root / "train" / "list.txt").write_text(NAMES[0])
     folder = root / "train" / NAMES[0]
     (folder / "cover.label").write_text("8\n8\n")
     with pytest.raises(DatasetError, match=r"cover\.label has 2 values, its sequence has 3"):
@@ -90,5 +110,5 @@ def test_damaged_annotations(root):
     with pytest.raises(DatasetError, match=r"000001/groundtruth\.txt, line 2"):
         GOT10k(root, split=None).sequence(0)
     (folder / "groundtruth.txt").write_text("1,2,3,4\n" * 4)
-    with pytest.raises(DatasetError, match="has 4 lines, but .* holds 3"):
+    with pytest.raises(DatasetError, match=r"groundtruth\.txt has 4 lines, but there are 3 frames"):
         GOT10k(root, split=None).sequence(0)

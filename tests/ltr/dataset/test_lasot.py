@@ -70,21 +70,33 @@ def test_a_listed_sequence_is_missing(root):
         LaSOT(root)
 
 
-def test_frames_and_lines_differ(root):
+def test_as_released(root, caplog, write_frames):
+    """One image more than lines, flags for that image too, and no full_occlusion.txt."""
+    folder = root / "airplane" / "airplane-2"
+    write_frames(folder / "img", [*FRAMES, "00000005.jpg"])
+    (folder / "img" / "._00000001.jpg").write_bytes(b"macOS")
+    (folder / "out_of_view.txt").write_text("0,0,1,0,0")
+    (folder / "full_occlusion.txt").unlink()
+    data = LaSOT(root)
+    assert data.sequences == ["airplane-2", "airplane-10"]
+    assert data.sequence(0).visible.tolist() == [True, True, False, True]
+    assert "lasot lacks 1 label files, the first is" in caplog.text and "full_occlusion.txt" in caplog.text
+
+
+def test_frames_and_lines_differ(root, caplog):
     (root / "airplane/airplane-2/img/00000004.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"groundtruth\.txt has 4 lines, but .*img holds 3"):
-        LaSOT(root).sequence(0)
+    assert LaSOT(root).sequences == ["airplane-10"]
+    assert "1 of 2 sequences of lasot are left out" in caplog.text
+    assert "groundtruth.txt has 4 lines, but there are 3 frames" in caplog.text
 
 
 def test_damaged_annotations(root):
+    (root / "training_set.txt").write_text("airplane-2\n")
     folder = root / "airplane" / "airplane-2"
     (folder / "out_of_view.txt").write_text("0,0,1")
     with pytest.raises(DatasetError, match=r"out_of_view\.txt has 3 values, its sequence has 4"):
         LaSOT(root).sequence(0)
-    (folder / "full_occlusion.txt").unlink()
-    with pytest.raises(DatasetError, match=r"full_occlusion\.txt is missing"):
-        LaSOT(root).sequence(0)
-    (folder / "groundtruth.txt").write_text("1,2,10,11\n2,3,12,13\nNaN,NaN,NaN,NaN\n4,5,14,15\n")
+    (folder / "groundtruth.txt").write_text("1,2,10,11\n2,3,12,13\nNaN,NaN,3,4\n4,5,14,15\n")
     with pytest.raises(DatasetError, match=r"airplane-2/groundtruth\.txt, line 3"):
         LaSOT(root).sequence(0)
 

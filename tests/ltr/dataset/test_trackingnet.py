@@ -45,10 +45,11 @@ def test_frames_are_still_packed(root):
         TrackingNet(root, [0])
 
 
-def test_damaged_sequence(root):
+def test_damaged_sequences_are_left_out_before_the_first_step(root, caplog):
     (root / "TRAIN_0/frames/-3TIfnTSM6c_2/5.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"_2\.txt has 11 lines, but .* holds 10"):
-        TrackingNet(root, [0]).sequence(0)
-    (root / "TRAIN_0/anno/-3TIfnTSM6c_2.txt").write_text("1,2,3,4\n1,2,3,four\n")
-    with pytest.raises(DatasetError, match=r"_2\.txt, line 2"):
-        TrackingNet(root, [0]).sequence(0)
+    assert TrackingNet(root, [0]).sequences == [("TRAIN_0", "A1RSx6j_ra0_4")]
+    assert "1 of 2 sequences of trackingnet are left out" in caplog.text
+    assert "holds 10 .jpg frames, but not 5.jpg" in caplog.text
+    (root / "TRAIN_0/anno/A1RSx6j_ra0_4.txt").write_text("1,2,3,4\n" * 10 + "1,2,3,four\n")
+    with pytest.raises(DatasetError, match=r"none of the 2 sequences of trackingnet can be used; the first: .*5\.jpg"):
+        TrackingNet(root, [0])
