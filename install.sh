@@ -66,7 +66,7 @@ packages() {
       die "the package registry cannot be reached (pip says why above)" \
         "is there a network? Behind a proxy or a mirror, set HTTPS_PROXY or PIP_INDEX_URL; then run this again" ;;
   esac
-  die "pip could not install the packages (it says why above; everything is in $PIP_LOG)" "mend that and run this again"
+  die "pip could not install the packages (it says why above; everything is in $PIP_LOG)" "fix that and run this again"
 }
 
 # visdom's setup.py needs pkg_resources, which setuptools 81 has no more; so .venv's own setuptools builds it.
@@ -79,7 +79,7 @@ install_visdom() {
 
 install() {
   if [ -e "$unfinished" ] || { [ -e "$venv" ] && ! "$python" -m pip --version >/dev/null 2>&1; }; then
-    echo "The installation in .venv was cut off, or its Python does not work any more: .venv is made anew."
+    echo "The installation in .venv was cut off, or its Python does not work any more: .venv is rebuilt."
     rm -rf "$venv"
   fi
   if [ ! -e "$venv" ]; then
@@ -89,7 +89,7 @@ install() {
     "$base" -m venv "$venv" || die "$base could not make $venv" "it says why above"
   fi
   # pip answers Ctrl-C with an ordinary failure, but leaves what it was doing half done.
-  trap 'die "interrupted; the next call makes .venv anew (what is downloaded stays in the cache of pip)"' INT
+  trap 'die "interrupted; the next call rebuilds .venv (what is downloaded stays in the cache of pip)"' INT
   touch "$unfinished"
   rm -f "$PIP_LOG"
   echo "Installing (first time: some minutes; most of it is PyTorch with its libraries for GPUs)"
@@ -121,7 +121,7 @@ case "$action" in
   --test) exec bash "$repo/tests/check.sh" "${@:2}" ;;
   --visdom)
     "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("visdom") is None)' || (install_visdom) ||
-      die "visdom could not be installed; $venv/visdom.log says why" "mend that and run this again"
+      die "visdom could not be installed; $venv/visdom.log says why" "fix that and run this again"
     exec "$python" -m pytracking.view.page_scripts ;;
   "") echo "Next: bash install.sh --demo, or source .venv/bin/activate" ;;
 esac

@@ -21,7 +21,7 @@ from ltr.common.provenance import provenance
 PARTS = {
     "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",
     "frame": "the parts of a tracked frame, frames per second, first frame, memory",
-    "view": "what it costs to look at a run: film, density, live view",
+    "view": "what it costs to look at a run: video, density, live view",
     "training": "training images per second: the loader and the step",
     "regression": "age and head pose: the energies of 1024 candidates, factored and plain, and images per second",
     "detection": "steps and detections of the ten detectors: images per second and memory",

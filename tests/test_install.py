@@ -180,10 +180,10 @@ def test_what_was_cut_off_is_made_anew(machine):
     machine.calls()
     (machine.repo / ".venv" / "unfinished").touch()
     again = machine.install()
-    assert again.returncode == 0 and "made anew" in again.stdout and machine.calls()[0] == "venv"
+    assert again.returncode == 0 and "rebuilt" in again.stdout and machine.calls()[0] == "venv"
     (machine.repo / ".venv" / "bin" / "python").unlink()
     again = machine.install()
-    assert again.returncode == 0 and "made anew" in again.stdout and machine.calls()[0] == "venv"
+    assert again.returncode == 0 and "rebuilt" in again.stdout and machine.calls()[0] == "venv"
 
 
 def test_an_interrupted_installation_is_made_anew(machine):
@@ -193,7 +193,7 @@ def test_an_interrupted_installation_is_made_anew(machine):
     assert "pip could not" not in interrupted.stderr
     (machine.folder / "interrupted").unlink()
     again = machine.install()
-    assert again.returncode == 0 and "made anew" in again.stdout
+    assert again.returncode == 0 and "rebuilt" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_failure_of_pip_is_explained_and_tried_again(machine, message, said):
     assert len(machine.calls()) == 2  # and no tests
     (machine.folder / "pip_fails").unlink()
     again = machine.install()
-    assert again.returncode == 0 and "made anew" not in again.stdout
+    assert again.returncode == 0 and "rebuilt" not in again.stdout
     assert machine.calls() == machine.installation
 
 

@@ -6,9 +6,11 @@ A fork is like a new process in all but this: what PyTorch reads from the enviro
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -69,11 +71,23 @@ os._exit(code or 0)  # taking PyTorch apart takes as long as loading it
 """
 
 
+TIMEOUT = 300
+"""Seconds after which a process counts as hanging."""
+
+
 @cache
 def _server() -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-P", "-c", SERVER]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+
+
+def _end(server: subprocess.Popen) -> None:
+    """Ends the server and its child; the next call starts another."""
+    _server.cache_clear()
+    os.killpg(server.pid, signal.SIGKILL)
 
 
 def warm_python(
@@ -85,6 +99,9 @@ def warm_python(
         arguments: those of Python.
         cwd: the folder where it runs; by default the present one.
         env: its environment; by default the present one.
+
+    Raises:
+        subprocess.TimeoutExpired: if it runs for longer than `TIMEOUT` seconds.
     """
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("out", "err")]
@@ -97,6 +114,13 @@ def warm_python(
             "out": str(files[0]),
             "err": str(files[1]),
         }
-        print(json.dumps(request), file=_server().stdin, flush=True)
-        code = int(_server().stdout.readline())
+        server = _server()
+        timer = threading.Timer(TIMEOUT, _end, [server])
+        timer.start()
+        print(json.dumps(request), file=server.stdin, flush=True)
+        answer = server.stdout.readline()
+        timer.cancel()
+        if not answer:
+            raise subprocess.TimeoutExpired(request["arguments"], TIMEOUT)
+        code = int(answer)
         return subprocess.CompletedProcess(request["arguments"], code, *(file.read_text() for file in files))

@@ -75,7 +75,7 @@ def test_every_field_has_a_flag_with_its_help(name, capsys):
         assert flag in text
     changed = tyro.cli(type(default), default=default, args=["--data.sets", "coco", "--data.set_weights", "voc", "0.5"])
     assert changed.data.sets == ("coco",) and changed.data.set_weights == {"voc": 0.5}
-    assert settings_of(name).data.sets != ("coco",)  # defaults are made anew
+    assert settings_of(name).data.sets != ("coco",)  # each call makes new defaults
 
 
 @pytest.fixture
