@@ -43,6 +43,7 @@ class OffsetDetector(nn.Module):
         self.refinement = Refinement()
         self.weight = nn.Parameter(torch.tensor(weight))
         self.stop, self.error, self.seen = stop, error, []
+        self.max_detections = 100
 
     def detect(self, images, refine=True):
         [image] = images

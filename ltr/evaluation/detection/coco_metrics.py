@@ -29,8 +29,9 @@ class CocoMetrics:
         ap: mean average precision over the IoU thresholds 0.50, 0.55, ..., 0.95 and over categories.
         ap50, ap75: at one threshold.
         ap_small, ap_medium, ap_large: of objects up to 32^2, up to 96^2 and above 96^2 pixels, by their 'area'.
-        ar1, ar10, ar100: mean recall with so many detections in an image.
-        ar_small, ar_medium, ar_large: mean recall with 100.
+        ar1, ar10, ar100: mean recall with so many detections of a category in an image; `ar100` with
+            `max_detections` where that is another number.
+        ar_small, ar_medium, ar_large: likewise, by size.
     """
 
     ap: float
@@ -47,8 +48,15 @@ class CocoMetrics:
     ar_large: float
 
 
+MAX_DETECTIONS = 100
+"""By COCO's rule, so many detections of an image count, those with the highest scores."""
+
+
 def coco_metrics(
-    annotations: Path, detections: Sequence[dict[str, Any]], image_ids: Iterable[int] | None = None
+    annotations: Path,
+    detections: Sequence[dict[str, Any]],
+    image_ids: Iterable[int] | None = None,
+    max_detections: int = MAX_DETECTIONS,
 ) -> CocoMetrics:
     """Scores detections.
 
@@ -59,6 +67,8 @@ def coco_metrics(
             Annotations that cannot be used do not count; a warning says how many there are.
         detections: COCO results, each with image_id, category_id, bbox (x, y, w, h in pixels) and score.
         image_ids: the images that count; None for all of the file. Detections in other images are ignored.
+        max_detections: how many detections of an image and category count at most, at least 10. Other numbers than
+            COCO's are for crowds.
 
     Raises:
         DatasetError: if the annotations cannot be read.
@@ -81,10 +91,31 @@ def coco_metrics(
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints every step
         evaluation = COCOeval(_index(truth), _index({**truth, "annotations": found}), "bbox")
         evaluation.params.imgIds = sorted(wanted)
+        evaluation.params.maxDets = [1, 10, max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    return CocoMetrics(*(math.nan if value == -1 else float(value) for value in evaluation.stats))
+    return _summary(evaluation)
+
+
+def _summary(evaluation: COCOeval) -> CocoMetrics:
+    """The twelve numbers; pycocotools' own summary fails where a number other than 100 of detections counts."""
+    precision = evaluation.eval["precision"]  # thresholds, points of recall, categories, areas, numbers of detections
+    recall = evaluation.eval["recall"]  # thresholds, categories, areas, numbers of detections
+
+    def mean(values: np.ndarray) -> float:
+        known = values[values > -1]
+        return float(known.mean()) if known.size else math.nan
+
+    thresholds = evaluation.params.iouThrs
+    at50, at75 = int(np.argmin(abs(thresholds - 0.5))), int(np.argmin(abs(thresholds - 0.75)))
+    return CocoMetrics(
+        mean(precision[..., 0, 2]),
+        mean(precision[at50, ..., 0, 2]),
+        mean(precision[at75, ..., 0, 2]),
+        *(mean(precision[..., area, 2]) for area in (1, 2, 3)),
+        *(mean(recall[..., 0, number]) for number in range(3)),
+        *(mean(recall[..., area, 2]) for area in (1, 2, 3)),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

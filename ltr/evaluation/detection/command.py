@@ -21,6 +21,7 @@ from ltr.common.files import write_text
 from ltr.common.provenance import file_hash, provenance
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.candidates import DetectorFile, find_detector_runs, named_detectors, read_images
+from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
 from ltr.evaluation.detection.notes import data_notes, training_notes
 from ltr.evaluation.detection.options import DetectionEvaluationOptions
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     images = read_images(options, runs)
     results, sheets = _evaluate_all(candidates, images, options, out)
     table = make_table(results, f"Detection on {images.name}: COCO's AP in percent, mean ± standard error over runs")
-    table.notes += [*data_notes(results, images), *training_notes(runs), *problems]
+    table.notes += [*data_notes(results, images, options.max_detections), *training_notes(runs), *problems]
     print(table.text())
     for path in [*_write(table, results, candidates, runs, options, out), *sheets]:
         print(f"written: {path}")
@@ -76,6 +77,7 @@ def _evaluate_all(
         raise UserError("--step, --decay and --iterations are of refinement, but none of these detectors refines")
     num_images = len(images) if options.limit is None else min(options.limit, len(images))
     num_sheet_images = num_images if options.unrefined else min(num_images, _SHEET_IMAGES)
+    most = options.max_detections
     firsts = {c.system: c for c in reversed(refining)}
     also_unrefined = refining if options.unrefined else list(firsts.values())
     results: dict[str, list[DetectorEvaluation]] = {}
@@ -90,13 +92,13 @@ def _evaluate_all(
             detector = load_detector(candidate.file, choose_device(options.device))
             _override_refinement(detector, options)
             log = out / "detections" / candidate.name
-            after = evaluate_detector(detector, images, log, True, num_images, bar, options.restart)
+            after = evaluate_detector(detector, images, log, True, num_images, bar, options.restart, most)
             _write_coco_results(after)
             results.setdefault(candidate.system, []).append(replace(after, detections=[]))
             if candidate not in also_unrefined:
                 continue
             log = log.with_name(f"{candidate.name}_{UNREFINED}")
-            before = evaluate_detector(detector, images, log, False, num_sheet_images, bar, options.restart)
+            before = evaluate_detector(detector, images, log, False, num_sheet_images, bar, options.restart, most)
             _write_coco_results(before)
             if options.unrefined:
                 key = f"{candidate.system} {UNREFINED}"
@@ -122,7 +124,8 @@ def _write_coco_results(result: DetectorEvaluation) -> None:
 
 
 def _stem(options: DetectionEvaluationOptions) -> str:
-    return options.split if options.limit is None else f"{options.split}_first{options.limit}"
+    stem = options.split if options.limit is None else f"{options.split}_first{options.limit}"
+    return stem if options.max_detections == MAX_DETECTIONS else f"{stem}_max{options.max_detections}"
 
 
 def _write(

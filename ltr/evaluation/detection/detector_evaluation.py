@@ -31,7 +31,7 @@ from ltr.common.images import ImageReadError
 from ltr.common.plain import to_plain
 from ltr.common.provenance import device_name, file_hash
 from ltr.dataset import DetectionImages
-from ltr.evaluation.detection.coco_metrics import CocoMetrics, coco_metrics
+from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS, CocoMetrics, coco_metrics
 from ltr.evaluation.detection.log import DetectionLog, ImageDetections
 from ltr.models.detection import Detector
 from ltr.train_settings.detection import check_labels
@@ -86,6 +86,7 @@ def evaluate_detector(
     limit: int | None = None,
     progress: bool | tqdm = True,
     restart: bool = False,
+    max_detections: int = MAX_DETECTIONS,
 ) -> DetectorEvaluation:
     """Detects in images, one at a time, and scores the detections.
 
@@ -98,6 +99,7 @@ def evaluate_detector(
         limit: number of images, from the first; None for all.
         progress: whether to show a progress bar, or a bar to advance.
         restart: whether to discard detections of an earlier call.
+        max_detections: how many detections of an image count, and how many the detector returns.
 
     Raises:
         UserError: if the detector does not know a category, no image can be read, or a folder cannot be written.
@@ -109,13 +111,16 @@ def evaluate_detector(
         raise ValueError(f"a limit of {limit} leaves no image")
     ids = [int(i) for i in images.ids[:num_images]]
     about = _about(detector, images, refine)
+    if max_detections != MAX_DETECTIONS:
+        detector.max_detections = max_detections
+        about["max_detections"] = max_detections
     with DetectionLog(out, about, restart) as log:
         unreadable = _detect(detector, images, log, ids, refine, progress)
         found = [log[i] for i in ids if i in log]
     detections = [detection for image in found for detection in image.coco()]
     for detection in detections:
         detection["category_id"] -= images.label_offset
-    metrics = coco_metrics(images.annotations, detections, ids)
+    metrics = coco_metrics(images.annotations, detections, ids, max_detections)
     seconds = [image.seconds for image in found]
     return DetectorEvaluation(metrics, detections, seconds, unreadable, num_images, about, log.path)
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ltr.dataset import DetectionImages
+from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
 from ltr.evaluation.detection.table import SYSTEM_NAMES
 from ltr.evaluation.runs import TrainedRun
 
 
-def data_notes(results: Mapping[str, Sequence[DetectorEvaluation]], images: DetectionImages) -> list[str]:
-    """Images, speed and refinement of the evaluation."""
+def data_notes(
+    results: Mapping[str, Sequence[DetectorEvaluation]], images: DetectionImages, max_detections: int = MAX_DETECTIONS
+) -> list[str]:
+    """Images, number of detections, speed and refinement of the evaluation."""
     first = next(iter(results.values()))[0]
     text = f"{first.num_images} images"
     if first.num_images < len(images):
@@ -21,6 +26,14 @@ def data_notes(results: Mapping[str, Sequence[DetectorEvaluation]], images: Dete
     for name in first.unreadable[:1]:
         others = f" and {len(first.unreadable) - 1} more" if len(first.unreadable) > 1 else ""
         notes.append(f"Unreadable, and counted as without a detection: {name}{others}.")
+    rule = " (COCO's rule)" if max_detections == MAX_DETECTIONS else ""
+    note = f"At most {max_detections} detections of an image count{rule}"
+    counts = np.diff(images.offsets[: first.num_images + 1])
+    crowded = int((counts > max_detections).sum())
+    if crowded:
+        more = f"{crowded} image{'s have' if crowded > 1 else ' has'} more objects, up to {counts.max()}"
+        note += f", but {more}: --max_detections {counts.max()} counts them all"
+    notes.append(f"{note}.")
     threads = first.about["threads"]
     on = f"{first.about['device']}, {threads} thread{'s' if threads > 1 else ''}"
     notes.append(f"images/s: of the median image, one image at a time, without reading it; on {on}.")

@@ -11,6 +11,7 @@ import tyro
 
 from ltr.common.device import choose_device
 from ltr.common.errors import UserError
+from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.table import SYSTEM_NAMES
 
 
@@ -33,6 +34,8 @@ class DetectionEvaluationOptions:
     """Year of the annotations; default: the first year that is present."""
     limit: int | None = None
     """Evaluate on the first LIMIT images only."""
+    max_detections: int = MAX_DETECTIONS
+    """Detections of an image that count, those with the highest scores; more than COCO's 100 for crowded images."""
     unrefined: bool = False
     """Add a row without refinement for each system that refines."""
     step: tuple[float, float] | None = None
@@ -64,6 +67,8 @@ class DetectionEvaluationOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--{name} is {value}; it must be at least 1")
+        if self.max_detections < 10:
+            raise UserError(f"--max_detections is {self.max_detections}; it must be at least 10")
         if self.step is not None and not all(0 < step < math.inf for step in self.step):
             raise UserError(f"--step is {self.step[0]:g} {self.step[1]:g}; both must be positive and finite")
         if self.decay is not None and not 0 < self.decay < 1:

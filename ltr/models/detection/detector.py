@@ -7,6 +7,7 @@ non-maximum suppression and then refines the remaining boxes by gradient ascent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -78,6 +79,18 @@ class Detector(nn.Module):
     def refines(self) -> bool:
         """Whether the system has a confidence branch."""
         return self.system in CONFIDENCE_SYSTEMS
+
+    @property
+    def max_detections(self) -> int:
+        """Most detections of an image, 100 by default. More than that also raises the number of proposals."""
+        return self.base.roi_heads.detections_per_img
+
+    @max_detections.setter
+    def max_detections(self, number: int) -> None:
+        rpn = self.base.rpn
+        for limits in (rpn._pre_nms_top_n, rpn._post_nms_top_n):  # torchvision has no public name for them
+            limits["testing"] = math.ceil(limits["testing"] * max(1.0, number / self.max_detections))
+        self.base.roi_heads.detections_per_img = number
 
     def start_branch(self) -> None:
         """Copies the weights of the base's Feat-Box, which have been loaded, to Feat-Conf (C.2)."""

@@ -122,7 +122,7 @@ def test_parts_that_do_not_fit():
         ("a,b\n1,2\n1\n", "t.csv, line 3: expected 2 values, found 1"),
         ("a,b\n1,2,3\n", "t.csv, line 2: expected 2 values, found 3"),
         ("a,b\n", "t.csv has no row"),
-        ("a,b\n1,2\n\n3,4\n", "t.csv, line 3: expected 2 values, found 0"),
+        ("a,b\n1,2\n\n3,4,5\n", "t.csv, line 4: expected 2 values, found 3"),
         ('a,b\n1,"2\n3,"4\n', r"t.csv, line 2: unexpected end of data, in '1,\"2'"),
         ("a,b\n1,2\n3,2\n1,5\n", "t.csv, line 4: '1' is in line 2 already"),
         ("a,b\n" + 200_000 * "1" + ",2\n", "t.csv, line 2: field larger than field limit"),

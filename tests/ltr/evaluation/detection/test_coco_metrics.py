@@ -74,6 +74,18 @@ def test_perfect_detections_score_one_also_where_ids_begin_at_0(tmp_path, more):
     assert (found.ap, found.ap50, found.ap75, found.ap_medium, found.ar100) == (1, 1, 1, 1, 1)
 
 
+def test_300_perfect_detections_of_one_image(tmp_path):
+    """By COCO's rule the first 100 count, a recall of 1/3: precision 1 at 34 of the 101 points."""
+    corners = [(50 * (k % 20), 50 * (k // 20)) for k in range(300)]
+    truth = write(tmp_path, [(7, 1, x, y) for x, y in corners])
+    detections = [hit(x, y, 1 - k / 1000) for k, (x, y) in enumerate(corners)]
+    found = coco_metrics(truth, detections)
+    assert found.ap == pytest.approx(34 / 101) and found.ar100 == pytest.approx(1 / 3)
+    found = coco_metrics(truth, detections, max_detections=300)
+    assert (found.ap, found.ap50, found.ap75, found.ap_medium) == (1, 1, 1, 1)
+    assert (found.ar1, found.ar10, found.ar100) == pytest.approx((1 / 300, 10 / 300, 1))
+
+
 def test_no_detection_scores_zero(tmp_path):
     found = coco_metrics(write(tmp_path, [(7, 1, 0, 0)]), [])
     assert (found.ap, found.ap50, found.ar100) == (0, 0, 0) and math.isnan(found.ap_large)

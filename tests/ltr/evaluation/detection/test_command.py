@@ -63,6 +63,25 @@ def test_command_writes_table_detections_and_sheet(files, root, tmp_path, capsys
     assert coco_metrics(annotations, detections).ap == report["results"]["ebm"][0]["metrics"]["ap"]
 
 
+def test_crowded_images(files, root, tmp_path, capsys, monkeypatch):
+    """COCO's rule is said, with the number of objects that it leaves out; another number is asked of the detector."""
+    file = root / "annotations" / "instances_val2017.json"
+    data = json.loads(file.read_text())
+    data["annotations"] += [{**data["annotations"][0], "id": 100 + k} for k in range(119)]
+    file.write_text(json.dumps(data))
+    assert command(root, tmp_path, "--checkpoint", files["direct"]) == 0
+    assert (
+        "At most 100 detections of an image count (COCO's rule), but 1 image has more objects, up to 120: "
+        "--max_detections 120 counts them all." in capsys.readouterr().out
+    )
+    detector = OffsetDetector("direct")
+    monkeypatch.setattr(detection_command, "load_detector", lambda path, device="cpu": detector)
+    assert command(root, tmp_path, "--checkpoint", files["direct"], "--max_detections", "120") == 0
+    assert "At most 120 detections of an image count." in capsys.readouterr().out and detector.max_detections == 120
+    assert {"val.txt", "val_max120.txt"} <= {path.name for path in (tmp_path / "evaluation" / "detection").iterdir()}
+    assert len(list((tmp_path / "evaluation" / "detection" / "detections").glob("*.jsonl"))) == 2
+
+
 def test_refinement_is_overridden(files, root, tmp_path, capsys):
     options = ["--step", "0.01", "0.02", "--iterations", "3", "--decay", "0.25", "--limit", "2"]
     assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"], *options) == 0

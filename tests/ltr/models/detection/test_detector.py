@@ -95,6 +95,17 @@ def test_without_refinement_the_same_is_found_elsewhere(system):
     assert (moved > 1e-4).float().mean() > 0.5
 
 
+@pytest.mark.parametrize("system", ["direct", "ebm"])
+def test_more_detections_of_a_crowded_image(system):
+    image = photographs((96, 128))[0]
+    detector = make_detector(system)
+    before = detector.detect([image], refine=False)[0]
+    assert detector.max_detections == len(before["boxes"]) == 40
+    detector.max_detections = 60
+    after = detector.detect([image], refine=False)[0]
+    assert len(after["boxes"]) == 60 and detector.base.rpn._post_nms_top_n["testing"] == 105
+
+
 def test_only_refining_systems_have_a_climb():
     for system in SYSTEMS:
         detector = detector_of(system)
