@@ -1,6 +1,6 @@
 """BIWI Kinect Head Pose: video frames of people who turn their heads, with the head's position and rotation.
 
-    root/hpdb/01/frame_00003_rgb.png         640 x 480
+    root/hpdb/01/frame_00003_rgb.png         640 x 480; root/faces_0/01/... in Kaggle's copy
     root/hpdb/01/frame_00003_pose.txt        the head's rotation, 3 x 3, a blank line, and its centre in mm
     root/hpdb/01/rgb.cal                     calibration of the colour camera
     root/db_annotations/01/frame_00003_pose.bin   the same pose as six float32: centre, then pitch, yaw, roll in degrees
@@ -25,13 +25,14 @@ import cv2
 import numpy as np
 
 from ltr.dataset.base import DatasetError, read_lines
-from ltr.dataset.labelled import POSE, LabelledImages, folder_of, list_files, square_around
+from ltr.dataset.labelled import POSE, LabelledImages, folders_with, list_files, square_around
 
 CROP_MM = 280.0
 """Side of the square around the head's centre, in mm at the head's distance."""
 
 _NEAREST = 100  # mm
 
+_ANNOTATIONS = "db_annotations"
 _IMAGE = r"frame_\d{5}_rgb\.png"
 
 
@@ -89,10 +90,10 @@ def read_biwi(root: str | Path) -> LabelledImages:
         DatasetError: if a folder or rgb.cal is missing; if a pose or calibration is malformed, not finite or
             impossible; or if no image has a pose.
     """
-    people = folder_of(root, ("hpdb",))
-    annotations = Path(root) / "db_annotations"
+    annotations = _annotations(Path(root))
+    people = _people(Path(root), annotations)
     files, labels, boxes, groups, problems = [], [], [], [], []
-    for folder in list_files(people, r"\d\d"):
+    for folder in people:
         images = list_files(folder, _IMAGE)
         poses = _pose_files(folder, annotations / folder.name)
         if images:
@@ -110,9 +111,43 @@ def read_biwi(root: str | Path) -> LabelledImages:
         if poses:
             problems.append(f"{folder} lacks the images of {len(poses)} poses, the first is {min(poses.values())}")
     if annotations.is_dir():
-        missing = [path for path in list_files(annotations, r"\d\d") if not (people / path.name).is_dir()]
-        problems += [f"{people} has no folder {path.name}, which {path} has poses for" for path in missing]
+        known = {folder.name for folder in people}
+        missing = [path for path in list_files(annotations, r"\d\d") if path.name not in known]
+        problems += [f"{root} has no folder {path.name} of images, which {path} has poses for" for path in missing]
     return LabelledImages(f"BIWI in {root}", files, labels, POSE, groups, boxes, problems=problems)
+
+
+def _annotations(root: Path) -> Path:
+    """The folder of .bin poses, which need not exist; copies of the data set wrap it into another folder."""
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder")
+    found = [root / _ANNOTATIONS, *sorted(root.glob(f"*/{_ANNOTATIONS}"))]
+    return next((folder for folder in found if folder.is_dir()), found[0])
+
+
+def _people(root: Path, annotations: Path) -> list[Path]:
+    """The folder of each person's images, ordered by name.
+
+    Raises:
+        DatasetError: if there is none, or two folders hold images of one person.
+    """
+    found: dict[str, list[Path]] = {}
+    for parent in folders_with(root, r"\d\d"):
+        if parent != annotations:
+            for folder in list_files(parent, r"\d\d"):
+                found.setdefault(folder.name, []).append(folder)
+    people = []
+    for name, folders in sorted(found.items()):
+        with_images = [folder for folder in folders if list_files(folder, _IMAGE)] if len(folders) > 1 else folders
+        if len(with_images) > 1:
+            raise DatasetError(
+                f"{with_images[0]} and {with_images[1]} both hold images of person {name}; set the path 'biwi' to the "
+                "folder of one of them"
+            )
+        people.append((with_images or folders)[0])
+    if not people:
+        raise DatasetError(f"{root} has no folders 01, 02, ... of images, nor has hpdb/ or faces_0/ in it")
+    return people
 
 
 def _pose_files(folder: Path, annotations: Path) -> dict[str, Path]:

@@ -230,6 +230,26 @@ def folder_of(root: str | Path, names: Sequence[str]) -> Path:
     return next((root / name for name in names if (root / name).is_dir()), root)
 
 
+def folders_with(root: str | Path, child: str, depth: int = 2) -> list[Path]:
+    """The folders that hold a folder whose whole name matches a regular expression, ordered by name.
+
+    Args:
+        root: is searched first, then its folders, down to `depth` levels, but not what lies in a folder that is found.
+        child: the regular expression.
+        depth: levels below the root.
+
+    Raises:
+        DatasetError: if `root` is not a folder.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder")
+    if any(path.is_dir() for path in list_files(root, child)):
+        return [root]
+    inner = [path for path in list_files(root, r"[^.].*") if path.is_dir()] if depth else []
+    return [found for path in inner for found in folders_with(path, child, depth - 1)]
+
+
 def list_files(folder: Path, pattern: str) -> list[Path]:
     """The files of a folder whose whole names match a regular expression, ordered by name.
 

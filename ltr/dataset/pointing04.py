@@ -5,6 +5,9 @@ The published layout has 15 people in two series of 93 images (384 x 288)::
     root/Person01/person01268+30-60.jpg      person 01, series 2, image 68, tilt +30, pan -60
     root/Person01/person01268+30-60.txt      the face: centre x, centre y, width and height in pixels
 
+Copies spell Personne01/personne01268+30-60.jpg, in any letter case, or wrap the folders into another one. They are read
+alike.
+
 The other layout has cropped faces and a table::
 
     root/crops/person01268+30-60.jpg
@@ -20,12 +23,14 @@ import re
 from pathlib import Path
 
 from ltr.dataset.base import DatasetError, read_lines
-from ltr.dataset.labelled import LabelledImages, folder_of, list_files, read_table, square_around, whole_number
+from ltr.dataset.labelled import LabelledImages, folders_with, list_files, read_table, square_around, whole_number
 
 MARGIN = 1.3
 """Side of a crop over the longer side of the face box."""
 
-_NAME = re.compile(r"person(\d\d)(\d)(\d\d)([+-]\d{1,2})([+-]\d{1,2})\.jpg")
+_FOLDER = r"(?i)person(?:ne)?_?\d\d"
+_NAME = re.compile(r"(?i)person(?:ne)?_?(\d\d)(\d)(\d\d)([+-]\d{1,2})([+-]\d{1,2})\.jpe?g")
+_SUFFIXES = (".txt", ".TXT")
 _TARGETS = ("yaw", "pitch")
 
 
@@ -38,10 +43,11 @@ def read_pointing04(root: str | Path) -> LabelledImages:
         DatasetError: if there is no folder Person01, Person02, ..., no image, or a .txt without four numbers.
     """
     files, labels, boxes, groups, problems = [], [], [], [], []
-    for folder in list_files(folder_of(root, ()), r"Person\d\d"):
-        for path in list_files(folder, r".*\.jpg"):
+    for folder in [path for parent in folders_with(root, _FOLDER) for path in list_files(parent, _FOLDER)]:
+        for path in list_files(folder, r"(?i)[^.].*\.jpe?g"):
             match = _NAME.fullmatch(path.name)
-            annotation = path.with_suffix(".txt")
+            annotation = next((path.with_suffix(s) for s in _SUFFIXES if path.with_suffix(s).is_file()), None)
+            annotation = annotation or path.with_suffix(_SUFFIXES[0])
             if not match:
                 problems.append(f"{path} is skipped: its name is not personPPSNN+tilt+pan.jpg")
             elif not annotation.is_file():

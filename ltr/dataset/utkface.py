@@ -1,9 +1,12 @@
 """UTKFace: faces with the person's age, from the published folder or in CORAL's split.
 
-    root/                                              (images may also lie in root/images or root/UTKFace)
+    root/                                              (or one of the folders below)
         36_0_1_20170117163203851.jpg.chip.jpg          [age]_[gender]_[race]_[date&time].jpg.chip.jpg
         ...
         utk_train.csv, utk_test.csv                    CORAL's split: columns '', 'file', 'age'
+
+Images may also lie in root/images, root/UTKFace, in root/crop_part1 to crop_part3, or in root/part1 to part3, the
+uncropped photographs; the first of these that is there is read, also inside root/utkface_aligned_cropped.
 
 The split (Cao, Mirjalili, Raschka) has the 16,434 images of ages 21 to 60, 13,147 for training and 3,287 for testing.
 Its column 'age' counts from 21; **labels here are years**. The paper trains on 11,503 of the 13,147 and validates on
@@ -27,8 +30,19 @@ FIRST_AGE = 21
 LAST_AGE = 60
 
 _NAME = re.compile(r"(\d{1,3})_[01]_[0-4]_\d+\.jpg(\.chip\.jpg)?")
+_FOLDERS = (("images",), ("UTKFace",), ("crop_part1", "crop_part2", "crop_part3"), ("part1", "part2", "part3"))
 _OLDEST = 120
 _VAL_SHARE = 1644 / 13147
+
+
+def _folders(root: str | Path) -> list[Path]:
+    """The folders of the images."""
+    base = folder_of(root, ("utkface_aligned_cropped",))
+    for names in _FOLDERS:
+        found = [base / name for name in names if (base / name).is_dir()]
+        if found:
+            return found
+    return [base]
 
 
 def read_utkface(root: str | Path) -> LabelledImages:
@@ -40,7 +54,7 @@ def read_utkface(root: str | Path) -> LabelledImages:
         DatasetError: if the folder is missing or has no image with a well-formed name.
     """
     files, ages, problems = [], [], []
-    for path in list_files(folder_of(root, ("images", "UTKFace")), r".*\.jpe?g"):
+    for path in [path for folder in _folders(root) for path in list_files(folder, r"(?i)[^.].*\.jpe?g")]:
         match = _NAME.fullmatch(path.name)
         if not match:
             problems.append(f"{path} is skipped: its name is not [age]_[gender]_[race]_[date].jpg.chip.jpg")
@@ -66,9 +80,9 @@ def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledIm
     """
     if part not in ("train", "val", "trainval", "test"):
         raise ValueError(f"part must be 'train', 'val', 'trainval' or 'test', not {part!r}")
-    folder = folder_of(root, ("images", "UTKFace"))
+    folders = _folders(root)
     table = Path(root) / ("utk_test.csv" if part == "test" else "utk_train.csv")
-    present = {path.name for path in list_files(folder, ".+")}
+    present = {path.name: path for folder in reversed(folders) for path in list_files(folder, ".+")}
     files, ages = [], []
     for number, (_, file, text) in read_table(table, "utkface", ("", "file", "age"), unique="file"):
         where = f"{table}, line {number}"
@@ -78,8 +92,8 @@ def read_utkface_split(root: str | Path, part: str, seed: int = 0) -> LabelledIm
         if named and int(named[1]) != years:
             raise DatasetError(f"{where}: age {text} means {years} years, but {file} says {named[1]}")
         if file not in present:
-            raise DatasetError(f"{where}: the image {folder / file} does not exist")
-        files.append(folder / file)
+            raise DatasetError(f"{where}: the image {folders[0] / file} does not exist")
+        files.append(present[file])
         ages.append([years])
     images = LabelledImages(f"UTKFace {part}", files, ages, ("age",))
     if part in ("train", "val"):

@@ -1,5 +1,6 @@
 """BIWI: poses, calibration and crops of a miniature, and what the real poses say about their convention."""
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_wrong_calibrations_and_folders(root, tmp_path):
     with pytest.raises(DatasetError, match=r"rgb\.cal is missing"):
         read_biwi(root)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="empty holds no image"):
+    with pytest.raises(DatasetError, match="empty has no folders 01"):
         read_biwi(tmp_path / "empty")
 
 
@@ -195,3 +196,26 @@ def _unexplained(rotations: np.ndarray, centres: np.ndarray, lag: int = 20) -> f
     moved = (centres[lag:] - centres[:-lag]).ravel()
     rest = moved - matrix @ np.linalg.lstsq(matrix, moved, rcond=None)[0]
     return (rest @ rest) / (moved @ moved)
+
+
+@pytest.mark.parametrize("folder", ["faces_0", "archive/faces_0", "biwi/hpdb"])
+def test_copies_of_the_data_set(root, folder):
+    """Kaggle's has other folders with the same numbers, such as masks."""
+    (root / folder).parent.mkdir(exist_ok=True)
+    (root / "hpdb").rename(root / folder)
+    (root / "head_pose_masks" / "01").mkdir(parents=True)
+    (root / "head_pose_masks" / "01" / "frame_00003_depth_mask.png").write_bytes(b"")
+    images = read_biwi(root)
+    assert images.groups == ["01", "01"] and len(images.problems) == 3
+    assert images.files[0].parent == root / folder / "01"
+
+
+def test_two_copies_are_refused(root):
+    shutil.copytree(root / "hpdb", root / "faces_0")
+    with pytest.raises(DatasetError, match=r"faces_0/01 and .*hpdb/01 both hold images of person 01; set the path"):
+        read_biwi(root)
+
+
+def test_no_people(tmp_path):
+    with pytest.raises(DatasetError, match=r"has no folders 01, 02, \.\.\. of images, nor has hpdb/"):
+        read_biwi(tmp_path)

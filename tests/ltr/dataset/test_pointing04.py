@@ -112,3 +112,19 @@ def test_real(shared_data):
         here, there = (np.asarray(picture).mean(axis=(0, 1)) for picture in (whole.image(k), images.image(twin)))
         np.testing.assert_allclose(here, there, atol=3)  # the same part of the picture
         assert read_image(whole.files[k]).shape == (288, 384, 3)
+
+
+@pytest.mark.parametrize("folder", ["Personne", "personne", "PERSON"])
+@pytest.mark.parametrize("name", ["personne", "Person"])
+@pytest.mark.parametrize("parent", ["", "HeadPoseImageDatabase"])
+def test_other_spellings(root, folder, name, parent):
+    (root / parent).mkdir(exist_ok=True)
+    for path in root.glob("Person0*/*"):
+        new = root / parent / f"{folder}{path.parent.name[-2:]}" / path.name.replace("person", name)
+        new.parent.mkdir(exist_ok=True)
+        path.rename(new.with_suffix(path.suffix.upper()))
+    for old in root.glob("Person0*"):
+        if not any(old.iterdir()):
+            old.rmdir()
+    images = read_pointing04(root)
+    assert images.labels.tolist() == [[-30, 0], [0, -90]] and images.groups == ["01", "02"] and not images.problems

@@ -106,3 +106,20 @@ def test_real(shared_data):
     assert len(both) == 13144
     np.testing.assert_array_equal(trainval.labels[both, 0], [ages[trainval.files[k]] for k in both])
     assert test.image(0).shape == (176, 176, 3)
+
+
+@pytest.mark.parametrize("parts", [("part1", "part2", "part3"), ("crop_part1",), ("crop_part1", "crop_part2")])
+@pytest.mark.parametrize("parent", ["", "utkface_aligned_cropped"])
+def test_the_published_archives(tmp_path, write_frames, parts, parent):
+    for k, name in enumerate(NAMES):
+        write_frames(tmp_path / parent / parts[k % len(parts)], [name])
+    write_split(tmp_path)
+    images = read_utkface(tmp_path)
+    assert sorted(images.labels[:, 0]) == [21 + k for k in range(8)] and not images.problems
+    assert read_utkface_split(tmp_path, "trainval").labels[:, 0].tolist() == [21 + k for k in range(8)]
+
+
+def test_crops_that_are_part_of_the_whole_are_read_once(tmp_path, write_frames):
+    write_frames(tmp_path / "UTKFace", NAMES)
+    write_frames(tmp_path / "crop_part1", NAMES[:3])
+    assert len(read_utkface(tmp_path)) == 8
