@@ -2,7 +2,8 @@
 
 `Atom` in `atom.py` goes through each frame in this order:
 
-1. `search_region.py`   crops a search region around the last position; it grows while the target is lost
+1. `search_region.py`   crops a search region around the last position; it grows while the target is lost, and then
+                        other parts of the image are searched too
 2. `network.py`         computes the backbone's features of the crop
 3. `classifier.py`      maps them to scores, by a filter that it learns online
 4. `localization.py`    finds the target in the score map and judges it: `localize` **decides whether the target is

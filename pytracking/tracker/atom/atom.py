@@ -5,6 +5,7 @@ network's output; the mean of the three best is the answer, and the classifier l
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from ltr.models.backbone import STRIDES
 from ltr.models.bbreg import BoxFeatures
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
-from pytracking.tracker.atom.localization import localize
+from pytracking.tracker.atom.localization import Localization, localize
 from pytracking.tracker.atom.network import tracker_network, usable_device
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.search_region import SearchRegion
@@ -28,6 +29,16 @@ from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 
 _CELL = STRIDES["stride16"]
+
+
+class _Search(NamedTuple):
+    """A crop in which the target was looked for, and what was found."""
+
+    crop: Crop
+    features: dict[str, Tensor]
+    sample: Tensor
+    scores: Tensor
+    found: Localization
 
 
 class Atom(BaseTracker):
@@ -100,21 +111,19 @@ class Atom(BaseTracker):
         s = self.settings
         self._frame += 1
 
-        # 1, 2: search region and features
-        crop = self._region.crop(self._center, self._size, image)
-        features = self._features(crop.extract(image)[None])
-
-        # 3, 4: position in the score map, and whether the target is lost
-        sample = self.classifier.prepare(features[s.classifier.layer])
-        scores = self.classifier.scores(sample)
-        found = localize(scores, crop.output, self._size / crop.scale, s.localization)
-        if not self._region.accepts(found.offset, found.score):
-            found = replace(found, flag="not_found")
+        # 1 to 4: search region, features, position in the score map, and whether the target is lost
+        search = self._search(self._region.crop(self._center, self._size, image), image)
+        if search.found.flag == "not_found":
+            part = self._region.elsewhere(self._center, self._size, image)
+            if part is not None:
+                other = self._search(part, image, (self._center - (part.x, part.y)) / part.scale)
+                search = search if other.found.flag == "not_found" else other
+        crop, features, found = search.crop, search.features, search.found
         lost = found.flag == "not_found"
         self._region.update(lost)
         if self.observer:
             region = (crop.x, crop.y, crop.size, crop.size)
-            self.observer(ScoreMap(scores.double().cpu().numpy(), region, s.localization.not_found))
+            self.observer(ScoreMap(search.scores.double().cpu().numpy(), region, s.localization.not_found))
 
         # 5, 6: refined box and filtered size
         refined = None
@@ -136,7 +145,7 @@ class Atom(BaseTracker):
         hard = found.flag == "hard_negative"
         if (hard or found.flag == "normal") and crop.output == PATCH:  # all maps in the memory have one size
             center = (self._center - (crop.x, crop.y)) / crop.scale / _CELL
-            self.classifier.remember(sample, center, hard)
+            self.classifier.remember(search.sample, center, hard)
         if hard or (self._frame - 1) % s.classifier.update_every == 0:
             losses: list[Tensor] = []
             self.classifier.update(losses.append if self.observer else None)
@@ -158,6 +167,17 @@ class Atom(BaseTracker):
         if self._last_frame is None or self.settings.predicts == "iou":
             return None
         return self.refiner.density(*self._last_frame, self.settings.density)
+
+    def _search(self, crop: Crop, image: np.ndarray, last: np.ndarray | None = None) -> _Search:
+        """Look for the target in a crop; `last` is its last position in the patch, None for the middle."""
+        s = self.settings
+        features = self._features(crop.extract(image)[None])
+        sample = self.classifier.prepare(features[s.classifier.layer])
+        scores = self.classifier.scores(sample)
+        found = localize(scores, crop.output, self._size / crop.scale, s.localization, last)
+        if not self._region.accepts(found.offset, found.score):
+            found = replace(found, flag="not_found")
+        return _Search(crop, features, sample, scores, found)
 
     def _report_losses(self, losses: list[Tensor], stage: str) -> None:
         if self.observer:

@@ -20,7 +20,7 @@ class Localization:
     """The target's position in the patch.
 
     Attributes:
-        offset: (x, y) from the patch's centre, in patch pixels.
+        offset: (x, y) from the target's last position, in patch pixels.
         score: the classifier's score there, times the motion prior.
         flag: 'normal'; 'not_found' if the target is lost; 'uncertain' if a distractor may be the target;
             'hard_negative' if a second peak is to be learnt as background.
@@ -44,10 +44,10 @@ def _fourier_matrix(cells: int, output: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _motion_prior(output: int, strength: float) -> np.ndarray:
-    """(output, output) factors of scores: 1 in the middle, 1 - strength from half a search region on."""
-    distance = (np.arange(output) - output / 2) / (PATCH / 2)
-    return 1 - strength * np.minimum(distance[:, None] ** 2 + distance[None] ** 2, 1)
+def _motion_prior(output: int, strength: float, last: tuple[float, float]) -> np.ndarray:
+    """(output, output) factors of scores: 1 at `last` (x, y), 1 - strength from half a search region away on."""
+    x, y = ((np.arange(output) - center) / (PATCH / 2) for center in last)
+    return 1 - strength * np.minimum(y[:, None] ** 2 + x[None] ** 2, 1)
 
 
 def upsample(scores: Tensor, output: int) -> np.ndarray:
@@ -58,21 +58,29 @@ def upsample(scores: Tensor, output: int) -> np.ndarray:
     return fine.numpy()
 
 
-def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: LocalizationSettings) -> Localization:
-    """The target's position in the score map of a patch whose centre is the target's last position.
+def localize(
+    scores: Tensor,
+    output: int,
+    target_size: np.ndarray,
+    settings: LocalizationSettings,
+    last: np.ndarray | None = None,
+) -> Localization:
+    """The target's position in the score map of a patch.
 
     Args:
         scores: (H, W), the classifier's response; entry (i, j) is that of a target centred i, j cells from the edge.
         output: side of the patch, in pixels.
         target_size: (w, h) of the target, in patch pixels.
         settings: thresholds.
+        last: (x, y) of the target's last position, in patch pixels from the patch's edge; None for its centre.
     """
     fine = upsample(scores, output)
+    last = np.full(2, output / 2) if last is None else last
     if settings.motion_prior:
-        fine *= _motion_prior(output, settings.motion_prior)
+        fine *= _motion_prior(output, settings.motion_prior, tuple(map(float, last)))
     # Score cell i covers the feature cells from edge i - 2 to edge i + 2: its centre is i cells from the patch's edge.
     (y1, x1), score = _peak(fine)
-    offset1 = np.array([x1, y1]) - output / 2
+    offset1 = np.array([x1, y1]) - last
     if score < settings.not_found:  # the target is lost
         return Localization(offset1, score, "not_found")
 
@@ -82,7 +90,7 @@ def localize(scores: Tensor, output: int, target_size: np.ndarray, settings: Loc
     columns = slice(max(round(x1 - half[0]), 0), max(round(x1 + half[0]) + 1, 0))
     rest[rows, columns] = 0
     (y2, x2), second = _peak(rest)
-    offset2 = np.array([x2, y2]) - output / 2
+    offset2 = np.array([x2, y2]) - last
 
     if second > settings.distractor * score:
         limit = settings.displacement * output / 2

@@ -100,6 +100,9 @@ class LostSettings:
     """Factor by which its side then grows with each frame. The scale stays: the network sees a larger patch."""
     largest: float = 2.0
     """Largest factor in all; the region never exceeds what shows the whole image."""
+    sweep: bool = False
+    """Once the region has grown to its largest and does not show the target, each frame searches another part of the
+    image too, until all of it was seen, and then again: the target may come back anywhere."""
     found_again: float = 0.35
     """Smallest score that counts outside the ordinary region: a larger region has more peaks by chance."""
 

@@ -38,7 +38,7 @@ def on_shipped_backbone(
         predicts=predicts,
         classifier=ClassifierSettings(layer="classification", early_samples=20),
         localization=LocalizationSettings(motion_prior=0.3),
-        lost=LostSettings(growth=1.1),
+        lost=LostSettings(growth=1.1, sweep=True),
         size=SizeSettings(scale_gain=0.6, shape_gain=0.3, shape_return=0.15),
         refinement=refinement,
         density=density or TrackerDensitySettings(),

@@ -280,6 +280,27 @@ def test_atom_looks_in_the_same_place_again(atom):
     np.testing.assert_allclose(outputs[-1].box, before, atol=2)
 
 
+def test_a_target_that_comes_back_far_away_is_found():
+    """Ten frames of a small cat on a pavement, twenty without it, and ten in which it is back 170 pixels away: further
+    than the largest region around its last position reaches."""
+    background = cv2.resize(load_photograph("brick"), (480, 480))[:360]
+    cat = cv2.resize(load_photograph("chelsea")[40:290, 100:370], (26, 24), interpolation=cv2.INTER_AREA)
+    before, after = np.array([90, 150]), np.array([267, 185])
+    truth = [np.array([*(before + k), 26, 24]) for k in range(10)] + [None] * 20
+    truth += [np.array([*(after + k), 26, 24]) for k in range(10)]
+    frames = [background.copy() for _ in truth]
+    for image, box in zip(frames, truth, strict=True):
+        if box is not None:
+            x, y, w, h = box
+            image[y : y + h, x : x + w] = cat
+    outputs = run(Tracker("atom", "ebm", "cpu"), frames, truth[0])
+    assert [out.flag for out in outputs[10:30]] == ["not_found"] * 20
+    for out in outputs[10:30]:
+        np.testing.assert_array_equal(out.box, outputs[9].box)
+    assert outputs[-1].flag == "normal"
+    np.testing.assert_allclose(outputs[-1].box, truth[-1], atol=4)
+
+
 def test_the_size_filter_is_between_the_refined_box_and_the_last(atom, scene):
     frames, truth = scene[0][:2], scene[1]
     believed = run(atom(QUICK), frames, truth[0])[1].box

@@ -123,3 +123,12 @@ def test_the_motion_prior_takes_no_more_than_its_share_in_a_grown_region():
     settings = replace(SETTINGS, motion_prior=0.3)
     found = localize(scores, 2 * OUTPUT, np.array([40.0, 40.0]), settings)
     assert found.score == pytest.approx(0.7, abs=0.03) and found.flag == "normal"
+
+
+def test_offset_and_prior_count_from_the_last_position_wherever_it_is_in_the_patch():
+    prior, last = replace(SETTINGS, motion_prior=0.3), np.array([44.0, 144.0])
+    found = localize(two_alike(near=0.95, far=0.85), OUTPUT, np.array([40.0, 40.0]), prior, last)
+    np.testing.assert_allclose(found.offset, (0, 0), atol=1)  # the one on the left is the nearer one now
+    outside = localize(peak(164, 144), OUTPUT, np.array([40.0, 40.0]), prior, np.array([-400.0, 144.0]))
+    np.testing.assert_allclose(outside.offset, (564, 0), atol=1)
+    assert outside.score == pytest.approx(0.7, abs=0.03) and outside.flag == "normal"
