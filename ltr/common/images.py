@@ -7,7 +7,7 @@ OpenCV for all others. The image does not depend on the reader:
   stored pixels, so rotating an image by its EXIF flag would move it away from its boxes.
 * Grey becomes RGB with three equal channels; 16-bit is scaled to 8-bit; an alpha channel is dropped.
 * A truncated file is an error. Both decoders would return such an image with its lower part grey, OpenCV without a
-  message.
+  message. A file that lacks its end marker but no pixel is read, and bytes after the end are ignored.
 
 An image that will be shrunk can be read at a half, a quarter or an eighth of its size. JPEG codes blocks of 8 x 8
 pixels, from which a decoder makes smaller blocks in a fraction of the time; images of other formats are averaged.
@@ -15,6 +15,8 @@ pixels, from which a decoder makes smaller blocks in a fraction of the time; ima
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +27,8 @@ from ltr.common.errors import UserError
 
 _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_HEIF_STARTS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypmsf1")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 REDUCTIONS = (1, 2, 4, 8)
@@ -73,8 +77,10 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
         raise ImageReadError(f"image {path} cannot be read: {error.strerror or error}") from error
     if not data:
         raise ImageReadError(f"image {path} is empty (0 bytes); copy or download it again")
-    if _is_truncated(data):
+    whole = _complete(data)
+    if whole is None:
         raise ImageReadError(f"image {path} is truncated ({len(data)} bytes); copy or download it again")
+    data = whole
 
     if data.startswith(_JPEG_START):
         image = _decode_jpeg4py(data, reduction)
@@ -84,6 +90,8 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
         image = _decode_opencv(data)
         if image is not None:
             image = shrink(image, reduction)
+    if image is None and data[4:12] in _HEIF_STARTS:
+        raise ImageReadError(f"image {path} is a HEIF picture, which cannot be read; convert it to JPEG or PNG")
     if image is None:
         raise ImageReadError(f"image {path} cannot be decoded: it is damaged, or not an image")
     return image
@@ -136,30 +144,116 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _is_truncated(data: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end marker; False for other formats. Bytes may follow the marker."""
+def _complete(data: bytes) -> bytes | None:
+    """A JPEG or PNG file with its end marker; None if pixels are missing. Other formats are returned as they are.
+
+    Cameras and downloads drop or damage the end marker alone, and viewers show such a picture.
+    """
     if data.startswith(_PNG_START):
-        return data.rfind(b"IEND") < 0
+        return _complete_png(data)
     if not data.startswith(_JPEG_START):
-        return False
+        return data
     # The end marker only counts after the start of the coded image: the header may hold a whole thumbnail with an end
     # marker of its own. In coded data FF is always followed by 00 or a restart marker, so there FFD9 is the end.
-    scan = _start_of_scan(data)
-    return scan is None or data.rfind(_JPEG_END, scan) < 0
+    header = _jpeg_header(data)
+    if header is None:
+        return None
+    if data.rfind(_JPEG_END, header.scan) >= 0:
+        return data
+    return data + _JPEG_END if _has_all_pixels(data, header) else None
 
 
-def _start_of_scan(data: bytes) -> int | None:
-    """Offset of the first scan (marker FFDA) of a JPEG file, behind its header segments."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+def _complete_png(data: bytes) -> bytes | None:
+    """The chunks of a PNG file up to IEND, which is added if all compressed pixels are there; None if they are not."""
+    position = len(_PNG_START)
+    chunks = [_PNG_START]
+    pixels = zlib.decompressobj()
+    while position + 8 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        end = position + 8 + length
+        if kind == b"IEND":
+            return data[:position] + _PNG_END
+        if end > len(data):
+            break
+        # the checksum of the last chunk may be cut off
+        chunks.append(data[position:end] + zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"))
+        position = end + 4
+    try:
+        for chunk in chunks[1:]:
+            if chunk[4:8] == b"IDAT" and not pixels.eof:
+                pixels.decompress(chunk[8:-4])
+    except zlib.error:
+        return None
+    return b"".join([*chunks, _PNG_END]) if pixels.eof else None
+
+
+@dataclass(frozen=True)
+class _JpegHeader:
+    """The header of a JPEG file.
+
+    Attributes:
+        scan: offset of the first scan (marker FFDA).
+        frame: the frame header behind its marker and length; empty if there is none.
+        sequential: whether a scan is coded in one pass from top to bottom.
+        restart: blocks between restart markers; 0 for none.
+    """
+
+    scan: int
+    frame: bytes
+    sequential: bool
+    restart: int
+
+
+def _jpeg_header(data: bytes) -> _JpegHeader | None:
+    """The header of a JPEG file; None if the file ends before its first scan."""
+    position, frame, sequential, restart = 2, b"", False, 0
+    while position + 4 <= len(data):
+        if data[position] != 0xFF:  # as decoders do, skip bytes that belong to no segment
+            position = data.find(b"\xff", position)
+            if position < 0:
+                return None
+            continue
         marker = data[position + 1]
         if marker == 0xDA:
-            return position
+            return _JpegHeader(position, frame, sequential, restart)
         if marker == 0xFF:  # fill byte before a marker
             position += 1
+        elif marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:  # markers without a segment
+            position += 2
         else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                frame, sequential = data[position + 4 : end], marker in (0xC0, 0xC1)
+            elif marker == 0xDD:
+                restart = int.from_bytes(data[position + 4 : end], "big")
+            position = end
     return None
+
+
+def _has_all_pixels(data: bytes, header: _JpegHeader) -> bool:
+    """Whether the scan of a JPEG file without an end marker is complete.
+
+    A decoder ignores bytes after a complete scan, and takes them for pixels after an incomplete one. Files with several
+    scans count as incomplete: which scans are missing cannot be seen. Zeros at the end are no pixels: downloads that
+    take their space first leave them.
+    """
+    stripped = data.rstrip(b"\x00")
+    if len(data) - len(stripped) > 1:
+        data = stripped
+    parts = data[header.scan + 4] if header.scan + 4 < len(data) else 0
+    if not header.sequential or len(header.frame) < 6 or parts != header.frame[5]:
+        return False
+    if header.restart:
+        height, width = (int.from_bytes(header.frame[k : k + 2], "big") for k in (1, 3))
+        factors = header.frame[7::3]
+        across, down = (max(max(f >> shift & 15 for f in factors), 1) if parts > 1 else 1 for shift in (4, 0))
+        blocks = -(-width // (8 * across)) * -(-height // (8 * down))
+        markers = sum(data.count(bytes((0xFF, 0xD0 + k)), header.scan) for k in range(8))
+        if markers < -(-blocks // header.restart) - 1:
+            return False
+    images = [_decode_opencv(data + more + _JPEG_END) for more in (b"", b"\x00" * 64, b"\x5a" * 64, b"\xb6" * 64)]
+    first = images[0]
+    return first is not None and all(image is not None and np.array_equal(image, first) for image in images)
 
 
 def _decode_opencv(data: bytes, reduction: int = 1) -> np.ndarray | None:

@@ -86,7 +86,7 @@ def test_exif_orientation_is_ignored(tmp_path, picture, orientation, reader):
 
 def test_truncated_jpeg_names_the_file(tmp_path, picture, reader):
     data = encode(picture[..., ::-1], ".jpg")
-    for keep in (3, 100, len(data) // 2, len(data) - 2):
+    for keep in (3, 100, len(data) // 2, len(data) - 30):
         (tmp_path / "cut.jpg").write_bytes(data[:keep])
         with pytest.raises(ImageReadError, match=r"cut\.jpg is truncated"):
             read_image(tmp_path / "cut.jpg")
@@ -109,6 +109,56 @@ def test_bytes_after_the_end_are_tolerated(tmp_path, picture, trailer, reader):
     (tmp_path / "plain.jpg").write_bytes(data)
     (tmp_path / "long.jpg").write_bytes(data + trailer)
     np.testing.assert_array_equal(read_image(tmp_path / "long.jpg"), read_image(tmp_path / "plain.jpg"))
+
+
+@pytest.mark.parametrize("restart", [0, 2])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("ending", [b"", b"\xff", b"\r\n", b"\x00" * 999])
+def test_only_the_end_marker_of_a_jpeg_is_missing(tmp_path, picture, reader, restart, grey, ending):
+    """Some cameras write none. Wherever else the file is cut, pixels are missing."""
+    noise = np.random.default_rng(0).integers(0, 255, picture.shape[: 2 if grey else 3], np.uint8)
+    data = encode(noise, ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
+    (tmp_path / "whole.jpg").write_bytes(data)
+    (tmp_path / "open.jpg").write_bytes(data[:-2] + ending)
+    np.testing.assert_array_equal(read_image(tmp_path / "open.jpg"), read_image(tmp_path / "whole.jpg"))
+    for keep in range(len(data) // 2, len(data) - 8, 7):
+        (tmp_path / "cut.jpg").write_bytes(data[:keep] + b"\x00" * (999 * (keep % 2)))  # as some downloads
+        with pytest.raises(ImageReadError, match=r"cut\.jpg is truncated"):
+            read_image(tmp_path / "cut.jpg")
+
+
+def test_progressive_jpeg_without_its_end_is_truncated(tmp_path, picture):
+    data = encode(picture, ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    (tmp_path / "cut.jpg").write_bytes(data[:-2])
+    with pytest.raises(ImageReadError, match="truncated"):
+        read_image(tmp_path / "cut.jpg")
+
+
+def test_bytes_between_the_segments_of_a_jpeg(tmp_path, picture, reader):
+    data = encode(picture, ".jpg")
+    (tmp_path / "plain.jpg").write_bytes(data)
+    end = 4 + int.from_bytes(data[4:6], "big")
+    (tmp_path / "odd.jpg").write_bytes(data[:end] + b"\x00\x00" + data[end:])
+    np.testing.assert_array_equal(read_image(tmp_path / "odd.jpg"), read_image(tmp_path / "plain.jpg"))
+
+
+@pytest.mark.parametrize("cut", [4, 8, 12, 16])
+@pytest.mark.parametrize("trailer", [b"", b"\x00" * 300])
+def test_the_end_of_a_png_is_missing_or_something_follows_it(tmp_path, picture, cut, trailer):
+    data = encode(picture[..., ::-1], ".png")
+    (tmp_path / "open.png").write_bytes(data[:-cut])
+    np.testing.assert_array_equal(read_image(tmp_path / "open.png"), picture)
+    (tmp_path / "long.png").write_bytes(data + trailer)
+    np.testing.assert_array_equal(read_image(tmp_path / "long.png"), picture)
+    (tmp_path / "cut.png").write_bytes(data[:-20] + trailer)
+    with pytest.raises(ImageReadError, match=r"cut\.png is truncated"):
+        read_image(tmp_path / "cut.png")
+
+
+def test_a_heif_picture_is_named(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic")
+    with pytest.raises(ImageReadError, match=r"a\.jpg is a HEIF picture, .* convert it to JPEG or PNG"):
+        read_image(tmp_path / "a.jpg")
 
 
 def test_progressive_jpeg_is_not_taken_for_truncated(tmp_path, picture, reader):
