@@ -108,6 +108,9 @@ class Video:
     Args:
         path: a file, or an address such as rtsp://... or http://....
 
+    Attributes:
+        first_packet: time and content of the first picture of the last reading, as the file has them.
+
     Raises:
         VideoError: if there is no such file, nothing answers, or there is no video in it; on iteration, if no frame can
             be read.
@@ -124,12 +127,14 @@ class Video:
         seconds = _duration(self._container, stream)
         self.total = stream.frames or (max(1, round(seconds * self.fps)) if seconds else None)
         self.live = bool(self._address) and self.total is None
+        self.first_packet: tuple[int | None, bytes] | None = None
 
     def __str__(self) -> str:
         return self._address or str(self.path)
 
     def __iter__(self) -> Generator[Frame, None, None]:
         container, self._container = self._container or self._open(), None
+        self.first_packet = None
         with container:
             yield from _Decoding(self, container, self._stream(container)).frames()
 
@@ -241,6 +246,8 @@ class _Decoding:
     def _decode(self, packet: av.Packet | None, at_joint: bool = False) -> list[av.VideoFrame]:
         if packet is None or not packet.size:
             return self._pictures(packet)
+        if self._video.first_packet is None:
+            self._video.first_packet = packet.pts, bytes(packet)
         if packet.is_discard:  # before the start of a clip that was cut without re-encoding
             self._left_out += 1
         elif packet.pts is not None:
@@ -311,7 +318,8 @@ class _Decoding:
         of = f" of {announced}" if announced else ""
         why = f" ({_reason(failure)})" if failure else ""
         if self._video.live:
-            warn(f"{self._video}: the stream ended{why} after {self._given} frames")
+            what = "broke off" if failure else "ended"
+            warn(f"{self._video}: the stream {what}{why} after {self._given} frames")
         elif failure is not None or early:
             # A broken frame at the very end counts as missing.
             warn(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")

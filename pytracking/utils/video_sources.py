@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import threading
@@ -12,10 +13,17 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import cv2
+import numpy as np
 
 from ltr.common.frame_order import IMAGE_SUFFIXES, FrameOrderError, find_images, order_frames
 from ltr.common.images import ImageReadError, read_image
 from pytracking.utils.video import DEFAULT_FPS, Frame, FrameSource, Video, VideoError, is_address, warn
+
+_FIRST_PICTURE, _NEXT_PICTURE = 6.0, 3.0  # seconds to wait for a camera's first picture, and for any other
+_TRIES, _PAUSE = 3, 0.05  # least number of attempts in this time, and seconds between them
+_sleep = time.sleep
+_REOPENING = (0.2, 1.0, 2.0, 4.0)
+"""Seconds before each attempt to open a stream again."""
 
 
 def open_source(text: str | os.PathLike) -> FrameSource:
@@ -30,7 +38,7 @@ def open_source(text: str | os.PathLike) -> FrameSource:
         return ImageFolderSource(text)
     if not os.path.exists(text):
         _check_scheme(str(text))
-    return Video(text)
+    return _reopened(Video(text))
 
 
 def open_camera(text: str) -> FrameSource:
@@ -40,10 +48,14 @@ def open_camera(text: str) -> FrameSource:
         VideoError: if there is none, or it gives no picture.
     """
     if is_address(text):
-        return Video(text)
+        return _reopened(Video(text))
     if not os.path.exists(text):
         _check_scheme(text)
     return Camera(int(text) if text.isdecimal() else text)
+
+
+def _reopened(video: Video) -> FrameSource:
+    return LiveStream(video) if video.live else video
 
 
 def _check_scheme(text: str) -> None:
@@ -110,6 +122,9 @@ class ImageFolderSource:
 class Camera:
     """A camera of this machine, read by OpenCV. The times of its frames count from the first, by this machine's clock.
 
+    A camera that needs a moment before its first picture gets it, and one that gives no picture for a while is asked
+    again, with a warning of one line.
+
     Args:
         device: number, from 0, or path.
 
@@ -139,10 +154,7 @@ class Camera:
 
     def __iter__(self) -> Generator[Frame, None, None]:
         start, index = None, 0
-        while True:
-            there, picture = self._capture.read()
-            if not there or picture is None:
-                break
+        while (picture := self._read(_FIRST_PICTURE if start is None else _NEXT_PICTURE)) is not None:
             now = time.monotonic()
             start = now if start is None else start
             yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now - start, index)
@@ -150,6 +162,21 @@ class Camera:
         if not index:
             raise VideoError(f"{self} is there but gives no picture; is it used by another program?")
         warn(f"{self} gives no more pictures")
+
+    def _read(self, patience: float) -> np.ndarray | None:
+        """The next picture; None if there is none for so many seconds."""
+        start, tries = time.monotonic(), 0
+        while True:
+            there, picture = self._capture.read()
+            waited = time.monotonic() - start
+            if there and picture is not None and picture.size:
+                if tries and patience is not _FIRST_PICTURE:
+                    warn(f"{self} gave no picture for {waited:.1f} s, and goes on")
+                return picture
+            tries += 1
+            if waited >= patience and tries >= _TRIES:
+                return None
+            _sleep(_PAUSE)
 
     def close(self) -> None:
         self._capture.release()
@@ -164,6 +191,60 @@ def _quiet_opencv() -> Iterator[None]:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
+
+
+class LiveStream:
+    """A live stream that is opened again where it breaks off, a few times, with a line on each gap.
+
+    The times go on by this machine's clock over a gap. A server that sends the same recording again has ended.
+    """
+
+    live = True
+    total: int | None = None
+
+    def __init__(self, video: Video):
+        self._video = video
+        self.name, self.fps = video.name, video.fps
+
+    def __str__(self) -> str:
+        return str(self._video)
+
+    def __iter__(self) -> Generator[Frame, None, None]:
+        index, shift = 0, 0.0
+        frames: Iterator[Frame] | None = iter(self._video)
+        while frames is not None:
+            last = 0.0
+            seen = time.monotonic()
+            for frame in frames:
+                last, seen = (frame.time or 0.0) + shift, time.monotonic()
+                yield Frame(frame.image, last, index)
+                index += 1
+            begin, frames = self._again(seen)
+            shift = last + time.monotonic() - seen - begin
+
+    def _again(self, since: float) -> tuple[float, Iterator[Frame] | None]:
+        """Open the stream again: the time of its first frame, and its frames; or none if it has ended."""
+        first, reason = self._video.first_packet, ""
+        for pause in _REOPENING:
+            _sleep(pause)
+            try:
+                video = Video(str(self._video))
+                frames = iter(video)
+                frame = next(frames)
+            except (VideoError, StopIteration) as error:
+                reason = str(error)
+                continue
+            if video.first_packet == first:
+                video.close()
+                return 0.0, None
+            self._video = video
+            warn(f"{self} goes on after {time.monotonic() - since:.1f} s without a picture")
+            return frame.time or 0.0, itertools.chain([frame], frames)
+        warn(f"{self} could not be opened again in {time.monotonic() - since:.0f} s: {reason}")
+        return 0.0, None
+
+    def close(self) -> None:
+        self._video.close()
 
 
 class LatestFrames:

@@ -113,6 +113,7 @@ def call(tmp_path, monkeypatch):
             return call.camera
 
         monkeypatch.setattr(video_sources, "time", clock)
+        monkeypatch.setattr(video_sources, "_sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
         monkeypatch.setattr(video_sources.cv2, "VideoCapture", capture)
         monkeypatch.setattr(FakeSpec, "make", lambda self: CameraTracker(call.camera, call.seen))
         return webcam.main(["fake", "still", "--out", str(tmp_path / "out"), *map(str, options)])

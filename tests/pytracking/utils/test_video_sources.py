@@ -1,4 +1,5 @@
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
@@ -103,6 +104,12 @@ class FakeCapture:
         self.released = True
 
 
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch):
+    monkeypatch.setattr(video_sources, "_FIRST_PICTURE", 0.3)
+    monkeypatch.setattr(video_sources, "_NEXT_PICTURE", 0.2)
+
+
 def test_a_camera(monkeypatch):
     monkeypatch.setattr(video_sources.cv2, "VideoCapture", FakeCapture)
     camera = open_camera("0")
@@ -124,6 +131,73 @@ def test_a_camera_that_is_not_there_or_gives_nothing(monkeypatch):
     with pytest.raises(VideoError, match="gives no picture"):
         list(open_camera("0"))
     assert open_camera("0").fps == 25
+
+
+class Moody(FakeCapture):
+    """Gives the pictures that `there` says."""
+
+    there = (False, False, True, True, False, True, True)
+
+    def read(self):
+        self.number = getattr(self, "number", -1) + 1
+        given = self.number < len(self.there) and self.there[self.number]
+        return (True, np.full((48, 64, 3), self.number, np.uint8)) if given else (False, None)
+
+
+def test_a_camera_that_needs_a_moment_and_drops_a_read(monkeypatch, capsys):
+    monkeypatch.setattr(video_sources.cv2, "VideoCapture", Moody)
+    frames = list(open_camera("0"))
+    assert [frame.image[0, 0, 0] for frame in frames] == [2, 3, 5, 6] and frames[0].time == 0
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: camera 0 gave no picture for 0.") and first.endswith("s, and goes on")
+    assert last == "warning: camera 0 gives no more pictures"
+
+
+@pytest.fixture
+def stream(tmp_path):
+    """A server of a live stream whose connections send these parts, one each; and the address."""
+    parts = []
+
+    class Stream(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            if not parts:
+                return self.send_error(503)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(parts.pop(0))
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield parts, f"http://127.0.0.1:{server.server_address[1]}/yard.ts"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_stream_that_breaks_off_is_opened_again(tmp_path, stream, capsys, monkeypatch):
+    parts, address = stream
+    monkeypatch.setattr(video_sources, "_REOPENING", (0.05, 0.05, 0.05))
+    files = [video_files.write(tmp_path / f"{i}.ts", images=video_files.textures(10 + i)) for i in range(3)]
+    parts += [file.read_bytes() for file in files]
+    source = open_source(address)
+    parts.insert(1, b"")  # nothing yet when it is opened for the second time
+    frames = list(source)
+    assert source.live and [frame.index for frame in frames] == list(range(len(frames))) and len(frames) >= 32
+    times = [frame.time for frame in frames]
+    assert all(after > before for before, after in zip(times, times[1:], strict=False))
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("the stream broke off" in line or "the stream ended" in line for line in lines) == 3
+    assert sum(f"{address} goes on after 0." in line for line in lines) == 2
+    assert f"{address} could not be opened again in " in lines[-1]
+
+
+def test_a_recording_that_is_sent_again_has_ended(tmp_path, stream, monkeypatch):
+    parts, address = stream
+    monkeypatch.setattr(video_sources, "_REOPENING", (0.05,))
+    parts += [video_files.write(tmp_path / "a.ts").read_bytes()] * 3
+    assert len(list(open_camera(address))) == 10 and len(parts) == 1
 
 
 def test_no_real_camera_is_one_sentence(capfd):
