@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -26,6 +28,11 @@ class _BatchData(Dataset):
             return self.collate([self.data[k] for k in numbers])
         except UserError as error:
             return UserError(str(error))  # a subclass may have arguments with which it cannot be sent
+        except (RuntimeError, OSError) as error:
+            known = _explained(error)
+            if known is None:
+                raise
+            return known
 
 
 @contextlib.contextmanager
@@ -61,7 +68,12 @@ def load_batches(
     )
     batches: Any = iter(loader)
     try:
-        yield map(_checked, batches)
+        yield _checked(batches)
+    except RuntimeError as error:  # the end of a worker interrupts whatever this process does
+        known = _explained(error) if "DataLoader worker" in str(error) else None
+        if known is None:
+            raise
+        raise known from None
     finally:
         if workers:
             batches._shutdown_workers()  # PyTorch has no public name for it
@@ -88,13 +100,49 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _checked(batch: Any) -> Any:
-    if isinstance(batch, UserError):
-        raise batch
-    return batch
+def _checked(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches; an error of a loader process is raised as a sentence for the user, if its cause is known."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError) as error:
+            known = _explained(error)
+            if known is None:
+                raise
+            raise known from None
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def _explained(error: Exception) -> UserError | None:
+    """The cause and the remedy of an error by which loader processes fail on many machines; None for other errors."""
+    text = f"{error} {error.__cause__ or ''}"  # the cause has the signal, if it is known
+    if "shared memory" in text or "Bus error" in text:
+        return UserError(
+            f"the loader processes have too little shared memory{_shared_memory()}; set --workers 0, or give a Docker "
+            "container more of it by docker run --shm-size 2g"
+        )
+    killed = re.search(r"DataLoader worker .* (is killed by signal: \w+|exited unexpectedly)", text)
+    if killed:
+        return UserError(
+            f"a loader process {killed[1]}; where memory is short, set --workers 0, or give a Docker container more "
+            "shared memory by docker run --shm-size 2g"
+        )
+    return None
+
+
+def _shared_memory(folder: str = "/dev/shm") -> str:
+    try:
+        return f" ({folder} has {shutil.disk_usage(folder).total // 2**20} MB)"
+    except OSError:  # not on every system
+        return ""
 
 
 def _set_worker_signals(worker: int) -> None:
     """Terminals and torchrun signal whole groups of processes; a worker ends when its training process wants it to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(15))  # time for the present step, then end
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(15))  # time for the present step, then end
