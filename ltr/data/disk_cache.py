@@ -27,8 +27,7 @@ _DONE = "rows_done.json"
 def cached_rows(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]], what: str, remedy: str) -> Rows:
     """Arrays of `num_rows` rows, memory-mapped for reading; they are computed if `folder` does not hold them yet.
 
-    If several processes want the same rows at the same time, one computes and the others wait, where the system has
-    locks.
+    If several processes want the same rows at the same time, one computes and the others wait.
 
     Args:
         folder: holds a file for each array once it is complete; until then they lie in a folder beside it that ends in

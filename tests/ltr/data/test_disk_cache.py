@@ -114,7 +114,6 @@ def test_sigkill_loses_no_more_than_was_not_saved(tmp_path):
 
 
 def test_a_second_process_waits_for_the_first(tmp_path):
-    pytest.importorskip("fcntl")
     program = _PROGRAM.replace("time.sleep(60)", "time.sleep(0.2)")
     command = [sys.executable, "-c", program, str(tmp_path / "rows")]
     root = str(Path(__file__).resolve().parents[3])
