@@ -12,10 +12,19 @@ from ltr.common.frame_order import FrameOrderError, find_images, order_frames
 def read_boxes(file: Path) -> np.ndarray:
     """(N, 4) float64 from a text file with x, y, w, h on a line, separated by commas, tabs, blanks or semicolons.
 
+    Line i belongs to frame i: an empty line before the last becomes four NaN, a frame without a target.
+
     Raises:
-        DatasetError: if the file is missing or empty, or a line is not four numbers; names file and line.
+        DatasetError: if the file is missing or empty, a line is not four numbers, or the first is no box; names file
+            and line.
     """
-    return read_numbers(file, slice(0, 4), exactly=4)
+    boxes = read_numbers(file, slice(0, 4), exactly=4)
+    if not np.isfinite(boxes[0]).all() or (boxes[0, 2:] <= 0).any():
+        raise DatasetError(
+            f"{file}, line 1: the first box must be finite, with a positive width and height, not {boxes[0].tolist()}; "
+            "begin where the target is visible"
+        )
+    return boxes
 
 
 def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.ndarray:
@@ -35,9 +44,10 @@ def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.n
     except OSError as error:
         raise DatasetError(f"the annotation file {file} cannot be read: {error.strerror}") from error
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.rstrip().splitlines(), start=1):
         fields = re.split(r"[,;\s]+", line.strip(" \t,;\r"))
-        if fields == [""]:
+        if fields == [""]:  # a frame without a target; leaving the line out would shift all later ones
+            rows.append([np.nan] * (columns.stop - columns.start))
             continue
         try:
             values = [float(value) for value in fields[columns]]

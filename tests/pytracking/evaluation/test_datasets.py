@@ -367,3 +367,29 @@ def test_what_macos_adds_is_left_alone(tmp_path):
 def test_accents_are_one_letter_or_two(tmp_path):
     write_sequence(tmp_path, "Zu\u0308rich", 2)
     assert get_dataset(str(tmp_path))["Z\u00fcrich"].name == "Zu\u0308rich"
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "nan,nan,nan,nan", "0,0,0,0"])
+def test_a_row_that_stands_for_nothing_keeps_its_place(tmp_path, nothing):
+    folder = write_sequence(tmp_path, "mine", 5)
+    lines = boxes_text(5).splitlines()
+    (folder / "groundtruth_rect.txt").write_text("\n".join([*lines[:2], nothing, *lines[3:]]) + "\n\n\n")
+    sequence = get_dataset(str(tmp_path))["mine"]
+    assert sequence.ground_truth[3:, 0].tolist() == [3, 4] and not sequence.ground_truth[2, 2] > 0
+
+
+def test_empty_rows_that_do_not_fit_the_images_are_refused(tmp_path):
+    folder = write_sequence(tmp_path, "mine", 5)
+    (folder / "groundtruth_rect.txt").write_text(boxes_text(5).replace("\n", "\n\n"))
+    with pytest.raises(DatasetError, match="has 9 lines, but .* has 5 images"):
+        get_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize("first", ["nan,nan,nan,nan", "0,0,0,0", "5,5,-3,8"])
+def test_a_first_row_without_a_target_is_refused_before_anything_is_run(tmp_path, first):
+    folder = write_sequence(tmp_path, "mine", 3)
+    (folder / "groundtruth_rect.txt").write_text(first + "\n" + boxes_text(2))
+    with pytest.raises(
+        DatasetError, match=r"groundtruth_rect\.txt, line 1: the first box must be finite, with a positive"
+    ):
+        get_dataset(str(tmp_path))
