@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, plain_name
-from pytracking.evaluation.datasets.folder import read_folder
+from pytracking.evaluation.datasets.folder import EXPECTED, read_folder
 from pytracking.evaluation.datasets.generated import read_generated
 from pytracking.evaluation.datasets.nfs import read_nfs
 from pytracking.evaluation.datasets.otb import read_otb
@@ -48,7 +48,7 @@ def get_dataset(name: str, root: str | os.PathLike | None = None) -> SequenceLis
         reason = next(iter(dataset.problems.values()))
         raise DatasetError(f"none of the {len(dataset.problems)} sequences under {dataset.root} can be run: {reason}")
     if not dataset.sequences:
-        raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}")
+        raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}; {EXPECTED}")
     return dataset
 
 

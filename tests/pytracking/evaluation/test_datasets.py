@@ -393,3 +393,38 @@ def test_a_first_row_without_a_target_is_refused_before_anything_is_run(tmp_path
         DatasetError, match=r"groundtruth_rect\.txt, line 1: the first box must be finite, with a positive"
     ):
         get_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize("images", ["color", "IMG", "frames", "."])
+@pytest.mark.parametrize("annotation", ["groundtruth.txt", "Groundtruth_rect.TXT"])
+def test_layouts_of_other_benchmarks(tmp_path, images, annotation):
+    write_images(tmp_path / "mine" / images, range(1, 5), digits=8, suffix=".webp")
+    (tmp_path / "mine" / annotation).write_text(boxes_text(4))
+    (sequence,) = get_dataset(str(tmp_path))
+    assert [path.name for path in sequence.frames] == [f"{number:08d}.webp" for number in range(1, 5)]
+    assert sequence.origin == (0 if annotation == "groundtruth.txt" else 1)
+    (alone,) = get_dataset(str(tmp_path / "mine"))  # the folder of one sequence
+    assert (alone.name, alone.frames) == ("mine", sequence.frames)
+
+
+def test_lasots_folders_of_categories(tmp_path):
+    for name in ("bear/bear-1", "bear/bear-2", "cat/cat-1"):
+        write_images(tmp_path / name / "img", range(1, 4), digits=8)
+        (tmp_path / name / "groundtruth.txt").write_text(boxes_text(3))
+        (tmp_path / name / "full_occlusion.txt").write_text("0,0,0")
+    assert [sequence.name for sequence in get_dataset(str(tmp_path))] == ["bear-1", "bear-2", "cat-1"]
+
+
+def test_the_first_box_alone(tmp_path):
+    write_sequence(tmp_path, "mine", 4, lines=1)
+    sequence = get_dataset(str(tmp_path))["mine"]
+    assert len(sequence) == 4 and sequence.ground_truth[0, 0] == 5 and np.isnan(sequence.ground_truth[1:]).all()
+
+
+def test_what_is_expected_is_said(tmp_path):
+    write_images(tmp_path / "bare" / "img", range(1, 4))
+    with pytest.raises(DatasetError, match=r"no annotation file in .*bare: a sequence is a folder with images in img/"):
+        get_dataset(str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match=r"no sequences of empty .*; a sequence is a folder with images in img/"):
+        get_dataset(str(tmp_path / "empty"))
