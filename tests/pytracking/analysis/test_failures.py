@@ -143,8 +143,11 @@ def test_bad_requests(tree, capsys, options, says):
 def test_bad_files_are_named(tree, capsys):
     where = ["failures", "--annotations", "truth", "--results", "results"]
     (tree / "results/atom/ebm_000/a.txt").write_text("1\t2\tnan\t4\n")
+    main(where)  # the others are listed all the same
+    shown = capsys.readouterr()
+    assert "a.txt, line 1: NaN" in shown.err and "atom/ebm_000 is left out" in shown.err
     with pytest.raises(SystemExit, match="2"):
-        main(where)
+        main([*where, "--trackers", "atom/ebm_000"])
     assert "a.txt, line 1: NaN" in capsys.readouterr().err
     write("results/atom/ebm_000", "a", boxes((GOOD, 20)))
     write("truth", "a", np.zeros((20, 4)))
