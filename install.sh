@@ -109,7 +109,7 @@ action="${1:-}"
 case "$action" in
   "" | --demo | --test | --visdom) ;;
   -h | --help) usage && exit ;;
-  *) die "unknown option $action" "bash install.sh --help says what there is" ;;
+  *) die "unknown option $action" "bash install.sh --help lists the options" ;;
 esac
 if ! installed; then
   install

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 from ltr.actors.regression import EnergyLossSettings
 from ltr.common.environment import get_path
 from ltr.data.regression_samples import AugmentSettings
 from ltr.dataset import LabelledImages, read_utkface_split
 from ltr.train_settings import regression
-from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.regression import BinSettings, Part, RegressionSettings, System
 from ltr.trainers.task import Task
 
@@ -55,15 +53,4 @@ def build(settings: AgeSettings) -> Task:
     return regression.build(settings, lambda part: images(settings, part))
 
 
-_SUMMARIES: dict[System, str] = {
-    "direct_huber": "Baseline 'Direct - Huber' (Appendix E.4, Table S4).",
-    "direct_l2": "Baseline 'Direct - L2' (Appendix E.4, Table S4).",
-    "gaussian": "Baseline 'Gaussian' (Appendix E.4, Table S4).",
-    "laplace": "Baseline 'Laplace' (Appendix E.4, Table S4).",
-    "softmax_ce_l2": "Baseline 'Softmax - CE & L2' (Appendix E.4, Table S4).",
-    "softmax_ce_l2_var": "Baseline 'Softmax - CE, L2 & Var' (Appendix E.4, Table S4).",
-    "ebm": "The paper's energy-based model (Appendix E.1, E.2), which refines the baselines' predictions.",
-}
-SYSTEMS: dict[str, Recipe] = {
-    name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()
-}
+SYSTEMS = regression.recipes(settings_for, build, images, "E", "S4")

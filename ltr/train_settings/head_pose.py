@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 from ltr.actors.regression import EnergyLossSettings
@@ -12,7 +11,6 @@ from ltr.common.errors import UserError
 from ltr.data.regression_samples import AugmentSettings
 from ltr.dataset import DatasetError, LabelledImages, read_biwi, read_fsanet, read_pointing04, read_pointing04_crops
 from ltr.train_settings import regression
-from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.regression import BinSettings, Part, RegressionSettings, System
 from ltr.trainers.task import Task
 
@@ -83,15 +81,4 @@ def build(settings: HeadPoseSettings) -> Task:
     return regression.build(settings, lambda part: images(settings, part))
 
 
-_SUMMARIES: dict[System, str] = {
-    "direct_huber": "Baseline 'Direct - Huber' (Appendix F.4, Table S6).",
-    "direct_l2": "Baseline 'Direct - L2' (Appendix F.4, Table S6).",
-    "gaussian": "Baseline 'Gaussian' (Appendix F.4, Table S6).",
-    "laplace": "Baseline 'Laplace' (Appendix F.4, Table S6).",
-    "softmax_ce_l2": "Baseline 'Softmax - CE & L2' (Appendix F.4, Table S6).",
-    "softmax_ce_l2_var": "Baseline 'Softmax - CE, L2 & Var' (Appendix F.4, Table S6).",
-    "ebm": "The paper's energy-based model (Appendix F.1, F.2), which refines the baselines' predictions.",
-}
-SYSTEMS: dict[str, Recipe] = {
-    name: Recipe(summary, partial(settings_for, name), build, images) for name, summary in _SUMMARIES.items()
-}
+SYSTEMS = regression.recipes(settings_for, build, images, "F", "S6")

@@ -6,7 +6,8 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
@@ -21,12 +22,21 @@ from ltr.data.regression_samples import AugmentSettings, RegressionSamples
 from ltr.dataset import LabelledImages
 from ltr.models.regression.heads import DensityNet, DirectNet, EnergyNet, SoftmaxNet
 from ltr.models.regression.image_encoder import EncoderSettings, ImageEncoder
+from ltr.train_settings.recipe import Recipe
 from ltr.trainers.task import Task
 
 System = Literal["direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm"]
 Part = Literal["train", "val", "test"]
 _CACHE_SEED = 0
 _OUTSIDE = 0.01  # share of training labels that may lie beyond the bins: 59 of BIWI's 15,677 do, up to 84 degrees
+_BASELINES: dict[System, str] = {
+    "direct_huber": "Direct - Huber",
+    "direct_l2": "Direct - L2",
+    "gaussian": "Gaussian",
+    "laplace": "Laplace",
+    "softmax_ce_l2": "Softmax - CE & L2",
+    "softmax_ce_l2_var": "Softmax - CE, L2 & Var",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -155,3 +165,29 @@ def _check_bins(bins: BinSettings, images: LabelledImages) -> None:
     if outside.mean() > _OUTSIDE:
         raise UserError(f"{found}: widen them by --bins.lower, --bins.upper and --bins.num_bins")
     logger.warning("%s; they count as the outermost bin.", found)
+
+
+def recipes(
+    settings_for: Callable[[System], Any],
+    build: Callable[[Any], Task],
+    images: Callable[[Any, Any], LabelledImages],
+    appendix: str,
+    table: str,
+) -> dict[str, Recipe]:
+    """The six baselines and the energy-based model of a task, as the registry wants them.
+
+    Args:
+        settings_for: returns a system's settings.
+        build, images: see :class:`Recipe`.
+        appendix, table: where the paper describes them, such as 'E' and 'S4'.
+    """
+    summaries: dict[System, str] = {
+        system: f"Baseline '{name}' (Appendix {appendix}.4, Table {table})." for system, name in _BASELINES.items()
+    }
+    summaries["ebm"] = (
+        f"The paper's energy-based model (Appendix {appendix}.1, {appendix}.2), "
+        "which refines the baselines' predictions."
+    )
+    return {
+        system: Recipe(summary, partial(settings_for, system), build, images) for system, summary in summaries.items()
+    }
