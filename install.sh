@@ -50,7 +50,9 @@ find_python() {
     "If you have one elsewhere: PYTHON=/path/to/python3 bash install.sh"
 }
 
-state() { "$python" --version && cd "$repo" && cksum pyproject.toml install* ltr/ops/{build,libraries}.py ltr/ops/csrc/*; }
+state() (  # a subshell: the caller's folder stays
+  "$python" --version && cd "$repo" && cksum pyproject.toml install* ltr/ops/{build,libraries}.py ltr/ops/csrc/*
+)
 
 installed() { [ ! -e "$unfinished" ] && [ -f "$stamp" ] && [ "$(state 2>/dev/null)" = "$(cat "$stamp")" ]; }
 

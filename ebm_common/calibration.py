@@ -62,4 +62,6 @@ def temperature_curve(sample: ImportanceSample, f_label: Tensor, temperatures: S
         f = f_label / temperature
         nll.append((warm.log_z - f).mean())
         level.append(warm.level(f))
-    return TemperatureCurve(torch.tensor(temperatures).to(f_label), torch.stack(nll), torch.stack(level))
+    return TemperatureCurve(
+        torch.tensor(temperatures, dtype=f_label.dtype, device=f_label.device), torch.stack(nll), torch.stack(level)
+    )

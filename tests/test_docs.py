@@ -310,3 +310,9 @@ def test_a_wrong_option_is_found():
     for words in wrong:
         with pytest.raises(AssertionError):
             parse(words)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_pages():
+    pages = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "speed.md"))
+    rows = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert rows and not [row for row in rows if row not in pages]

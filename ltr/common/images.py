@@ -166,7 +166,7 @@ def _complete(data: bytes) -> bytes | None:
 def _complete_png(data: bytes) -> bytes | None:
     """The chunks of a PNG file up to IEND, which is added if all compressed pixels are there; None if they are not."""
     position = len(_PNG_START)
-    chunks = [_PNG_START]
+    chunks: list[tuple[int, int]] = []  # start and end, without the checksum
     pixels = zlib.decompressobj()
     while position + 8 <= len(data):
         length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
@@ -175,16 +175,19 @@ def _complete_png(data: bytes) -> bytes | None:
             return data[:position] + _PNG_END
         if end > len(data):
             break
-        # the checksum of the last chunk may be cut off
-        chunks.append(data[position:end] + zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"))
+        chunks.append((position, end))
         position = end + 4
     try:
-        for chunk in chunks[1:]:
-            if chunk[4:8] == b"IDAT" and not pixels.eof:
-                pixels.decompress(chunk[8:-4])
+        for start, end in chunks:
+            if data[start + 4 : start + 8] == b"IDAT" and not pixels.eof:
+                pixels.decompress(data[start + 8 : end])
     except zlib.error:
         return None
-    return b"".join([*chunks, _PNG_END]) if pixels.eof else None
+    if not pixels.eof:
+        return None
+    # the checksum of the last chunk may be cut off
+    whole = (data[start:end] + zlib.crc32(data[start + 4 : end]).to_bytes(4, "big") for start, end in chunks)
+    return b"".join([_PNG_START, *whole, _PNG_END])
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,14 @@ def image_form(path: Path, size: tuple[int, int], source: object, ignore_exif: b
         ImageReadError: if the size is that of another image, or it does not decide whether the EXIF orientation
             applies.
     """
+    with warnings.catch_warnings():  # Pillow warns of odd headers
+        warnings.simplefilter("ignore")
+        return _form(path, size, source, ignore_exif)
+
+
+def _form(path: Path, size: tuple[int, int], source: object, ignore_exif: bool) -> ImageForm:
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
+        with Image.open(path) as image:
             stored = image.size
             flag = 1 if ignore_exif else image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # Pillow raises errors of many classes for damaged headers
@@ -91,9 +96,11 @@ def image_forms(
 
     def form(item: tuple[Path, tuple[int, int], bool]) -> ImageForm | ImageReadError:
         try:
-            return image_form(item[0], item[1], source, item[2])
+            return _form(item[0], item[1], source, item[2])
         except ImageReadError as error:
             return error
 
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(form, items, chunksize=64))
+    # Filters of warnings belong to the process and not to a thread: they are set once, around all threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(8) as pool:
+        warnings.simplefilter("ignore")
+        return list(pool.map(form, items))

@@ -62,11 +62,12 @@ def temperature_table(held_out: HeldOut) -> tuple[str, float]:
     curve = temperature_curve(*held_out, TEMPERATURES)
     coverage = [curve.coverage(level) for level in LEVELS]
     lines = ["temperature  nll     " + "  ".join(f"{100 * level:3.0f}%" for level in LEVELS)]
+    likeliest = int(curve.nll.argmin())
     for k, temperature in enumerate(TEMPERATURES):
         shares = "  ".join(f"{100 * float(c[k]):4.0f}" for c in coverage)
-        mark = "  <- likeliest" if temperature == curve.best() else ""
+        mark = "  <- likeliest" if k == likeliest else ""
         lines.append(f"{temperature:11.2f}  {float(curve.nll[k]):6.2f}  {shares}{mark}")
-    return "\n".join(lines), curve.best()
+    return "\n".join(lines), TEMPERATURES[likeliest]
 
 
 def report(sets: Mapping[str, HeldOut]) -> str:

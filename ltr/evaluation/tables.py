@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ltr.common.files import write_json, write_text, writing
+from ltr.common.latex import tex_escape
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,13 @@ class Table:
         lines = [f"% {note}" for note in [self.title, *self.notes]]
         lines += [rf"\begin{{tabular}}{{l{'c' * len(self.columns)}}}", r"\toprule"]
         if self.groups:
-            groups = [rf"\multicolumn{{{n}}}{{c}}{{{_escape(name)}}}" for name, n in self.groups]
+            groups = [rf"\multicolumn{{{n}}}{{c}}{{{tex_escape(name)}}}" for name, n in self.groups]
             lines.append(_latex_row(["", *groups]))
-        lines.append(_latex_row(["Method", *map(_escape, self.columns)]))
+        lines.append(_latex_row(["Method", *map(tex_escape, self.columns)]))
         lines.append(r"\midrule")
         for name, row in self.rows:
-            cells = ["--" if c is None else _escape(c) if isinstance(c, str) else c.latex() for c in row]
-            lines.append(_latex_row([_escape(name), *cells]))
+            cells = ["--" if c is None else tex_escape(c) if isinstance(c, str) else c.latex() for c in row]
+            lines.append(_latex_row([tex_escape(name), *cells]))
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -123,7 +124,3 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", r"\&").replace("_", r"\_").replace("%", r"\%")

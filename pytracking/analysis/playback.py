@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from pytracking.analysis.box_files import read_boxes
-from pytracking.analysis.metrics import overlap
+from pytracking.analysis.metrics import overlap, valid_frames
 from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
@@ -60,7 +60,7 @@ def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -
     """
     tracks = []
     truth = sequence.to_tracker(sequence.ground_truth)
-    annotated = np.isfinite(truth).all(1) & (truth[:, 2:] > 0).all(1)
+    annotated = valid_frames(truth)
     here = [result for result in results if result.problem or sequence.name in result.files]
     notes = [f"{result.name} has no result of {sequence.name}" for result in results if result not in here]
     read, odd = of_each(here, lambda result: read_boxes(result.files[sequence.name]))

@@ -11,18 +11,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ltr.common.latex import tex_escape
 from pytracking.analysis.line_styles import shown_text
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
 _LOOK = [
     r"legend style={font=\footnotesize}",
     r"label style={font=\small}",
@@ -31,11 +22,6 @@ _LOOK = [
     "reverse legend",  # the best is drawn last, on top
     "clip=false",
 ]
-
-
-def tex_escape(text: str) -> str:
-    """LaTeX that prints any text, on one line."""
-    return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
 def tikz(figure: Figure, path: Path) -> str:

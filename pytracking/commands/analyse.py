@@ -312,7 +312,7 @@ def play_back(arguments: argparse.Namespace) -> None:
     if not 0 < arguments.fps <= 1000:
         raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
     dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
-    sequences = list({dataset[name].name: dataset[name] for name in arguments.sequence}.values())
+    sequences = dataset.select(arguments.sequence)
     results = read_results(arguments, [sequence.name for sequence in sequences])
     if not results:
         raise UserError(

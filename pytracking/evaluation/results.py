@@ -146,9 +146,14 @@ class ResultFolder:
             return False, f"{file} has no densities beside it"
         return True, ""
 
-    def save(self, sequence: str, boxes: np.ndarray, times: np.ndarray) -> None:
-        """Write a finished sequence: ``boxes`` (N, 4) in annotation coordinates, ``times`` (N,) in seconds."""
+    def save(self, sequence: str, boxes: np.ndarray, times: np.ndarray, density: bool = False) -> None:
+        """Write a finished sequence: ``boxes`` (N, 4) in annotation coordinates, ``times`` (N,) in seconds.
+
+        Densities of an earlier run belong to its boxes: they are removed, unless this run wrote its own (``density``).
+        """
         try:
+            if not density:
+                density_file(self.boxes_file(sequence)).unlink(missing_ok=True)
             # Boxes last: if they are there, the result is complete.
             write_text(self.times_file(sequence), "".join(f"{seconds:.6f}\n" for seconds in times))
             write_text(self.boxes_file(sequence), "".join(format_box(box, self.integer) for box in boxes))

@@ -117,7 +117,7 @@ def run_and_save(
             if not shown.show(frame):
                 raise KeyboardInterrupt
             advance(1)
-    folder.save(sequence.name, np.array(boxes), np.array(times))
+    folder.save(sequence.name, np.array(boxes), np.array(times), density)
     return float(np.sum(times))
 
 

@@ -244,6 +244,9 @@ class _ObjectFiles:
                 _partial(path).replace(path)
         if self._density:
             self._density.__exit__(None, None, None)
+        else:  # those of an earlier run belong to its boxes
+            with _explained(density_file(self.path)):
+                density_file(self.path).unlink(missing_ok=True)
 
 
 def _partial(path: Path) -> Path:

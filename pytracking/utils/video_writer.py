@@ -49,7 +49,7 @@ class VideoWriter:
         self.path = Path(path)
         self.frames = 0
         self._partial = self.path.with_name(f"{self.path.stem}.partial.mp4")
-        self._rate = Fraction(fps).limit_denominator(1001)
+        self._rate = max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
         # Whole ticks for a frame, so that a constant rate stays exactly that.
         self._time_base = Fraction(1, self._rate.numerator * math.ceil(_TICKS / self._rate.numerator))
         self._step = round(1 / self._rate / self._time_base)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
+from ltr.common.files import write_json
 from ltr.dataset.generated.composition import build_scene
 from ltr.dataset.generated.cutouts import Cutout
 from ltr.dataset.generated.folders import new_folder, read_json, remove_leftovers
@@ -30,7 +30,6 @@ _STREAM = 1  # of random numbers; the training set has 2, detection images 3
 _COFFEE = Cutout("coffee", 288, 112, 115, 94)
 _SAUCER = Cutout("coffee", 278, 212, 196, 172)
 _CAT = Cutout("chelsea", 235, 165, 140, 128, wobble=0.06)
-_PORTRAIT = Cutout("astronaut", 226, 100, 72, 88, power=2.3)
 _BADGE = Cutout("astronaut", 171, 386, 37, 38)
 _WHEEL = Cutout("motorcycle", 199, 320, 76, 78)
 _ENGINE = Cutout("motorcycle", 400, 300, 62, 62, power=4.0, wobble=0.05)
@@ -88,9 +87,7 @@ def write_benchmark(folder: str | Path, seed: int = 0) -> Path:
         (folder / MANIFEST).unlink(missing_ok=True)
         for name in tqdm(missing, desc="generating sequences", unit="sequence", disable=None):
             _write_sequence(folder / name, benchmark_scene(name, seed), wanted)
-        partial = folder / f".{MANIFEST}.{os.getpid()}"
-        partial.write_text(json.dumps(manifest, indent=1) + "\n")
-        os.replace(partial, folder / MANIFEST)
+        write_json(folder / MANIFEST, manifest)
     except OSError as error:
         raise UserError(
             f"the generated benchmark cannot be written to {folder}: {error}; choose another folder"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ltr.common.environment import get_path
@@ -73,6 +73,5 @@ def read_images(options: DetectionEvaluationOptions, runs: Sequence[TrainedRun])
         UserError: if they cannot be read.
     """
     if options.root is None and runs and runs[0].settings.data.set == "generated":
-        runs[0].settings.workspace = options.workspace
-        return trained_images(runs[0].settings, options.split)
+        return trained_images(replace(runs[0].settings, workspace=options.workspace), options.split)
     return read_coco_detection(get_path("coco", options.root), options.split, options.year)

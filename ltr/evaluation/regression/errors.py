@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,7 @@ def _apply_to_images(
     bar: tqdm,
 ) -> Tensor:
     """The values of a function of batches for all images, concatenated on the CPU."""
-    settings = run.settings
-    settings.workspace, settings.workers, settings.device = options.workspace, options.workers, options.device
+    settings = replace(run.settings, workspace=options.workspace, workers=options.workers, device=options.device)
     encoder = actor.net.encoder
     device = next(actor.parameters()).device
     bar.set_description(run.name)

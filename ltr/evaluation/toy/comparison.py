@@ -41,6 +41,7 @@ METHODS = {
 }
 """The paper's names of the methods; the keys are the names of the losses."""
 PAPER_SEEDS = 20
+_REMEDY = "choose another --workspace"
 _BEST = 5  # of the paper's seeds
 
 RunKey = tuple[str, str, int]
@@ -119,16 +120,17 @@ class ToyComparison:
                 bar.close()
                 return
             self.results[data, method, seed] = result
-            with open(self._file, "a", encoding="utf-8") as file:
+            with writing(self.folder, _REMEDY), open(self._file, "a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
 
     def write_table(self, rows: Sequence[dict[str, Any]]) -> str:
         """Writes the table as text, LaTeX and JSON; returns the text."""
         table = text_table(rows)
-        write_text(self.folder / "table.txt", table + "\n")
-        write_text(self.folder / "table.tex", latex_table(rows) + "\n")
         about = {"epochs": self.epochs, "num_samples": self.num_samples, **provenance()}
-        write_json(self.folder / "table.json", {"rows": rows, **about})
+        with writing(self.folder, _REMEDY):
+            write_text(self.folder / "table.txt", table + "\n")
+            write_text(self.folder / "table.tex", latex_table(rows) + "\n")
+            write_json(self.folder / "table.json", {"rows": rows, **about})
         return table
 
     def _train(self, data: str, method: str, seed: int) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ltr.common.errors import UserError
+from ltr.common.settings import restored
 from ltr.models.detection.detector import Detector
-from ltr.models.detection.faster_rcnn import BaseSettings
-from ltr.models.detection.settings import DetectionRefinementSettings, DetectorSettings
+from ltr.models.detection.settings import DetectorSettings
 from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
 
 _CLASSES = "roi_heads.box_predictor.cls_score.bias"  # in torchvision's state dicts
@@ -45,10 +44,10 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
         state, about = content.get("model", {}), content.get("settings", {})
     try:
         plain = json.loads(about) if isinstance(about, str) else about
-        detector = Detector(_from_plain(DetectorSettings, plain["detector"]))
+        detector = Detector(restored(DetectorSettings(), plain["detector"]))
     except UserError as error:
         raise UserError(f"{path} describes an impossible detector: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no detector of this project: it does not say which one it is") from error
     own = detector.state_dict()
     problem = state_dict_mismatch(own, state) if is_state_dict(state) else "it holds no weights"
@@ -59,11 +58,3 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
         raise UserError(f"{path} does not fit the detector that its settings describe: {problem}")
     detector.load_state_dict(state, strict=False)  # with or without the counters of batch norms, which nothing uses
     return detector.to(device).eval().requires_grad_(False)
-
-
-def _from_plain(kind: type, plain: dict[str, Any]) -> Any:
-    nested = {"base": BaseSettings, "refinement": DetectionRefinementSettings}
-    if not isinstance(plain, dict) or plain.keys() - {f.name for f in fields(kind)}:
-        raise ValueError(f"no {kind.__name__}: {plain}")
-    values = {key: _from_plain(nested[key], value) if key in nested else value for key, value in plain.items()}
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

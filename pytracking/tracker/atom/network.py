@@ -21,8 +21,7 @@ class TrackerNetwork(NamedTuple):
 
     Attributes:
         backbone: from images to features.
-        classification: from features of stride 16 to the layer that the classifier learns on; None if it learns on
-            stride 16 itself, or the backbone has no such layer.
+        classification: the backbone's classification layer, on its features of stride 16; None if it has none.
         head: the box network.
         scale, shift: (3,), take pixels, from 0 to 255, to the backbone's input.
         dtype: of the convolutions.

@@ -81,9 +81,9 @@ class SearchRegion:
         return float(np.exp(min(steps * np.log(s.growth), np.log(s.largest))))
 
     def _frames_at_largest(self) -> int:
-        """Number of frames since the first one for which the region had its largest size; 0 if it grows still."""
+        """Number of frames since the first one for which the region had its largest size; 0 if it still grows."""
         s = self.settings
-        if s.growth == 1:
+        if s.growth == 1 or math.isinf(s.largest):
             return 0
         grown = max(s.patience - 1, 0) + math.ceil(np.log(s.largest) / np.log(s.growth))
         return max(self.lost_frames - grown, 0)

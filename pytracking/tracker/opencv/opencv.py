@@ -89,9 +89,8 @@ class OpenCVTracker(BaseTracker):
         image = check_image(image)
         try:
             found, (x, y, w, h) = self._tracker.update(_bgr(image))
-        except (
-            cv2.error
-        ):  # its search region does not fit into the image: a smaller one, or a thin target at the border
+        except cv2.error:
+            # Its search region does not fit into the image: a smaller one, or a thin target at the border.
             found, (x, y, w, h) = False, (0, 0, 0, 0)
         if not found or x >= image.shape[1] or y >= image.shape[0] or x + w <= 0 or y + h <= 0:
             return TrackerOutput(self._box.copy(), 0.0, "not_found")

@@ -1,11 +1,13 @@
 """Photographs with an EXIF orientation: which pixels their boxes are of."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from ltr.common.images import ImageReadError, read_image, shrink
-from ltr.common.orientation import ImageForm, image_form
+from ltr.common.orientation import ImageForm, image_form, image_forms
 
 
 def photograph(path, orientation, size=(48, 32)):
@@ -54,3 +56,11 @@ def test_where_the_size_does_not_decide_the_flag_is_named(tmp_path, orientation,
 def test_another_size_is_of_another_image(tmp_path):
     with pytest.raises(ImageReadError, match="has 48 x 32 pixels, but boxes says 96 x 64"):
         image_form(photograph(tmp_path / "a.jpg", 6), (96, 64), "boxes")
+
+
+def test_reading_side_by_side_leaves_the_filters_of_warnings(tmp_path):
+    items = [(photograph(tmp_path / "a.jpg", 6), (32, 48), False)] * 500
+    before = list(warnings.filters)
+    for _ in range(4):
+        assert image_forms(items, "boxes") == [ImageForm(32, 48, 6)] * 500
+        assert warnings.filters == before

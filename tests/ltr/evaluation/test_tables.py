@@ -45,6 +45,11 @@ def test_latex():
     assert text.index(r"\toprule") < text.index(r"\midrule") < text.index(r"\bottomrule")
 
 
+def test_latex_prints_every_character():
+    text = Table("Title", ["x < 0"], rows=[("L = 2  {0.1, 1}", [Mean(1.0)])]).latex()
+    assert r"\{0.1, 1\}" in text and "x < 0" not in text
+
+
 def test_without_groups_there_is_one_header():
     table = Table("Title", ["AP", "runs"], rows=[("A", [Mean(1.0), "1"])])
     assert table.text().splitlines()[1].split() == ["AP", "runs"] and len(table.text().splitlines()) == 4

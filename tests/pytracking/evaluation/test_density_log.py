@@ -1,4 +1,4 @@
-"""Densities on disk: as run_tracker.py --density writes them, by the real tracker on a generated sequence."""
+"""Densities on disk: as ebm-track --density writes them, by the real tracker on a generated sequence."""
 
 import json
 
@@ -91,3 +91,12 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="taken.*cannot be written"), DensityLog(tmp_path / "taken" / "a.jsonl") as log:
         log.add(0, target())
+
+
+def test_densities_of_an_earlier_run_do_not_stay_beside_other_boxes(tmp_path):
+    write_sequence(tmp_path / "data", "one", 3)
+    data = get_dataset(str(tmp_path / "data"))
+    folder = run_dataset(data, FakeSpec(), tmp_path / "out").folder
+    (folder / "one_density.jsonl").write_text("{}\n")
+    run_dataset(data, FakeSpec(), tmp_path / "out", overwrite=True)
+    assert (folder / "one.txt").exists() and not (folder / "one_density.jsonl").exists()

@@ -1,5 +1,6 @@
 """Where the target is looked for: ordinary regions, growth while it is lost, its limits, and the rest of the image."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -127,6 +128,12 @@ def test_wherever_the_target_comes_back_a_part_shows_all_of_it(shape, size):
 def test_where_the_region_shows_the_whole_image_there_is_nothing_else_to_search():
     assert visited(np.zeros((60, 90, 3), np.uint8), center=np.array([5.0, 40.0])) == [None] * 60
     assert visited(IMAGE, size=np.array([300.0, 300.0])) == [None] * 60
+
+
+def test_a_region_that_grows_without_limit_needs_no_other_part():
+    endless = region(replace(SWEEPING, largest=math.inf))
+    endless.lost_frames = 50
+    assert endless.elsewhere(CENTER, SIZE, IMAGE) is None
 
 
 def test_a_target_that_is_lost_for_hours_is_still_looked_for_everywhere():

@@ -227,3 +227,10 @@ def test_files_of_every_name(tmp_path, monkeypatch, name, whole):
     assert [file.name for file in tmp_path.iterdir()] == [name]
     source = Video(path)
     assert source.name == name[:-4] and len(list(source)) == 3
+
+
+def test_a_picture_an_hour_is_written(tmp_path):
+    with VideoWriter(tmp_path / "slow.mp4", 1 / 3600) as writer:
+        for _ in range(2):
+            writer.add(np.zeros((32, 32, 3), np.uint8))
+    assert (tmp_path / "slow.mp4").stat().st_size > 0
