@@ -12,9 +12,8 @@ import importlib
 import sys
 from pathlib import Path
 
-import torch
-
-from ltr.common.errors import UserError, cli_main
+from ltr.common.device import usable_device
+from ltr.common.errors import cli_main
 from ltr.common.files import write_json
 from ltr.common.provenance import provenance
 
@@ -43,13 +42,7 @@ def main() -> int:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    try:
-        torch.empty(0, device=options.device)
-    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch was built without that kind of device
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"the device {options.device!r} cannot be used ({reason}); choose another by --device"
-        ) from None
+    usable_device(options.device)
     report = {"machine": provenance(device=options.device), "parts": {}}
     for name in options.parts or PARTS:
         report["parts"][name] = tables = []

@@ -27,9 +27,12 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json, write_text, writing
 from ltr.common.provenance import provenance
+from ltr.evaluation import age, head_pose
 from ltr.evaluation.regression import BASELINES
 from ltr.evaluation.regression.ablation import PAPER_ERRORS, WidthAblation
 from ltr.train_settings.registry import load_settings
+
+TASKS = {task.name: task for task in (age.TASK, head_pose.TASK)}
 
 
 @cli_main
@@ -58,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--system is no choice here: the energy-based model refines what --baseline names.")
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / f"{task}_sigmas"
-    ablation = WidthAblation(task, settings, own.baseline, folder)
+    ablation = WidthAblation(TASKS[task], settings, own.baseline, folder)
     stop_signal = ablation.train(own.restart)
     if stop_signal is not None:
         return 128 + stop_signal

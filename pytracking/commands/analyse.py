@@ -11,7 +11,7 @@ from pathlib import Path
 from ltr.common.command_line import CommandParser, positive_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
-from ltr.common.files import write_json
+from ltr.common.files import write_json, writing
 from pytracking.analysis.box_files import GroundTruth, read_annotations
 from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.failures import SHORTEST, tracker_failures
@@ -301,7 +301,8 @@ def print_failures(arguments: argparse.Namespace) -> None:
 def _write(folder: Path | None, name: str, content: list) -> None:
     if folder is not None:
         make_folder(folder)
-        write_json(folder / name, content)
+        with writing(folder / name, "choose another with --out"):
+            write_json(folder / name, content)
         print(f"\nwritten: {folder / name}")
 
 

@@ -1,6 +1,5 @@
 """Running a tracker over one sequence."""
 
-import random
 import traceback
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +7,10 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
+from ltr.common.seeds import seed_everything
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder
@@ -91,9 +90,7 @@ def run_and_save(
         ResultsError: if the result cannot be written.
         KeyboardInterrupt: if the view's user stops the run.
     """
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    seed_everything(seed)
     shown = view or Views()
     boxes, times = [], []
 

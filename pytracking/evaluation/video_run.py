@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.provenance import provenance
+from ltr.common.seeds import seed_everything
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.typed_boxes import check_typed_box
@@ -77,7 +76,7 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> No
     with closing(iter(source)) as frames:
         try:
             first, boxes = _first_frame(source, frames, options)
-            _seed(spec.seed)
+            seed_everything(spec.seed)  # as for a sequence of a benchmark: the same frames give the same boxes
             names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
             trackers = [TargetTracker(spec.make(), name) for name in names]
             results.head = _head(spec, source, first, boxes, tracker_device(trackers[0].tracker))
@@ -129,13 +128,6 @@ def _can_open_window(options: VideoRunOptions) -> bool:
 
 def _results_folder(spec: TrackerSpec, options: VideoRunOptions) -> Path:
     return options.out if options.out is not None else spec.results_folder(get_path("results")) / "videos"
-
-
-def _seed(seed: int) -> None:
-    """As for a sequence of a benchmark, so that the same frames give the same boxes."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 def _first_frame(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from pathlib import Path
 
 from ltr.common.seeds import seed_for_build
 from ltr.evaluation.regression.errors import evaluate_runs
 from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
-from ltr.evaluation.regression.task import BASELINES
+from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import find_runs
 from ltr.evaluation.tables import Mean, Table
 from ltr.train_settings.registry import load_settings
@@ -27,16 +26,16 @@ class WidthAblation:
     """The trainings of one ablation, and its table.
 
     Args:
-        task: 'age' or 'head_pose'.
+        task: age or head pose.
         settings: of all trainings, apart from their system and widths.
         baseline: the system that is refined.
         folder: where the trainings lie, each in a folder of its own.
     """
 
-    def __init__(self, task: str, settings: RegressionSettings, baseline: str, folder: Path) -> None:
+    def __init__(self, task: RegressionTask, settings: RegressionSettings, baseline: str, folder: Path) -> None:
         self.task, self.settings, self.baseline, self.folder = task, settings, baseline, folder
         self._baseline_run = f"{baseline}_{settings.seed}"
-        self._runs = {widths: f"ebm_{widths[0]:g}_{widths[1]:g}_{settings.seed}" for widths in PAPER_ERRORS[task]}
+        self._runs = {widths: f"ebm_{widths[0]:g}_{widths[1]:g}_{settings.seed}" for widths in PAPER_ERRORS[task.name]}
 
     def train(self, restart: bool) -> int | None:
         """Train what is not trained yet; returns the signal that stopped a training, None if none did.
@@ -51,7 +50,7 @@ class WidthAblation:
             settings = copy.deepcopy(self.settings)
             settings.system, settings.loss.sigmas = system, widths  # type: ignore[assignment]
             seed_for_build(settings.seed)
-            recipe = load_settings(self.task, "ebm")
+            recipe = load_settings(self.task.name, "ebm")
             trainer = Trainer(settings, recipe.build(settings), self.folder / run, system)
             if not trainer.train(restart):
                 return trainer.stop_signal
@@ -59,21 +58,20 @@ class WidthAblation:
 
     def table(self) -> Table:
         """Errors on validation images by widths, beside the paper's."""
-        spec = importlib.import_module(f"ltr.evaluation.{self.task}").TASK
-        title, method = spec.title.split(" (")[0], BASELINES[self.baseline]
+        title, method = self.task.title.split(" (")[0], BASELINES[self.baseline]
         title = f"{title}, validation: mean absolute error of {method} after refinement"
         table = Table(title, ["here", "paper"], [("", 2)])
         options = RegressionEvaluationOptions(
-            RegressionRefinementSettings(spec.step),
+            RegressionRefinementSettings(self.task.step),
             True,
             "val",
             workspace=self.settings.workspace,
             device=self.settings.device,
         )
-        runs, _ = find_runs(self.task, [self.folder / self._baseline_run])
-        for widths, paper in PAPER_ERRORS[self.task].items():
-            ebm, _ = find_runs(self.task, [self.folder / self._runs[widths]])
-            results, _ = evaluate_runs(spec, [*runs, *ebm], options)
+        runs, _ = find_runs(self.task.name, [self.folder / self._baseline_run])
+        for widths, paper in PAPER_ERRORS[self.task.name].items():
+            ebm, _ = find_runs(self.task.name, [self.folder / self._runs[widths]])
+            results, _ = evaluate_runs(self.task, [*runs, *ebm], options)
             (result,) = results[self.baseline]
             error, plain = list(result.refined_errors.values())[-1], list(result.errors.values())[-1]
             table.rows.append((f"{widths[0]:g}, {widths[1]:g}", [Mean(error), Mean(paper)]))

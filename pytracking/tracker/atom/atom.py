@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltr.common.errors import UserError
+from ltr.common.device import usable_device
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES
@@ -19,7 +19,7 @@ from ltr.models.bbreg import BoxFeatures
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
 from pytracking.tracker.atom.localization import Localization, localize
-from pytracking.tracker.atom.network import tracker_network, usable_device
+from pytracking.tracker.atom.network import tracker_network
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
@@ -50,7 +50,7 @@ class Atom(BaseTracker):
         seed: of all that is random in a sequence; each `initialize` starts from it again.
 
     Raises:
-        UserError: if there is no such device or network, the network cannot be loaded, or a setting makes no sense.
+        UserError: if there is no such device or network, or the network cannot be loaded.
     """
 
     def __init__(self, settings: AtomSettings, device: str | torch.device | None = None, seed: int = 0):
@@ -58,11 +58,6 @@ class Atom(BaseTracker):
         self.device = usable_device(device)
         self.seed = seed
         self.network = tracker_network(settings, self.device)
-        prior, early = settings.localization.motion_prior, settings.classifier.early_samples
-        if not 0 <= prior <= 1:
-            raise UserError(f"localization.motion_prior is {prior:g}: a share must lie between 0 and 1")
-        if early is not None and early < 0:
-            raise UserError(f"classifier.early_samples is {early}: give 0 or more, or None")
         self._ready = False
         self._last_frame: tuple[BoxFeatures, Crop, np.ndarray] | None = None  # what a density is computed from
 

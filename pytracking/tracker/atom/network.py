@@ -70,22 +70,6 @@ def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetw
     return network
 
 
-def usable_device(name: str | torch.device | None) -> torch.device:
-    """The device of this name; None stands for a GPU if there is one.
-
-    Raises:
-        UserError: if there is no such device.
-    """
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch is built without such devices
-        reason = str(error).splitlines()[0]
-        raise UserError(f"the device {str(name)!r} cannot be used ({reason}); choose another, such as cpu") from None
-    return device
-
-
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "float16" and device.type == "cpu":
         raise UserError("--precision float16 needs a GPU; processors have bfloat16")

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from ltr.common.errors import UserError
 from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES
@@ -27,17 +26,9 @@ class SearchRegion:
 
     Attributes:
         lost_frames: consecutive frames, up to the last one, in which the target was lost.
-
-    Raises:
-        UserError: if the region would shrink.
     """
 
     def __init__(self, scale: float, settings: LostSettings):
-        if not (settings.growth >= 1 and settings.largest >= 1):
-            raise UserError(
-                f"lost.growth is {settings.growth:g} and lost.largest {settings.largest:g}: both must be at least 1, "
-                "where 1 is no growth"
-            )
         self.scale = scale
         self.settings = settings
         self.lost_frames = 0

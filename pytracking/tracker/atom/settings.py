@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ltr.common.errors import UserError
 from ltr.common.settings import renamed_field
 from pytracking.tracker.network_files import network_file
 
@@ -70,6 +71,10 @@ class ClassifierSettings:
     first_frame_weight: float = 0.25
     """Smallest total weight of the first frame's samples."""
 
+    def __post_init__(self) -> None:
+        if self.early_samples is not None and self.early_samples < 0:
+            raise UserError(f"classifier.early_samples is {self.early_samples}: give 0 or more, or None")
+
 
 @dataclass
 class LocalizationSettings:
@@ -89,6 +94,10 @@ class LocalizationSettings:
     displacement: float = 0.8
     """Distance, in half search regions, beyond which a peak loses against a nearer second one."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.motion_prior <= 1:
+            raise UserError(f"localization.motion_prior is {self.motion_prior:g}: a share must lie between 0 and 1")
+
 
 @dataclass
 class LostSettings:
@@ -106,6 +115,13 @@ class LostSettings:
     found_again: float = 0.35
     """Smallest score that counts outside the ordinary region: a larger region has more peaks by chance."""
 
+    def __post_init__(self) -> None:
+        if not (self.growth >= 1 and self.largest >= 1):
+            raise UserError(
+                f"lost.growth is {self.growth:g} and lost.largest {self.largest:g}: both must be at least 1, "
+                "where 1 is no growth"
+            )
+
 
 @dataclass
 class SizeSettings:
@@ -117,6 +133,14 @@ class SizeSettings:
     """Share of a change of log(w / h) that a frame takes over."""
     shape_return: float = 0.0
     """Share of the difference to the first frame's log(w / h) by which a frame returns to it."""
+
+    def __post_init__(self) -> None:
+        shape = min(self.shape_gain, self.shape_return) >= 0 and self.shape_gain + self.shape_return <= 1
+        if not (0 <= self.scale_gain <= 1 and shape):
+            raise UserError(
+                f"size.scale_gain is {self.scale_gain:g}, size.shape_gain {self.shape_gain:g} and size.shape_return "
+                f"{self.shape_return:g}: all must lie between 0 and 1, and so must the sum of the last two"
+            )
 
 
 @dataclass

@@ -13,7 +13,6 @@ It follows a lasting change of shape for a share gain / (gain + return) of the w
 
 import numpy as np
 
-from ltr.common.errors import UserError
 from pytracking.tracker.atom.settings import SizeSettings
 
 
@@ -23,20 +22,9 @@ class SizeFilter:
     Args:
         first: (w, h) in the first frame, in pixels.
         settings: gains.
-
-    Raises:
-        UserError: if the gains do not make a filter.
     """
 
     def __init__(self, first: np.ndarray, settings: SizeSettings):
-        s = settings
-        if not (
-            0 <= s.scale_gain <= 1 and min(s.shape_gain, s.shape_return) >= 0 and s.shape_gain + s.shape_return <= 1
-        ):
-            raise UserError(
-                f"size.scale_gain is {s.scale_gain:g}, size.shape_gain {s.shape_gain:g} and size.shape_return "
-                f"{s.shape_return:g}: all must lie between 0 and 1, and so must the sum of the last two"
-            )
         self._first = _scale_and_shape(first)
         self._gain = np.array([settings.scale_gain, settings.shape_gain])
         self._return = np.array([0.0, settings.shape_return])

@@ -14,7 +14,7 @@ from ltr.common.images import read_image
 from ltr.dataset.generated import benchmark_scene
 from ltr.dataset.generated.photographs import load_photograph
 from ltr.models.bbreg import RESNET18, AtomNet
-from pytracking.factory import Tracker
+from pytracking.factory import Tracker, tracker_settings
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.settings import (
     AtomSettings,
@@ -340,14 +340,17 @@ def test_early_samples_are_learnt_at_a_higher_rate(atom, scene):
 @pytest.mark.parametrize(
     "prior, early, name", [(1.5, None, "motion_prior"), (float("nan"), None, "motion_prior"), (0, -1, "early_samples")]
 )
-def test_settings_without_meaning_are_refused(atom, prior, early, name):
-    settings = replace(
-        QUICK,
-        localization=replace(QUICK.localization, motion_prior=prior),
-        classifier=replace(QUICK.classifier, early_samples=early),
-    )
+def test_settings_without_meaning_are_refused(prior, early, name):
     with pytest.raises(UserError, match=name):
-        atom(settings)
+        replace(
+            QUICK,
+            localization=replace(QUICK.localization, motion_prior=prior),
+            classifier=replace(QUICK.classifier, early_samples=early),
+        )
+    option = f"localization.{name}" if name == "motion_prior" else f"classifier.{name}"
+    value = prior if name == "motion_prior" else early
+    with pytest.raises(UserError, match=name):
+        tracker_settings("atom", "ebm", [f"--{option}", str(value)])
 
 
 def test_a_backbone_without_a_classification_layer_is_refused(tmp_path):
