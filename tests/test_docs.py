@@ -33,7 +33,7 @@ PAGES = [
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 
 #: Programs in the pages that are not this package's.
-OTHERS = {"pip", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git"}
+OTHERS = {"pip", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git", "docker", "id"}
 #: Modules that `python -m` starts in the pages and that take no option here, or are not this package's.
 MODULES_WITHOUT_OPTIONS = {"ltr.ops.build", "ltr.ops.prroi_pool", "visdom.server", "pip", "mypy"}
 
@@ -206,6 +206,9 @@ def entry_of(words: list[str]) -> tuple[str, list[str]] | None:
     program, arguments = words[0], words[1:]
     if program in SCRIPTS:
         return SCRIPTS[program].partition(":")[0], arguments
+    if program == "docker":
+        command = next((k for k, word in enumerate(arguments) if word in SCRIPTS), None)
+        return None if command is None else entry_of(arguments[command:])
     if program == "torchrun":
         script = next(k for k, word in enumerate(arguments) if word.endswith(".py"))
         return entry_of(["python", *arguments[script:]])
