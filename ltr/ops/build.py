@@ -120,6 +120,22 @@ def _torch_libraries(*names: str) -> list[str]:
     return [f"-L{Path(torch.__file__).parent / 'lib'}", *(f"-l{name}" for name in names)]
 
 
+def _cxx_runtime() -> list[str]:
+    """The C++ runtime that PyTorch has loaded, to be linked before the compiler's own.
+
+    Some compilers find theirs as an archive only (a relocated gcc, `-static-libstdc++` in $CXX). A second copy of it in
+    the process numbers the facets of locales anew, while both copies share the locale itself: a number written to a
+    stream, as in the message of an error, then is lost or ends the interpreter by a segmentation fault.
+    """
+    try:
+        mapped = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:  # another system than Linux, or one without /proc
+        return []
+    files = (Path(line.split(maxsplit=5)[-1]) for line in mapped)
+    runtime = next((file for file in files if file.name.startswith("libstdc++.so") and file.is_file()), None)
+    return [f"-L{runtime.parent}", f"-l:{runtime.name}"] if runtime else []
+
+
 def _seconds() -> float:
     return float(os.environ.get(LIMIT_VARIABLE, "600"))
 
@@ -158,7 +174,8 @@ def build_cpu() -> Path:
         else:
             objects[f"{source.stem}.o"] = [*flags, *threads, source]
     undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    return _compile(compiler, [*_torch_libraries("c10", "torch_cpu"), *threads, *undefined], objects, "cpu")
+    link = [*_torch_libraries("c10", "torch_cpu"), *_cxx_runtime(), *threads, *undefined]
+    return _compile(compiler, link, objects, "cpu")
 
 
 def why_no_cuda() -> str | None:
@@ -237,7 +254,8 @@ def build_cuda() -> Path:
         "prroi_pool_kernels.o": [*flags, *targets, "--threads=0", libraries.SOURCES / "prroi_pool_kernels.cu"],
         "prroi_pool_cuda.o": [*flags, f'-DPRROI_TARGETS="{described}"', libraries.SOURCES / "prroi_pool_cuda.cpp"],
     }
-    link = [*host, *targets, "-cudart=shared", *_torch_libraries("c10", "torch_cpu", "c10_cuda", "torch_cuda")]
+    torch_libraries = _torch_libraries("c10", "torch_cpu", "c10_cuda", "torch_cuda")
+    link = [*host, *targets, "-cudart=shared", *torch_libraries, *_cxx_runtime()]
     return _compile(nvcc, link, objects, "cuda")
 
 

@@ -1,6 +1,7 @@
 """The build, with stubs in the place of compilers, and what is loaded afterwards: in a copy of the package."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -27,6 +28,30 @@ import torch
 from ltr.ops import prroi_pool
 for _ in range(2):
     print(prroi_pool(torch.ones(1, 1, 4, 4), torch.tensor([[[0.0, 0, 2, 2]]]), 1))
+"""
+
+
+# Refuses as the kernels do, in the time that a test has.
+REFUSAL = r"""
+#include <c10/util/ArrayRef.h>
+#include <c10/util/Exception.h>
+#include <cstdio>
+extern "C" __attribute__((visibility("default"))) void refuse(char* message, int64_t size) {
+  try {
+    const int64_t sizes[] = {4, 5};
+    TORCH_CHECK_VALUE(false, "expected (K, 4), got ", c10::IntArrayRef(sizes, 2));
+  } catch (const c10::ValueError& error) {
+    std::snprintf(message, size, "%s", error.what_without_backtrace());
+  }
+}
+"""
+REFUSE = """
+import ctypes
+import torch
+from ltr.ops import libraries
+message = ctypes.create_string_buffer(1000)
+ctypes.CDLL(str(libraries.path("cpu"))).refuse(message, ctypes.c_int64(1000))
+print(message.value.decode())
 """
 
 
@@ -136,6 +161,31 @@ def test_a_library_that_cannot_be_loaded_or_is_of_another_build(package):
     assert "other sources" in package.python("-m", "ltr.ops.prroi_pool").stdout
     package.python("-m", "ltr.ops.build")
     assert len(package.libraries()) == 2 and libraries.path("cpu").name not in package.libraries()
+
+
+def compilers_with_an_archive() -> list[str]:
+    """The compilers here that have their C++ runtime as an archive too."""
+    found = []
+    for name in ("g++", "clang++"):
+        if shutil.which(name):
+            answer = subprocess.run([name, "-print-file-name=libstdc++.a"], capture_output=True, text=True, check=True)
+            found += [name] * Path(answer.stdout.strip()).is_absolute()
+    return found
+
+
+@pytest.mark.kernels
+@pytest.mark.skipif(not compilers_with_an_archive(), reason="no compiler with libstdc++.a")
+@pytest.mark.parametrize("compiler", compilers_with_an_archive())
+def test_numbers_in_refusals_whatever_runtime_the_compiler_prefers(package, compiler):
+    """With a C++ runtime of its own in the library, the number is missing, or the process ends by a signal."""
+    command = f"exec {shutil.which(compiler)} -static-libstdc++"
+    package.compiler(compiler, f'#!/bin/sh\nPATH={shlex.quote(os.environ["PATH"])}\n{command} "$@"\n')
+    for source in (package.ops / "csrc").glob("*.cpp"):
+        source.write_text(REFUSAL if source.name == "prroi_pool_ops.cpp" else "")
+    built = package.python("-m", "ltr.ops.build")
+    assert built.returncode == 0, built.stderr
+    refused = package.python("-c", REFUSE)
+    assert (refused.returncode, refused.stdout) == (0, "expected (K, 4), got [4, 5]\n"), refused.stderr
 
 
 def test_switched_off(package):
