@@ -133,6 +133,12 @@ def find_coco(root: str | Path, split: str, year: int | None = None) -> CocoPart
                 return CocoPart(unsplit, folder, share=split)
     alias = _ALIASES[split][-1 if split == "train" else 1]
     official = " nor ".join(f"annotations/instances_{split}{y}.json" for y in years)
+    others = [y for y in _YEARS if y not in years and (root / "annotations" / f"instances_{split}{y}.json").is_file()]
+    if others:
+        raise DatasetError(
+            f"{root} holds no {official}, but that of {others[0]}: name the year that is meant (--year {others[0]}, in "
+            f"a training --data.year {others[0]})"
+        )
     raise DatasetError(
         f"{root} holds no {official} (COCO), annotations/instances_{split}.json or instances_default.json (CVAT), "
         f"{'train' if split == 'train' else alias}/{_ROBOFLOW} (Roboflow) or result.json (Label Studio); "

@@ -13,6 +13,7 @@ from ltr.evaluation.detection.options import DetectionEvaluationOptions
 from ltr.evaluation.detection.table import SYSTEM_NAMES
 from ltr.evaluation.runs import TrainedRun, check_alike, find_runs
 from ltr.models.detection import load_detector
+from ltr.train_settings.detection import DetectionDataSettings
 from ltr.train_settings.detection import images as trained_images
 
 _SYSTEM_SPECIFIC = ("detector.system", "detector.refinement", "proposals", "optimizer", "schedule", "grad_clip",
@@ -69,9 +70,12 @@ def named_detectors(options: DetectionEvaluationOptions) -> list[DetectorFile]:
 def read_images(options: DetectionEvaluationOptions, runs: Sequence[TrainedRun]) -> DetectionImages:
     """The images to evaluate on: those of --root, or the data that the runs were trained on.
 
+    The year of COCO is --year, or the one of the runs' settings: most of val2014 is in train2017.
+
     Raises:
         UserError: if they cannot be read.
     """
     if options.root is None and runs and runs[0].settings.data.set == "generated":
         return trained_images(replace(runs[0].settings, workspace=options.workspace), options.split)
-    return read_coco_detection(get_path("coco", options.root), options.split, options.year)
+    year = options.year or (runs[0].settings.data.year if runs else DetectionDataSettings.year)
+    return read_coco_detection(get_path("coco", options.root), options.split, year)

@@ -31,7 +31,7 @@ class DetectionEvaluationOptions:
     split: Literal["val", "train"] = "val"
     """Images to evaluate on."""
     year: Literal[2014, 2017] | None = None
-    """Year of the annotations; default: the first year that is present."""
+    """Year of COCO's annotations; default: that of the runs' training, 2017 for --checkpoint."""
     limit: int | None = None
     """Evaluate on the first LIMIT images only."""
     max_detections: int = MAX_DETECTIONS

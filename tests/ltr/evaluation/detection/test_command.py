@@ -21,7 +21,7 @@ from ltr.models.detection.faster_rcnn import BaseSettings
 from ltr.models.weights_file import read_safetensors
 from ltr.train_settings import detection as common
 from ltr.train_settings.registry import load_settings
-from tests.helpers.offset_detector import OffsetDetector
+from tests.helpers.offset_detector import OffsetDetector, write_coco
 
 
 @pytest.fixture
@@ -161,6 +161,38 @@ def test_runs_of_the_generated_set_are_evaluated_on_it(runs, root, tmp_path, cap
     assert evaluate_command.main(options) == 0
     assert asked == [tmp_path] and "Trained on generated" in capsys.readouterr().out
     assert evaluate_command.main([*options, "--root", str(root)]) == 0 and len(asked) == 1
+
+
+@pytest.fixture
+def both_years(root):
+    """COCO as trackers and detectors need it: 2014 beside 2017, with images of its own."""
+    older = write_coco(root / "older", ids=(21, 22))
+    (older / "val2017").rename(root / "val2014")
+    (older / "annotations" / "instances_val2017.json").rename(root / "annotations" / "instances_val2014.json")
+    return root
+
+
+def test_the_year_is_that_of_the_training(files, runs, both_years, tmp_path, capsys):
+    """val2014 is mostly in train2017: it is never taken because it happens to be there."""
+    older = changed(runs, tmp_path, "direct_0", "data", year=2014)
+    for arguments, year, number in (
+        (["--runs", runs / "direct_0"], 2017, 4),
+        (["--runs", older], 2014, 2),
+        (["--runs", older, "--year", 2017], 2017, 4),
+        (["--runs", runs / "direct_0", "--year", 2014], 2014, 2),
+    ):
+        assert command(both_years, tmp_path, *arguments) == 0
+        text = capsys.readouterr().out
+        assert f"val{year}: COCO's AP" in text and f"{number} images." in text
+
+
+def test_a_named_file_is_evaluated_on_2017(files, both_years, tmp_path, capsys):
+    assert command(both_years, tmp_path, "--checkpoint", files["direct"]) == 0
+    assert "val2017: COCO's AP" in capsys.readouterr().out
+    (both_years / "annotations" / "instances_val2017.json").unlink()
+    with pytest.raises(SystemExit):
+        command(both_years, tmp_path, "--checkpoint", files["direct"])
+    assert "instances_val2017.json, but that of 2014: name the year" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
