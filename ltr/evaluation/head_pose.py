@@ -21,6 +21,11 @@ _PAPER = {
     "Softmax - CE, L2 & Var": ((2.83, 0.12), (3.79, 0.10), (2.84, 0.11), (3.15, 0.07)),
     "Softmax - CE, L2 & Var+": ((2.76, 0.10), (3.74, 0.09), (2.83, 0.10), (3.11, 0.06)),
 }
+_OTHERS = {
+    "Yang et al. (2018)": (4.24, 4.35, 4.19, 4.26),  # SSR-Net
+    "Gu et al. (2017)": (3.91, 4.03, 3.03, 3.66),
+    "Yang et al. (2019)": (2.89, 4.29, 3.60, 3.60),  # FSA-Net
+}
 
 TASK = RegressionTask(
     name="head_pose",
@@ -30,6 +35,7 @@ TASK = RegressionTask(
         method: {column: Mean(*pair) for column, pair in zip(_COLUMNS, figures, strict=True)}
         for method, figures in _PAPER.items()
     },
+    others={method: dict(zip(_COLUMNS, map(Mean, figures), strict=True)) for method, figures in _OTHERS.items()},
 )
 
 

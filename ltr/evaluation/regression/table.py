@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ltr.common.plain import to_plain
+from ltr.common.settings import differences
 from ltr.dataset import LabelledImages
 from ltr.evaluation.regression.errors import BaselineErrors
 from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun
 from ltr.evaluation.tables import Mean, Table
+from ltr.train_settings.registry import load_settings
+
+_NOT_IN_PAPER = ("seed", "data.val_seed")
+_USED_BY = {
+    "loss.": ("ebm",),
+    "bins.": ("softmax_ce_l2", "softmax_ce_l2_var"),
+    "initial_scale": ("gaussian", "laplace"),
+}
 
 
 def make_table(
@@ -20,12 +32,18 @@ def make_table(
 ) -> Table:
     """The results beside the paper's figures, with notes on training, refinement, missing systems and problems."""
     columns = list(next(iter(results.values()))[0].errors)
-    paper_columns = [c for c in columns if any(c in figures for figures in task.paper.values())]
+    in_paper = {c for figures in task.paper.values() for c in figures}
+    # The paper's figures are of test images; beside errors on validation images they would only mislead.
+    paper_columns = [c for c in columns if c in in_paper] if options.split == "test" else []
+    groups = [("here", len(columns) + 1), ("paper", len(paper_columns))]
     table = Table(
         f"{task.title}, {options.split}: mean absolute error, mean ± standard error over runs",
         [*columns, "runs", *paper_columns],
-        [("here", len(columns) + 1), ("paper", len(paper_columns))],
+        [group for group in groups if group[1]],
     )
+    if paper_columns:
+        for method, figures in task.others.items():
+            table.rows.append((method, [None] * (len(columns) + 1) + [figures.get(c) for c in paper_columns]))
 
     def add_row(method: str, key: str, found: list[dict[str, float]]) -> None:
         ours = [Mean.of([errors[c] for errors in found]) for c in columns]
@@ -38,7 +56,12 @@ def make_table(
         refined = [r.refined_errors for r in found if r.refined_by]
         if refined:
             add_row(f"{method} + Refinement", f"{method}+", refined)
-    table.notes = [_training_note(runs, images), *_missing(task, results, runs, options), *problems]
+    table.notes = [
+        _training_note(runs, images),
+        *_departures(task, runs),
+        *_missing(task, results, runs, options),
+        *problems,
+    ]
     used = sorted({r.refined_by for found in results.values() for r in found if r.refined_by})
     if used:
         r = options.refinement
@@ -65,8 +88,28 @@ def _training_note(runs: list[TrainedRun], images: LabelledImages) -> str:
     for ebm in [run for run in runs if run.system == "ebm"][:1]:
         loss = ebm.settings.loss
         text += f"; EBM with M = {loss.num_samples}, sigmas {' and '.join(f'{s:g}' for s in loss.sigmas)}"
-    paper = s.encoder.name == "resnet50" and not s.encoder.frozen_copies and runs[0].epochs == 75
-    return f"{text}. {images.summary()}." + ("" if paper else " Not the paper's schedule.")
+    return f"{text}. {images.summary()}."
+
+
+def _departures(task: RegressionTask, runs: list[TrainedRun]) -> list[str]:
+    """A note about every setting of the trainings that is not the paper's, if there are any."""
+    found: dict[str, str] = {}
+    for run in runs:
+        recipe = load_settings(task.name, run.system)
+        settings = run.settings
+        if recipe.images and settings.samples_per_epoch == len(recipe.images(settings, "train")):
+            settings = replace(settings, samples_per_epoch=0)  # all images, which a training replaces by their number
+        for name, (paper, here) in differences(settings, to_plain(recipe.settings())).items():
+            unused = any(name.startswith(key) and run.system not in systems for key, systems in _USED_BY.items())
+            if name not in _NOT_IN_PAPER and not unused:
+                found.setdefault(name, f"{name} {_plain(here)} ({_plain(paper)})")
+    return [f"Not the paper's setting, which is in brackets: {', '.join(found.values())}."] if found else []
+
+
+def _plain(value: object) -> str:
+    return " ".join(
+        f"{v:g}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, list) else [value])
+    )
 
 
 def _missing(

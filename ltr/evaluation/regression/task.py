@@ -29,6 +29,7 @@ class RegressionTask:
         title: of the table.
         step: the paper's lambda.
         paper: the paper's figures by method and column; a method is a baseline's name, with '+' if it is refined.
+        others: the figures of methods by others, which the paper's table lists first, by method and column.
         excluded: given settings and test images, the name of a second column and the images that it excludes.
     """
 
@@ -36,4 +37,5 @@ class RegressionTask:
     title: str
     step: float
     paper: Mapping[str, Mapping[str, Mean]]
+    others: Mapping[str, Mapping[str, Mean]]
     excluded: Callable[[Any, LabelledImages], tuple[str, list[int]]] | None = None

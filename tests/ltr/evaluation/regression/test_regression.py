@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ltr.commands import ablate
 from ltr.commands import train as train_command
 from ltr.commands.evaluate import main
 from ltr.common.errors import UserError
+from ltr.common.settings import OptimizerSettings
 from ltr.dataset import read_utkface_split
 from ltr.evaluation import TASKS, age, head_pose
 from ltr.evaluation.regression import (
@@ -26,6 +28,7 @@ from ltr.evaluation.regression import (
 )
 from ltr.evaluation.regression.ablation import PAPER_ERRORS
 from ltr.evaluation.regression.errors import mean_absolute_errors, refine
+from ltr.evaluation.regression.table import make_table
 from ltr.evaluation.runs import check_alike, find_runs
 from ltr.evaluation.tables import Mean
 from ltr.train_settings.registry import load_settings
@@ -217,7 +220,13 @@ def test_command_as_a_user_gives_it(workspace, tmp_path, monkeypatch, capsys):
         "No finished run of direct_huber, laplace, softmax_ce_l2, softmax_ce_l2_var; train one: ebm-train age NAME."
         in out
     )
-    assert "laplace is not finished" in out and "Not the paper's schedule." in out
+    others = [line.split() for line in lines if line.startswith(("Niu", "Cao"))]
+    assert [row[-4:] for row in others] == [["-", "5.74", "±", "0.05"], ["-", "5.47", "±", "0.01"]]
+    [note] = [line for line in lines if line.startswith("Not the paper's setting")]
+    for said in ("encoder.name efficientnet_lite0 (resnet50)", "epochs 1 (75)", "loss.num_samples 32 (1024)"):
+        assert said in note
+    assert "seed" not in note and "bins" not in note  # no softmax was trained
+    assert "laplace is not finished" in out
     assert "lambda = 3, by ebm_0 and ebm_1." in out and "M = 32" in out
     assert (tmp_path / "out" / "test.txt").read_text() == "\n".join(lines[:-3]) + "\n"
     report = json.loads((tmp_path / "out" / "test.json").read_text())
@@ -235,6 +244,7 @@ def test_without_an_ebm_the_baselines_are_still_shown(runs, workspace, capsys):
     assert main(["age", *arguments]) == 0
     out = capsys.readouterr().out
     assert "softmax_ce_l2_var, ebm; train one:" in out and "+ Refinement" not in out and "duplicates" not in out
+    assert "paper  " not in out and "4.81" not in out and "Niu" not in out  # the paper's figures are of the test
     assert (workspace / "evaluation" / "age" / "val.tex").is_file()
 
 
@@ -247,7 +257,30 @@ def test_head_pose_has_a_column_for_each_angle(workspace, capsys):
     out = capsys.readouterr().out
     header = next(line for line in out.splitlines() if "yaw" in line)
     assert header.split() == ["yaw", "pitch", "avg", "runs", "yaw", "pitch", "avg"]
-    assert "12 images" in out and "3.07 ± 0.07" in out
+    assert "12 images" in out and "3.07 ± 0.07" in out and "data.set pointing04 (biwi_fsanet)" in out
+    rows = [line.split()[-3:] for line in out.splitlines() if line.startswith(("Yang", "Gu"))]
+    assert rows == [["4.24", "4.35", "4.26"], ["3.91", "4.03", "3.66"], ["2.89", "4.29", "3.60"]]
+
+
+def test_every_setting_that_is_not_the_papers_is_noted(workspace, runs):
+    """One that nobody thought of, too; all images of the set stand for the paper's number of images."""
+    found, _ = find_runs("age", [runs])
+    results, images = evaluate_runs(age.TASK, found, options(workspace))
+
+    def note(**changes):
+        changed = []
+        for run in found:
+            paper = load_settings("age", run.system).settings()
+            settings = replace(paper, samples_per_epoch=len(read_utkface_split(workspace / "utkface", "train", 0)))
+            changed.append(replace(run, settings=replace(settings, **changes), epochs=75))
+        notes = make_table(age.TASK, results, changed, images, options(workspace), []).notes
+        return [line for line in notes if line.startswith("Not the paper's")]
+
+    assert note() == note(seed=7) == note(initial_scale=1.0) == []
+    assert note(batch_size=16) == ["Not the paper's setting, which is in brackets: batch_size 16 (32)."]
+    assert "optimizer.weight_decay 0 (0.001)" in note(optimizer=OptimizerSettings(weight_decay=0.0))[0]
+    assert "samples_per_epoch 3 (0)" in note(samples_per_epoch=3)[0]
+    assert "initial_scale 45 (1)" in note(initial_scale=45.0)[0]
 
 
 def test_ablation_trains_every_pair_and_goes_on(workspace, monkeypatch, capsys):
