@@ -1,8 +1,8 @@
 """Head-pose data in the form of FSA-Net's authors: an .npz file with the arrays `image` and `pose`.
 
 `image` is uint8 (N, H, W, 3) in OpenCV's order of colours, BGR; `pose` is (N, 3) with yaw, pitch and roll in degrees.
-Protocol 2, which the paper's head-pose experiment follows, splits BIWI's sequences 70 to 30 into BIWI_train.npz (10,613
-faces) and BIWI_test.npz (5,065).
+Protocol 2, which the paper's head-pose experiment follows, splits BIWI's videos 70 to 30: 16 of the 24 are in
+BIWI_train.npz (10,613 faces), 8 in BIWI_test.npz (5,065).
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from ltr.dataset.base import DatasetError
+from ltr.dataset.biwi_videos import find_biwi_videos
 from ltr.dataset.labelled import MAX_ANGLE, POSE, LabelledImages
 
 
 def read_fsanet(path: str | Path) -> LabelledImages:
     """Reads the faces of an .npz file of FSA-Net.
 
-    Faces with an angle beyond 99 degrees are skipped, as in FSA-Net itself, and listed as problems.
+    Faces with an angle beyond 99 degrees are skipped, as in FSA-Net itself, and listed as problems. The groups are the
+    names of BIWI's folders, '01' to '24', if the rows are whole videos of it (:mod:`ltr.dataset.biwi_videos`).
 
     Raises:
         DatasetError: if the file is missing, is no .npz, lacks an array, has arrays of other shapes or types, or holds
@@ -40,7 +42,9 @@ def read_fsanet(path: str | Path) -> LabelledImages:
     beyond = np.flatnonzero(~usual)
     problems = [f"{path}: row {row} is skipped, it has an angle beyond {MAX_ANGLE} degrees" for row in beyond]
     pixels = np.ascontiguousarray(image[usual, :, :, ::-1])  # BGR to RGB
-    return LabelledImages(str(path), [path] * len(pixels), pose[usual], POSE, pixels=pixels, problems=problems)
+    videos = find_biwi_videos(pose)
+    groups = None if videos is None else np.array(videos)[usual].tolist()
+    return LabelledImages(str(path), [path] * len(pixels), pose[usual], POSE, groups, pixels=pixels, problems=problems)
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:

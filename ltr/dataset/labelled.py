@@ -142,6 +142,19 @@ class LabelledImages:
         order = sorted(range(len(self)), key=lambda i: hashlib.blake2b(f"{seed} {i}".encode()).digest())
         return self.subset(sorted(order[count:])), self.subset(sorted(order[:count]))
 
+    def split_run(self, count: int, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
+        """Splits off `count` images in a row, from a place chosen by a seed; returns the others and these.
+
+        In frames of a video, most images of one part then have no near neighbour in the other.
+
+        Raises:
+            DatasetError: if one of the parts would be empty.
+        """
+        digest = hashlib.blake2b(str(seed).encode()).digest()
+        start = int.from_bytes(digest) % (max(len(self) - count, 0) + 1)
+        run = np.arange(start, min(start + count, len(self)))
+        return self.subset(np.setdiff1d(np.arange(len(self)), run)), self.subset(run)
+
     def leave_out(self, people: Collection[str]) -> tuple[LabelledImages, LabelledImages]:
         """Splits off the images of some people; returns the images of everyone else, and those of these people.
 

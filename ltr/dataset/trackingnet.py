@@ -52,7 +52,7 @@ class TrackingNet(VideoDataset):
         self.root = dataset_root(root, _SETTING, "TrackingNet's TRAIN_0, TRAIN_1, ...")
         self.sequences: list[tuple[str, str]] = []
         """Set and name of each sequence."""
-        for number in sets:
+        for number in dict.fromkeys(sets):
             part = f"TRAIN_{number}"
             anno = self.root / part / "anno"
             names = sorted(file.stem for file in anno.glob("*.txt"))

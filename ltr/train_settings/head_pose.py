@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import random
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +17,7 @@ from ltr.train_settings.regression import BinSettings, Part, RegressionSettings,
 from ltr.trainers.task import Task
 
 _VAL_SHARE = 8
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -25,11 +28,12 @@ class HeadPoseDataSettings:
     """biwi_fsanet: BIWI as FSA-Net's BIWI_train.npz and BIWI_test.npz, the paper's protocol. biwi: BIWI's own folders.
     pointing04: Pointing'04, which has no roll."""
     val_seed: int = 0
-    """biwi_fsanet: draws an eighth of BIWI_train.npz for validation, since the files do not name the people."""
+    """biwi_fsanet: draws two of the 16 videos of BIWI_train.npz for validation, or an eighth of other rows, in one
+    piece."""
     test_people: tuple[str, ...] = ()
     """biwi, pointing04: the people of the test. Default: 17 to 24 of BIWI's 24, 13 to 15 of Pointing'04's 15."""
     val_people: tuple[str, ...] = ()
-    """biwi, pointing04: the people of validation. Default: 15 and 16 of BIWI, 11 and 12 of Pointing'04."""
+    """The people (videos of BIWI) of validation. Default: 15 and 16 of biwi, 11 and 12 of Pointing'04."""
 
 
 @dataclass
@@ -59,7 +63,7 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
     d = settings.data
     if d.set == "biwi_fsanet":
         whole = read_fsanet(get_path("fsanet") / f"BIWI_{'test' if part == 'test' else 'train'}.npz")
-        return whole if part == "test" else whole.split(len(whole) // _VAL_SHARE, d.val_seed)[part == "val"]
+        return whole if part == "test" else _without_val(whole, d)[part == "val"]
     if d.set == "biwi":
         whole, usual = read_biwi(get_path("biwi")), (range(17, 25), range(15, 17))
     else:
@@ -69,9 +73,23 @@ def images(settings: HeadPoseSettings, part: Part) -> LabelledImages:
         chosen or tuple(f"{k:02}" for k in numbers)
         for chosen, numbers in zip((d.test_people, d.val_people), usual, strict=True)
     )
+    rest, tested = _leave_out(whole, test)
+    return tested if part == "test" else _leave_out(rest, val)[part == "val"]
+
+
+def _without_val(whole: LabelledImages, d: HeadPoseDataSettings) -> tuple[LabelledImages, LabelledImages]:
+    """FSA-Net's training faces without and of validation: whole videos, for neighbouring frames are nearly alike."""
+    if whole.groups is None and not d.val_people:
+        logger.warning("%s does not show whole videos of BIWI: validation has an eighth of its rows", whole.name)
+        return whole.split_run(len(whole) // _VAL_SHARE, d.val_seed)
+    videos = sorted(set(whole.groups or ()))
+    drawn = sorted(random.Random(d.val_seed).sample(videos, max(1, len(videos) // _VAL_SHARE))) if videos else []
+    return _leave_out(whole, d.val_people or tuple(drawn))
+
+
+def _leave_out(whole: LabelledImages, people: tuple[str, ...]) -> tuple[LabelledImages, LabelledImages]:
     try:
-        rest, tested = whole.leave_out(test)
-        return tested if part == "test" else rest.leave_out(val)[part == "val"]
+        return whole.leave_out(people)
     except DatasetError as error:
         raise UserError(f"{error}; choose people by --data.test_people and --data.val_people") from error
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ltr.dataset.biwi_videos import BIWI_LENGTHS
+
 SYSTEMS = ("direct_huber", "direct_l2", "gaussian", "laplace", "softmax_ce_l2", "softmax_ce_l2_var", "ebm")
 
 OPTIONS = shlex.split("""
@@ -58,3 +60,12 @@ def make_pointing04(root: Path, people: int = 15) -> Path:
 def _square(brightness: float, rng: np.random.Generator) -> np.ndarray:
     noise = rng.integers(-4, 5, (32, 32, 3))
     return np.clip(30 + 190 * brightness + noise, 0, 255).astype(np.uint8)
+
+
+def turning_heads(videos, rng, more=()):
+    """Poses of whole videos, each a slow random walk from somewhere; those in `more` have a frame more."""
+    parts = []
+    for number in videos:
+        length = BIWI_LENGTHS[number - 1] + (number in more)
+        parts.append(rng.uniform(-40, 40, (1, 3)) + rng.normal(0, 0.8, (length, 3)).cumsum(axis=0))
+    return np.concatenate(parts)

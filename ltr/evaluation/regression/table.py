@@ -43,7 +43,8 @@ def make_table(
     )
     if paper_columns:
         for method, figures in task.others.items():
-            table.rows.append((method, [None] * (len(columns) + 1) + [figures.get(c) for c in paper_columns]))
+            here: list[Mean | str | None] = [None] * (len(columns) + 1)
+            table.rows.append((method, [*here, *(figures.get(c) for c in paper_columns)]))
 
     def add_row(method: str, key: str, found: list[dict[str, float]]) -> None:
         ours = [Mean.of([errors[c] for errors in found]) for c in columns]

@@ -35,6 +35,8 @@ class BBRegDataSettings:
     PyTracking has 200 for ATOM* and EBM."""
     set_weights: dict[str, float] = field(default_factory=dict)
     """How often to draw from sets of the image folder by their names in its index: below 1 where boxes are loose."""
+    trackingnet_sets: tuple[int, ...] = (0, 1, 2, 3)
+    """Training sets of TrackingNet, of 0 to 11 (PyTracking: the first four)."""
     feature_cache: int = 0
     """Pairs whose backbone features are computed once and cached in the workspace; 0 for none. Useful without a GPU:
     see ltr/data/feature_cache.py."""
@@ -68,7 +70,7 @@ def _open(name: str, split: Literal["train", "val"], data: BBRegDataSettings) ->
         case "got10k":
             return dataset.GOT10k(get_path("got10k"), split=split)
         case "trackingnet":
-            return dataset.TrackingNet(get_path("trackingnet"), sets=range(4))
+            return dataset.TrackingNet(get_path("trackingnet"), data.trackingnet_sets)
         case "coco":
             return dataset.COCO(get_path("coco"))
         case "stills":
@@ -143,10 +145,11 @@ def build(settings: BBRegSettings) -> Task:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
         def cached(pairs: BoxPairs, num_pairs: int, sets: tuple[str, ...]) -> CachedFeatures:
-            crop = to_plain(settings.crop)
-            key = json.dumps(
-                [PIXELS_VERSION, sets, pairs.proportions.tolist(), d.max_gap, d.set_weights, crop, pairs.seed]
-            )
+            key_parts = [PIXELS_VERSION, sets, pairs.proportions.tolist(), d.max_gap, d.set_weights]
+            key_parts += [to_plain(settings.crop), pairs.seed]
+            if "trackingnet" in sets:
+                key_parts.append(d.trackingnet_sets)
+            key = json.dumps(key_parts)
             return CachedFeatures(pairs, num_pairs, net.feature_extractor, folder, key, len(pairs), settings.workers)
 
         return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ltr.dataset import DatasetError, read_fsanet
+from tests.helpers.faces import turning_heads
 
 POSE = np.array([[10.5, -20, 3], [100, 0, 0], [-60, 50, -40]])
 
@@ -83,3 +84,16 @@ def test_files_that_are_no_npz(path):
         archive.writestr("pose.npy", b"text")
     with pytest.raises(DatasetError, match=r"BIWI_train\.npz: 'image' must be uint8"):
         read_fsanet(path)
+
+
+def test_videos_of_biwi_have_their_names(path):
+    """Rows that are skipped do not shift the names."""
+    rng = np.random.default_rng(0)
+    pose = turning_heads([3, 7, 20], rng)
+    pose -= pose.mean(axis=0)
+    pose[100] = [100, 0, 0]
+    np.savez(path, image=faces(len(pose)), pose=pose)
+    images = read_fsanet(path)
+    counts = {name: images.groups.count(name) for name in sorted(set(images.groups))}
+    usual = len(images)
+    assert list(counts) == ["03", "07", "20"] and sum(counts.values()) == usual < len(pose)

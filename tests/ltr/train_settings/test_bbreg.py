@@ -10,7 +10,7 @@ from PIL import Image
 from ltr.common.errors import UserError
 from ltr.data.sampling import CropSettings
 from ltr.models.bbreg import RESNET18, AtomNetConfig
-from ltr.train_settings.bbreg.common import BBRegSettings, build
+from ltr.train_settings.bbreg.common import BBRegSettings, build, validation_pairs
 from ltr.train_settings.registry import available_settings, load_settings
 
 NAMES = available_settings()["bbreg"]
@@ -112,6 +112,26 @@ def test_build_gives_pairs_of_both_splits(image_folder):
     train, val = task.train_data.datasets[0], task.val_data.datasets[0]
     assert (len(train), len(val)) == (18, 2)
     assert task.val_data[0]["test_image"].shape == (3, 288, 288)
+
+
+def test_the_sets_of_trackingnet_are_a_setting(tmp_path, monkeypatch):
+    """PyTracking's first four by default; a user who has others names them."""
+    default = settings_of("ebm_resnet18")
+    assert default.data.trackingnet_sets == (0, 1, 2, 3)
+    for number in (10, 11):
+        (tmp_path / f"TRAIN_{number}" / "anno").mkdir(parents=True)
+        (tmp_path / f"TRAIN_{number}" / "anno" / f"clip{number}_0.txt").write_text("3,4,10,11\n" * 2)
+        frames = tmp_path / f"TRAIN_{number}" / "frames" / f"clip{number}_0"
+        frames.mkdir(parents=True)
+        for frame in range(2):
+            Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(frames / f"{frame}.jpg")
+    monkeypatch.setenv("EBM_TRACKINGNET", str(tmp_path))
+    options = ["--data.val_sets", "trackingnet", "--data.trackingnet_sets", "10", "11", "11"]
+    pairs = validation_pairs(tyro.cli(BBRegSettings, default=default, args=options))["trackingnet"]
+    assert [name for _, name in pairs.datasets[0].sequences] == ["clip10_0", "clip11_0"]
+    default.data.val_sets = ("trackingnet",)
+    with pytest.raises(UserError, match="TRAIN_0/anno holds no annotation"):
+        validation_pairs(default)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import build_actor
 from ltr.trainers.checkpoint import read_checkpoint
 from ltr.trainers.trainer import Trainer
-from tests.helpers.faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface
+from tests.helpers.faces import OPTIONS, SYSTEMS, make_pointing04, make_utkface, turning_heads
 
 POINTING04 = ["--data.set", "pointing04", "--bins.lower", "-90", "--bins.upper", "90", "--bins.num_bins", "181"]
 
@@ -177,6 +177,28 @@ def test_people_are_in_one_part_only(place):
     s.data.val_people = ("31",)
     with pytest.raises(UserError, match="no group '31'.*--data.test_people and --data.val_people"):
         images(s, "val")
+
+
+def test_fsanets_validation_has_videos_of_its_own(tmp_path, monkeypatch, caplog):
+    """Neighbouring frames are nearly alike, so no video is on both sides."""
+    pose = turning_heads([2, 3, 10, 12, 13, 17, 19, 20], np.random.default_rng(1)) / 3
+    np.savez(tmp_path / "BIWI_train.npz", image=np.zeros((len(pose), 4, 4, 3), np.uint8), pose=pose)
+    monkeypatch.setenv("EBM_FSANET", str(tmp_path))
+    s = settings_of("head_pose", "ebm", tmp_path)
+    groups = {part: set(images(s, part).groups) for part in ("train", "val")}
+    assert len(groups["val"]) == 1 and len(groups["train"]) == 7 and not groups["train"] & groups["val"]
+    drawn = set()
+    for s.data.val_seed in range(8):
+        drawn |= set(images(s, "val").groups)
+    assert len(drawn) > 3
+    s.data.val_people = ("03", "20")
+    assert set(images(s, "val").groups) == {"03", "20"} and not caplog.messages
+    np.savez(tmp_path / "BIWI_train.npz", image=np.zeros((99, 4, 4, 3), np.uint8), pose=pose[:99])
+    s.data.val_people = ()
+    train, val = images(s, "train"), images(s, "val")
+    assert (len(train), len(val)) == (87, 12) and "does not show whole videos of BIWI" in caplog.text
+    start = np.flatnonzero((pose[:99] == val.labels[0]).all(axis=1))[0]
+    assert (val.labels == pose[start : start + 12]).all()  # in one piece
 
 
 def test_fsanets_files_are_the_papers_data(tmp_path, monkeypatch):
