@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -32,7 +33,9 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
                 bad = archive.testzip()
             if bad is not None:
                 raise UserError(f"{file} is damaged: wrong checksum in its part {bad}")
-        with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in (stand_ins or {}).items()]):
+        named_classes: list[Any] = [(stand_in, name) for name, stand_in in (stand_ins or {}).items()]
+        with torch.serialization.safe_globals(named_classes), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickle protocols
             return torch.load(file, map_location="cpu", weights_only=True)
     except UserError:
         raise
@@ -40,6 +43,12 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
+        newer = re.search(r"Unsupported operand (\d+)", str(error))
+        if named is None and newer is not None and int(newer[1]) >= pickle.SHORT_BINUNICODE[0]:
+            raise UserError(
+                f"{file} was refused and nothing in it was run: it is damaged, or pickled in protocol 4 or newer, "
+                "which cannot be read safely; save it again by torch.save without pickle_protocol"
+            ) from error
         if named is None:
             raise UserError(f"{file} is damaged or no file of PyTorch") from error
         raise UserError(

@@ -74,6 +74,8 @@ class TrackerSpec:
     def made_with(self) -> dict[str, Any]:
         """All that decides the tracker's boxes: names, seed, settings, and the weights by the hash of their file."""
         settings = self.settings()
+        if hasattr(settings, "settled"):
+            settings = settings.settled()
         return {
             "tracker": self.tracker,
             "param": self.param,

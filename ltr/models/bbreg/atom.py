@@ -13,6 +13,7 @@ from ltr.common.errors import UserError
 from ltr.common.files import write_bytes, writing
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
+from ltr.models.bbreg.pytracking_file import STAND_INS, atom_weights, is_from_pytracking
 from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
 
 
@@ -55,7 +56,7 @@ class AtomNet(nn.Module):
 
     Attributes:
         config: its configuration.
-        notes: the file's description of the training (settings and versions as JSON, epochs).
+        notes: the file's description of the training (settings and versions as JSON, epochs, `trained_by`).
     """
 
     def __init__(self, config: AtomNetConfig, imagenet: bool = True, backbone_weights: Path | None = None):
@@ -112,7 +113,8 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     - `.safetensors` of :func:`save_head` (the shipped heads);
     - `.safetensors` with the final weights of `ebm-train`;
     - a checkpoint of `ebm-train` (`.pth`);
-    - a PyTracking checkpoint of its ResNet-18 ATOM network (`.pth`, `.pth.tar`), by parameter names.
+    - a PyTracking checkpoint of its ResNet-18 ATOM network (`.pth`, `.pth.tar`), by parameter names: the published one,
+      one of its trainer, or the state dict alone.
 
     Files are data: pickles are read with `weights_only`, and inert stand-ins replace PyTracking's classes.
 
@@ -126,13 +128,7 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
             code.
     """
     file = Path(file)
-    if not file.is_file():
-        raise UserError(f"there is no checkpoint {file}; train one with ebm-train or name another file")
-    read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
-    try:
-        state, config, notes = read(file)
-    except ValueError as error:
-        raise UserError(f"{file} is of another network: {error}") from error
+    state, config, notes = _read(file)
     if backbone is not None and config.backbone != backbone:
         raise UserError(f"{file} was trained on the backbone {config.backbone}, but {backbone} was asked for")
 
@@ -153,12 +149,35 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     return net.eval()
 
 
+def trained_by_pytracking(file: Path) -> bool:
+    """Whether PyTracking trained the network in a file, or in the checkpoint from which it was exported.
+
+    Raises:
+        UserError: as :func:`load_atom_net`.
+    """
+    return _PYTRACKING.items() <= _read(file).notes.items()
+
+
 class _Stored(NamedTuple):
     """The content of a file: configuration, notes and state dict of an AtomNet, with or without the backbone."""
 
     state: dict[str, Tensor]
     config: AtomNetConfig
     notes: dict[str, str]
+
+
+_PYTRACKING = {"trained_by": "PyTracking"}
+"""The note of a network that PyTracking trained."""
+
+
+def _read(file: Path) -> _Stored:
+    if not file.is_file():
+        raise UserError(f"there is no checkpoint {file}; train one with ebm-train or name another file")
+    read = _read_safetensors if file.suffix == ".safetensors" else _read_pickle
+    try:
+        return read(file)
+    except ValueError as error:
+        raise UserError(f"{file} is of another network: {error}") from error
 
 
 # Both readers raise UserError if the file cannot be read, and ValueError if it holds something else.
@@ -174,17 +193,15 @@ def _read_safetensors(file: Path) -> _Stored:
 
 
 def _read_pickle(file: Path) -> _Stored:
-    content = read_pickle(file, dict.fromkeys(_PYTRACKING_CLASSES, _Inert))
+    content = read_pickle(file, STAND_INS)
     if isinstance(content, dict) and is_state_dict(content.get("model")):
         config = AtomNetConfig.from_mapping(_model_settings(content.get("settings")))
         notes = {k: json.dumps(content[k]) for k in ("settings", "versions") if k in content}
         if "position" in content:
             notes["epochs"] = str(content["position"]["epoch"])
         return _Stored(content["model"], config, notes)
-    state = content.get("net", content) if isinstance(content, dict) else None
-    if not is_state_dict(state) or not any(k.startswith("bb_regressor.") for k in state):
-        raise ValueError("it has no parameters bb_regressor.*")
-    return _Stored(state, RESNET18, {})
+    state = atom_weights(content)
+    return _Stored(state, RESNET18, dict(_PYTRACKING) if is_from_pytracking(content) else {})
 
 
 def _json(text: str) -> Any:
@@ -199,19 +216,3 @@ def _model_settings(settings: Any) -> Any:
     if not isinstance(settings, dict) or "model" not in settings:
         raise ValueError("it does not say how the network was configured")
     return settings["model"]
-
-
-class _Inert:
-    """Stands in for a class that PyTracking pickles into its checkpoints; accepts its state and ignores it."""
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-_PYTRACKING_CLASSES = (
-    "ltr.admin.settings.Settings",
-    "ltr.admin.local.EnvironmentSettings",
-    "ltr.admin.model_constructor.NetConstructor",
-    "ltr.admin.stats.AverageMeter",
-    "ltr.admin.stats.StatValue",
-)

@@ -54,7 +54,7 @@ class Atom(BaseTracker):
     """
 
     def __init__(self, settings: AtomSettings, device: str | torch.device | None = None, seed: int = 0):
-        self.settings = settings
+        self.settings = settings.settled()
         self.device = usable_device(device)
         self.seed = seed
         self.network = tracker_network(settings, self.device)

@@ -3,7 +3,7 @@
 Unless a comment says otherwise, the defaults are those of its published parameter file `default`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -198,10 +198,10 @@ class AtomSettings:
     """Side of the search region, in sqrt(w h) of the target."""
     inside_ratio: float = 0.2
     """The target's centre moves only so far that at least this share of its size stays in the image."""
-    half_pixel_shift: bool = False
+    half_pixel_shift: bool | None = None
     """Adds half a patch pixel to every refined position. PyTracking trains its networks with boxes half a pixel up and
-    left of where its tracker puts them, and corrects for it so: turn it on with PyTracking's own checkpoints. Networks
-    trained here see one exact geometry, and it would harm them."""
+    left of where its tracker puts them, and corrects for it so. Networks trained here see one exact geometry, and it
+    would harm them. None: on for a file of PyTracking, off for all others."""
     predicts: Literal["energy", "iou"] = "energy"
     """The network's output. A predicted IoU has no density."""
     first_frame: FirstFrameSettings = field(default_factory=FirstFrameSettings)
@@ -211,6 +211,19 @@ class AtomSettings:
     refinement: TrackerRefinementSettings = field(default_factory=TrackerRefinementSettings)
     size: SizeSettings = field(default_factory=SizeSettings)
     density: TrackerDensitySettings = field(default_factory=TrackerDensitySettings)
+
+    def settled(self) -> "AtomSettings":
+        """These settings, with what their network's file decides in the place of None.
+
+        Raises:
+            UserError: if the file is missing or cannot be read.
+        """
+        if self.half_pixel_shift is not None:
+            return self
+        from pytracking.tracker.atom.half_pixel_shift import half_pixel_shift
+
+        file = network_file(self.network)
+        return replace(self, half_pixel_shift=half_pixel_shift(file, file.stat().st_mtime_ns))
 
     def weight_files(self) -> list[Path]:
         """The files of the tracker's weights, for the record beside its results."""
