@@ -115,13 +115,16 @@ def _add_inputs(command: argparse.ArgumentParser) -> None:
         nargs="+",
         default=["otb"],
         metavar="NAME",
-        help="otb (default), nfs, generated, or a folder in OTB's layout; several count as one",
+        help="as for ebm-track: a benchmark's name, or a folder of sequences; several count as one (otb)",
     )
     truth.add_argument(
         "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
     )
     ground_truth.add_argument(
         "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one data set (default: as configured)"
+    )
+    ground_truth.add_argument(
+        "--origin", type=int, choices=(0, 1), help="first pixel of a folder's annotation (its layout's)"
     )
     results = command.add_argument_group("results")
     results.add_argument(
@@ -185,8 +188,12 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
     if arguments.annotations is not None:
         if arguments.dataset_root is not None:
             raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
+        if arguments.origin is not None:
+            raise UserError(
+                "--origin goes with --dataset_name, not with --annotations, whose boxes are taken as they are"
+            )
         return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
-    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
+    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
     parts = dataset.parts or (dataset,)
     notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
     notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
@@ -312,7 +319,7 @@ def play_back(arguments: argparse.Namespace) -> None:
         raise UserError("playback shows images: name a data set with --dataset_name, not --annotations")
     if not 0 < arguments.fps <= 1000:
         raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
-    dataset = get_datasets(arguments.dataset_name, root=arguments.dataset_root)
+    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
     sequences = dataset.select(arguments.sequence)
     results = read_results(arguments, [sequence.name for sequence in sequences])
     if not results:

@@ -35,7 +35,7 @@ def demo(out: Path, specs: Mapping[str, TrackerSpec], clip: Path) -> int:
         "scores/table.txt": "the table, and one by sequence; results.json has all the numbers",
     }.items():
         print(f"  {out / name}  {content}")
-    print("Next, your own sequences (a folder in OTB's layout), or OTB itself:")
+    print("Next, your own sequences (a folder for each), or a benchmark such as OTB:")
     print(f"  {_console('ebm-track', 'track')} atom ebm --dataset_name /path/to/sequences --debug 1")
     print(f"  {_console('ebm-analyse', 'analyse')} --dataset_name /path/to/sequences")
     return 1 if failed else 0

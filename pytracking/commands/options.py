@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError
+from pytracking.evaluation.datasets import BENCHMARKS
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoRunOptions
 from pytracking.view.live.client import DEFAULT_PORT, split_address
@@ -29,6 +30,23 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     """Device and seed."""
     parser.add_argument("--device", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="N", help="seed of all that is random (0)")
+
+
+def add_data(group: argparse._ActionsContainer) -> None:
+    """The data set, and how its annotation is read."""
+    group.add_argument(
+        "--dataset_name",
+        nargs="+",
+        default=["otb"],
+        metavar="NAME",
+        help=f"{', '.join(BENCHMARKS)}, or a folder of sequences, or several (otb)",
+    )
+    group.add_argument(
+        "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one benchmark (default: EBM_<NAME>)"
+    )
+    group.add_argument(
+        "--origin", type=int, choices=(0, 1), help="where the pixels of a folder's annotation count from (its layout's)"
+    )
 
 
 def add_visdom(group: argparse._ActionsContainer) -> None:

@@ -20,12 +20,13 @@ from ltr.common.errors import cli_main
 from pytracking.commands.options import (
     SETTINGS_HELP,
     add_computing,
+    add_data,
     add_tracker,
     add_visdom,
     parse,
     visdom_address,
 )
-from pytracking.evaluation.datasets import BENCHMARKS, get_datasets
+from pytracking.evaluation.datasets import get_datasets
 from pytracking.evaluation.running import closing_view, run_dataset
 from pytracking.view.live.visdom_view import VisdomView
 
@@ -48,16 +49,7 @@ examples:
         "--threads", type=non_negative_int, default=0, metavar="N", help="worker processes (0: track in this process)"
     )
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--dataset_name",
-        nargs="+",
-        default=["otb"],
-        metavar="NAME",
-        help=f"{', '.join(BENCHMARKS)}, or a folder in OTB's layout, or several (otb)",
-    )
-    data.add_argument(
-        "--dataset_root", type=Path, metavar="FOLDER", help="folder of the benchmark (default: EBM_<NAME>)"
-    )
+    add_data(data)
     data.add_argument("--sequence", nargs="+", metavar="NAME", help="only these sequences, by name or index from 0")
     results = parser.add_argument_group("results")
     results.add_argument("--results", type=Path, metavar="FOLDER", help="default: ./tracking_results")
@@ -83,7 +75,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options, spec = parse(_parser(), argv)
-    dataset = get_datasets(options.dataset_name, options.dataset_root)
+    dataset = get_datasets(options.dataset_name, options.dataset_root, options.origin)
     sequences = dataset.select(options.sequence) if options.sequence else list(dataset)
     print(dataset.summary())
     live = options.visdom or (options.debug and not options.no_visdom)

@@ -14,14 +14,16 @@ from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, 
 from pytracking.evaluation.datasets.files import read_boxes
 from pytracking.evaluation.datasets.folder import read_folder
 from pytracking.evaluation.datasets.otb_attributes import ATTRIBUTE_NAMES, otb_attributes
-from pytracking.evaluation.datasets.registry import BENCHMARKS, get_dataset, get_datasets
+from pytracking.evaluation.datasets.registry import ALIASES, BENCHMARKS, benchmark_name, get_dataset, get_datasets
 
 __all__ = [
+    "ALIASES",
     "ATTRIBUTE_NAMES",
     "BENCHMARKS",
     "DatasetError",
     "SequenceList",
     "TrackingSequence",
+    "benchmark_name",
     "get_dataset",
     "get_datasets",
     "otb_attributes",

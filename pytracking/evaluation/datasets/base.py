@@ -24,6 +24,11 @@ class TrackingSequence:
         origin: coordinate of the first pixel in the annotation: 1.0 for OTB, which was annotated in MATLAB, else 0.0. A
             tracker counts from 0, see :attr:`first_box`; results are written as annotated.
         attributes: what is hard about the sequence (OCC, ...), if that is known.
+        visible: (N,) bool, False where the benchmark says that the target is covered or out of view, whatever its box;
+            None if it does not say.
+        scoring: the benchmark by whose rule the boxes are scored, a key of `pytracking.analysis.rules.RULES`.
+        image_size: width and height of the images in pixels, if the benchmark states them.
+        scored_by: who keeps the annotation, such as a server, if only the first box is published.
     """
 
     name: str
@@ -32,6 +37,10 @@ class TrackingSequence:
     dataset: str
     origin: float = 0.0
     attributes: tuple[str, ...] = ()
+    visible: np.ndarray | None = None
+    scoring: str = "otb"
+    image_size: tuple[int, int] | None = None
+    scored_by: str = ""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -64,6 +73,8 @@ class SequenceList:
         problems: those that are on disk but cannot be run, by name, each with the reason.
         expected: number of sequences of the whole benchmark, if that is known.
         parts: the single benchmarks, if this list joins several (:func:`get_datasets`).
+        layout: how the files were taken to lie, and where pixels count from, if that was recognised and not given.
+        looked_for: what a sequence looks like on disk, for the message if there is none.
     """
 
     title: str
@@ -72,6 +83,8 @@ class SequenceList:
     problems: dict[str, DatasetError] = field(default_factory=dict)
     expected: int | None = None
     parts: tuple["SequenceList", ...] = ()
+    layout: str = ""
+    looked_for: str = ""
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -115,19 +128,29 @@ class SequenceList:
         return list({sequence.name: sequence for sequence in chosen}.values())
 
     def summary(self) -> str:
-        """What is on disk, such as 'OTB-100: 15 of 100 targets found under /data/otb'; a line for each benchmark."""
+        """What is on disk, such as 'OTB-100: 15 of 100 targets found under /data/otb'; a line for each benchmark.
+
+        It says which layout was recognised, and who scores a benchmark whose annotation is not published.
+        """
         if self.parts:
             return "\n".join(part.summary() for part in self.parts)
         count = f"{len(self)} of {self.expected} targets" if self.expected else f"{len(self)} targets"
         unusable = f", {len(self.problems)} more cannot be run" if self.problems else ""
-        return f"{self.title}: {count} found under {self.root}{unusable}"
+        layout = f" ({self.layout})" if self.layout else ""
+        servers = dict.fromkeys(sequence.scored_by for sequence in self if sequence.scored_by)
+        scored = f"; the annotation after the first box is kept by {' and '.join(servers)}" if servers else ""
+        return f"{self.title}: {count} found under {self.root}{layout}{unusable}{scored}"
 
 
 def read_all(
-    title: str, root: Path, readers: Mapping[str, Callable[[], TrackingSequence]], expected: int | None = None
+    title: str,
+    root: Path,
+    readers: Mapping[str, Callable[[], TrackingSequence]],
+    expected: int | None = None,
+    looked_for: str = "",
 ) -> SequenceList:
     """Calls the reader of each sequence. Those that raise DatasetError are listed in ``problems``."""
-    dataset = SequenceList(title, root, [], expected=expected)
+    dataset = SequenceList(title, root, [], expected=expected, looked_for=looked_for)
     for name, read in readers.items():
         try:
             dataset.sequences.append(read())

@@ -101,6 +101,63 @@ def numbered_frames(images: dict[int, Path], first: int, last: int) -> list[Path
     return [images.get(number) or missing(number) for number in range(first, last + 1)]
 
 
+def every_frame(images: dict[int, Path], first: int, count: int, name: str) -> list[Path]:
+    """The ``count`` images from number ``first`` on.
+
+    Raises:
+        DatasetError: if one of them is not on disk; names the first and says how many.
+    """
+    frames = numbered_frames(images, first, first + count - 1)
+    missing = [frame for number, frame in enumerate(frames, start=first) if number not in images]
+    if missing:
+        raise DatasetError(
+            f"sequence {name}: {len(missing)} of its {count} images are not in {missing[0].parent}, the first is "
+            f"{missing[0].name}; copy the sequence again"
+        )
+    return frames
+
+
+def extend_first_box(boxes: np.ndarray, count: int) -> np.ndarray:
+    """(count, 4): a first box that stands alone, (1, 4), followed by frames without annotation (NaN)."""
+    return np.concatenate([boxes, np.full((count - 1, 4), np.nan)])
+
+
+def read_names(file: Path) -> list[str]:
+    """The names of a list, one a line.
+
+    Raises:
+        DatasetError: if it cannot be read or names nothing.
+    """
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+    except OSError as error:
+        raise DatasetError(f"the list of sequences {file} cannot be read: {error.strerror}") from error
+    if not any(names):
+        raise DatasetError(f"the list of sequences {file} names none")
+    return [name for name in names if name]
+
+
+def read_flags(file: Path, count: int) -> np.ndarray | None:
+    """(count,) float64: a number for each frame, separated by commas, blanks or line ends; None without the file.
+
+    Raises:
+        DatasetError: if it holds other than ``count`` numbers (or one more, for an image without a box).
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DatasetError(f"the flags {file} cannot be read: {error.strerror}") from error
+    try:
+        values = np.array([float(value) for value in re.findall(r"[^,;\s]+", text)])
+    except ValueError as error:
+        raise DatasetError(f"the flags {file} are not all numbers: {error}") from error
+    if len(values) not in (count, count + 1):
+        raise DatasetError(f"{file} has {len(values)} values for {count} boxes; copy the sequence again")
+    return values[:count]
+
+
 def pair_in_order(images: dict[int, Path], boxes: np.ndarray) -> list[Path] | None:
     """The image of each annotation line if the folder holds all of them, or all but some in the middle; else None."""
     if len(images) == len(boxes):

@@ -1,43 +1,96 @@
-"""Any folder of sequences in OTB's layout or one like it, a sub-folder for each; or the folder of one sequence.
+"""Any folder of sequences, a sub-folder for each; or the folder of one sequence. Each sequence's layout is recognised.
 
 ::
 
-    David/img/0300.jpg ...          .jpg, .png, .webp, ...; any number of digits
-    David/groundtruth_rect.txt      x, y, w, h on a line, separated by commas, tabs or blanks; or the first box alone
-    Jogging/groundtruth_rect.1.txt  a sequence with several targets has a numbered file for each: Jogging-1, Jogging-2
-    David/attributes.txt            optional: what is hard about it, in words separated by commas or blanks (IV, OCC);
-                                    OTB-100's own sequences need none, their eleven attributes are known
+    OTB       David/img/0300.jpg, David/groundtruth_rect.txt                            pixels count from 1
+    LaSOT     bus-2/img/00000001.jpg, bus-2/groundtruth.txt, bus-2/full_occlusion.txt   from 1
+    GOT-10k   ball/00000001.jpg, ball/groundtruth.txt, ball/cover.label                 from 0
+    VOT       ants1/color/00000001.jpg, ants1/groundtruth.txt (boxes, polygons, masks)  from 0
+    plain     ball/imgs/1.png, ball/groundtruth.txt                                     from 0
 
-The images may also lie in `color/` (VOT), `imgs/`, `images/` or `frames/`, or beside the annotation, and the annotation
-be `groundtruth.txt` (VOT, LaSOT, GOT-10k), whose pixels count from 0 here. Sequences may lie one folder deeper, as
-LaSOT's do in those of their categories. Names are read in any case.
+An annotation has x, y, w, h on a line, separated by commas, tabs or blanks, or the first box alone. Images are .jpg,
+.png, .webp, ... with any number of digits, in `img/`, `color/`, `imgs/`, `images/` or `frames/`, or beside the
+annotation. A sequence with several targets has a numbered file for each: groundtruth_rect.1.txt makes Jogging-1. An
+attributes.txt says what is hard about a sequence, in words separated by commas or blanks (IV, OCC); OTB-100's own need
+none, their eleven attributes are known. Sequences may lie one folder deeper, as LaSOT's do in those of their
+categories. Names are read in any case.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from ltr.common.errors import DatasetError
 from ltr.common.frame_order import find_images
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import pair_in_order, read_boxes, read_images, subfolders
+from pytracking.evaluation.datasets.files import (
+    extend_first_box,
+    pair_in_order,
+    read_boxes,
+    read_images,
+    subfolders,
+)
+from pytracking.evaluation.datasets.got10k import GOT10K_ORIGIN, read_got10k_visible, read_resolution
+from pytracking.evaluation.datasets.lasot import LASOT_ORIGIN, read_lasot_visible
 from pytracking.evaluation.datasets.otb_attributes import otb_attributes
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS, pair_by_otb_range
+from pytracking.evaluation.datasets.vot import VOT_ORIGIN, read_regions
 
 OTB_ORIGIN = 1.0
 """Pixel coordinates of OTB's annotation start at 1."""
 IMAGE_FOLDERS = ("img", "color", "imgs", "images", "frames")
 """Where a sequence's images may lie in its folder."""
-EXPECTED = "a sequence is a folder with images in img/ and x, y, w, h on each line of groundtruth_rect.txt"
+EXPECTED = (
+    "a sequence is a folder with images in img/ and x, y, w, h on each line of groundtruth_rect.txt (OTB), with img/, "
+    "groundtruth.txt and full_occlusion.txt (LaSOT), with color/ and groundtruth.txt (VOT), or with groundtruth.txt "
+    "beside its images (GOT-10k)"
+)
+
+
+@dataclass(frozen=True)
+class SequenceLayout:
+    """How a sequence lies on disk, and what that says of its annotation.
+
+    Attributes:
+        name: of the benchmark that has this layout.
+        origin: coordinate of the first pixel.
+        scoring: see :class:`TrackingSequence`.
+    """
+
+    name: str
+    origin: float
+    scoring: str = "otb"
+
+
+OTB_LAYOUT = SequenceLayout("OTB", OTB_ORIGIN)
+LASOT_LAYOUT = SequenceLayout("LaSOT", LASOT_ORIGIN, "lasot")
+GOT10K_LAYOUT = SequenceLayout("GOT-10k", GOT10K_ORIGIN, "got10k")
+VOT_LAYOUT = SequenceLayout("VOT", VOT_ORIGIN)
+PLAIN_LAYOUT = SequenceLayout("groundtruth.txt", 0.0)
+
+
+def layout_of(folder: Path, annotation: Path) -> SequenceLayout:
+    """The layout of a sequence with this annotation."""
+    if annotation.name.lower().startswith("groundtruth_rect"):
+        return OTB_LAYOUT
+    inside = {path.name.lower() for path in folder.iterdir()}
+    if inside & {"full_occlusion.txt", "out_of_view.txt"}:
+        return LASOT_LAYOUT
+    if "color" in inside:
+        return VOT_LAYOUT
+    if inside & {"absence.label", "cover.label", "meta_info.ini"}:
+        return GOT10K_LAYOUT
+    return PLAIN_LAYOUT
 
 
 def read_folder(root: Path, title: str | None = None) -> SequenceList:
-    """Every sequence of a folder in OTB's layout. Names that OTB-100 has keep its special ranges if those apply."""
+    """Every sequence of a folder, each in its own layout. Names that OTB-100 has keep its special ranges if those
+    apply."""
     title = title or root.resolve().name
     sequences: dict[str, Callable[[], TrackingSequence]] = {}
+    layouts: dict[SequenceLayout, None] = {}
     folders = [root.resolve()] if find_targets(root) else subfolders(root)
     for folder in folders:
         targets = find_targets(folder)
@@ -52,7 +105,11 @@ def read_folder(root: Path, title: str | None = None) -> SequenceList:
                 if name in sequences:
                     name = f"{folder.name}-{name}"
                 sequences[name] = partial(read_target, name, each, file, title, strict=False)
-    return read_all(title, root, sequences)
+                if file is not None:
+                    layouts[layout_of(each, file)] = None
+    dataset = read_all(title, root, sequences, looked_for=EXPECTED)
+    dataset.layout = " and ".join(f"{each.name}'s layout, pixels from {each.origin:g}" for each in layouts)
+    return dataset
 
 
 def image_folder(folder: Path) -> Path:
@@ -68,7 +125,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, *, strict: bool) -> TrackingSequence:
-    """One target in OTB's layout.
+    """One target, in any of the layouts at the top of this file.
 
     Args:
         name: of the target.
@@ -83,12 +140,15 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
     """
     if annotation is None:
         raise DatasetError(f"sequence {name} has no annotation file in {folder}: {EXPECTED}")
-    boxes = read_boxes(annotation)
+    layout = layout_of(folder, annotation)
+    boxes = read_regions(annotation) if layout is VOT_LAYOUT else read_boxes(annotation)
     where = image_folder(folder)
     images = read_images(where, name)
     if len(boxes) == 1 < len(images) and not strict:  # the first box alone: no target is annotated after it
-        boxes = np.concatenate([boxes, np.full((len(images) - 1, 4), np.nan)])
+        boxes = extend_first_box(boxes, len(images))
     frames = None
+    if layout is LASOT_LAYOUT and len(images) == len(boxes) + 1:  # as some of LaSOT's are released
+        images = dict(list(images.items())[:-1])
     if not strict:
         frames = pair_in_order(images, boxes)
     if frames is None and name in OTB_LENGTHS:
@@ -102,8 +162,18 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
             f"{benchmark}; copy the sequence again"
         )
     attributes = _read_attributes(folder / "attributes.txt") or otb_attributes(name, len(boxes))
-    origin = OTB_ORIGIN if annotation.name.lower().startswith("groundtruth_rect") else 0.0
-    return TrackingSequence(name, frames, boxes, dataset, origin, attributes)
+    read_visible = {LASOT_LAYOUT: read_lasot_visible, GOT10K_LAYOUT: read_got10k_visible}.get(layout)
+    return TrackingSequence(
+        name,
+        frames,
+        boxes,
+        dataset,
+        layout.origin,
+        attributes,
+        read_visible(folder, len(boxes)) if read_visible else None,
+        layout.scoring,
+        read_resolution(folder) if layout is GOT10K_LAYOUT else None,
+    )
 
 
 def _read_attributes(file: Path) -> tuple[str, ...]:

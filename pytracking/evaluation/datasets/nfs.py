@@ -25,6 +25,10 @@ NFS_SIZE = 100
 """Sequences of the whole benchmark."""
 NFS_ORIGIN = 0.0
 """Pixel coordinates of the annotation start at 0."""
+LOOKED_FOR = (
+    "expected dog_1/30/dog_1/00001.jpg, ... and dog_1/30/dog_1.txt, or sequences/dog_1/00001.jpg, ... and "
+    "anno/nfs_dog_1.txt"
+)
 
 
 def read_nfs(root: str | os.PathLike | None) -> SequenceList:
@@ -41,7 +45,7 @@ def read_nfs(root: str | os.PathLike | None) -> SequenceList:
         for folder in subfolders(root):
             if (folder / "30").is_dir():
                 sequences[f"nfs_{folder.name}"] = partial(_read_published, f"nfs_{folder.name}", folder / "30")
-    return read_all("NFS", root, sequences, expected=NFS_SIZE)
+    return read_all("NFS", root, sequences, expected=NFS_SIZE, looked_for=LOOKED_FOR)
 
 
 def _read_repacked(name: str, folder: Path, annotation: Path) -> TrackingSequence:

@@ -14,6 +14,8 @@ from pytracking.evaluation.datasets.files import subfolders
 from pytracking.evaluation.datasets.folder import find_targets, read_target
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 
+LOOKED_FOR = "expected Deer/img/0001.jpg, ... and Deer/groundtruth_rect.txt, ..."
+
 
 def read_otb(root: str | os.PathLike | None) -> SequenceList:
     """The targets of OTB-100 under ``root``, each on exactly the benchmark's frames."""
@@ -29,4 +31,4 @@ def read_otb(root: str | os.PathLike | None) -> SequenceList:
         else:
             continue
         sequences[name] = partial(read_target, name, folder, file, "otb", strict=True)
-    return read_all("OTB-100", root, sequences, expected=len(OTB_LENGTHS))
+    return read_all("OTB-100", root, sequences, expected=len(OTB_LENGTHS), looked_for=LOOKED_FOR)

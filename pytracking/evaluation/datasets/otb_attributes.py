@@ -15,11 +15,13 @@ movement of more than 20 pixels from frame to frame, where the targets of Car1, 
 from pytracking.evaluation.datasets.base import plain_name
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 
-#: Short and long names, in the benchmark's order.
+#: Short and long names: OTB's eleven, in its order, then what UAV123 and LaSOT have beside them.
 ATTRIBUTE_NAMES = {
     "IV": "illumination variation", "SV": "scale variation", "OCC": "occlusion", "DEF": "deformation",
     "MB": "motion blur", "FM": "fast motion", "IPR": "in-plane rotation", "OPR": "out-of-plane rotation",
     "OV": "out of view", "BC": "background clutter", "LR": "low resolution",
+    "ARC": "aspect ratio change", "FOC": "full occlusion", "POC": "partial occlusion", "VC": "viewpoint change",
+    "CM": "camera motion", "SOB": "similar object", "ROT": "rotation",
 }  # fmt: skip
 
 #: The attributes of every target, by its name in `OTB_LENGTHS`, separated by blanks.

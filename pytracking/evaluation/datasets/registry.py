@@ -7,53 +7,94 @@ from pathlib import Path
 
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, plain_name
-from pytracking.evaluation.datasets.folder import EXPECTED, read_folder
+from pytracking.evaluation.datasets.dtb70 import read_dtb70
 from pytracking.evaluation.datasets.generated import read_generated
+from pytracking.evaluation.datasets.got10k import read_got10k_test, read_got10k_val
+from pytracking.evaluation.datasets.lasot import read_lasot, read_lasot_extension_subset
+from pytracking.evaluation.datasets.layouts import read_own_folder
 from pytracking.evaluation.datasets.nfs import read_nfs
 from pytracking.evaluation.datasets.otb import read_otb
+from pytracking.evaluation.datasets.tcolor128 import read_tpl, read_tpl_nootb
+from pytracking.evaluation.datasets.trackingnet import read_trackingnet
+from pytracking.evaluation.datasets.uav import read_uav, read_uav123_10fps
+from pytracking.evaluation.datasets.vot import read_vot
 
 BENCHMARKS: dict[str, Callable[[str | os.PathLike | None], SequenceList]] = {
     "otb": read_otb,
     "nfs": read_nfs,
+    "uav": read_uav,
+    "uav123_10fps": read_uav123_10fps,
+    "lasot": read_lasot,
+    "lasot_extension_subset": read_lasot_extension_subset,
+    "got10k_val": read_got10k_val,
+    "got10k_test": read_got10k_test,
+    "trackingnet": read_trackingnet,
+    "tpl": read_tpl,
+    "tpl_nootb": read_tpl_nootb,
+    "dtb70": read_dtb70,
+    "vot": read_vot,
     "generated": read_generated,
 }
-"""The reader of each benchmark: takes the folder given by the user, or None, to its sequences."""
+"""The reader of each benchmark, by PyTracking's name where it has one: takes the folder given by the user, or None, to
+its sequences."""
+
+ALIASES = {
+    "otb100": "otb", "otb2015": "otb", "nfs30": "nfs", "uav123": "uav", "uav10fps": "uav123_10fps",
+    "lasot_ext": "lasot_extension_subset", "lasot_extension": "lasot_extension_subset", "tc128": "tpl",
+    "tcolor128": "tpl",
+}  # fmt: skip
+"""Other names of benchmarks."""
 
 
-def get_dataset(name: str, root: str | os.PathLike | None = None) -> SequenceList:
+def benchmark_name(name: str) -> str | None:
+    """The key of :data:`BENCHMARKS` that a name means, in any case; None if it names no benchmark."""
+    lower = name.lower()
+    return lower if lower in BENCHMARKS else ALIASES.get(lower)
+
+
+def get_dataset(name: str, root: str | os.PathLike | None = None, origin: float | None = None) -> SequenceList:
     """A benchmark as it lies on disk. A single sequence that cannot be run is listed in ``problems``.
 
     Args:
-        name: a key of :data:`BENCHMARKS`, or the path of a folder in OTB's layout (:mod:`.folder`).
+        name: a key of :data:`BENCHMARKS` or of :data:`ALIASES`, or the path of a folder of sequences, whose layout is
+            recognised (:mod:`.layouts`).
         root: folder of a named benchmark; None for the folder of the environment
             (:func:`ltr.common.environment.get_path`).
+        origin: coordinate of the first pixel in the annotation of a folder; None for its layout's.
 
     Raises:
-        DatasetError: if there is no such benchmark, or nothing in it can be run.
+        DatasetError: if there is no such benchmark, nothing in it can be run, or ``origin`` is given for a benchmark.
     """
-    if name.lower() in BENCHMARKS:
-        dataset = BENCHMARKS[name.lower()](root)
+    benchmark = benchmark_name(name)
+    if benchmark is not None:
+        if origin is not None:
+            raise DatasetError(f"--origin goes with a folder of your own; that of {benchmark} is known")
+        dataset = BENCHMARKS[benchmark](root)
     elif Path(name).expanduser().is_dir():
-        dataset = read_folder(Path(name).expanduser())
+        dataset = read_own_folder(Path(name).expanduser(), origin)
     elif os.sep in name or "/" in name:
         raise DatasetError(f"the data set folder {name} does not exist")
     else:
-        near = difflib.get_close_matches(name.lower(), BENCHMARKS, n=1, cutoff=0.5)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        lower = name.lower()
+        near = [known for known in BENCHMARKS if known.startswith(f"{lower}_") or lower.startswith(known)]
+        near = near or difflib.get_close_matches(lower, [*BENCHMARKS, *ALIASES], n=1, cutoff=0.5)
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
         known = ", ".join(BENCHMARKS)
-        raise DatasetError(
-            f"no data set '{name}'{meant}: known are {known}, or give the path of a folder in OTB's layout"
-        )
+        raise DatasetError(f"no data set '{name}'{meant}: known are {known}, or give the path of a folder of sequences")
     if dataset.problems and not dataset.sequences:
         reason = next(iter(dataset.problems.values()))
         raise DatasetError(f"none of the {len(dataset.problems)} sequences under {dataset.root} can be run: {reason}")
     if not dataset.sequences:
-        raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}; {EXPECTED}")
+        raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}; {dataset.looked_for}")
     return dataset
 
 
-def get_datasets(names: Sequence[str], root: str | os.PathLike | None = None) -> SequenceList:
+def get_datasets(
+    names: Sequence[str], root: str | os.PathLike | None = None, origin: float | None = None
+) -> SequenceList:
     """Several benchmarks as one: the sequences of each, in the order of ``names``. A single name gives that benchmark.
+
+    ``origin`` is that of the folders among them.
 
     Raises:
         DatasetError: if :func:`get_dataset` raises it, two benchmarks have a sequence of one name (results are files of
@@ -63,12 +104,14 @@ def get_datasets(names: Sequence[str], root: str | os.PathLike | None = None) ->
     if not names:
         raise ValueError("no data set is named")
     if len(names) == 1:
-        return get_dataset(names[0], root)
+        return get_dataset(names[0], root, origin)
     if root is not None:
         raise DatasetError(
             f"--dataset_root goes with one data set, not with {len(names)}; name the folders by --dataset_name"
         )
-    parts = tuple(get_dataset(name) for name in names)
+    if origin is not None and all(map(benchmark_name, names)):
+        raise DatasetError("--origin goes with folders of your own; those of the benchmarks are known")
+    parts = tuple(get_dataset(name, origin=None if benchmark_name(name) else origin) for name in names)
     owners: dict[str, SequenceList] = {}
     for part in parts:
         for name in [*(sequence.name for sequence in part), *part.problems]:

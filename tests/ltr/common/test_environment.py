@@ -71,7 +71,7 @@ def test_a_data_set_that_does_not_exist_is_named_with_the_setting(tmp_path, monk
     [
         ("[paths\n", "not valid TOML"),
         ('[paths]\notb = "C:\\data"\n', "single quotes"),
-        ("[paths]\nobt = '/x'\n", "did you mean otb"),
+        ("[paths]\notbb = '/x'\n", "did you mean otb"),
         ("[paths]\notb = 3\n", "'otb' to 3"),
         ("paths = '/x'\n", r"a line \[paths\]"),
     ],

@@ -197,8 +197,8 @@ def test_several_data_sets_as_one(tmp_path):
     assert (both.title, [sequence.name for sequence in both]) == ("b + a", ["two", "one"])
     assert both["one"] is both["1"] and both["one"].dataset == "a"
     assert both.summary().splitlines() == [
-        f"b: 1 targets found under {tmp_path / 'b'}, 1 more cannot be run",
-        f"a: 1 targets found under {tmp_path / 'a'}",
+        f"b: 1 targets found under {tmp_path / 'b'} (OTB's layout, pixels from 1), 1 more cannot be run",
+        f"a: 1 targets found under {tmp_path / 'a'} (OTB's layout, pixels from 1)",
     ]
     with pytest.raises(DatasetError, match="9 lines"):
         both["bad"]

@@ -1,0 +1,46 @@
+"""DTB70 (Li and Yeung, AAAI 2017): 70 sequences from a drone, in OTB's layout.
+
+::
+
+    Animal1/img/00001.jpg ...
+    Animal1/groundtruth_rect.txt    x,y,w,h on a line for each image
+
+Pixels count from 1, as in OTB, whose toolkit its authors use.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+
+from ltr.common.environment import get_path
+from ltr.common.errors import DatasetError
+from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
+from pytracking.evaluation.datasets.files import every_frame, read_boxes, read_images, subfolders
+
+DTB70_ORIGIN = 1.0
+DTB70_SIZE = 70
+"""Sequences of the whole benchmark."""
+
+
+def read_dtb70(root: str | os.PathLike | None) -> SequenceList:
+    """The sequences of DTB70 under ``root``."""
+    root = get_path("dtb70", root)
+    folders = [folder for folder in subfolders(root) if (folder / "groundtruth_rect.txt").is_file()]
+    return read_all(
+        "DTB70",
+        root,
+        {folder.name: partial(_read_sequence, folder.name, folder) for folder in folders},
+        expected=DTB70_SIZE,
+        looked_for="expected Animal1/img/00001.jpg, ... and Animal1/groundtruth_rect.txt, ...",
+    )
+
+
+def _read_sequence(name: str, folder: Path) -> TrackingSequence:
+    boxes = read_boxes(folder / "groundtruth_rect.txt")
+    images = read_images(folder / "img", name)
+    if len(images) > len(boxes):
+        raise DatasetError(
+            f"sequence {name}: {folder / 'groundtruth_rect.txt'} has {len(boxes)} lines, but {folder / 'img'} has "
+            f"{len(images)} images; copy the sequence again"
+        )
+    return TrackingSequence(name, every_frame(images, min(images), len(boxes), name), boxes, "dtb70", DTB70_ORIGIN)
