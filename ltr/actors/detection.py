@@ -91,6 +91,8 @@ class DetectionActor(Actor):
         super().train(mode)
         # torchvision's detector computes losses in training mode only, also for validation; its batch norms are frozen
         self.detector.base.train(self.detector.system == "direct")
+        if isinstance(self.detector.branch, OffsetDensity):
+            self.detector.base.rpn.train(mode)  # which only sets the number of proposals: 2000 in training, then 1000
         return self
 
     def forward(self, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -125,7 +127,7 @@ class DetectionActor(Actor):
         sampled proposals, like Faster-RCNN's own regression loss."""
         heads = self.detector.base.roi_heads
         with torch.no_grad():
-            proposals, _ = self.detector.base.rpn(scaled, features)
+            proposals, _ = self.detector.base.rpn(scaled, features, targets)
             proposals, _, labels, offsets = heads.select_training_samples(proposals, targets)
             hidden = heads.box_head(heads.box_roi_pool(features, proposals, scaled.image_sizes))
         labels, offsets = torch.cat(labels), torch.cat(offsets)

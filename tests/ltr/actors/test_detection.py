@@ -158,6 +158,19 @@ def test_the_likelihood_is_that_of_a_density_around_the_truth(monkeypatch):
     assert 1000 < stats["effective_samples"] < 20_000
 
 
+def test_density_heads_learn_from_as_many_proposals_as_faster_rcnn(monkeypatch):
+    """The training's 200 of the small base (2000 of the paper's), validated and tested on 100 (1000)."""
+    actor = make_actor("gaussian")
+    heads, seen = actor.detector.base.roi_heads, []
+    select = heads.select_training_samples
+    monkeypatch.setattr(heads, "select_training_samples", lambda p, t: (seen.append(max(map(len, p))), select(p, t))[1])
+    monkeypatch.setattr(actor.detector.base.rpn, "nms_thresh", 1.0)  # keep all: random weights find few
+    actor(make_batch(*SIZES))
+    actor.eval()(make_batch(*SIZES))
+    actor.train()(make_batch(*SIZES))
+    assert seen[0] == seen[2] == 200 and 0 < seen[1] <= 100
+
+
 @pytest.mark.parametrize("system", DENSITIES)
 def test_a_density_loss_is_shared_by_all_sampled_boxes(system, monkeypatch):
     actor, batch = make_actor(system), make_batch(*SIZES)
