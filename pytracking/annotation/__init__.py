@@ -1,0 +1,1 @@
+"""Objects and their boxes as annotation tools write them: CVAT, MOTChallenge, COCO for video, a table of boxes."""

@@ -1,0 +1,82 @@
+"""A table of boxes of many videos: CSV with a header, such as
+
+    video,object,label,frame,x,y,w,h
+    cam1/walk.mp4,1,person,0,59,13,56,88
+    cam1/walk.mp4,2,dog,120,10,20,50,40
+
+`video`, `x`, `y`, `w` and `h` must be there. Without `object`, every row without a frame is an object, and the rows of
+one video that have frames are of one; without `frame`, a box is in the first frame that is tracked. Frames count from
+0, pixels from the top left corner. Commas, semicolons and tabs separate alike.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from pytracking.annotation.number_fields import positive_box, whole
+from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
+
+_NEEDED = ("video", "x", "y", "w", "h")
+_COLUMNS = (*_NEEDED, "object", "label", "frame")
+_OTHER_NAMES = {"file": "video", "filename": "video", "width": "w", "height": "h", "id": "object", "class": "label"}
+
+
+def read_box_table(path: Path) -> list[VideoTracks]:
+    """The objects of each video in the table.
+
+    Raises:
+        AnnotationError: if the header or a row is not as described.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path} is not a text file in UTF-8") from error
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    header = _header(rows[0] if rows else [], path)
+    videos: dict[str, dict[int, tuple[str, list[TrackBox]]]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if any(field.strip() for field in row):
+            _add(videos, dict(zip(header, [field.strip() for field in row], strict=False)), f"{path}, line {number}")
+    if not videos:
+        raise AnnotationError(f"{path} has a header and no box below it")
+    return [VideoTracks(video, _tracks(objects, f"{path}, {video}")) for video, objects in videos.items()]
+
+
+def _header(fields: list[str], path: Path) -> list[str]:
+    names = [_OTHER_NAMES.get(field.strip().casefold(), field.strip().casefold()) for field in fields]
+    missing = [name for name in _NEEDED if name not in names]
+    if missing or len(set(names)) < len(names):
+        what = f"lacks {', '.join(missing)}" if missing else "names a column twice"
+        raise AnnotationError(f"{path}: the first line {what}; it names the columns, of {', '.join(_COLUMNS)}")
+    return names
+
+
+def _add(videos: dict[str, dict[int, tuple[str, list[TrackBox]]]], row: dict[str, str], where: str) -> None:
+    video = row.get("video", "")
+    if not video:
+        raise AnnotationError(f"{where}: the row names no video")
+    objects = videos.setdefault(video, {})
+    frame = whole(row["frame"], f"{where}: frame") if row.get("frame") else None
+    if row.get("object"):
+        name = whole(row["object"], f"{where}: object")
+    else:
+        name = 1 if frame is not None else 1 + max(objects, default=0)
+    box = TrackBox(frame, positive_box([row.get(key) for key in "xywh"], where), given=True)
+    label, boxes = objects.setdefault(name, (row.get("label") or DEFAULT_LABEL, []))
+    if row.get("label") and row["label"] != label:
+        raise AnnotationError(f"{where}: object {name} is {label!r} above and {row['label']!r} here")
+    boxes.append(box)
+
+
+def _tracks(objects: dict[int, tuple[str, list[TrackBox]]], where: str) -> tuple[ObjectTrack, ...]:
+    tracks = []
+    for name, (label, boxes) in objects.items():
+        frames = [box.frame for box in boxes]
+        if len(set(frames)) < len(frames):
+            raise AnnotationError(f"{where}: object {name} has two boxes in one frame")
+        boxes.sort(key=lambda box: -1 if box.frame is None else box.frame)
+        tracks.append(ObjectTrack(name, label, tuple(boxes)))
+    return tuple(tracks)
