@@ -307,7 +307,7 @@ def test_a_wrong_option_is_found():
         ["ebm-ablate", "age", "--epoch", "3"],
         ["ebm-compare-detection", "--table", "s2"],
         ["ebm-analyse", "table", "--halfs"],
-        ["ebm-video", "atom", "ebm", "clip.mp4", "--boxes", "1"],
+        ["ebm-video", "atom", "ebm", "clip.mp4", "--boxs", "1"],
         ["python", "-m", "benchmarks", "--jsn", "x"],
     ]
     for words in wrong:

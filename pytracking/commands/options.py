@@ -138,6 +138,8 @@ def video_run_options(
         save_images=options.save_images,
         window=not options.no_display,
         visdom=visdom_address(options) if options.visdom else None,
+        labels=getattr(options, "label", ()),
+        export=getattr(options, "export", ()),
     )
 
 

@@ -1,21 +1,28 @@
-"""ebm-video: run a tracker on your own video, a folder of images, or a stream.
+"""ebm-video: run a tracker on your own videos, folders of images, or a stream.
 
 The boxes are written to {results}/{tracker}/{param}/videos/{video}.txt (x, y, w, h; the first pixel is [0, 1]), with
 seconds and a JSON file beside them; several objects get {video}_1.txt, .... A saved video has the frames, size and
 times of its source. Of a live stream, the tracker takes the newest frame each time. Options that this command does not
 know change the tracker's settings.
 
-The exit code is 0 if all went well, 2 after an error, 130 after Ctrl-C; what was tracked until then is kept.
+Of several videos, those that were finished before are not run again, and one that fails does not stop the others.
+
+The exit code is 0 if all went well, 1 if some of several videos failed, 2 after an error, 130 after Ctrl-C; what was
+tracked until then is kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
 from ltr.common.command_line import CommandParser
-from ltr.common.errors import cli_main
+from ltr.common.errors import UserError, cli_main
+from pytracking.commands.annotation_options import add_annotation, jobs
 from pytracking.commands.options import SETTINGS_HELP, add_tracker, add_video, parse, tracebacks, video_run_options
+from pytracking.evaluation.many_videos import VideoJob, run_videos
+from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import run_video
 from pytracking.utils.video_sources import open_source
 
@@ -23,7 +30,7 @@ from pytracking.utils.video_sources import open_source
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog="ebm-video",
-        usage="ebm-video tracker_name tracker_param video [options] [--<setting> value ...]",
+        usage="ebm-video tracker_name tracker_param video [video ...] [options] [--<setting> value ...]",
         description="Run a tracker on a video, a folder of images, or a stream.",
         examples=f"""{SETTINGS_HELP}
 
@@ -32,11 +39,14 @@ Without --box, draw boxes on the first frame: drag the mouse, press Enter; Enter
 examples:
   ebm-video atom ebm clip.mp4
   ebm-video atom ebm clip.mp4 --box 59 13 56 88 --save_video tracked.mp4 --no_display
-  ebm-video atom ebm frames/ --box 10 20 50 40 --box 200 80 30 30 --density""",
+  ebm-video atom ebm frames/ --box 10 20 50 40 --box 200 80 30 30
+  ebm-video atom ebm *.mp4 --boxes boxes.csv --export cvat""",
     )
     add_tracker(parser)
-    parser.add_argument("video", help="file, folder of images, or address (rtsp://..., http://...)")
+    parser.add_argument("video", nargs="+", help="file, folder of images, or address (rtsp://..., http://...)")
     add_video(parser)
+    parser.add_argument("--overwrite", action="store_true", help="of several videos, run finished ones again")
+    add_annotation(parser)
     return parser
 
 
@@ -45,8 +55,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options, spec = parse(_parser(), argv)
     with tracebacks(options.debug):
-        run_video(spec, open_source(options.video), video_run_options(options))
+        videos, unused = jobs(options.video, video_run_options(options), options.boxes)
+        if len(videos) > 1:
+            return _run_several(spec, videos, unused, options)
+        (job,) = videos
+        if job.problem or job.left_out:
+            known = f"; it has boxes of {', '.join(unused)}" if unused else ""
+            raise UserError(f"{job.problem or job.left_out}{known}")
+        run_video(spec, open_source(job.video), job.options)
     return 0
+
+
+def _run_several(spec: TrackerSpec, videos: list[VideoJob], unused: list[str], options: argparse.Namespace) -> int:
+    report = run_videos(spec, videos, options.overwrite, bool(options.debug))
+    print(report.summary())
+    if unused:
+        print(f"error: {options.boxes} has boxes of {', '.join(unused)}, which is none of the videos", file=sys.stderr)
+    return 1 if report.failed or unused else 0
 
 
 if __name__ == "__main__":

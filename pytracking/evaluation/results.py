@@ -96,7 +96,7 @@ class ResultFolder:
         if record is None:
             has_results = any(file.name[0] != "." for file in self.path.glob("*.txt"))
             return f"no {RECORD} says how they were made" if has_results else None
-        changes = _changes(as_recorded_today(record.get("made_with", {}), self._settings), self.made_with)
+        changes = differences(as_recorded_today(record.get("made_with", {}), self._settings), self.made_with)
         return "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "") or None
 
     def _read_record(self) -> dict[str, Any] | None:
@@ -206,14 +206,17 @@ def _cannot_write(path: Path, error: OSError) -> ResultsError:
     return ResultsError(f"{path} cannot be written: {error.strerror}")
 
 
-def _changes(old: Any, new: Any, name: str = "") -> list[str]:
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
     """The entries in which two nested dicts differ, in words."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = list(dict.fromkeys([*old, *new]))
+        missing = "not set"
         return [
-            change
+            difference
             for key in keys
-            for change in _changes(old.get(key, "not set"), new.get(key, "not set"), f"{name}.{key}" if name else key)
+            for difference in differences(
+                old.get(key, missing), new.get(key, missing), f"{name}.{key}" if name else key
+            )
         ]
     return [] if old == new else [f"{name} was {_short(old)} and is {_short(new)}"]
 

@@ -26,6 +26,7 @@ from typing import Any, TextIO
 from ltr.common.errors import UserError
 from ltr.common.files import make_writable, write_text
 from ltr.common.plain import to_plain
+from pytracking.annotation.video_record import ABSENT_FLAG
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
 from pytracking.utils.video import FrameSource, warn
@@ -69,6 +70,14 @@ class VideoResults:
         """The files of the boxes, in words."""
         files = [str(files.path) for files in self._files]
         return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if files else ""
+
+    def lost(self) -> int:
+        """The number of frames in which a target was lost."""
+        return sum(any(target["flag"] == ABSENT_FLAG for target in frame["objects"]) for frame in self.frames)
+
+    def record_file(self) -> Path:
+        """The JSON file, which is there once this view is closed."""
+        return self.folder / f"{self._name}.json"
 
     def request(self) -> Request:
         return Request(density=self._density)
@@ -125,7 +134,7 @@ class VideoResults:
         }
         # One frame a line, so that people can read it too.
         lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
-        file = self.folder / f"{self._name}.json"
+        file = self.record_file()
         start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
         try:
             write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
@@ -138,6 +147,17 @@ def source_identity(source: FrameSource) -> dict[str, str]:
     """What tells a source from others: the text that names it, and the whole path of a file or folder."""
     path = None if "://" in str(source) else getattr(source, "path", None)
     return {"source": str(source), **({} if path is None else {"path": str(Path(path).resolve())})}
+
+
+def recorded_run(folder: Path, source: FrameSource) -> tuple[Path, dict[str, Any]] | None:
+    """The record of an earlier run on this source, and its file; None if there is none in the folder."""
+    identity = source_identity(source)
+    for name in _names(source):
+        file = folder / f"{name}.json"
+        record = _recorded(file)
+        if record is None or _same(record, identity):
+            return None if record is None else (file, record)
+    return None
 
 
 def _names(source: FrameSource) -> Iterator[str]:

@@ -20,6 +20,7 @@ from ltr.common.seeds import seed_everything
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.typed_boxes import check_typed_box
+from pytracking.evaluation.video_export import ExportView, describe_objects
 from pytracking.evaluation.video_results import VideoResults
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
@@ -42,6 +43,8 @@ class VideoRunOptions:
         save_images: write each frame to this folder, with the boxes drawn.
         window: open a window.
         visdom: host and port of the live view's server; None for no live view.
+        ids, labels: of the objects, in the order of their boxes, for the record and exports; one label holds for all.
+        export: formats of annotation tools that the results are also written in, see `pytracking.annotation.formats`.
     """
 
     boxes: Sequence[Sequence[float]] | None = None
@@ -53,33 +56,69 @@ class VideoRunOptions:
     save_images: Path | None = None
     window: bool = True
     visdom: tuple[str, int] | None = None
+    ids: Sequence[int] = ()
+    labels: Sequence[str] = ()
+    export: Sequence[str] = ()
 
 
-def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> None:
+@dataclass(frozen=True)
+class VideoOutcome:
+    """What a run on a video came to.
+
+    Attributes:
+        frames: number of tracked frames.
+        seconds: the trackers' time.
+        lost: number of frames in which a target was lost.
+        boxes: the files of the boxes, in words.
+    """
+
+    frames: int
+    seconds: float
+    lost: int
+    boxes: str
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.frames} frames, {self.frames_per_second:.1f} frames per second, target lost in {self.lost}: "
+            f"{self.boxes}"
+        )
+
+
+def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool = False) -> VideoOutcome:
     """Track the objects through a source, write the results, report on the console, and close the source.
 
     Of a live source the tracker takes the newest frame each time: if it is slower than the source it misses frames, but
     never falls behind.
 
+    Args:
+        quiet: print no report of a run that went well; a progress bar disappears at its end.
+
     Raises:
         UserError: if a box, the source, or something to be written cannot be used. Results up to the error are kept.
     """
     with closing(source):
-        _run(spec, LatestFrames(source) if source.live else source, options)
+        return _run(spec, LatestFrames(source) if source.live else source, options, quiet)
 
 
-def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> None:
+def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool) -> VideoOutcome:
     window = _can_open_window(options)
-    results = VideoResults(_results_folder(spec, options), source, options.density)
+    results = VideoResults(results_folder(spec, options), source, options.density)
     views = make_views(source, options, window)
-    run = _VideoRun(source, Views([results, *views]))
+    if options.export:
+        views.append(ExportView(results, options.export))
+    run = _VideoRun(source, Views([results, *views]), keep_bar=not quiet)
     with closing(iter(source)) as frames:
         try:
             first, boxes = _first_frame(source, frames, options)
             seed_everything(spec.seed)  # as for a sequence of a benchmark: the same frames give the same boxes
             names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
             trackers = [TargetTracker(spec.make(), name) for name in names]
-            results.head = _head(spec, source, first, boxes, tracker_device(trackers[0].tracker))
+            described = describe_objects(names, options.ids, options.labels)
+            results.head = _head(spec, source, first, boxes, described, tracker_device(trackers[0].tracker))
             complete = run.track(trackers, boxes, _limited(chain([first], frames), options.seconds, options.frames))
         except BaseException as failure:
             _close_after_failure(run, failure)
@@ -88,7 +127,9 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions) -> No
         try:
             run.view.close(complete)
         finally:  # also if the disk is full at the end of the video
-            _report(run, results, views, sys.stdout, "results")
+            if not quiet:
+                _report(run, results, views, sys.stdout, "results")
+    return VideoOutcome(len(results.frames), run.seconds, results.lost(), results.text_files())
 
 
 def make_views(source: FrameSource, options: VideoRunOptions, window: bool) -> list[View]:
@@ -126,7 +167,8 @@ def _can_open_window(options: VideoRunOptions) -> bool:
     return problem is None
 
 
-def _results_folder(spec: TrackerSpec, options: VideoRunOptions) -> Path:
+def results_folder(spec: TrackerSpec, options: VideoRunOptions) -> Path:
+    """The folder of the results of this run."""
     return options.out if options.out is not None else spec.results_folder(get_path("results")) / "videos"
 
 
@@ -166,12 +208,21 @@ def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) 
             return
 
 
-def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.ndarray], device: str) -> dict[str, Any]:
+def _head(
+    spec: TrackerSpec,
+    source: FrameSource,
+    first: Frame,
+    boxes: list[np.ndarray],
+    objects: list[dict[str, Any]],
+    device: str,
+) -> dict[str, Any]:
     return {
         "source": str(source),
+        "source_frames": source.total,
         "size": [first.image.shape[1], first.image.shape[0]],
         "fps": source.fps,
         "first_boxes": boxes,
+        "objects": objects,
         "made_with": spec.made_with(),
         "run": provenance(device=device),
     }
@@ -180,8 +231,9 @@ def _head(spec: TrackerSpec, source: FrameSource, first: Frame, boxes: list[np.n
 class _VideoRun:
     """Tracks objects through one source and shows each frame to a view."""
 
-    def __init__(self, source: FrameSource, view: View):
+    def __init__(self, source: FrameSource, view: View, keep_bar: bool = True):
         self.view = view
+        self._keep_bar = keep_bar
         self.frames = 0
         self.seconds = 0.0  # in the trackers
         self._source = source
@@ -189,7 +241,7 @@ class _VideoRun:
     def track(self, trackers: list[TargetTracker], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
         """Track through the frames; False if the view's user stops the run before their end."""
         source = self._source
-        with tqdm(total=source.total, unit="frame", desc=source.name, disable=None) as bar:
+        with tqdm(total=source.total, unit="frame", desc=source.name, disable=None, leave=self._keep_bar) as bar:
             for frame in frames:
                 request = self.view.request()
                 if self.frames:
@@ -229,4 +281,6 @@ def _report(run: _VideoRun, results: VideoResults, views: list[View], stream: Te
             written.append(f"{view.writer.frames} frames of video in {view.writer.path}")
         elif isinstance(view, ImageFolderView):
             written.append(f"pictures in {view.folder}")
+        elif isinstance(view, ExportView):
+            written += [str(file) for file in view.files]
     print(f"{what}: {'; '.join(written)}", file=stream)
