@@ -12,7 +12,7 @@ from ltr.common.command_line import CommandParser, positive_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.common.files import write_json, writing
-from pytracking.analysis.box_files import GroundTruth, read_annotations
+from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.coverage import coverage, has_densities
 from pytracking.analysis.failures import SHORTEST, tracker_failures
 from pytracking.analysis.html_report import write_html
@@ -21,7 +21,8 @@ from pytracking.analysis.plots import write_plots
 from pytracking.analysis.score_report import SORT_KEYS, Report
 from pytracking.analysis.scoring import score_results
 from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
-from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results, of_each
+from pytracking.analysis.tracker_results import of_each
+from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_ground_truth, read_results
 from pytracking.evaluation.datasets import get_datasets
 
 _EXAMPLES = """\
@@ -67,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
             examples=f"example:\n  ebm-analyse {name} {example}",
         )
         command.set_defaults(run=run)
-        _add_inputs(command)
+        add_inputs(command)
         return command
 
     text = "print the table; write tables, JSON and plots to a folder (the default)"
@@ -106,47 +107,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_inputs(command: argparse.ArgumentParser) -> None:
-    """Options that select ground truth and results."""
-    ground_truth = command.add_argument_group("ground truth")
-    truth = ground_truth.add_mutually_exclusive_group()
-    truth.add_argument(
-        "--dataset_name",
-        nargs="+",
-        default=["otb"],
-        metavar="NAME",
-        help="as for ebm-track: a benchmark's name, or a folder of sequences; several count as one (otb)",
-    )
-    truth.add_argument(
-        "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
-    )
-    ground_truth.add_argument(
-        "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one data set (default: as configured)"
-    )
-    ground_truth.add_argument(
-        "--origin", type=int, choices=(0, 1), help="first pixel of a folder's annotation (its layout's)"
-    )
-    results = command.add_argument_group("results")
-    results.add_argument(
-        "--results", type=Path, metavar="FOLDER", help="folder of your own results (default: as configured)"
-    )
-    results.add_argument(
-        "--trackers",
-        nargs="*",
-        metavar="NAME",
-        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all; no name: none)",
-    )
-    results.add_argument(
-        "--external",
-        nargs="+",
-        action="extend",
-        type=_external,
-        default=[],
-        metavar="NAME=FOLDER",
-        help="another tracker's raw boxes: a folder of {sequence}.txt",
-    )
-
-
 def _add_scoring(command: argparse.ArgumentParser, out: str, tables: bool = False) -> None:
     """Options of the commands that score; `tables` for those that print tables."""
     scoring = command.add_argument_group("scoring")
@@ -171,55 +131,6 @@ def _add_scoring(command: argparse.ArgumentParser, out: str, tables: bool = Fals
         )
         output.add_argument("--per_sequence", action="store_true", help="also print a table by sequence")
     output.add_argument("--out", type=Path, metavar="FOLDER", help=f"folder of the files (default: {out})")
-
-
-def _external(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
-    return name, Path(folder).expanduser()
-
-
-# -- what the commands read --------------------------------------------------------------------------------------
-
-
-def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[GroundTruth], list[str]]:
-    """Title and sequences of the selected ground truth, and notes on what is missing from it."""
-    if arguments.annotations is not None:
-        if arguments.dataset_root is not None:
-            raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
-        if arguments.origin is not None:
-            raise UserError(
-                "--origin goes with --dataset_name, not with --annotations, whose boxes are taken as they are"
-            )
-        return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
-    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
-    parts = dataset.parts or (dataset,)
-    notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
-    notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
-    return dataset.title, list(dataset), notes
-
-
-def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[TrackerResults]:
-    """The selected results that have any of the sequences; maybe none."""
-    results = get_path("results", arguments.results)
-    if arguments.results is not None and not results.is_dir():
-        raise UserError(f"the results folder {results} does not exist")
-    # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
-    found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
-    return [*found, *(external_results(name, path, names) for name, path in arguments.external)]
-
-
-def _no_result(title: str, arguments: argparse.Namespace) -> UserError:
-    return UserError(
-        f"no result on {title} lies in {get_path('results', arguments.results)}; run a tracker with ebm-track, or name "
-        "a folder with --results or --external NAME=FOLDER"
-    )
-
-
-def _print_notes(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
 
 
 # -- the commands ------------------------------------------------------------------------------------------------
@@ -256,7 +167,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
     title, sequences, notes = read_ground_truth(arguments)
     found = read_results(arguments, [sequence.name for sequence in sequences])
     if not found:
-        raise _no_result(title, arguments)
+        raise no_result(title, arguments)
     scored = score_results(
         arguments.title or title,
         sequences,
@@ -267,7 +178,7 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
         halves=getattr(arguments, "halves", False),
     )
     scored = replace(scored, notes=(*notes, *scored.notes)).sorted(arguments.sort)
-    _print_notes(scored.notes)
+    print_notes(scored.notes)
     name = title if arguments.annotations is not None else "+".join(Path(n).name for n in arguments.dataset_name)
     out = arguments.out or get_path("results", arguments.results) / "analysis" / name
     return scored, sequences, out
@@ -285,7 +196,7 @@ def print_coverage(arguments: argparse.Namespace) -> None:
     by_name, odd = of_each(results, lambda result: coverage(result, names))
     found, notes = list(by_name.values()), [*notes, *odd]
     notes += [f"{each.tracker} has no densities of {', '.join(each.missing)}" for each in found if each.missing]
-    _print_notes(notes)
+    print_notes(notes)
     print("\n\n".join(each.table() for each in found))
     _write(arguments.out, "coverage.json", [each.to_json() for each in found])
 
@@ -296,11 +207,11 @@ def print_failures(arguments: argparse.Namespace) -> None:
     by_name = {sequence.name: sequence for sequence in sequences}
     results = read_results(arguments, list(by_name))
     if not results:
-        raise _no_result(title, arguments)
+        raise no_result(title, arguments)
     by_tracker, odd = of_each(results, lambda result: tracker_failures(result, by_name, arguments.shortest))
     found, notes = list(by_tracker.values()), [*notes, *odd]
     notes += [f"{each.tracker} has no result of {', '.join(each.missing)}" for each in found if each.missing]
-    _print_notes(notes)
+    print_notes(notes)
     print("\n\n".join(each.table() for each in found))
     _write(arguments.out, "failures.json", [each.to_json() for each in found])
 

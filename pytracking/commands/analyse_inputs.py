@@ -1,0 +1,103 @@
+"""What the commands of `ebm-analyse` read: ground truth, and trackers' results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltr.common.environment import get_path
+from ltr.common.errors import UserError
+from pytracking.analysis.box_files import GroundTruth, read_annotations
+from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results
+from pytracking.evaluation.datasets import get_datasets
+
+
+def add_inputs(command: argparse.ArgumentParser) -> None:
+    """Options that select ground truth and results."""
+    ground_truth = command.add_argument_group("ground truth")
+    truth = ground_truth.add_mutually_exclusive_group()
+    truth.add_argument(
+        "--dataset_name",
+        nargs="+",
+        default=["otb"],
+        metavar="NAME",
+        help="as for ebm-track: a benchmark's name, or a folder of sequences; several count as one (otb)",
+    )
+    truth.add_argument(
+        "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
+    )
+    ground_truth.add_argument(
+        "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one data set (default: as configured)"
+    )
+    ground_truth.add_argument(
+        "--origin", type=int, choices=(0, 1), help="first pixel of a folder's annotation (its layout's)"
+    )
+    results = command.add_argument_group("results")
+    results.add_argument(
+        "--results", type=Path, metavar="FOLDER", help="folder of your own results (default: as configured)"
+    )
+    results.add_argument(
+        "--trackers",
+        nargs="*",
+        metavar="NAME",
+        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all; no name: none)",
+    )
+    results.add_argument(
+        "--external",
+        nargs="+",
+        action="extend",
+        type=_external,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another tracker's raw boxes: a folder of {sequence}.txt",
+    )
+
+
+def _external(text: str) -> tuple[str, Path]:
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, Path(folder).expanduser()
+
+
+def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[GroundTruth], list[str]]:
+    """Title and sequences of the selected ground truth, and notes on what is missing from it."""
+    if arguments.annotations is not None:
+        if arguments.dataset_root is not None:
+            raise UserError("--dataset_root goes with --dataset_name, not with --annotations")
+        if arguments.origin is not None:
+            raise UserError(
+                "--origin goes with --dataset_name, not with --annotations, whose boxes are taken as they are"
+            )
+        return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
+    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
+    parts = dataset.parts or (dataset,)
+    notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
+    notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]
+    return dataset.title, list(dataset), notes
+
+
+def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[TrackerResults]:
+    """The selected results that have any of the sequences; maybe none."""
+    results = get_path("results", arguments.results)
+    if arguments.results is not None and not results.is_dir():
+        raise UserError(f"the results folder {results} does not exist")
+    # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
+    found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
+    return [*found, *(external_results(name, path, names) for name, path in arguments.external)]
+
+
+def no_result(title: str, arguments: argparse.Namespace) -> UserError:
+    """The error of a command that finds nothing to work on."""
+    return UserError(
+        f"no result on {title} lies in {get_path('results', arguments.results)}; run a tracker with ebm-track, or name "
+        "a folder with --results or --external NAME=FOLDER"
+    )
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what a reader of the output has to know, on stderr."""
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
