@@ -13,14 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ltr.common.errors import UserError
-from ltr.common.files import write_text
+from ltr.common.files import write_text, writing
 from ltr.common.provenance import git_commit, package_version
 from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.example_frames import Pick, draw_example_frames, pick_sequences
 from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.score_report import Report, TrackerScore
-from pytracking.analysis.tables import compact_json, make_folder
+from pytracking.analysis.tables import ANOTHER_FOLDER, compact_json, make_folder
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 PAGE = "report.html"
@@ -228,8 +228,6 @@ def write_html(report: Report, sequences: Sequence[GroundTruth], folder: Path) -
     """
     make_folder(folder)
     path = folder / PAGE
-    try:
+    with writing(path, ANOTHER_FOLDER):
         write_text(path, make_html(report, sequences))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}; choose another folder with --out") from error
     return path

@@ -19,13 +19,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from ltr.common.errors import UserError
-from ltr.common.files import write_text
+from ltr.common.files import write_text, writing
 from pytracking.analysis.line_styles import label_text, line_styles
 from pytracking.analysis.metrics import CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS, OVERLAP_THRESHOLDS
 from pytracking.analysis.radar import draw_radar, has_radar
 from pytracking.analysis.score_report import Report
-from pytracking.analysis.tables import make_folder
+from pytracking.analysis.tables import ANOTHER_FOLDER, make_folder
 from pytracking.analysis.tikz import tikz
 
 _COLUMN = (3.5, 2.7)  # inches
@@ -214,12 +213,8 @@ def write_plots(report: Report, folder: Path) -> list[Path]:
         for name, figure in draw_all(report).items():
             for suffix in (".png", ".pdf", ".tex"):  # .tex last: it changes the figure
                 paths.append(folder / f"{name}{suffix}")
-                try:
+                with writing(paths[-1], ANOTHER_FOLDER):
                     _save(figure, paths[-1])
-                except OSError as error:
-                    raise UserError(
-                        f"{paths[-1]} cannot be written: {error.strerror}; choose another folder with --out"
-                    ) from error
     return paths
 
 

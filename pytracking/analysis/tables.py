@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltr.common.errors import UserError
-from ltr.common.files import write_text
+from ltr.common.files import write_text, writing
 from pytracking.analysis.score_report import Report, TrackerScore
 
 COLUMNS = {
@@ -22,6 +22,8 @@ COLUMNS = {
     "norm_precision": "NPrec",
     "fps": "FPS",
 }
+ANOTHER_FOLDER = "choose another folder with --out"
+"""What to do about a file that cannot be written."""
 _IN_HALVES = ("auc", "op50", "op75")
 
 
@@ -185,12 +187,8 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
     paths = []
     for name, content in contents.items():
         paths.append(folder / name)
-        try:
+        with writing(paths[-1], ANOTHER_FOLDER):
             write_text(paths[-1], content)
-        except OSError as error:
-            raise UserError(
-                f"{paths[-1]} cannot be written: {error.strerror}; choose another folder with --out"
-            ) from error
     return paths
 
 

@@ -20,7 +20,7 @@ from pytracking.analysis.playback import play
 from pytracking.analysis.plots import write_plots
 from pytracking.analysis.score_report import SORT_KEYS, Report
 from pytracking.analysis.scoring import score_results
-from pytracking.analysis.tables import COLUMNS, make_folder, sequence_table, tracker_table, write_tables
+from pytracking.analysis.tables import ANOTHER_FOLDER, COLUMNS, make_folder, sequence_table, tracker_table, write_tables
 from pytracking.analysis.tracker_results import of_each
 from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_ground_truth, read_results
 from pytracking.evaluation.datasets import get_datasets
@@ -219,7 +219,7 @@ def print_failures(arguments: argparse.Namespace) -> None:
 def _write(folder: Path | None, name: str, content: list) -> None:
     if folder is not None:
         make_folder(folder)
-        with writing(folder / name, "choose another with --out"):
+        with writing(folder / name, ANOTHER_FOLDER):
             write_json(folder / name, content)
         print(f"\nwritten: {folder / name}")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pytracking.utils.drawing import INK, PAPER, Colour, enlarge, load_font
+from pytracking.utils.drawing import INK, PAPER, Colour, fit_in, load_font
 
 
 def contact_sheet(
@@ -47,21 +47,10 @@ def contact_sheet(
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         y, x = row * (height + gap), margin + column * (width + gap)
-        body[y : y + height, x : x + width] = _fit(image, width, height)
+        body[y : y + height, x : x + width] = fit_in(image, width, height, PAPER)
     if not len(header):
         header = np.full((margin, sheet_width, 3), PAPER, np.uint8)
     return np.concatenate([header, body, footer])
-
-
-def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """`image` scaled with its aspect ratio and centred in a frame of this size."""
-    if image.shape[:2] == (height, width):
-        return image
-    scaled = enlarge(image, min(width / image.shape[1], height / image.shape[0]))[:height, :width]
-    frame = np.full((height, width, 3), PAPER, np.uint8)
-    top, left = (height - scaled.shape[0]) // 2, (width - scaled.shape[1]) // 2
-    frame[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
-    return frame
 
 
 def _header(width: int, margin: int, title: str, legend: Mapping[str, Colour]) -> np.ndarray:

@@ -37,6 +37,17 @@ def enlarge(image: np.ndarray, scale: float) -> np.ndarray:
     return image.copy() if scale == 1 else cv2.resize(image, size, interpolation=method)
 
 
+def fit_in(image: np.ndarray, width: int, height: int, background: Colour = (0, 0, 0)) -> np.ndarray:
+    """`image` scaled to this size with its sides in proportion, centred before a background; itself if it fits."""
+    if image.shape[:2] == (height, width):
+        return image
+    scaled = enlarge(image, min(width / image.shape[1], height / image.shape[0]))[:height, :width]
+    canvas = np.full((height, width, 3), background, np.uint8)
+    top, left = (height - scaled.shape[0]) // 2, (width - scaled.shape[1]) // 2
+    canvas[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
+    return canvas
+
+
 # -- boxes and dots ----------------------------------------------------------------------------------------------
 
 

@@ -10,10 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from pytracking.utils.drawing import fit_in
 from pytracking.utils.video import DEFAULT_FPS, VideoError, file_name
 
 _TICKS = 90_000  # in a second, at least
@@ -93,7 +93,7 @@ class VideoWriter:
             if self._container is None:
                 self._start(image.shape[1], image.shape[0])
             width, height = self._stream.width, self._stream.height
-            image = _fitted(image, width, height)
+            image = fit_in(image, width, height)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             frame = self._convert.reformat(
                 frame,
@@ -193,19 +193,6 @@ class VideoWriter:
 
     def _failure(self, error: Exception) -> VideoError:
         return VideoError(f"the video {self.path} cannot be written: {getattr(error, 'strerror', None) or error}")
-
-
-def _fitted(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The image in this size, with its sides in proportion."""
-    if image.shape[:2] == (height, width):
-        return image
-    scale = min(width / image.shape[1], height / image.shape[0])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    canvas = np.zeros((height, width, 3), np.uint8)
-    left, top = (width - size[0]) // 2, (height - size[1]) // 2
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    canvas[top : top + size[1], left : left + size[0]] = resized
-    return canvas
 
 
 def _copy(source: Path, target: Path) -> int:
