@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from ltr.common.errors import UserError
+from pytracking.analysis.sequence_names import names_elsewhere
 from pytracking.evaluation.datasets import otb_attributes
 
 _NOT_BOXES = ("_time", "_object_presence_scores")
@@ -67,13 +68,21 @@ def _fields(line: str) -> list[str]:
     return [field for field in re.split(r"\s*[,;]\s*|\s+", line.strip()) if field]
 
 
-def read_times(path: Path) -> np.ndarray:
-    """Seconds per frame of one sequence, (N,).
+def read_times(path: Path, column: int = 0) -> np.ndarray:
+    """Seconds per frame of one sequence, (N,), without the frames that have none.
+
+    Args:
+        path: the file.
+        column: which one, where a file has those of several repetitions.
 
     Raises:
-        UserError: if a line is not one number; the message names file and line.
+        UserError: if a line is no numbers or has no such column; the message names file and line.
     """
-    return _read_numbers(path, 1)[:, 0]
+    columns = _count_columns(path)
+    if column >= columns > 0:
+        raise UserError(f"{path} has {columns} columns, and none of repetition {column + 1}")
+    times = _read_numbers(path, max(columns, 1), allow_nan=True)[:, column]
+    return times[~np.isnan(times)]
 
 
 def _read_numbers(path: Path, columns: int, allow_nan: bool = False) -> np.ndarray:
@@ -157,8 +166,9 @@ def read_annotations(folder: Path) -> list[Annotation]:
 # -- the files of a folder ---------------------------------------------------------------------------------------
 
 
-def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
-    """Box file in `folder` by sequence name, for those that have one: under the same name, else another spelling.
+def match_files(folder: Path, sequences: Sequence[str]) -> dict[str, Path]:
+    """Box file in `folder` by sequence name, for those that have one: under the same name, else another spelling, else
+    the name that another tool has for it.
 
     Raises:
         UserError: if two files spell the same sequence, or `folder` is none.
@@ -170,6 +180,9 @@ def match_files(folder: Path, sequences: Iterable[str]) -> dict[str, Path]:
     matched = {}
     for name in sequences:
         candidates = [exact[name]] if name in exact else spelled.get(sequence_key(name), [])
+        for other in names_elsewhere(name):
+            if not candidates and other not in sequences:
+                candidates = spelled.get(sequence_key(other), [])
         if len(candidates) > 1:
             raise UserError(
                 f"{folder}: {' and '.join(p.name for p in candidates)} could both be {name}; remove or rename one"

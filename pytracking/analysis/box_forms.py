@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from pytracking.analysis.metrics import overlap, valid_frames
+from pytracking.analysis.metrics import valid_frames
 
 _ROUNDED = 0.51  # pixels that rounding can change
 _ONE = 1.01  # pixels between two conventions, such as the right side inside or outside
@@ -30,7 +30,6 @@ REMEDIES = {
     "fractions of the image, as corners": _CONVERT,
     "fractions of the image, with the centre (cx, cy, w, h)": _CONVERT,
     "boxes in images of another size": _CONVERT,
-    "boxes without the line of the first frame": "write the first box as the first line",
 }
 """What to do about files of each form."""
 
@@ -47,10 +46,7 @@ def form_of(boxes: np.ndarray, truth: np.ndarray) -> str | None:
         it is in no known form.
     """
     first, target = np.asarray(boxes[0], np.float64), np.asarray(truth[0], np.float64)
-    if not valid_frames(target[None])[0]:
-        return ""
-    off = target - first
-    if (np.abs(off) <= _ROUNDED).all() or ((off >= 0) & (off < 1)).all():
+    if not valid_frames(target[None])[0] or is_annotated_box(first, target):
         return ""
     fits: list[tuple[str, Callable[[], bool]]] = [
         ("pixels from 0", lambda: _near(first + [1, 1, 0, 0], target, _ROUNDED)),
@@ -61,10 +57,15 @@ def form_of(boxes: np.ndarray, truth: np.ndarray) -> str | None:
         ("fractions of the image (x, y, w, h)", lambda: _fractions(first, first, target)),
         ("fractions of the image, as corners", lambda: _fractions(first, _CORNERS @ first, target)),
         ("fractions of the image, with the centre (cx, cy, w, h)", lambda: _fractions(first, _CENTRE @ first, target)),
-        ("boxes without the line of the first frame", lambda: _starts_late(boxes, truth)),
         ("boxes in images of another size", lambda: _scaled(first, target, same=True)),
     ]
     return next((form for form, fit in fits if fit()), None)
+
+
+def is_annotated_box(box: np.ndarray, annotated: np.ndarray) -> bool:
+    """Whether a box, (4,), is the annotated one, rounded or truncated perhaps."""
+    off = annotated - box
+    return bool((np.abs(off) <= _ROUNDED).all() or ((off >= 0) & (off < 1)).all())
 
 
 def first_box_notes(tracker: str, forms: dict[str, str | None]) -> list[str]:
@@ -100,12 +101,6 @@ def _scaled(box: np.ndarray, target: np.ndarray, same: bool = False) -> bool:
 
 def _fractions(first: np.ndarray, box: np.ndarray, target: np.ndarray) -> bool:
     return bool((first >= -0.01).all() and (first <= 1.01).all() and _scaled(box, target))
-
-
-def _starts_late(boxes: np.ndarray, truth: np.ndarray) -> bool:
-    if len(boxes) != len(truth) - 1 or not valid_frames(truth[1:2])[0]:
-        return False
-    return bool(overlap(np.asarray(boxes[:1], np.float64), np.asarray(truth[1:2], np.float64))[0] > 0.5)
 
 
 def _some(names: Iterable[str], limit: int = 3) -> str:

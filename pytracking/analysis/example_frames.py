@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
-from pytracking.analysis.box_files import GroundTruth, match_files, read_boxes
+from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.score_report import Report
 from pytracking.evaluation.datasets import TrackingSequence
@@ -75,10 +75,7 @@ def draw_example_frames(report: Report, sequence: GroundTruth) -> list[tuple[int
     paths = sequence.frames
     styles = line_styles(report)
     # The best is drawn last, on top.
-    boxes = {
-        tracker.name: read_boxes(match_files(tracker.folders[0], [sequence.name])[sequence.name])
-        for tracker in reversed(report.sorted("auc").trackers)
-    }
+    boxes = {tracker.name: tracker.boxes[sequence.name] for tracker in reversed(report.sorted("auc").trackers)}
     colours = {name: _rgb(style["color"]) for name, style in styles.items()}
     drawn = []
     for index in np.unique(np.linspace(0, len(paths) - 1, _FRAMES).round().astype(int)):

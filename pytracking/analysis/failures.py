@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.analysis.box_files import GroundTruth, read_boxes
+from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.metrics import center_error, fit_prediction, overlap, valid_frames
+from pytracking.analysis.result_boxes import read_result
 from pytracking.analysis.tables import align
 from pytracking.analysis.tracker_results import TrackerResults
 
@@ -133,12 +134,14 @@ class TrackerFailures:
         shortest: least number of frames in a failure.
         sequences: failures by sequence.
         missing: sequences without a result.
+        notes: what was done to the boxes to read them.
     """
 
     tracker: str
     shortest: int
     sequences: dict[str, SequenceFailures]
     missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def shares(self) -> dict[str, float]:
         """The share of frames in failures by kind, and in shorter stretches ('short'): in [0, 1], the mean over
@@ -205,12 +208,12 @@ def tracker_failures(
         UserError: if a result file cannot be understood or does not fit the ground truth.
     """
     found = {}
-    for name, sequence in sequences.items():
-        if name not in result.files:
-            continue
-        path = result.files[name]
+    read = read_result(result, sequences.values())
+    for name, boxes in read.boxes.items():
         try:
-            found[name] = find_failures(read_boxes(path), sequence.ground_truth, shortest)
+            found[name] = find_failures(boxes, sequences[name].ground_truth, shortest)
         except ValueError as error:
+            path = result.files[name]
             raise UserError(f"{path} cannot be compared with the ground truth of {name}: {error}") from error
-    return TrackerFailures(result.name, shortest, found, tuple(name for name in sequences if name not in result.files))
+    missing = tuple(name for name in sequences if name not in result.files)
+    return TrackerFailures(result.name, shortest, found, missing, read.notes)

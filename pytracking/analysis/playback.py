@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ltr.common.errors import UserError
 from ltr.common.images import read_image
-from pytracking.analysis.box_files import read_boxes
 from pytracking.analysis.metrics import overlap, valid_frames
+from pytracking.analysis.result_boxes import read_result
 from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
@@ -63,12 +63,12 @@ def read_tracks(sequence: TrackingSequence, results: Sequence[TrackerResults]) -
     annotated = valid_frames(truth)
     here = [result for result in results if result.problem or sequence.name in result.files]
     notes = [f"{result.name} has no result of {sequence.name}" for result in results if result not in here]
-    read, odd = of_each(here, lambda result: read_boxes(result.files[sequence.name]))
-    notes += odd
+    read, odd = of_each(here, lambda result: read_result(result, [sequence]))
+    notes += [*odd, *(note for each in read.values() for note in each.notes)]
     for number, result in enumerate(results):
         if result.name not in read:
             continue
-        boxes = sequence.to_tracker(read[result.name])
+        boxes = sequence.to_tracker(read[result.name].boxes[sequence.name])
         if len(boxes) != len(sequence):
             notes.append(
                 f"{result.name} has {len(boxes)} boxes for the {len(sequence)} frames of {sequence.name}; "

@@ -37,6 +37,7 @@ class TrackerScore:
         records: how each run was made, from its run.json; None without such a record.
         std: the standard deviation (n - 1) over the runs of each overall number; None for one run.
         by_run: the sequences' scores in each run.
+        boxes: by sequence, the boxes that were scored, (M, 4) as annotated; of merged runs, those of the first.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TrackerScore:
     records: tuple[dict[str, Any] | None, ...] = ()
     std: dict[str, float] | None = None
     by_run: tuple[dict[str, SequenceScore], ...] = ()
+    boxes: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:

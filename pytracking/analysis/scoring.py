@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.analysis.box_files import GroundTruth, read_boxes
+from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.box_forms import first_box_notes, form_of
 from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence
+from pytracking.analysis.result_boxes import read_result, some
 from pytracking.analysis.score_report import Report, TrackerScore, spread
 from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
@@ -45,15 +46,14 @@ def score_results(
             understood is left out, and the report's notes name it.
     """
     if not results:
-        raise UserError("there is no result to score; run a tracker first, or name one with --external NAME=FOLDER")
+        raise UserError("there is no result to score; run a tracker first, or name one with --external PATH")
     names = [result.name for result in results]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two results are called {name}; give each --external result a name of its own")
-    ordered = [sequence.name for sequence in sequences]
-    boxes, notes = of_each(
-        results, lambda result: {name: read_boxes(result.files[name]) for name in ordered if name in result.files}
-    )
+    read, notes = of_each(results, lambda result: read_result(result, sequences))
+    notes += [note for each in read.values() for note in each.notes]
+    boxes = {name: each.boxes for name, each in read.items()}
     results = [result for result in results if result.name in boxes]
     absent = {
         result.name: tuple(sequence.name for sequence in sequences if sequence.name not in result.files)
@@ -62,7 +62,7 @@ def score_results(
     absent = {name: lacking for name, lacking in absent.items() if lacking}
     for lacking in dict.fromkeys(absent.values()):
         who = [name for name in absent if absent[name] == lacking]
-        notes.append(f"no result of {_some(who)} for {len(lacking)} of {len(sequences)} sequences: {_some(lacking)}")
+        notes.append(f"no result of {some(who)} for {len(lacking)} of {len(sequences)} sequences: {some(lacking)}")
     if absent and missing == "error":
         raise UserError(f"{notes[-1]}; run these, or score what all trackers have with --missing skip")
     skipped = {name for lacking in absent.values() for name in lacking}
@@ -90,15 +90,15 @@ def score_results(
         notes += first_box_notes(tracker.name, forms)
         short = [f"{name} ({score.padded} boxes)" for name, score in tracker.sequences.items() if score.padded]
         if short:
-            notes.append(f"{tracker.name} ends early, which counts as failure, in {_some(short)}")
+            notes.append(f"{tracker.name} ends early, which counts as failure, in {some(short)}")
         long = [f"{name} ({score.cut} boxes)" for name, score in tracker.sequences.items() if score.cut]
         if long:
-            notes.append(f"{tracker.name} has surplus boxes, which are ignored, in {_some(long)}")
+            notes.append(f"{tracker.name} has surplus boxes, which are ignored, in {some(long)}")
     without_target = [name for name, score in trackers[0].sequences.items() if score.invalid]
     if without_target and not exclude_invalid:
         notes.append(
             f"frames without an annotated target count as failures (--exclude_invalid leaves them out): "
-            f"{_some([f'{name} ({trackers[0].sequences[name].invalid})' for name in without_target])}"
+            f"{some([f'{name} ({trackers[0].sequences[name].invalid})' for name in without_target])}"
         )
     if merge_runs:
         trackers = _merge_runs(results, trackers)
@@ -137,11 +137,6 @@ def _by_attribute(sequences: Sequence[GroundTruth]) -> dict[str, tuple[str, ...]
     }
 
 
-def _some(names: Sequence[str], limit: int = 12) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"
-
-
 def _score_run(
     result: TrackerResults, boxes: Mapping[str, np.ndarray], sequences: Sequence[GroundTruth], exclude_invalid: bool
 ) -> TrackerScore:
@@ -165,6 +160,7 @@ def _score_run(
         fps=float(np.mean(list(fps.values()))) if fps else None,
         records=(result.record(),),
         by_run=(scores,),
+        boxes=dict(boxes),
     )
 
 
@@ -198,6 +194,7 @@ def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerSco
                 records=tuple(run.records[0] for run in runs),
                 std=spread([run.overall for run in runs]),
                 by_run=tuple(run.sequences for run in runs),
+                boxes=runs[0].boxes,
             )
         )
     return merged

@@ -1,14 +1,15 @@
 """Finds trackers' results on disk.
 
 Own results lie in {results}/{tracker}/{param}[_{run:03d}]/, with run.json, which says how they were made. Results of
-others are any folder of {sequence}.txt.
+others are a folder or an archive in any of the layouts of :mod:`pytracking.analysis.result_layouts`.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from pytracking.analysis.box_files import match_files, read_times
+from pytracking.analysis.result_layouts import find_runs, times_file
 from pytracking.evaluation.datasets.files import subfolders
 from pytracking.evaluation.results import RUN_FOLDER
 
@@ -47,9 +49,8 @@ class TrackerResults:
 
     def times(self, sequence: str) -> np.ndarray | None:
         """Seconds per frame of a sequence, (N,); None if none were recorded."""
-        boxes = self.files[sequence]
-        path = boxes.with_name(f"{boxes.stem}_time.txt")
-        return read_times(path) if path.is_file() else None
+        found = times_file(self.files[sequence])
+        return None if found is None else read_times(*found)
 
     def checked(self) -> TrackerResults:
         """The results themselves.
@@ -105,18 +106,37 @@ def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] 
     return [result for _, result in found]
 
 
-def external_results(name: str, folder: Path, sequences: Sequence[str]) -> TrackerResults:
-    """Another tracker's raw boxes: a folder of {sequence}.txt.
+def external_results(name: str | None, path: Path, sequences: Sequence[str]) -> list[TrackerResults]:
+    """Others' raw boxes, in any of the layouts of :mod:`pytracking.analysis.result_layouts`.
+
+    Args:
+        name: of the tracker, or of the folder that holds the results of several; None for the folder's own.
+        path: a folder or a .zip file.
+        sequences: names.
+
+    Returns:
+        One for each run of each tracker.
 
     Raises:
-        UserError: if the folder does not exist, or has none of the sequences.
+        UserError: if there is no such folder, or it has none of the sequences.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder")
-    files, problem = _matched(folder, sequences)
-    if not files and not problem:
-        raise UserError(f"{folder} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
-    return TrackerResults(name, folder, files, problem=problem)
+    runs = find_runs(path, sequences)
+    if not runs:
+        raise UserError(f"{path} holds no result for any of the {len(sequences)} sequences ({sequences[0]}.txt, ...)")
+    alone = len({run.tracker for run in runs}) == 1  # one folder deeper, it is still the one that was named
+    found = []
+    for run in runs:
+        parts = [name or "", "" if alone and name else run.tracker]
+        shown = "/".join(part for part in parts if part) or path.resolve().stem
+        shown += "" if run.number is None else f"_{run.number:03d}"
+        found.append(TrackerResults(shown, run.folder, run.files, problem=run.problem))
+    numbered = [RUN_FOLDER.fullmatch(each.name) for each in found]
+    counts = Counter(match["param"] for match in numbered if match)
+    # ToMP_101 alone is no run of a ToMP.
+    return [
+        replace(each, run=int(match["run"])) if match and counts[match["param"]] > 1 else each
+        for each, match in zip(found, numbered, strict=True)
+    ]
 
 
 def _matched(folder: Path, sequences: Sequence[str]) -> tuple[dict[str, Path], UserError | None]:

@@ -210,6 +210,7 @@ def print_failures(arguments: argparse.Namespace) -> None:
         raise no_result(title, arguments)
     by_tracker, odd = of_each(results, lambda result: tracker_failures(result, by_name, arguments.shortest))
     found, notes = list(by_tracker.values()), [*notes, *odd]
+    notes += [note for each in found for note in each.notes]
     notes += [f"{each.tracker} has no result of {', '.join(each.missing)}" for each in found if each.missing]
     print_notes(notes)
     print("\n\n".join(each.table() for each in found))

@@ -50,16 +50,19 @@ def add_inputs(command: argparse.ArgumentParser) -> None:
         action="extend",
         type=_external,
         default=[],
-        metavar="NAME=FOLDER",
-        help="another tracker's raw boxes: a folder of {sequence}.txt",
+        metavar="[NAME=]PATH",
+        help="others' boxes, of one tracker or many: a folder or .zip of text files, OTB's .mat, GOT-10k's, VOT's",
     )
 
 
-def _external(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
-    return name, Path(folder).expanduser()
+def _external(text: str) -> tuple[str | None, Path]:
+    """NAME=PATH, or the path alone, with None for the name."""
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).expanduser().exists():
+        return None, Path(text).expanduser()
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path).expanduser()
 
 
 def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[GroundTruth], list[str]]:
@@ -86,14 +89,15 @@ def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[Tr
         raise UserError(f"the results folder {results} does not exist")
     # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
     found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
-    return [*found, *(external_results(name, path, names) for name, path in arguments.external)]
+    external = [external_results(name, path, names) for name, path in arguments.external]
+    return [*found, *(result for each in external for result in each)]
 
 
 def no_result(title: str, arguments: argparse.Namespace) -> UserError:
     """The error of a command that finds nothing to work on."""
     return UserError(
         f"no result on {title} lies in {get_path('results', arguments.results)}; run a tracker with ebm-track, or name "
-        "a folder with --results or --external NAME=FOLDER"
+        "a folder with --results or --external PATH"
     )
 
 

@@ -13,11 +13,11 @@ NAMES = ("a", "b", "c", "d", "e")
 TRUTH = np.tile([101, 61, 80, 50.0], (9, 1))
 
 
-def tracker(name: str, aucs: list[float], *folders) -> TrackerScore:
+def tracker(name: str, aucs: list[float], boxes: np.ndarray = TRUTH) -> TrackerScore:
     curves = [Curves(np.full(21, auc), np.full(51, auc), np.full(51, auc)) for auc in aucs]
     scores = {n: SequenceScore(c, 9, 0, 0, 0, 0) for n, c in zip(NAMES, curves, strict=False)}
     overall = Curves(*(np.full(size, np.mean(aucs)) for size in (21, 51, 51)))
-    return TrackerScore(name, folders, overall, scores)
+    return TrackerScore(name, (), overall, scores, boxes={n: boxes for n in scores})
 
 
 def report(*trackers: TrackerScore) -> Report:
@@ -48,22 +48,20 @@ def test_no_sequence_is_picked_twice(count):
 
 @pytest.fixture
 def sequence(tmp_path):
-    """Nine black images, and results of two trackers: one right, one that stands still at the left and ends early."""
+    """Nine black images."""
     paths = [tmp_path / f"{i}.png" for i in range(9)]
     for path in paths:
         cv2.imwrite(str(path), np.zeros((240, 320, 3), np.uint8))
-    for name, boxes in {"right": TRUTH, "left": TRUTH[:5] - [90, 0, 0, 0]}.items():
-        (tmp_path / name).mkdir()
-        np.savetxt(tmp_path / name / "a.txt", boxes)
     return TrackingSequence("a", paths, TRUTH, "toy", 1.0)
 
 
-def toy_report(folder) -> Report:
-    return report(tracker("right", [0.9], folder / "right"), tracker("left", [0.1], folder / "left"))
+def toy_report() -> Report:
+    """Two trackers: one right, one that stands still at the left and ends early."""
+    return report(tracker("right", [0.9]), tracker("left", [0.1], TRUTH[:5] - [90, 0, 0, 0]))
 
 
-def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
-    frames = draw_example_frames(toy_report(tmp_path), sequence)
+def test_frames_show_every_box_in_its_trackers_colour(sequence):
+    frames = draw_example_frames(toy_report(), sequence)
     assert [number for number, _ in frames] == [1, 4, 6, 9]
     first, *_, last = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1] for _, data in frames)
     scale = first.shape[1] / 320
@@ -75,9 +73,9 @@ def test_frames_show_every_box_in_its_trackers_colour(tmp_path, sequence):
     assert last[left].max() < 60  # that tracker has no box there
 
 
-def test_missing_images_are_named(tmp_path, sequence):
+def test_missing_images_are_named(sequence):
     with pytest.raises(UserError, match="no images"):
-        draw_example_frames(toy_report(tmp_path), Annotation("a", TRUTH))
+        draw_example_frames(toy_report(), Annotation("a", TRUTH))
     sequence.frames[3].unlink()
     with pytest.raises(UserError, match=r"3\.png does not exist"):
-        draw_example_frames(toy_report(tmp_path), sequence)
+        draw_example_frames(toy_report(), sequence)

@@ -223,7 +223,7 @@ def test_a_file_others_can_read(tree):
 def _toy(tree):
     truth = [Annotation(name, TRUTH) for name in ("Cat", "Dog")]
     results = external_results("x", tree / "tracking_results" / "atom" / "ebm", ["Cat", "Dog"])
-    return score_results("toy", truth, [results]), truth
+    return score_results("toy", truth, results), truth
 
 
 def _umask() -> int:

@@ -162,7 +162,7 @@ def test_published_scores_on_otb_100_are_met_to_four_digits(shared_data, tracker
     annotations = read_annotations(shared_data / "otb_annotations")
     names = [annotation.name for annotation in annotations]
     results = external_results(tracker, shared_data / "otb_results" / tracker, names)
-    (score,) = score_results("otb", annotations, [results]).trackers
+    (score,) = score_results("otb", annotations, results).trackers
     assert len(score.sequences) == 100
     numbers = score.overall.scalars()
     assert [round(numbers[key], 4) for key in ("auc", "precision", "op50")] == [auc, precision, op50]
@@ -172,7 +172,7 @@ def test_real_boxes_score_as_in_the_got10k_toolkit(shared_data):
     otb = pytest.importorskip("got10k.experiments.otb")
     toolkit = SimpleNamespace(nbins_iou=21, nbins_ce=51)
     annotations = read_annotations(shared_data / "otb_annotations")
-    results = external_results("ECO", shared_data / "otb_results" / "ECO", [a.name for a in annotations])
+    (results,) = external_results("ECO", shared_data / "otb_results" / "ECO", [a.name for a in annotations])
     from pytracking.analysis import read_boxes
 
     for annotation in annotations:

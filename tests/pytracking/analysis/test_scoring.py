@@ -169,7 +169,7 @@ def test_ground_truth_without_a_target_and_equal_names_are_refused(results):
         score_results("otb", [Annotation("Bolt", np.zeros((3, 4)))], found)
     twin = external_results("atom/default", results / "atom/ebm_000", ["Bolt"])
     with pytest.raises(UserError, match="two results are called atom/default"):
-        score_results("otb", [Annotation("Bolt", TRUTH)], [*found, twin])
+        score_results("otb", [Annotation("Bolt", TRUTH)], [*found, *twin])
 
 
 def test_files_hold_everything(results, sequences, tmp_path):

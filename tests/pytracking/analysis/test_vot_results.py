@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from ltr.common.errors import UserError
+from pytracking.analysis.vot_results import is_regions, read_regions
+
+
+def test_codes_rectangles_and_polygons(tmp_path):
+    path = tmp_path / "car_001.txt"
+    path.write_text("1\n10,20,30,40\n10.5,20,40,20,40,60.5,10.5,60.5\n2\n0\n1.0000\nnan,nan,nan,nan\n")
+    assert is_regions(path)
+    regions = read_regions(path)
+    np.testing.assert_array_equal(regions.codes, [1, -1, -1, 2, 0, 1, -1])
+    np.testing.assert_array_equal(regions.boxes[1:3], [[10, 20, 30, 40], [10.5, 20, 29.5, 40.5]])
+    assert not regions.boxes[[0, 3, 4, 5, 6]].any()
+    assert regions.restarts == 1
+
+
+@pytest.mark.parametrize("line", ["3", "1,2,3", "1,2,3,4,5", "a,b,c,d", "1,2,inf,4", "", "m1,2,3,4,5"])
+def test_other_lines_are_named(tmp_path, line):
+    path = tmp_path / "car_001.txt"
+    path.write_text(f"1\n{line}\n1,2,3,4\n")
+    with pytest.raises(UserError, match=r"car_001\.txt, line 2: "):
+        read_regions(path)
+
+
+def test_boxes_are_no_regions(tmp_path):
+    (tmp_path / "a.txt").write_text("1,2,3,4\n")
+    assert not is_regions(tmp_path / "a.txt") and not is_regions(tmp_path / "none.txt")
