@@ -22,6 +22,7 @@ class TrackerOutput:
         flag: 'normal', 'not_found' if the target is lost, or another problem ('uncertain', 'hard_negative').
         density: p(y | x) around the box, if it was asked for and the tracker has one.
         extra: further values by name.
+        xyxy: float64 (4,), the same box by its left, top, right and bottom edge.
     """
 
     box: np.ndarray
@@ -29,6 +30,10 @@ class TrackerOutput:
     flag: str = "normal"
     density: TrackedBoxDensity | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def xyxy(self) -> np.ndarray:
+        return np.concatenate([self.box[:2], self.box[:2] + self.box[2:]])
 
 
 class BaseTracker(ABC):
@@ -44,8 +49,11 @@ class BaseTracker(ABC):
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
         """Start on `image`, uint8 (H, W, 3) RGB, with the target's box (4,) as x, y, w, h.
 
+        Grey images, tensors and pictures of Pillow will do too, see
+        :func:`pytracking.tracker.given_image.check_image`.
+
         Raises:
-            UserError: if the image or the box cannot be used; see :func:`check_image` and :func:`check_first_box`.
+            UserError: if the image or the box cannot be used; see :func:`check_first_box`.
         """
 
     @abstractmethod
@@ -58,29 +66,6 @@ class BaseTracker(ABC):
         None before a frame is tracked, and for a tracker that has no density.
         """
         return None
-
-
-def check_image(image: np.ndarray) -> np.ndarray:
-    """`image` as uint8 (H, W, 3): grey images (H, W) or (H, W, 1) get three equal channels, alpha is dropped.
-
-    Raises:
-        UserError: if its type or shape is another one, or it has no pixels.
-    """
-    image = np.asarray(image)
-    if (
-        image.dtype != np.uint8
-        or image.ndim not in (2, 3)
-        or image.size == 0
-        or (image.ndim == 3 and image.shape[2] not in (1, 3, 4))
-    ):
-        raise UserError(
-            f"an image must be uint8 RGB of shape (H, W, 3), or grey (H, W), not {image.dtype} {image.shape}"
-        )
-    if image.ndim == 2:
-        image = image[:, :, None]
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    return np.ascontiguousarray(image[:, :, :3])
 
 
 def check_first_box(box: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.atom.size_filter import SizeFilter
-from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
+from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
 from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
+from pytracking.tracker.given_image import check_image
 
 _CELL = STRIDES["stride16"]
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box, check_image
+from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
+from pytracking.tracker.given_image import check_image
 
 #: Parameter name: OpenCV's class.
 ALGORITHMS = {"csrt": "TrackerCSRT", "kcf": "TrackerKCF"}

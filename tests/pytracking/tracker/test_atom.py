@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ebm_common import elementwise_iou
 from ltr.common.errors import UserError
@@ -446,6 +447,20 @@ def test_bad_frames_are_refused_and_the_next_good_one_is_tracked(atom, scene):
     with pytest.raises(UserError, match="no area"):
         tracker.initialize(frames[1], (10, 10, 0, 5))
     np.testing.assert_array_equal(tracker.track(frames[2]).box, expected[2])
+
+
+def test_images_in_any_form_are_tracked_alike(atom, scene):
+    """Pillow's pictures, read-only and mirrored arrays, and tensors."""
+    frames, truth = scene[0][:5], scene[1]
+    pictures = [Image.fromarray(frame).quantize(64) for frame in frames]
+    shown = [np.asarray(picture.convert("RGB")) for picture in pictures]
+    read_only = shown[2].copy()
+    read_only.flags.writeable = False
+    mirrored = shown[4][:, ::-1].copy()[:, ::-1]
+    given = [pictures[0], pictures[1], read_only, torch.from_numpy(shown[3].copy()), mirrored]
+    np.testing.assert_array_equal(
+        boxes_of(run(atom(QUICK), given, truth[0])), boxes_of(run(atom(QUICK), shown, truth[0]))
+    )
 
 
 def test_the_half_pixel_shift_moves_the_box_by_half_a_patch_pixel(atom, scene):

@@ -1,46 +1,13 @@
-"""What may be given to any tracker: images and first boxes."""
+"""What may be given to any tracker: first boxes; and what it answers."""
 
 import numpy as np
 import pytest
+import torch
 
 from ltr.common.errors import UserError
-from pytracking.tracker.base import check_first_box, check_image
+from pytracking.tracker.base import TrackerOutput, check_first_box
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
-
-
-@pytest.mark.parametrize("shape", [(40, 60), (40, 60, 1)])
-def test_grey_images_get_three_equal_channels(shape):
-    grey = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    colour = check_image(grey)
-    assert colour.shape == (40, 60, 3) and colour.dtype == np.uint8 and colour.flags["C_CONTIGUOUS"]
-    assert all(np.array_equal(colour[..., c], grey.reshape(40, 60)) for c in range(3))
-
-
-def test_alpha_is_dropped_and_colours_stay():
-    rgba = np.random.default_rng(0).integers(0, 256, (40, 60, 4), dtype=np.uint8)
-    np.testing.assert_array_equal(check_image(rgba), rgba[..., :3])
-    np.testing.assert_array_equal(check_image(rgba[..., 2::-1]), rgba[..., 2::-1])
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        IMAGE / 255,
-        IMAGE.astype(np.uint16),
-        IMAGE[0, 0],
-        IMAGE[None],
-        IMAGE[..., :2],
-        IMAGE[:0],
-        IMAGE.transpose(2, 0, 1),
-        None,
-        "frame.jpg",
-    ],
-    ids=["float", "uint16", "1-D", "4-D", "two channels", "no pixels", "channels first", "nothing", "file name"],
-)
-def test_other_images_are_refused(image):
-    with pytest.raises(UserError, match=r"must be uint8 RGB of shape \(H, W, 3\)"):
-        check_image(image)
 
 
 @pytest.mark.parametrize("box", [[5, 6, 7, 8], (5.0, 6, 7, 8), np.array([[5, 6, 7, 8]]), np.uint8([5, 6, 7, 8])])
@@ -84,3 +51,17 @@ def test_the_callers_box_is_not_shared():
     box = np.array([5.0, 6, 7, 8])
     check_first_box(box, IMAGE)[:] = 0
     np.testing.assert_array_equal(box, [5, 6, 7, 8])
+
+
+def test_edges_of_the_answers_box_for_other_libraries():
+    from torchvision.ops import box_convert, box_iou
+    from torchvision.utils import draw_bounding_boxes
+
+    out = TrackerOutput(np.array([10.0, 5, 20, 12]), 1.0)
+    edges = torch.from_numpy(out.xyxy)[None]
+    torch.testing.assert_close(edges, box_convert(torch.from_numpy(out.box)[None], "xywh", "xyxy"))
+    other = torch.tensor([[20.0, 5, 40, 17]], dtype=torch.float64)  # half of each in the other
+    torch.testing.assert_close(box_iou(edges, other), torch.tensor([[1 / 3]], dtype=torch.float64))
+    drawn = draw_bounding_boxes(torch.zeros(3, 40, 60, dtype=torch.uint8), edges, colors="white")
+    rows, columns = drawn[0].nonzero().T
+    assert (columns.min(), rows.min(), columns.max(), rows.max()) == (10, 5, 30, 17)
