@@ -17,12 +17,10 @@ from pytracking.analysis.metrics import overlap, valid_frames
 from pytracking.analysis.result_boxes import read_result
 from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import TrackingSequence
-from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size
+from pytracking.utils.drawing import GROUND_TRUTH, Colour, draw_box, draw_label, enlarge, label_size, whole_scale
 from pytracking.utils.video_writer import VideoWriter
 from pytracking.view.picture import target_colour
 from pytracking.view.window import HELP, ImageWindow, why_no_window
-
-LEAST_HEIGHT = 480  # pixels; smaller frames are enlarged, by a whole number, to about this
 
 _PANEL: Colour = (22, 24, 28)
 _GRID: Colour = (70, 74, 80)
@@ -95,7 +93,7 @@ def pictures(sequence: TrackingSequence, tracks: Sequence[Track]) -> Iterator[np
     truth = sequence.to_tracker(sequence.ground_truth)
     for index, path in enumerate(sequence.frames):
         image = read_image(path)
-        scale = max(1, round(LEAST_HEIGHT / image.shape[0]))
+        scale = whole_scale(image)
         canvas = enlarge(image, scale)
         if (truth[index, 2:] > 0).all():
             draw_box(canvas, truth[index], GROUND_TRUTH, 5, scale)

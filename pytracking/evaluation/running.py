@@ -21,9 +21,6 @@ from pytracking.tracker.base import BaseTracker
 from pytracking.view.base import View, Views
 from pytracking.view.recording import VideoView
 
-VIDEO_HEIGHT = 480
-"""In pixels: smaller frames of a debug video are enlarged to about this."""
-
 
 @dataclass(frozen=True)
 class TrackerSpec:
@@ -223,5 +220,5 @@ def _views(video: Path | None, view: View | None) -> Iterator[View]:
     if video is None:
         yield Views(shared)
         return
-    with closing_view(VideoView(video, least_height=VIDEO_HEIGHT)) as own:
+    with closing_view(VideoView(video, enlarged=True)) as own:
         yield Views([own, *shared])

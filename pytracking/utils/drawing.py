@@ -27,7 +27,13 @@ BOX = TRACKER_COLOURS["EBM"]
 INK: Colour = (22, 24, 28)
 PAPER: Colour = (255, 255, 255)
 _SUBPIXEL_BITS = 4
+_LEAST_HEIGHT = 480
 _FAR = 30_000.0  # OpenCV draws in 32 bits of which it keeps some for itself
+
+
+def whole_scale(image: np.ndarray) -> int:
+    """The whole number by which a small image is enlarged, so that it is about 480 pixels high; otherwise 1."""
+    return max(1, round(_LEAST_HEIGHT / image.shape[0]))
 
 
 def enlarge(image: np.ndarray, scale: float) -> np.ndarray:

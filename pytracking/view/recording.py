@@ -8,6 +8,7 @@ from pathlib import Path
 from ltr.common.errors import UserError
 from ltr.common.files import make_writable
 from ltr.common.images import write_image
+from pytracking.utils.drawing import whole_scale
 from pytracking.utils.video import DEFAULT_FPS
 from pytracking.utils.video_writer import VideoWriter
 from pytracking.view.base import Request, TrackedFrame
@@ -23,22 +24,24 @@ class VideoView:
         path: the file, see :class:`VideoWriter`.
         fps: frames per second, for frames without a time.
         density: request the density and draw it.
-        least_height: in pixels; smaller frames are enlarged, by a whole number, to about this. 0 keeps the size.
+        enlarged: draw small frames larger, see :func:`whole_scale`.
 
     Raises:
         VideoError: if the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike, fps: float = DEFAULT_FPS, density: bool = False, least_height: int = 0):
+    def __init__(
+        self, path: str | os.PathLike, fps: float = DEFAULT_FPS, density: bool = False, enlarged: bool = False
+    ):
         self.writer = VideoWriter(path, fps)
         self._density = density
-        self._least_height = least_height
+        self._enlarged = enlarged
 
     def request(self) -> Request:
         return Request(density=self._density)
 
     def show(self, frame: TrackedFrame) -> bool:
-        scale = max(1, round(self._least_height / frame.image.shape[0]))
+        scale = whole_scale(frame.image) if self._enlarged else 1
         self.writer.add(draw_frame(frame, scale, self._density), frame.time)
         return True
 

@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.utils.drawing import draw_box, draw_label, enlarge
+from pytracking.utils.drawing import draw_box, draw_label, enlarge, whole_scale
 from pytracking.view.base import Request, TrackedFrame
 from pytracking.view.picture import draw_frame, target_colour
 
 HELP = "space: pause or resume; right arrow, n or dot: next frame; q, Escape or closing the window: stop"
 
-LEAST_HEIGHT = 480  # pixels; smaller pictures are enlarged, by a whole number, to about this
 _LARGEST = (1280, 800)  # of a window as it opens
 _POLL = 30  # milliseconds between two checks whether a paused window was closed
 _STOP = {ord("q"), ord("Q"), 27}
@@ -99,7 +98,7 @@ class WindowView:
         return Request(density=self._density)
 
     def show(self, frame: TrackedFrame) -> bool:
-        return self._window.show(draw_frame(frame, _scale(frame.image), self._density))
+        return self._window.show(draw_frame(frame, whole_scale(frame.image), self._density))
 
     def close(self, complete: bool) -> None:
         self._window.close()
@@ -120,7 +119,7 @@ def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -
         UserError: if no box was drawn, or no window can be shown.
     """
     image = _wait_for_key(title, images) if live else next(iter(images))
-    scale = _scale(image)
+    scale = whole_scale(image)
     canvas = enlarge(image, scale)
     boxes: list[np.ndarray] = []
     _open(title, canvas)
@@ -144,7 +143,7 @@ def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -
 def _wait_for_key(title: str, images: Iterable[np.ndarray]) -> np.ndarray:
     opened = False
     for image in images:
-        picture = enlarge(image, _scale(image))
+        picture = enlarge(image, whole_scale(image))
         draw_label(picture, "press space to stop the picture and draw boxes", size=15)
         if not opened:
             _open(title, picture)
@@ -157,10 +156,6 @@ def _wait_for_key(title: str, images: Iterable[np.ndarray]) -> np.ndarray:
         if key in _PAUSE | _ENTER:
             return image
     raise UserError("the camera ended before a box was drawn")
-
-
-def _scale(image: np.ndarray) -> int:
-    return max(1, round(LEAST_HEIGHT / image.shape[0]))
 
 
 def _open(title: str, picture: np.ndarray) -> None:

@@ -42,9 +42,9 @@ def test_without_times_the_rate_decides(tmp_path):
 
 def test_small_frames_are_enlarged_only_on_request(tmp_path):
     assert record(tmp_path / "a.mp4", [tracked_frame()])[0][1].shape == (60, 80, 3)
-    assert record(tmp_path / "b.mp4", [tracked_frame()], least_height=480)[0][1].shape == (480, 640, 3)
+    assert record(tmp_path / "b.mp4", [tracked_frame()], enlarged=True)[0][1].shape == (480, 640, 3)
     large = tracked_frame(image=np.zeros((600, 80, 3), np.uint8))
-    assert record(tmp_path / "c.mp4", [large], least_height=480)[0][1].shape == (600, 80, 3)
+    assert record(tmp_path / "c.mp4", [large], enlarged=True)[0][1].shape == (600, 80, 3)
 
 
 @pytest.mark.parametrize("density", [False, True])
@@ -52,7 +52,7 @@ def test_the_density_is_requested_and_drawn(tmp_path, density):
     view = VideoView(tmp_path / "a.mp4", density=density)
     assert view.request() == (density, False)
     one = tracked_frame(target((20, 25, 30, 25), density=corner_density(50, 25)))
-    seen = record(tmp_path / "a.mp4", [one], density=density, least_height=480)[0][1]
+    seen = record(tmp_path / "a.mp4", [one], density=density, enlarged=True)[0][1]
     peak = np.s_[180:220, 380:420]
     assert np.abs(seen.astype(int) - draw_frame(one, 8, density))[peak].mean() < 8
     assert np.abs(seen.astype(int) - draw_frame(one, 8, not density))[peak].mean() > 30
