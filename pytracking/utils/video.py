@@ -10,11 +10,11 @@ import math
 import os
 import re
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 import av
@@ -30,7 +30,12 @@ DEFAULT_FPS = 25.0  # of what does not say its rate
 
 _PROBED = 500  # packets that are read to tell a cover from a video
 _LOOK_AHEAD = 3  # packets of a transport stream
-_JUMP = 10.0  # seconds: a longer step in a transport stream is where two recordings were joined
+JUMP = 10.0
+"""Seconds: a longer step in a transport stream is where two recordings were joined."""
+
+TRANSPORTS = frozenset({"mpegts", "mpeg", "hls"})
+"""Formats of transport streams."""
+
 _TIMEOUT = 10.0  # seconds without a sign of life after which a stream is given up
 _TCP = {"rtsp_transport": "tcp"}  # over UDP, lost packets smear the picture
 
@@ -119,8 +124,9 @@ class Video:
     def __init__(self, path: str | os.PathLike):
         self._address = _address(str(path)) if is_address(str(path)) else ""
         self.path = Path(path)
-        self._container: av.container.InputContainer | None = self._open()
-        stream = self._stream(self._container)
+        self._counts: dict[int, int] = {}  # pictures of each track, probed once
+        self._container: av.container.InputContainer | None = self.open()
+        stream = self.pick_stream(self._container)
         self.name = _name(self._address) if self._address else self.path.stem
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0 < rate < 1000 else DEFAULT_FPS
@@ -133,17 +139,22 @@ class Video:
         return self._address or str(self.path)
 
     def __iter__(self) -> Generator[Frame, None, None]:
-        container, self._container = self._container or self._open(), None
+        container, self._container = self._container or self.open(), None
         self.first_packet = None
         with container:
-            yield from _Decoding(self, container, self._stream(container)).frames()
+            yield from Decoding(self, container, self.pick_stream(container)).frames()
 
     def close(self) -> None:
         if self._container is not None:
             self._container.close()
             self._container = None
 
-    def _open(self) -> av.container.InputContainer:
+    def open(self) -> av.container.InputContainer:
+        """Open the file or stream once more.
+
+        Raises:
+            VideoError: if it cannot be opened.
+        """
         if not self._address:
             if not self.path.is_file():
                 raise VideoError(f"there is no video file {self}")
@@ -165,12 +176,17 @@ class Video:
                 f"{self} is not a video that can be read; is it cut off, damaged, or of another kind?"
             ) from error
 
-    def _stream(self, container: av.container.InputContainer) -> VideoStream:
+    def pick_stream(self, container: av.container.InputContainer) -> VideoStream:
+        """The track to be shown.
+
+        Raises:
+            VideoError: if there is none; the container is then closed.
+        """
         # The cover of an album is a video stream too, as is the preview that drones and phones write.
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if len(streams) > 1 and not self._address:
-            counts = self._count_pictures()
-            streams = [s for s in streams if counts.get(s.index, 0) > 1] or streams
+            self._counts = self._counts or self._count_pictures()
+            streams = [s for s in streams if self._counts.get(s.index, 0) > 1] or streams
         best = container.streams.best("video")
         if not streams:
             kinds = " and ".join(sorted({stream.type for stream in container.streams} - {"video"}))
@@ -182,7 +198,7 @@ class Video:
         """The number of pictures of each track, by its index, up to the place where all but one are known to have
         several."""
         counts: dict[int, int] = {}
-        with contextlib.suppress(OSError, av.FFmpegError), self._open() as container:
+        with contextlib.suppress(OSError, av.FFmpegError), self.open() as container:
             for number, packet in enumerate(container.demux(video=tuple(range(len(container.streams.video))))):
                 if packet.size:
                     counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
@@ -191,61 +207,99 @@ class Video:
         return counts
 
 
-class _Decoding:
-    """One reading of a video, from its first frame to its last."""
+class NumberedPacket(NamedTuple):
+    """A packet of a video and its number. `at_joint`: it stands just before the place where two recordings were joined;
+    there the demuxer takes a whole packet for a broken one."""
 
-    def __init__(self, video: Video, container: av.container.InputContainer, stream: VideoStream):
-        self._video, self._container, self._stream = video, container, stream
+    packet: av.Packet
+    number: int
+    at_joint: bool
+
+
+def packet_number(picture: av.VideoFrame) -> int:
+    """The number of the packet that a picture came from."""
+    (number,) = cast(list[int], picture.opaque)
+    return number
+
+
+class Decoding:
+    """One reading of a video.
+
+    Args:
+        say: takes the warnings.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        container: av.container.InputContainer,
+        stream: VideoStream,
+        say: Callable[[str], object] = warn,
+    ):
+        self._video, self._container, self._stream, self._say = video, container, stream, say
+        stream.codec_context.copy_opaque = True  # a picture then says which packet it came from
         self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
         self._start = (container.start_time or 0) / av.time_base
         self._waiting: list[int] = []  # times of pictures that went into the decoder and have not come out, a heap
         self._damaged: set[int] = set()  # times of pictures that were broken, or came after one before a key frame
         self._whole = True  # no damage since the last key frame
         self._missing: list[float] = []  # times of pictures in a row that cannot be decoded
+        self._failure: Exception | None = None  # that ended the reading
         self._given = self._lost = self._left_out = 0
         self._end = 0.0  # of the last picture
         self._decoding_times: list[int] = []  # of packets whose pictures have not come out, a heap
         formats = set(container.format.name.split(","))
         self._unordered = "avi" in formats  # it has no times but those of decoding
-        jumps = bool({"mpegts", "mpeg", "hls"} & formats)
+        jumps = bool(TRANSPORTS & formats)
         self._look_ahead = _LOOK_AHEAD if jumps and not video.live else 0
-        self._rising = _RisingTimes(1 / video.fps, _JUMP if jumps else math.inf)
+        self._rising = RisingTimes(1 / video.fps, JUMP if jumps else math.inf)
 
     def frames(self) -> Iterator[Frame]:
-        failure = None
-        packets = self._packets()
+        """All frames, from the first to the last."""
+        for picture in self.pictures(self.packets()):
+            index, time = self._place(picture)
+            yield Frame(self.image(picture), time, index)
+        self._end_of_frames()
+
+    def places(self) -> Iterator[tuple[int, int, float]]:
+        """The packet, index and time of all frames, without their images."""
+        for picture in self.pictures(self.packets()):
+            yield (packet_number(picture), *self._place(picture))
+        self._end_of_frames()
+
+    def pictures(self, packets: Iterator[NumberedPacket]) -> Iterator[av.VideoFrame]:
+        """The pictures of these packets, in the order in which they are shown."""
         while True:
             try:
-                packet, at_joint = next(packets, (None, False))
+                numbered = next(packets, None)
             except (OSError, av.FFmpegError) as error:
-                failure = error
-                packet = None
-            if packet is None:
-                break
-            for picture in self._decode(packet, at_joint):
-                yield self._frame(picture)
-        if failure is not None:  # without an end of the packets, the decoder still holds pictures
-            for picture in self._decode(None):
-                yield self._frame(picture)
-        self._find_missing(None)
-        self._say_end(failure)
+                self._failure = error
+                yield from self._decode(None)  # without an end of the packets, the decoder still holds pictures
+                return
+            if numbered is None:
+                return
+            yield from self._decode(numbered.packet, numbered.at_joint, numbered.number)
 
-    def _packets(self) -> Iterator[tuple[av.Packet, bool]]:
-        """The packets, and whether one stands just before the place where two recordings were joined: there the
-        demuxer takes a whole packet for a broken one."""
+    def image(self, picture: av.VideoFrame) -> np.ndarray:
+        """uint8 (H, W, 3) RGB, upright."""
+        return _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
+
+    def packets(self) -> Iterator[NumberedPacket]:
+        """The packets from where the file stands, counted from 0. Those without content have the number of the next."""
         queue: collections.deque[av.Packet] = collections.deque()
-        for packet in self._container.demux(self._stream):
-            queue.append(packet)
-            if len(queue) > self._look_ahead:
-                yield queue[0], _restarts(queue)
-                queue.popleft()
-        while queue:
-            yield queue[0], _restarts(queue)
-            queue.popleft()
+        number = 0
+        demuxed = self._container.demux(self._stream)
+        while (packet := next(demuxed, None)) is not None or queue:
+            if packet is not None:
+                queue.append(packet)
+            if packet is None or len(queue) > self._look_ahead:
+                yield NumberedPacket(queue[0], number, _restarts(queue))
+                number += 1 if queue.popleft().size else 0
 
-    def _decode(self, packet: av.Packet | None, at_joint: bool = False) -> list[av.VideoFrame]:
+    def _decode(self, packet: av.Packet | None, at_joint: bool = False, number: int = 0) -> list[av.VideoFrame]:
         if packet is None or not packet.size:
             return self._pictures(packet)
+        packet.opaque = [number]  # an object of its own: PyAV tells them apart by their addresses
         if self._video.first_packet is None:
             self._video.first_packet = packet.pts, bytes(packet)
         if packet.is_discard:  # before the start of a clip that was cut without re-encoding
@@ -270,17 +324,17 @@ class _Decoding:
             self._whole = False
             return []
 
-    def _frame(self, picture: av.VideoFrame) -> Frame:
+    def _place(self, picture: av.VideoFrame) -> tuple[int, float]:
+        """The index and the time of the next picture."""
         self._find_missing(picture.pts)
         self._say_missing()
-        image = _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
         # Pictures come in the order in which they are shown, so theirs are the times of the packets in rising order.
         ticks = heapq.heappop(self._decoding_times) if self._decoding_times else picture.pts
         time = None if ticks is None else _seconds(ticks, self._stream) - self._start
         if time is not None:
             self._end = time + _seconds(picture.duration or 0, self._stream)
         self._given += 1
-        return Frame(image, self._rising(time), self._given - 1 + self._lost)
+        return self._given - 1 + self._lost, self._rising(time)
 
     def _find_missing(self, pts: int | None) -> None:
         """Note the pictures before this one (or before the end) that never came out of the decoder. Only those after
@@ -303,10 +357,12 @@ class _Decoding:
                 f"frames {first} to {first + count - 1}, at {self._missing[0]:.2f} to {self._missing[-1]:.2f} s, "
                 "cannot be decoded and are skipped"
             )
-        warn(f"{self._video}: {where}")
+        self._say(f"{self._video}: {where}")
         self._missing = []
 
-    def _say_end(self, failure: Exception | None) -> None:
+    def _end_of_frames(self) -> None:
+        self._find_missing(None)
+        failure = self._failure
         if not self._given:
             raise VideoError(f"the video {self._video} holds no frame that can be read") from failure
         announced, seconds = self._stream.frames, _duration(self._container, self._stream)
@@ -319,10 +375,10 @@ class _Decoding:
         why = f" ({_reason(failure)})" if failure else ""
         if self._video.live:
             what = "broke off" if failure else "ended"
-            warn(f"{self._video}: the stream {what}{why} after {self._given} frames")
+            self._say(f"{self._video}: the stream {what}{why} after {self._given} frames")
         elif failure is not None or early:
             # A broken frame at the very end counts as missing.
-            warn(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
+            self._say(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
         else:
             self._say_missing()
 
@@ -333,7 +389,7 @@ def _restarts(packets: Iterable[av.Packet]) -> bool:
     return any(after < before for before, after in itertools.pairwise(times))
 
 
-class _RisingTimes:
+class RisingTimes:
     """Turns the times of pictures into times that rise, as a player shows them.
 
     A picture without a time follows the one before it after one step. Where times begin again, as in files that were

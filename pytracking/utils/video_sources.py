@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -78,6 +78,7 @@ class ImageFolderSource:
 
     live = False
     fps = DEFAULT_FPS
+    times: Sequence[float] | None = None
     total: int | None
 
     def __init__(self, path: str | os.PathLike):
@@ -100,12 +101,19 @@ class ImageFolderSource:
     def __str__(self) -> str:
         return str(self.path)
 
+    def __len__(self) -> int:
+        return len(self.files)
+
     def __iter__(self) -> Generator[Frame, None, None]:
+        return self.read(range(len(self.files)))
+
+    def read(self, frames: range) -> Generator[Frame, None, None]:
+        """The images with these indices, in the order of the range."""
         failure = None
         given = 0
-        for index, file in enumerate(self.files):
+        for index in frames:
             try:
-                image = read_image(file)
+                image = read_image(self.files[index])
             except ImageReadError as error:
                 failure = failure or error
                 warn(f"frame {index + 1} is skipped: {error}")

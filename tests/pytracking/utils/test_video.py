@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pytracking.utils.video import Video, VideoError, _RisingTimes
+from pytracking.utils.video import RisingTimes, Video, VideoError
 from pytracking.utils.video_writer import VideoWriter
 from tests.helpers import video_files as files
 from tests.helpers.video_files import RED
@@ -165,9 +165,9 @@ def test_pictures_without_times_of_their_own_have_their_order(tmp_path, name, fo
     ],
 )
 def test_times_rise(times, expected):
-    rising = _RisingTimes(0.1, 10)
+    rising = RisingTimes(0.1, 10)
     assert [rising(time) for time in times] == pytest.approx(expected)
-    rising = _RisingTimes(0.1, 10)
+    rising = RisingTimes(0.1, 10)
     same = [rising(time) for time in (0, 0, 0, 0.1, 0.1)]
     assert all(after > before for before, after in zip(same, same[1:], strict=False))
 
