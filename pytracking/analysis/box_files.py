@@ -18,7 +18,7 @@ from ltr.common.errors import UserError
 from pytracking.analysis.sequence_names import names_elsewhere
 from pytracking.evaluation.datasets import otb_attributes
 
-_NOT_BOXES = ("_time", "_object_presence_scores")
+_NOT_BOXES = ("_time", "_frames", "_object_presence_scores")
 _COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
 
 

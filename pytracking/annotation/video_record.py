@@ -38,14 +38,14 @@ def record_tracks(record: dict[str, Any]) -> VideoTracks:
     """The objects of a record as :class:`pytracking.evaluation.video_results.VideoResults` writes it."""
     frames = record["frames"]
     boxes: dict[str, list[TrackBox]] = {}
-    given = _given(record)
     for frame in frames:
         for target in frame["objects"]:
+            if target["box"] is None:  # before its first box
+                continue
             absent = target["flag"] == ABSENT_FLAG
             x, y, w, h = target["box"]
-            box = TrackBox(
-                frame["index"], (x, y, w, h), absent, (target["name"], frame["index"]) in given, target["score"]
-            )
+            given = target.get("given", frame is frames[0])  # earlier records do not say
+            box = TrackBox(frame["index"], (x, y, w, h), absent, given, target["score"])
             boxes.setdefault(target["name"], []).append(box)
     described = {each["name"]: each for each in record.get("objects", [])}
     tracks = []
@@ -64,12 +64,6 @@ def record_tracks(record: dict[str, Any]) -> VideoTracks:
         bool(record["complete"]),
         _image_names(record, frames_seen),
     )
-
-
-def _given(record: dict[str, Any]) -> set[tuple[str, int]]:
-    """Name and frame of the boxes that a person gave: those of the first frame."""
-    first = record["frames"][0]
-    return {(target["name"], first["index"]) for target in first["objects"]}
 
 
 def _image_names(record: dict[str, Any], frames: tuple[int, ...]) -> tuple[str, ...] | None:

@@ -45,8 +45,9 @@ def jobs(videos: Sequence[str], options: VideoRunOptions, boxes: Path | None) ->
     """
     if options.boxes and boxes:
         raise UserError("--box and --boxes are both given: give one of them")
-    if options.boxes and len(videos) > 1:
-        raise UserError("--box is of one video: for several, give a file of their boxes with --boxes")
+    if (options.boxes or options.boxes_at) and len(videos) > 1:
+        given = "--box" if options.boxes else "--box_at"
+        raise UserError(f"{given} is of one video: for several, give a file of their boxes with --boxes")
     matching = match_videos(read_boxes(boxes), videos, boxes) if boxes else Matching()
     several = len(videos) > 1
     names = _names(videos)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError
+from pytracking.commands.frame_options import chosen_frames
 from pytracking.evaluation.datasets import BENCHMARKS
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoRunOptions
@@ -140,6 +141,7 @@ def video_run_options(
         visdom=visdom_address(options) if options.visdom else None,
         labels=getattr(options, "label", ()),
         export=getattr(options, "export", ()),
+        **chosen_frames(options),
     )
 
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from ltr.common.command_line import CommandParser
 from ltr.common.errors import UserError, cli_main
 from pytracking.commands.annotation_options import add_annotation, jobs
+from pytracking.commands.frame_options import add_frames
 from pytracking.commands.options import SETTINGS_HELP, add_tracker, add_video, parse, tracebacks, video_run_options
 from pytracking.evaluation.many_videos import VideoJob, run_videos
 from pytracking.evaluation.running import TrackerSpec
@@ -45,6 +46,7 @@ examples:
     add_tracker(parser)
     parser.add_argument("video", nargs="+", help="file, folder of images, or address (rtsp://..., http://...)")
     add_video(parser)
+    add_frames(parser)
     parser.add_argument("--overwrite", action="store_true", help="of several videos, run finished ones again")
     add_annotation(parser)
     return parser

@@ -24,6 +24,7 @@ from typing import TextIO
 import numpy as np
 
 from ltr.common.errors import UserError
+from pytracking.evaluation.text_lines import sort_lines
 from pytracking.view.base import Target
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -46,6 +47,7 @@ class DensityLog:
     def __init__(self, path: Path):
         self.path = Path(path)
         self._partial = self.path.with_suffix(".partial.jsonl")
+        self._frames: list[int] = []
         self._file: TextIO | None = None
 
     def __enter__(self) -> DensityLog:
@@ -65,6 +67,7 @@ class DensityLog:
                 self._partial.parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(self._partial, "w", buffering=1, encoding="utf-8")
             self._file.write(json.dumps(line) + "\n")
+            self._frames.append(index)
 
     def __exit__(self, kind, error, trace) -> None:
         if self._file is None:
@@ -73,6 +76,7 @@ class DensityLog:
         with self._explained() if kind is None else contextlib.suppress(OSError):
             self._file.close()
             if kind is None:
+                sort_lines(self._partial, self._frames)
                 os.replace(self._partial, self.path)
 
     @contextlib.contextmanager

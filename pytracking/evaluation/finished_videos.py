@@ -14,7 +14,7 @@ from pytracking.evaluation.results import as_recorded_today, differences
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_export import describe_objects
 from pytracking.evaluation.video_results import recorded_run
-from pytracking.evaluation.video_run import VideoRunOptions
+from pytracking.evaluation.video_run import VideoRunOptions, describe_choice
 from pytracking.utils.video import FrameSource
 
 
@@ -54,8 +54,10 @@ def _why_again(
     changes = differences(as_recorded_today(record.get("made_with", {}), spec.settings()), made_with)
     if changes:
         return f"was made with other settings ({'; '.join(changes[:3])})"
+    if json.loads(json.dumps(describe_choice(source, options))) != record.get("selection"):
+        return "is of other frames, or has other boxes in them"
     if options.boxes is not None:
-        first = np.array(record.get("first_boxes", []), np.float64)
+        first = np.array(record.get("first_boxes", [])[: len(options.boxes) or None], np.float64)
         boxes = np.array(options.boxes, np.float64)
         if first.shape != boxes.shape or not np.allclose(first, boxes, atol=1e-3):
             return "starts from other boxes"

@@ -15,7 +15,7 @@ from pytracking.annotation.formats import export_tracks
 from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.finished_videos import EarlierRun, earlier_run
 from pytracking.evaluation.running import TrackerSpec
-from pytracking.evaluation.video_run import VideoOutcome, VideoRunOptions, results_folder, run_video
+from pytracking.evaluation.video_run import VideoOutcome, VideoRunOptions, chosen_frames, results_folder, run_video
 from pytracking.utils.video_sources import open_source
 
 
@@ -101,7 +101,7 @@ def _run_one(spec: TrackerSpec, job: VideoJob, report: VideosReport, overwrite: 
     try:
         if job.problem:
             raise UserError(job.problem)
-        source = open_source(job.video)
+        source = chosen_frames(open_source(job.video), job.options)
         earlier = (
             EarlierRun() if overwrite else earlier_run(results_folder(spec, job.options), source, spec, job.options)
         )

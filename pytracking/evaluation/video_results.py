@@ -2,12 +2,14 @@
 
     {name}.txt           x, y, w, h on a line for each frame, tab-separated with four decimals, pixels from 0
     {name}_time.txt      the tracker's seconds for each frame, initialisation first
+    {name}_frames.txt    the index in the source, from 0, of the frame on each line of these files
     {name}_density.jsonl p(y | x) of each frame, if it was asked for, see `density_log`
     {name}.json          frames with their times, boxes, scores and flags; how they were made
 
-If there are several objects, the names of the first three end with the object's: {name}_1.txt, .... Text is written
-line by line, under names that end in .partial.txt until the run is over, so that even a killed process leaves its
-lines.
+If there are several objects, the names of boxes, times and densities end with the object's: {name}_1.txt, .... Lines
+are in the order of the source, also if the run went backward. Before the first box of an object its line is four NaN,
+and its box in the JSON file null. Text is written line by line, in the order of the run and under names that end in
+.partial.txt until it is over, so that even a killed process leaves its lines.
 
 The name is that of the source, such as `clip` for clip.mp4. If files of this name hold the results of another source,
 the name is extended: clip_gif, cam2_clip, .... A second run on one source replaces the results of the first.
@@ -15,22 +17,21 @@ the name is extended: clip_gif, cam2_clip, .... A second run on one source repla
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from ltr.common.errors import UserError
-from ltr.common.files import make_writable, write_text
+from ltr.common.files import make_writable, write_text, writing
 from ltr.common.plain import to_plain
 from pytracking.annotation.video_record import ABSENT_FLAG
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
+from pytracking.evaluation.text_lines import REMEDY, TextLines
 from pytracking.utils.video import FrameSource, warn
-from pytracking.view.base import Request, Target, TrackedFrame
+from pytracking.view.base import NOT_STARTED, Request, Target, TrackedFrame
 
 
 class VideoResults:
@@ -51,20 +52,13 @@ class VideoResults:
     def __init__(self, folder: Path, source: FrameSource, density: bool = False):
         self.folder = Path(folder)
         self.head: dict[str, Any] = {}
-        self.frames: list[dict[str, Any]] = []
+        self._rows: dict[int, dict[str, Any]] = {}
         self._source = source
         self._name = source.name
         self._density = density
         self._files: list[_ObjectFiles] = []
-        self._prepare()
-
-    def _prepare(self) -> None:
-        try:
+        with writing(self.folder, "choose another folder with --out"):
             make_writable(self.folder)
-        except OSError as error:
-            raise UserError(
-                f"the results folder {self.folder} cannot be written ({error.strerror}); choose another with --out"
-            ) from error
 
     def text_files(self) -> str:
         """The files of the boxes, in words."""
@@ -82,24 +76,26 @@ class VideoResults:
     def request(self) -> Request:
         return Request(density=self._density)
 
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """The frames of the JSON file, in the order of the source."""
+        return [self._rows[index] for index in sorted(self._rows)]
+
     def show(self, frame: TrackedFrame) -> bool:
         if not self._files:
             ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
             self._name = self._take_name(ends)
             self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", self._density) for end in ends]
+            self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
+        self._index_file.add(frame.index, f"{frame.index}\n")
         for files, target in zip(self._files, frame.targets, strict=True):
             files.add(frame.index, target)
-        objects = [
-            {
-                "name": target.name,
-                "box": [round(float(value), 4) for value in target.output.box],
-                "score": float(target.output.score),
-                "flag": target.output.flag,
-            }
-            for target in frame.targets
-        ]
         time = None if frame.time is None else round(frame.time, 6)
-        self.frames.append({"index": frame.index, "time": time, "objects": objects})
+        self._rows[frame.index] = {
+            "index": frame.index,
+            "time": time,
+            "objects": [_object_record(target) for target in frame.targets],
+        }
         return True
 
     def _take_name(self, ends: list[str]) -> str:
@@ -121,26 +117,36 @@ class VideoResults:
         raise AssertionError("there is always another name")
 
     def close(self, complete: bool) -> None:
-        if not self.frames:
+        if not self._rows:
             return
         with ExitStack() as stack:  # closes all of them, even if one fails
+            stack.callback(self._index_file.close)
             for files in self._files:
                 stack.callback(files.close)
         head = {
             **self.head,
             **source_identity(self._source),
             "complete": complete,
-            "number_of_frames": len(self.frames),
+            "number_of_frames": len(self._rows),
         }
         # One frame a line, so that people can read it too.
         lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
         file = self.record_file()
         start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
-        try:
+        with writing(file, REMEDY):
             write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
             _reservation(self.folder, self._name).unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _object_record(target: Target) -> dict[str, Any]:
+    nothing = target.output.flag == NOT_STARTED
+    return {
+        "name": target.name,
+        "box": None if nothing else [round(float(value), 4) for value in target.output.box],
+        "score": None if nothing else float(target.output.score),
+        "flag": target.output.flag,
+        "given": target.given,
+    }
 
 
 def source_identity(source: FrameSource) -> dict[str, str]:
@@ -178,22 +184,26 @@ def _names(source: FrameSource) -> Iterator[str]:
 def _other_source(folder: Path, name: str, ends: list[str], identity: dict[str, str]) -> str | None:
     """The other source whose results have a file of this name, in words; None if there is none, and the name is then
     reserved for this one."""
-    files = [f"{name}{end}{kind}" for end in ends for kind in (".txt", "_time.txt", "_density.jsonl")]
-    for file in [f"{name}.json", *files]:
+    for file in [f"{name}.json", f"{name}_frames.txt", *_files_of(name, ends)]:
         if not (folder / file).exists():
             continue
         owners = _owners(folder, file)
         if not any(_same(owner, identity) for owner in owners):
             return owners[0].get("source", "another source") if owners else "another run"
-    try:
-        with open(_reservation(folder, name), "x", encoding="utf-8") as reservation:
-            json.dump(identity, reservation)
-    except FileExistsError:  # of a run that is going on, or was killed
-        owner = _recorded(_reservation(folder, name)) or {}
-        return None if _same(owner, identity) else owner.get("source", "another run")
-    except OSError as error:
-        raise UserError(f"{_reservation(folder, name)} cannot be written: {error.strerror}") from error
+    reservation = _reservation(folder, name)
+    with writing(reservation, REMEDY):
+        try:
+            with open(reservation, "x", encoding="utf-8") as reserved:
+                json.dump(identity, reserved)
+        except FileExistsError:  # of a run that is going on, or was killed
+            owner = _recorded(reservation) or {}
+            return None if _same(owner, identity) else owner.get("source", "another run")
     return None
+
+
+def _files_of(name: str, ends: list[str]) -> list[str]:
+    """The files of objects whose names end so."""
+    return [f"{name}{end}{kind}" for end in ends for kind in (".txt", "_time.txt", "_density.jsonl")]
 
 
 def _owners(folder: Path, file: str) -> list[dict[str, Any]]:
@@ -205,7 +215,7 @@ def _owners(folder: Path, file: str) -> list[dict[str, Any]]:
     else:
         candidates = [
             candidate
-            for name in dict.fromkeys((stem, re.sub("_(time|density)$", "", stem)))
+            for name in dict.fromkeys((stem, re.sub("_(time|density|frames)$", "", stem)))
             for candidate in ((name, False), (re.sub(r"_\d+$", "", name), True))
         ]
     records = [(_recorded(folder / f"{name}.json"), several) for name, several in candidates]
@@ -236,54 +246,20 @@ class _ObjectFiles:
 
     def __init__(self, path: Path, density: bool):
         self.path = path
-        self._times_path = path.with_name(f"{path.stem}_time.txt")
-        self._boxes = self._open(path)
-        self._times = self._open(self._times_path)
+        self._boxes, self._times = TextLines(path), TextLines(path.with_name(f"{path.stem}_time.txt"))
         self._density = DensityLog(density_file(path)) if density else None
 
-    @staticmethod
-    def _open(path: Path) -> TextIO:
-        with _explained(path):
-            return open(_partial(path), "w", buffering=1, encoding="utf-8")
-
     def add(self, index: int, target: Target) -> None:
-        with _explained(self.path):
-            self._boxes.write(format_box(target.output.box, integer=False))
-        with _explained(self._times_path):
-            self._times.write(f"{target.seconds:.6f}\n")
-        if self._density:
+        self._boxes.add(index, format_box(target.output.box, integer=False))
+        self._times.add(index, f"{target.seconds:.6f}\n")
+        if self._density and target.output.flag != NOT_STARTED:
             self._density.add(index, target)
 
     def close(self) -> None:
-        """Give the files their own names, which needs no room on a full disk."""
-        for file, path in ((self._times, self._times_path), (self._boxes, self.path)):
-            with contextlib.suppress(OSError):  # a line that could not be written was reported before
-                file.close()
-            with _explained(path):
-                _cut_half_a_line(_partial(path))
-                _partial(path).replace(path)
+        self._times.close()
+        self._boxes.close()
         if self._density:
             self._density.__exit__(None, None, None)
         else:  # those of an earlier run belong to its boxes
-            with _explained(density_file(self.path)):
+            with writing(density_file(self.path), REMEDY):
                 density_file(self.path).unlink(missing_ok=True)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_suffix(".partial.txt")
-
-
-def _cut_half_a_line(path: Path) -> None:
-    """Remove an incomplete last line, which a full disk leaves: it would be taken for a box."""
-    text = path.read_bytes()
-    if not text.endswith(b"\n"):
-        with open(path, "r+b") as file:
-            file.truncate(text.rfind(b"\n") + 1)
-
-
-@contextlib.contextmanager
-def _explained(path: Path):
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error

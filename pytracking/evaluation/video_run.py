@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from tqdm import tqdm
 
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
@@ -21,10 +20,14 @@ from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.sequence_run import tracker_device
 from pytracking.evaluation.typed_boxes import check_typed_box
 from pytracking.evaluation.video_export import ExportView, describe_objects
+from pytracking.evaluation.video_loop import VideoRun
+from pytracking.evaluation.video_plan import BoxAt, RunPlan, make_plan
 from pytracking.evaluation.video_results import VideoResults
+from pytracking.evaluation.video_targets import Targets
+from pytracking.utils.frame_selection import Part, Selection
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
-from pytracking.view.base import TargetTracker, TrackedFrame, View, Views
+from pytracking.view.base import TargetTracker, View, Views
 from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.recording import ImageFolderView, VideoView
 from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
@@ -36,6 +39,9 @@ class VideoRunOptions:
 
     Attributes:
         boxes: x, y, w, h in the first frame, one for each object; None to draw them with the mouse.
+        boxes_at: boxes in other frames, which start an object or put it right.
+        selection: of the source's frames.
+        both_ways: from each object's first box to the end, and back to the beginning.
         seconds, frames: the run ends after this much of the source.
         out: folder of the results; None for {results}/{tracker}/{param}/videos.
         density: record p(y | x) of each frame, and draw it into all that is shown.
@@ -48,6 +54,9 @@ class VideoRunOptions:
     """
 
     boxes: Sequence[Sequence[float]] | None = None
+    boxes_at: Sequence[BoxAt] = ()
+    selection: Selection = Selection()
+    both_ways: bool = False
     seconds: float | None = None
     frames: int | None = None
     out: Path | None = None
@@ -101,42 +110,69 @@ def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, 
         UserError: if a box, the source, or something to be written cannot be used. Results up to the error are kept.
     """
     with closing(source):
+        source = chosen_frames(source, options)
         return _run(spec, LatestFrames(source) if source.live else source, options, quiet)
 
 
+def chosen_frames(source: FrameSource, options: VideoRunOptions) -> FrameSource:
+    """The source, or the part of it that the options choose.
+
+    Raises:
+        UserError: see :class:`Part`.
+    """
+    if isinstance(source, Part) or not (options.selection or options.boxes_at or options.both_ways):
+        return source
+    return Part(source, options.selection)
+
+
+def describe_choice(source: FrameSource, options: VideoRunOptions) -> dict[str, Any] | None:
+    """The frames and boxes that the options choose, for the record of a run; None for all frames in their order."""
+    if not isinstance(source, Part):
+        return None
+    direction = "both ways" if options.both_ways else "backward" if options.selection.backward else "forward"
+    boxes_at = [{"frame": each.place.text, "object": each.number or 1, "box": each.box} for each in options.boxes_at]
+    frames = sorted((source.frames[0], source.frames[-1]))
+    return {"frames": frames, "stride": options.selection.stride, "direction": direction, "boxes_at": boxes_at}
+
+
 def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool) -> VideoOutcome:
-    window = _can_open_window(options)
+    can_show = _can_open_window(options)
     results = VideoResults(results_folder(spec, options), source, options.density)
-    views = make_views(source, options, window)
+    views = make_views(source, options)
     if options.export:
         views.append(ExportView(results, options.export))
-    run = _VideoRun(source, Views([results, *views]), keep_bar=not quiet)
-    with closing(iter(source)) as frames:
+    window = WindowView(source.name, options.density) if can_show else None
+    if window:
+        print(HELP)
+    run = VideoRun(source, Views([results, *views]), window, keep_bar=not quiet)
+    plan = make_plan(source, options.boxes or (), options.boxes_at, options.both_ways)
+    with closing(source.read(plan.passes[0]) if isinstance(source, Part) else iter(source)) as frames:
         try:
-            first, boxes = _first_frame(source, frames, options)
+            first = _first_frame(source, frames, options, plan)
+            boxes = plan.first_boxes()
             seed_everything(spec.seed)  # as for a sequence of a benchmark: the same frames give the same boxes
             names = ["target"] if len(boxes) == 1 else [str(number + 1) for number in range(len(boxes))]
             trackers = [TargetTracker(spec.make(), name) for name in names]
             described = describe_objects(names, options.ids, options.labels)
             results.head = _head(spec, source, first, boxes, described, tracker_device(trackers[0].tracker))
-            complete = run.track(trackers, boxes, _limited(chain([first], frames), options.seconds, options.frames))
+            results.head["selection"] = describe_choice(source, options)
+            begin = _limited(chain([first], frames), options.seconds, options.frames)
+            passes = chain([begin], (source.read(frames) for frames in plan.passes[1:] if isinstance(source, Part)))
+            complete = run.track(Targets(trackers), passes, plan)
         except BaseException as failure:
             _close_after_failure(run, failure)
             _report(run, results, views, sys.stderr, "kept")
             raise
         try:
-            run.view.close(complete)
+            run.close(complete)
         finally:  # also if the disk is full at the end of the video
             if not quiet:
                 _report(run, results, views, sys.stdout, "results")
     return VideoOutcome(len(results.frames), run.seconds, results.lost(), results.text_files())
 
 
-def make_views(source: FrameSource, options: VideoRunOptions, window: bool) -> list[View]:
-    """The views of a run besides its results.
-
-    Args:
-        window: whether one can be opened.
+def make_views(source: FrameSource, options: VideoRunOptions) -> list[View]:
+    """The views of a run besides its results and its window.
 
     Raises:
         UserError: if a file or folder cannot be written.
@@ -150,9 +186,6 @@ def make_views(source: FrameSource, options: VideoRunOptions, window: bool) -> l
         views.append(VideoView(options.save_video, source.fps, options.density))
     if options.save_images is not None:
         views.append(ImageFolderView(options.save_images, options.density))
-    if window:
-        views.append(WindowView(source.name, options.density))
-        print(HELP)
     if options.visdom is not None:
         views.append(VisdomView(*options.visdom))
     return views
@@ -160,7 +193,7 @@ def make_views(source: FrameSource, options: VideoRunOptions, window: bool) -> l
 
 def _can_open_window(options: VideoRunOptions) -> bool:
     problem = why_no_window() if options.window else "--no_display was given"
-    if problem and not options.boxes:
+    if problem and not options.boxes and not options.boxes_at:
         raise UserError(f"there is no box to start from, and none can be drawn since {problem}: give --box x y w h")
     if problem and options.window:
         print(f"no window is opened: {problem}")
@@ -172,10 +205,10 @@ def results_folder(spec: TrackerSpec, options: VideoRunOptions) -> Path:
     return options.out if options.out is not None else spec.results_folder(get_path("results")) / "videos"
 
 
-def _first_frame(
-    source: FrameSource, frames: Iterator[Frame], options: VideoRunOptions
-) -> tuple[Frame, list[np.ndarray]]:
-    """The frame to start from and the boxes in it, given by the options or drawn with the mouse."""
+def _first_frame(source: FrameSource, frames: Iterator[Frame], options: VideoRunOptions, plan: RunPlan) -> Frame:
+    """The frame to start from. The boxes in it, given by the options or drawn with the mouse, go into the plan."""
+    if plan.given and not options.boxes:
+        return _next(source, frames)
     if not options.boxes:
         shown: list[Frame] = []
 
@@ -185,15 +218,24 @@ def _first_frame(
                 yield frame.image
 
         _, drawn = choose_boxes(source.name, images(), source.live)
-        return shown[0], drawn
-    first = next(frames)
+        plan.start(shown[0].index, drawn)
+        return shown[0]
+    first = _next(source, frames)
     boxes = []
     for number, box in enumerate(options.boxes, start=1):
         try:
             boxes.append(check_typed_box(box, first.image))
         except UserError as error:
             raise error if len(options.boxes) == 1 else UserError(f"object {number}: {error}") from None
-    return first, boxes
+    plan.start(first.index, boxes)
+    return first
+
+
+def _next(source: FrameSource, frames: Iterator[Frame]) -> Frame:
+    first = next(frames, None)
+    if first is None:
+        raise UserError(f"none of the selected frames of {source} can be read")
+    return first
 
 
 def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) -> Iterator[Frame]:
@@ -216,11 +258,12 @@ def _head(
     objects: list[dict[str, Any]],
     device: str,
 ) -> dict[str, Any]:
+    whole = source.source if isinstance(source, Part) else source
     return {
         "source": str(source),
-        "source_frames": source.total,
+        "source_frames": source.count if isinstance(source, Part) else source.total,
         "size": [first.image.shape[1], first.image.shape[0]],
-        "fps": source.fps,
+        "fps": whole.fps,
         "first_boxes": boxes,
         "objects": objects,
         "made_with": spec.made_with(),
@@ -228,47 +271,16 @@ def _head(
     }
 
 
-class _VideoRun:
-    """Tracks objects through one source and shows each frame to a view."""
-
-    def __init__(self, source: FrameSource, view: View, keep_bar: bool = True):
-        self.view = view
-        self._keep_bar = keep_bar
-        self.frames = 0
-        self.seconds = 0.0  # in the trackers
-        self._source = source
-
-    def track(self, trackers: list[TargetTracker], boxes: list[np.ndarray], frames: Iterable[Frame]) -> bool:
-        """Track through the frames; False if the view's user stops the run before their end."""
-        source = self._source
-        with tqdm(total=source.total, unit="frame", desc=source.name, disable=None, leave=self._keep_bar) as bar:
-            for frame in frames:
-                request = self.view.request()
-                if self.frames:
-                    targets = [tracker.track(frame.image, request) for tracker in trackers]
-                else:
-                    pairs = zip(trackers, boxes, strict=True)
-                    targets = [tracker.initialize(frame.image, box, request) for tracker, box in pairs]
-                self.seconds += sum(target.seconds for target in targets)
-                tracked = TrackedFrame(source.name, frame.index, source.total, frame.image, tuple(targets), frame.time)
-                going_on = self.view.show(tracked)
-                self.frames += 1
-                bar.update()
-                if not going_on:
-                    return False
-        return True
-
-
-def _close_after_failure(run: _VideoRun, failure: BaseException) -> None:
+def _close_after_failure(run: VideoRun, failure: BaseException) -> None:
     """Close the views. The user is told the first failure only: on a full disk, closing fails again."""
     try:
-        run.view.close(complete=False)
+        run.close(complete=False)
     except UserError as error:
         if not isinstance(failure, UserError):
             print(f"warning: {error}", file=sys.stderr)
 
 
-def _report(run: _VideoRun, results: VideoResults, views: list[View], stream: TextIO, what: str) -> None:
+def _report(run: VideoRun, results: VideoResults, views: list[View], stream: TextIO, what: str) -> None:
     """Print how many frames were tracked, how fast, and where the results are."""
     frames = len(results.frames)
     if not frames:

@@ -110,6 +110,11 @@ class Part:
         self.total: int | None = len(self.frames)
 
     @property
+    def count(self) -> int:
+        """The number of frames of the source."""
+        return len(self._stored)
+
+    @property
     def path(self) -> Path | None:
         """Of the source."""
         return getattr(self.source, "path", None)

@@ -26,6 +26,9 @@ class Request(NamedTuple):
 
 NO_REQUEST = Request()
 
+NOT_STARTED = "not_started"
+"""The flag of a target before its first box."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -33,12 +36,14 @@ class Target:
 
     Attributes:
         name: 'target', or the object's number or name if the run has several.
-        output: the tracker's answer; `output.density` is there if a view requested it.
+        output: the tracker's answer; `output.density` is there if a view requested it. Before its first box the target
+            has the flag `NOT_STARTED` and a box of NaN.
         first_box: the box that the tracker started from.
         truth: the annotated box; None if there is none.
         events: what the tracker reported of this frame; empty unless a view requested events.
         seconds: the tracker's time, without the time for views.
         view_seconds: the time for what only the views requested.
+        given: the box is one that the tracker was given in this frame, and no prediction.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Target:
     events: tuple[Event, ...] = ()
     seconds: float = 0.0
     view_seconds: float = 0.0
+    given: bool = False
 
 
 @dataclass(frozen=True)

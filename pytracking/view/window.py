@@ -93,12 +93,18 @@ class WindowView:
     def __init__(self, title: str, density: bool = False):
         self._window = ImageWindow(title)
         self._density = density
+        self._drawn: dict[int, np.ndarray] = {}
 
     def request(self) -> Request:
         return Request(density=self._density)
 
     def show(self, frame: TrackedFrame) -> bool:
         return self._window.show(draw_frame(frame, whole_scale(frame.image), self._density))
+
+    def take_drawn(self) -> dict[int, np.ndarray]:
+        """The boxes (4,) that the user drew in the last frame, by the target's number from 0; each is given once."""
+        drawn, self._drawn = self._drawn, {}
+        return drawn
 
     def close(self, complete: bool) -> None:
         self._window.close()

@@ -130,12 +130,12 @@ def test_a_whole_run(call, tmp_path, capsys):
     assert [frame["index"] for frame in record["frames"]] == list(range(8))
     assert np.allclose([frame["objects"][0]["box"] for frame in record["frames"]], expected)
     assert record["frames"][3]["objects"] == [
-        {"name": "target", "box": [5.75, 6, 10, 8], "score": 0.5, "flag": "normal"}
+        {"name": "target", "box": [5.75, 6, 10, 8], "score": 0.5, "flag": "normal", "given": False}
     ]
     recording = list(Video(tmp_path / "recordings" / "out.mp4"))
     assert [frame.time for frame in recording] == pytest.approx(times, abs=2e-3)
     assert recording[0].image.shape == (HEIGHT, WIDTH, 3)
-    assert sorted(os.listdir(out)) == ["clip.json", "clip.txt", "clip_time.txt"]
+    assert sorted(os.listdir(out)) == ["clip.json", "clip.txt", "clip_frames.txt", "clip_time.txt"]
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith("no window is opened: this machine has no display")
     assert shown[1].startswith("8 frames, tracked at ")
@@ -251,7 +251,7 @@ def test_results_of_one_source_do_not_replace_those_of_another(call, tmp_path, c
             for end in ("_1", "_2") if box is two else ("",):
                 for kind in (".txt", "_time.txt"):
                     assert len((tmp_path / "out" / f"{name}{end}{kind}").read_text().splitlines()) == count
-    assert len(list((tmp_path / "out").iterdir())) == 5 + 2 * 7
+    assert len(list((tmp_path / "out").iterdir())) == 2 * 5 + 2 * 7
 
 
 def test_a_second_object_does_not_replace_a_video_of_that_name(call, tmp_path, capsys):
@@ -271,7 +271,7 @@ def test_results_of_a_run_that_goes_on_are_left_alone(call, tmp_path, capsys):
     left = sorted(os.listdir(tmp_path / "out"))
     assert left == [
         "clip.partial.json",
-        *(f"{n}{k}" for n in ("clip_mkv", "own") for k in (".json", ".txt", "_time.txt")),
+        *(f"{n}{k}" for n in ("clip_mkv", "own") for k in (".json", ".txt", "_frames.txt", "_time.txt")),
     ]
 
 
@@ -375,7 +375,7 @@ def test_what_cannot_be_written_is_said_before_a_tracker_is_made(call, tmp_path,
         (video, ["--save_video", "/proc/nowhere/a.mp4"], "a.mp4 cannot be written"),
         (video, ["--save_video", tmp_path / "a.avi"], "ends in .mp4"),
         (video, ["--save_images", tmp_path / "file"], "cannot be written"),
-        (video, ["--out", tmp_path / "file" / "x"], "choose another with --out"),
+        (video, ["--out", tmp_path / "file" / "x"], "choose another folder with --out"),
         (folder, ["--save_images", folder], "would replace what is read"),
     ]:
         assert words in fails(capsys, call, source, *BOX, *options)[0]
