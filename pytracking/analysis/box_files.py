@@ -124,6 +124,7 @@ class GroundTruth(Protocol):
         name: of the sequence.
         ground_truth: (N, 4), coordinates as annotated.
         attributes: what is hard about it, such as OCC.
+        visible, scoring, image_size, scored_by: see `TrackingSequence`.
     """
 
     @property
@@ -135,6 +136,18 @@ class GroundTruth(Protocol):
     @property
     def attributes(self) -> tuple[str, ...]: ...
 
+    @property
+    def visible(self) -> np.ndarray | None: ...
+
+    @property
+    def scoring(self) -> str: ...
+
+    @property
+    def image_size(self) -> tuple[int, int] | None: ...
+
+    @property
+    def scored_by(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -143,6 +156,10 @@ class Annotation:
     name: str
     ground_truth: np.ndarray
     attributes: tuple[str, ...] = ()
+    visible: np.ndarray | None = None
+    scoring: str = "otb"
+    image_size: tuple[int, int] | None = None
+    scored_by: str = ""
 
 
 def read_annotations(folder: Path) -> list[Annotation]:

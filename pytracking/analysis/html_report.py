@@ -20,7 +20,7 @@ from pytracking.analysis.example_frames import Pick, draw_example_frames, pick_s
 from pytracking.analysis.line_styles import line_styles
 from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.score_report import Report, TrackerScore
-from pytracking.analysis.tables import ANOTHER_FOLDER, compact_json, make_folder
+from pytracking.analysis.tables import ANOTHER_FOLDER, columns_of, compact_json, make_folder
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
 PAGE = "report.html"
@@ -71,15 +71,21 @@ def _cells(values: Sequence[float | None], spreads: Sequence[float | None] = (),
     return cells
 
 
+def _columns(report: Report) -> dict[str, str]:
+    """Headings by key: the benchmark's own measures, if it has them, before those of all."""
+    own = {key: heading for key, heading in columns_of(report).items() if key not in _COLUMNS}
+    return own | _COLUMNS
+
+
 def _overall(report: Report) -> list[list[_Cell]]:
-    """A row of cells for each tracker, a column for each of _COLUMNS."""
+    """A row of cells for each tracker, a column for each of `_columns`."""
     columns = [
         _cells(
-            [tracker.scalars()[key] for tracker in report.trackers],
+            [tracker.scalars().get(key) for tracker in report.trackers],
             [(tracker.std or {}).get(key) for tracker in report.trackers],
             percent=key != "fps",
         )
-        for key in _COLUMNS
+        for key in _columns(report)
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -202,7 +208,7 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         lines={tracker.name: _line(styles[tracker.name]) for tracker in report.trackers},
         total=len(report.sequences) + len(report.skipped),
         frame_count=sum(score.frames for score in leader.sequences.values()),
-        columns=_COLUMNS,
+        columns=_columns(report),
         overall=_overall(report),
         plots={name: Markup(svg(figure, name)) for name, figure in draw_all(report, for_page=True).items()},
         attributes=_by_attribute(report),

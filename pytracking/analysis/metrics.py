@@ -5,10 +5,12 @@ Boxes are float (x, y, w, h), top-left, pixels, (N, 4); prediction and ground tr
 The rules (reference: PyTracking's analysis, and the OTB protocol it comes from):
 
 * The first predicted box is the given one: the annotation replaces it.
-* A predicted box of zero width or height means "not found": the box before it replaces it. A prediction that ends early
-  is padded with zero boxes, which overlap nothing; one that is too long is cut. The score counts both.
-* A frame is invalid if its annotated width or height is not positive (or is NaN): the target is absent. Invalid frames
-  stay in the denominator. They count as failures in success and precision, and, as in PyTracking, as hits in normalised
+* A predicted box of zero width or height means "not found": the box before it replaces it, except where the
+  annotation is NaN. A prediction that ends early is padded with zero boxes, which overlap nothing; one that is too long
+  is cut. The score counts both.
+* A frame is invalid if its annotated width or height is not positive (or is NaN), or if the benchmark says that the
+  target is not visible. Invalid frames stay in the denominator, and count as failures in success. What they count as in
+  the other measures is the benchmark's rule (`rules.py`): by default failures in precision and hits in normalised
   precision. `exclude_invalid` removes them from numerator and denominator.
 * Success at threshold t is the share of frames with IoU > t (strict), so nobody succeeds at t = 1, and the ground truth
   scored against itself has an AUC of exactly 20/21. Precision at t is the share of frames with a centre error <= t.
@@ -17,16 +19,19 @@ The rules (reference: PyTracking's analysis, and the OTB protocol it comes from)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from pytracking.analysis.rules import DEFAULT_RULE, Rule
 
 # i * 0.05 in floating point, not i / 20: ties (an IoU of exactly 0.15, say) then fall as in PyTracking and the got10k
 # toolkit.
 OVERLAP_THRESHOLDS = np.arange(21) * 0.05
 CENTER_THRESHOLDS = np.arange(51.0)  # pixels
 NORM_CENTER_THRESHOLDS = np.arange(51) / 100.0  # in units of the annotated width and height
+THRESHOLDS = (OVERLAP_THRESHOLDS, CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ class Curves:
 
 
 def mean_curves(curves: Sequence[Curves]) -> Curves:
-    """The pointwise mean of one or more curves, with equal weights."""
+    """The pointwise mean of one or more curves, with equal weights; NaN for none."""
+    if not curves:
+        return Curves(*(np.full(len(each), np.nan) for each in THRESHOLDS))
     return Curves(
         success=np.mean([c.success for c in curves], axis=0),
         precision=np.mean([c.precision for c in curves], axis=0),
@@ -93,6 +100,8 @@ class SequenceScore:
         replaced: number of zero-size boxes that the box before them replaced.
         padded: number of missing boxes, filled with zeros.
         cut: number of surplus boxes, dropped.
+        official: the benchmark's own measures if they are not these (`official.py`), by key.
+        weight: of this sequence in the mean of the benchmark's own measures.
     """
 
     curves: Curves
@@ -101,6 +110,12 @@ class SequenceScore:
     replaced: int
     padded: int
     cut: int
+    official: Mapping[str, float] = field(default_factory=dict)
+    weight: float = 1.0
+
+    def scalars(self) -> dict[str, float]:
+        """The numbers of a table row, the benchmark's own among them, as rates in [0, 1]."""
+        return {**self.curves.scalars(), **self.official}
 
 
 def overlap(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
@@ -173,7 +188,7 @@ def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
     zero_size = (pred[:, 2:] == 0).any(axis=1)
     replaced = 0
     for i in range(1, min(len(pred), len(gt))):
-        if zero_size[i]:
+        if zero_size[i] and not np.isnan(gt[i]).any():
             pred[i] = pred[i - 1]
             replaced += 1
     pred = np.concatenate([pred[: len(gt)], np.zeros((max(len(gt) - len(pred), 0), 4))])
@@ -181,13 +196,21 @@ def fit_prediction(pred: np.ndarray, gt: np.ndarray) -> tuple[np.ndarray, int]:
     return pred, replaced
 
 
-def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = False) -> SequenceScore:
+def score_sequence(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    exclude_invalid: bool = False,
+    rule: Rule = DEFAULT_RULE,
+    visible: np.ndarray | None = None,
+) -> SequenceScore:
     """Score one sequence by the rules at the top of this file.
 
     Args:
         pred: (M, 4) predicted boxes.
         gt: (N, 4) annotated boxes.
-        exclude_invalid: leave frames without an annotated target out of the rates.
+        exclude_invalid: leave frames without a visible target out of the rates.
+        rule: the benchmark's.
+        visible: (N,) bool, False where the benchmark says that the target is not visible; None if it says nothing.
 
     Raises:
         ValueError: if :func:`fit_prediction` does.
@@ -195,12 +218,15 @@ def score_sequence(pred: np.ndarray, gt: np.ndarray, exclude_invalid: bool = Fal
     padded, cut = max(len(gt) - len(pred), 0), max(len(pred) - len(gt), 0)
     pred, replaced = fit_prediction(pred, gt)
     gt = np.asarray(gt, dtype=np.float64)
-    valid = valid_frames(gt)
+    shown = np.ones(len(gt), bool) if visible is None or not rule.uses_visibility else np.asarray(visible, bool)
+    valid = valid_frames(gt) & shown
+    if not valid.any():
+        raise ValueError("no frame of the ground truth holds a visible target")
     present = np.where(valid[:, None], gt, 0.0)  # no NaN below; the values of invalid frames are set by rule
     pred[~valid] = 0.0
     iou = np.where(valid, overlap(pred, present), -1.0)
-    center = np.where(valid, center_error(pred, present), np.inf)
-    norm = np.where(valid, norm_center_error(pred, present), -1.0)
+    center = np.where(valid, center_error(pred, present), np.where(shown, rule.absent_center, rule.hidden_center))
+    norm = np.where(valid, norm_center_error(pred, present), np.where(shown, rule.absent_norm, rule.hidden_norm))
     if exclude_invalid:
         iou, center, norm = iou[valid], center[valid], norm[valid]
     curves = Curves(

@@ -19,8 +19,11 @@ from pytracking.analysis.metrics import (
     SequenceScore,
     mean_curves,
 )
+from pytracking.analysis.official import OFFICIAL, pooled
+from pytracking.analysis.speed import Speed
 
-SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", "fps", "name")
+_OFFICIAL_KEYS = tuple(key for official in OFFICIAL.values() for key in official.columns)
+SORT_KEYS = ("auc", "op50", "op75", "precision", "norm_precision", *_OFFICIAL_KEYS, "fps", "name")
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class TrackerScore:
         folders: one for each run.
         overall: the mean curves.
         sequences: the score of each sequence, by name.
-        sequence_fps: frames per second by sequence, where times were recorded.
-        fps: frames divided by seconds, initialisation included, averaged over the sequences with recorded times.
+        speed: frames per second, where times were recorded.
         records: how each run was made, from its run.json; None without such a record.
+        official: the benchmark's own measures over all sequences, by key; empty if they are not of one benchmark that
+            has its own.
         std: the standard deviation (n - 1) over the runs of each overall number; None for one run.
         by_run: the sequences' scores in each run.
         boxes: by sequence, the boxes that were scored, (M, 4) as annotated; of merged runs, those of the first.
@@ -44,9 +48,9 @@ class TrackerScore:
     folders: tuple[Path, ...]
     overall: Curves
     sequences: dict[str, SequenceScore]
-    sequence_fps: dict[str, float] = field(default_factory=dict)
-    fps: float | None = None
+    speed: Speed = field(default_factory=Speed)
     records: tuple[dict[str, Any] | None, ...] = ()
+    official: dict[str, float] = field(default_factory=dict)
     std: dict[str, float] | None = None
     by_run: tuple[dict[str, SequenceScore], ...] = ()
     boxes: dict[str, np.ndarray] = field(default_factory=dict)
@@ -56,8 +60,17 @@ class TrackerScore:
         return len(self.folders)
 
     def scalars(self) -> dict[str, float | None]:
-        """The numbers of a table row: rates in [0, 1], and fps."""
-        return {**self.overall.scalars(), "fps": self.fps}
+        """The numbers of a table row: rates in [0, 1], None where nothing is scored, and fps."""
+        rates = {key: None if np.isnan(rate) else rate for key, rate in self.overall.scalars().items()}
+        return {**rates, **self.official, "fps": self.speed.fps}
+
+    @property
+    def fps(self) -> float | None:
+        return self.speed.fps
+
+    @property
+    def sequence_fps(self) -> dict[str, float]:
+        return self.speed.by_sequence
 
     def over(self, sequences: Sequence[str]) -> tuple[dict[str, float], dict[str, float] | None]:
         """The rates, in [0, 1], over some of the sequences.
@@ -66,8 +79,8 @@ class TrackerScore:
             The mean over these sequences in each run, averaged over the runs; and its standard deviation over the
             runs, as in `std`.
         """
-        runs = [mean_curves([run[name].curves for name in sequences]) for run in self.by_run]
-        return mean_curves(runs).scalars(), spread(runs)
+        runs = [mean_rates([run[name] for name in sequences]) for run in self.by_run]
+        return {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}, spread(runs)
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,8 @@ class Report:
         attributes: by attribute, the scored sequences that carry it: OTB's eleven in the benchmark's order, then
             others alphabetically. Empty if the sequences have none.
         halves: the scored sequences of half A and half B (`split_in_halves`); empty unless requested.
+        unscored: sequences of which only the first box is known, so that nobody is scored on them here.
+        scoring: the benchmarks by whose rules the sequences are scored, see `rules.py`.
     """
 
     dataset: str
@@ -94,6 +109,8 @@ class Report:
     notes: tuple[str, ...]
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     halves: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unscored: tuple[str, ...] = ()
+    scoring: tuple[str, ...] = ()
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -117,7 +134,7 @@ class Report:
             raise ValueError(f"unknown sort key {key!r}; one of {', '.join(SORT_KEYS)}")
 
         def order(tracker: TrackerScore) -> tuple[float, str]:
-            value = None if key == "name" else tracker.scalars()[key]
+            value = None if key == "name" else tracker.scalars().get(key)
             return (0.0 if key == "name" else np.inf if value is None else -value, tracker.name)
 
         return replace(self, trackers=tuple(sorted(self.trackers, key=order)))
@@ -132,6 +149,8 @@ class Report:
             "dataset": self.dataset,
             "sequences": list(self.sequences),
             "missing_sequences": {name: list(lacking) for name, lacking in self.missing.items()},
+            "unscored_sequences": list(self.unscored),
+            "scoring": list(self.scoring),
             "exclude_invalid": self.exclude_invalid,
             "thresholds": {
                 "success": OVERLAP_THRESHOLDS.tolist(),
@@ -154,12 +173,16 @@ class Report:
         return {half: {**mean, "std": std} for half, (mean, std) in scores.items()}
 
 
-def spread(runs: Sequence[Curves]) -> dict[str, float] | None:
+def mean_rates(scores: Sequence[SequenceScore]) -> dict[str, float]:
+    """The rates over sequences: the mean of their curves, and the benchmark's own measures."""
+    return {**mean_curves([score.curves for score in scores]).scalars(), **pooled(scores)}
+
+
+def spread(runs: Sequence[dict[str, float]]) -> dict[str, float] | None:
     """The standard deviation (n - 1) of each rate over the runs; None for one run."""
     if len(runs) < 2:
         return None
-    rates = [curves.scalars() for curves in runs]
-    return {key: float(np.std([each[key] for each in rates], ddof=1)) for key in rates[0]}
+    return {key: float(np.std([run[key] for run in runs], ddof=1)) for key in runs[0]}
 
 
 def _curves_to_json(curves: Curves) -> dict[str, list[float]]:
@@ -175,10 +198,15 @@ def _tracker_to_json(tracker: TrackerScore) -> dict[str, Any]:
         "folders": [str(folder.resolve()) for folder in tracker.folders],
         "runs": tracker.runs,
         "records": list(tracker.records),
-        "overall": {**tracker.scalars(), "std": tracker.std, "curves": _curves_to_json(tracker.overall)},
+        "overall": {
+            **tracker.scalars(),
+            "fps_got10k": tracker.speed.toolkit,
+            "std": tracker.std,
+            "curves": _curves_to_json(tracker.overall) if tracker.sequences else None,
+        },
         "sequences": {
             name: {
-                **score.curves.scalars(),
+                **score.scalars(),
                 **({"std": tracker.over([name])[1]} if tracker.std else {}),
                 "fps": tracker.sequence_fps.get(name),
                 "frames": score.frames,

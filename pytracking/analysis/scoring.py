@@ -11,9 +11,12 @@ import numpy as np
 from ltr.common.errors import UserError
 from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.box_forms import first_box_notes, form_of
-from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence
+from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence, valid_frames
+from pytracking.analysis.official import OFFICIAL, pooled
 from pytracking.analysis.result_boxes import read_result, some
-from pytracking.analysis.score_report import Report, TrackerScore, spread
+from pytracking.analysis.rules import rule_of
+from pytracking.analysis.score_report import Report, TrackerScore, mean_rates, spread
+from pytracking.analysis.speed import mean_speed, measure_speed
 from pytracking.analysis.tracker_results import TrackerResults, of_each
 from pytracking.evaluation.datasets import ATTRIBUTE_NAMES
 
@@ -51,6 +54,7 @@ def score_results(
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"two results are called {name}; give each --external result a name of its own")
+    sequences, alone = _with_truth(sequences)
     read, notes = of_each(results, lambda result: read_result(result, sequences))
     notes += [note for each in read.values() for note in each.notes]
     boxes = {name: each.boxes for name, each in read.items()}
@@ -67,6 +71,10 @@ def score_results(
         raise UserError(f"{notes[-1]}; run these, or score what all trackers have with --missing skip")
     skipped = {name for lacking in absent.values() for name in lacking}
     scored = [sequence for sequence in sequences if sequence.name not in skipped]
+    if alone:
+        notes.append(_unscored_note(alone))
+        if not sequences:
+            return _unscored_report(dataset, alone, results, exclude_invalid, notes)
     if not scored:
         raise UserError(
             f"no sequence of {dataset} has a result of every tracker ({'; '.join(notes)}); select some with --trackers"
@@ -94,12 +102,8 @@ def score_results(
         long = [f"{name} ({score.cut} boxes)" for name, score in tracker.sequences.items() if score.cut]
         if long:
             notes.append(f"{tracker.name} has surplus boxes, which are ignored, in {some(long)}")
-    without_target = [name for name, score in trackers[0].sequences.items() if score.invalid]
-    if without_target and not exclude_invalid:
-        notes.append(
-            f"frames without an annotated target count as failures (--exclude_invalid leaves them out): "
-            f"{some([f'{name} ({trackers[0].sequences[name].invalid})' for name in without_target])}"
-        )
+    if not exclude_invalid:
+        notes += _invalid_notes(scored, trackers[0])
     if merge_runs:
         trackers = _merge_runs(results, trackers)
     return Report(
@@ -111,7 +115,69 @@ def score_results(
         notes=tuple(notes),
         attributes=_by_attribute(scored),
         halves=split,
+        unscored=tuple(sequence.name for sequence in alone),
+        scoring=tuple(dict.fromkeys(sequence.scoring for sequence in scored)),
     ).sorted()
+
+
+def _with_truth(sequences: Sequence[GroundTruth]) -> tuple[list[GroundTruth], list[GroundTruth]]:
+    """The sequences that can be scored, and those of several frames of which only the first is annotated."""
+    known: list[GroundTruth] = []
+    alone: list[GroundTruth] = []
+    for sequence in sequences:
+        annotated = valid_frames(sequence.ground_truth)
+        (alone if len(annotated) > 1 and annotated[0] and not annotated[1:].any() else known).append(sequence)
+    return known, alone
+
+
+def _unscored_note(alone: Sequence[GroundTruth]) -> str:
+    servers = dict.fromkeys(sequence.scored_by for sequence in alone if sequence.scored_by)
+    elsewhere = f"; they are scored by {' and '.join(servers)}" if servers else ""
+    names = some([sequence.name for sequence in alone], limit=3)
+    return f"only the first box is known of {len(alone)} sequences, which are not scored here: {names}{elsewhere}"
+
+
+def _unscored_report(
+    dataset: str,
+    alone: Sequence[GroundTruth],
+    results: Sequence[TrackerResults],
+    exclude_invalid: bool,
+    notes: Sequence[str],
+) -> Report:
+    """The trackers that have results of sequences that cannot be scored here, with their speed."""
+    names = tuple(sequence.name for sequence in alone)
+    missing = {result.name: tuple(name for name in names if name not in result.files) for result in results}
+    missing = {name: lacking for name, lacking in missing.items() if lacking}
+    trackers = tuple(
+        TrackerScore(
+            result.name,
+            folders=(result.folder,),
+            overall=mean_curves([]),
+            sequences={},
+            speed=measure_speed(result, [name for name in names if name in result.files]),
+            records=(result.record(),),
+        )
+        for result in results
+    )
+    lacking = [f"{name} has no result of {len(names)} of these" for name, names in missing.items()]
+    scoring = tuple(dict.fromkeys(sequence.scoring for sequence in alone))
+    return Report(
+        dataset, (), missing, exclude_invalid, trackers, (*notes, *lacking), unscored=names, scoring=scoring
+    ).sorted("name")
+
+
+def _invalid_notes(sequences: Sequence[GroundTruth], tracker: TrackerScore) -> list[str]:
+    """What frames without a visible target count as, for each rule that the sequences have."""
+    by_rule: dict[str, list[str]] = {}
+    for sequence in sequences:
+        invalid = tracker.sequences[sequence.name].invalid
+        if invalid:
+            counts_as = rule_of(sequence.scoring).absent_counts_as()
+            by_rule.setdefault(counts_as, []).append(f"{sequence.name} ({invalid})")
+    return [
+        f"frames without a visible target count as {counts_as} (--exclude_invalid leaves them out): {some(names)}"
+        for counts_as, names in by_rule.items()
+    ]
 
 
 def split_in_halves(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -140,36 +206,36 @@ def _by_attribute(sequences: Sequence[GroundTruth]) -> dict[str, tuple[str, ...]
 def _score_run(
     result: TrackerResults, boxes: Mapping[str, np.ndarray], sequences: Sequence[GroundTruth], exclude_invalid: bool
 ) -> TrackerScore:
-    scores, fps = {}, {}
+    scores = {}
     for sequence in sequences:
         try:
-            scores[sequence.name] = score_sequence(boxes[sequence.name], sequence.ground_truth, exclude_invalid)
+            scores[sequence.name] = _score(boxes[sequence.name], sequence, exclude_invalid)
         except ValueError as error:
             path = result.files[sequence.name]
             raise UserError(f"{path} cannot be scored against the ground truth of {sequence.name}: {error}") from error
-        times = _times(result, sequence.name)
-        if times is not None and times.sum() > 0:
-            fps[sequence.name] = len(times) / float(times.sum())
     return TrackerScore(
         result.name,
         folders=(result.folder,),
         # The curves are averaged first, so that a perfect tracker's AUC is exactly 20/21 without a rounding error.
         overall=mean_curves([score.curves for score in scores.values()]),
         sequences=scores,
-        sequence_fps=fps,
-        fps=float(np.mean(list(fps.values()))) if fps else None,
+        speed=measure_speed(result, scores, pool_frames=all(sequence.scoring == "got10k" for sequence in sequences)),
         records=(result.record(),),
+        official=pooled(list(scores.values())),
         by_run=(scores,),
         boxes=dict(boxes),
     )
 
 
-def _times(result: TrackerResults, sequence: str) -> np.ndarray | None:
-    """Seconds per frame; None if there are none that can be read, which takes nothing from the boxes."""
-    try:
-        return result.times(sequence)
-    except UserError:
-        return None
+def _score(boxes: np.ndarray, sequence: GroundTruth, exclude_invalid: bool) -> SequenceScore:
+    """The score of one sequence by its benchmark's rule, with the benchmark's own measures if it has them."""
+    rule = rule_of(sequence.scoring)
+    score = score_sequence(boxes, sequence.ground_truth, exclude_invalid, rule, sequence.visible)
+    if sequence.scoring not in OFFICIAL:
+        return score
+    truth = np.asarray(sequence.ground_truth, np.float64)
+    measured = OFFICIAL[sequence.scoring].measure(boxes, truth, sequence.visible, sequence.image_size)
+    return replace(score, official=measured.values, weight=measured.weight)
 
 
 def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerScore]) -> list[TrackerScore]:
@@ -182,17 +248,17 @@ def _merge_runs(results: Sequence[TrackerResults], trackers: Sequence[TrackerSco
         else:
             groups.setdefault(result.parameter, []).append(tracker)
     for parameter, runs in groups.items():
-        speeds = [run.fps for run in runs if run.fps is not None]
+        rates = [mean_rates(list(run.sequences.values())) for run in runs]
         merged.append(
             TrackerScore(
                 f"{parameter} ({len(runs)} run{'s' if len(runs) > 1 else ''})",
                 folders=tuple(run.folders[0] for run in runs),
                 overall=mean_curves([run.overall for run in runs]),
                 sequences={name: _merge_scores([run.sequences[name] for run in runs]) for name in runs[0].sequences},
-                sequence_fps=_mean_by_name([run.sequence_fps for run in runs]),
-                fps=float(np.mean(speeds)) if speeds else None,
+                speed=mean_speed([run.speed for run in runs]),
                 records=tuple(run.records[0] for run in runs),
-                std=spread([run.overall for run in runs]),
+                official={key: float(np.mean([run.official[key] for run in runs])) for key in runs[0].official},
+                std=spread(rates),
                 by_run=tuple(run.sequences for run in runs),
                 boxes=runs[0].boxes,
             )
@@ -207,9 +273,5 @@ def _merge_scores(scores: Sequence[SequenceScore]) -> SequenceScore:
         replaced=sum(score.replaced for score in scores),
         padded=sum(score.padded for score in scores),
         cut=sum(score.cut for score in scores),
+        official={key: float(np.mean([score.official[key] for score in scores])) for key in scores[0].official},
     )
-
-
-def _mean_by_name(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for value in values for name in value)
-    return {name: float(np.mean([value[name] for value in values if name in value])) for name in names}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ltr.common.errors import UserError
 from ltr.common.files import write_text, writing
+from pytracking.analysis.official import OFFICIAL
 from pytracking.analysis.score_report import Report, TrackerScore
 
 COLUMNS = {
@@ -22,6 +23,8 @@ COLUMNS = {
     "norm_precision": "NPrec",
     "fps": "FPS",
 }
+ALL_COLUMNS = COLUMNS | {key: heading for each in OFFICIAL.values() for key, heading in each.columns.items()}
+"""Also the measures that some benchmarks have of their own."""
 ANOTHER_FOLDER = "choose another folder with --out"
 """What to do about a file that cannot be written."""
 _IN_HALVES = ("auc", "op50", "op75")
@@ -36,9 +39,20 @@ def _cell(key: str, value: float | None, std: float | None = None) -> str:
     return f"{100 * value:.2f}" + ("" if std is None else f"±{100 * std:.2f}")
 
 
+def columns_of(report: Report) -> dict[str, str]:
+    """The columns of a report's tables, heading by key: the benchmark's own measures if it has them, else COLUMNS."""
+    (scoring,) = report.scoring if len(report.scoring) == 1 else ("",)
+    return {**OFFICIAL[scoring].columns, "fps": COLUMNS["fps"]} if scoring in OFFICIAL else COLUMNS
+
+
+def leading(report: Report) -> str:
+    """The key of the first column: what the benchmark ranks by."""
+    return next(iter(columns_of(report)))
+
+
 def _header(report: Report) -> tuple[str, ...]:
     if not report.halves:
-        return ("Tracker", *COLUMNS.values())
+        return ("Tracker", *columns_of(report).values())
     parts = ["", *(f" {half}" for half in report.halves)]
     return ("Tracker", *(f"{COLUMNS[key]}{part}" for key in _IN_HALVES for part in parts))
 
@@ -47,10 +61,10 @@ def _tracker_row(report: Report, tracker: TrackerScore, pad: str = "") -> list[s
     """The cells below `_header`; of several runs, with their standard deviation. `pad` follows each rate."""
 
     def cell(key: str, mean: Mapping[str, float | None], std: Mapping[str, float] | None) -> str:
-        return _cell(key, mean[key], (std or {}).get(key)) + (pad if key != "fps" else "")
+        return _cell(key, mean.get(key), (std or {}).get(key)) + (pad if key != "fps" else "")
 
     if not report.halves:
-        return [tracker.name, *(cell(key, tracker.scalars(), tracker.std) for key in COLUMNS)]
+        return [tracker.name, *(cell(key, tracker.scalars(), tracker.std) for key in columns_of(report))]
     halves = [tracker.over(names) for names in report.halves.values()]
     cells = []
     for key in _IN_HALVES:
@@ -67,6 +81,8 @@ def _halves_lines(report: Report) -> list[str]:
 
 
 def _title(report: Report) -> str:
+    if not report.sequences:
+        return f"{report.dataset}, {len(report.unscored)} sequences, which are not scored here"
     total = len(report.sequences) + len(report.skipped)
     counted = f"{total} sequences" if not report.skipped else f"{len(report.sequences)} of {total} sequences"
     return f"{report.dataset}, {counted}" + (", invalid frames excluded" if report.exclude_invalid else "")
@@ -86,8 +102,8 @@ def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def tracker_table(report: Report) -> str:
-    """One row per tracker: AUC, OP50, OP75, precision at 20 px and normalised precision at 0.20 in percent, and frames
-    per second. The mean of several runs has their standard deviation behind it.
+    """One row per tracker: AUC, OP50, OP75, precision at 20 px and normalised precision at 0.20 in percent, or the
+    measures of the benchmark, and frames per second. The mean of several runs has their standard deviation behind it.
 
     With halves: AUC, OP50 and OP75 of all sequences and of each half, and below the table the sequences of each half.
     """
@@ -98,20 +114,20 @@ def tracker_table(report: Report) -> str:
 
 
 def sequence_table(report: Report, metric: str = "auc") -> str:
-    """One row per sequence: for several trackers `metric` (a key of COLUMNS) of each, the best marked with *; for one
-    tracker every metric. The mean of several runs has their standard deviation behind it.
+    """One row per sequence: for several trackers `metric` (a key of the columns) of each, the best marked with *; for
+    one tracker every metric. The mean of several runs has their standard deviation behind it.
     """
     if len(report.trackers) == 1:
         (tracker,) = report.trackers
-        header = ("Sequence", *COLUMNS.values(), "Frames")
+        columns = columns_of(report)
+        header = ("Sequence", *columns.values(), "Frames")
         rows = [
             [
                 name,
                 *(
-                    _cell(key, value, _sequence_spread(tracker, name, key))
-                    for key, value in score.curves.scalars().items()
+                    _cell(key, _sequence_value(tracker, name, key), _sequence_spread(tracker, name, key))
+                    for key in columns
                 ),
-                _cell("fps", tracker.sequence_fps.get(name)),
                 str(score.frames),
             ]
             for name, score in tracker.sequences.items()
@@ -126,15 +142,17 @@ def sequence_table(report: Report, metric: str = "auc") -> str:
         marks = ["*" if v is not None and v == best else " " for v in values]
         rows.append([name, *(cell + mark for cell, mark in zip(cells, marks, strict=True))])
     header = ("Sequence", *(f"{tracker.name} " for tracker in report.trackers))
-    means = [_cell(metric, tracker.scalars()[metric], (tracker.std or {}).get(metric)) for tracker in report.trackers]
+    means = [
+        _cell(metric, tracker.scalars().get(metric), (tracker.std or {}).get(metric)) for tracker in report.trackers
+    ]
     mean = ["mean", *(f"{cell} " for cell in means)]
-    return f"{COLUMNS[metric]} per sequence, {_title(report)}, * best\n{align(header, [*rows, mean])}"
+    return f"{ALL_COLUMNS[metric]} per sequence, {_title(report)}, * best\n{align(header, [*rows, mean])}"
 
 
 def _sequence_value(tracker: TrackerScore, sequence: str, metric: str) -> float | None:
     if metric == "fps":
         return tracker.sequence_fps.get(sequence)
-    return tracker.sequences[sequence].curves.scalars()[metric]
+    return tracker.sequences[sequence].scalars().get(metric)
 
 
 def _sequence_spread(tracker: TrackerScore, sequence: str, metric: str) -> float | None:
@@ -154,10 +172,12 @@ def sequences_csv(report: Report) -> str:
     """CSV with one row per tracker and sequence, rates in [0, 1] in full precision."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["tracker", "sequence", "frames", *COLUMNS])
+    own = [key for key in columns_of(report) if key not in COLUMNS]
+    writer.writerow(["tracker", "sequence", "frames", *COLUMNS, *own])
     for tracker in report.trackers:
         for name, score in tracker.sequences.items():
             row = [*score.curves.scalars().values(), tracker.sequence_fps.get(name, "")]
+            row += [score.official[key] for key in own]
             writer.writerow([tracker.name, name, score.frames, *row])
     return out.getvalue()
 
@@ -179,7 +199,8 @@ def write_tables(report: Report, folder: Path) -> list[Path]:
     """
     contents = {
         "results.json": compact_json(report.to_json()),
-        "table.txt": "\n\n".join([tracker_table(report), sequence_table(report), *report.notes]) + "\n",
+        "table.txt": "\n\n".join([tracker_table(report), sequence_table(report, leading(report)), *report.notes])
+        + "\n",
         "table.md": markdown_table(report),
         "sequences.csv": sequences_csv(report),
     }

@@ -20,7 +20,16 @@ from pytracking.analysis.playback import play
 from pytracking.analysis.plots import write_plots
 from pytracking.analysis.score_report import SORT_KEYS, Report
 from pytracking.analysis.scoring import score_results
-from pytracking.analysis.tables import ANOTHER_FOLDER, COLUMNS, make_folder, sequence_table, tracker_table, write_tables
+from pytracking.analysis.speed import speed_notes
+from pytracking.analysis.tables import (
+    ANOTHER_FOLDER,
+    columns_of,
+    leading,
+    make_folder,
+    sequence_table,
+    tracker_table,
+    write_tables,
+)
 from pytracking.analysis.tracker_results import of_each
 from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_ground_truth, read_results
 from pytracking.evaluation.datasets import get_datasets
@@ -123,7 +132,7 @@ def _add_scoring(command: argparse.ArgumentParser, out: str, tables: bool = Fals
     output = command.add_argument_group("output")
     output.add_argument("--title", help="name of the ground truth in tables and plots")
     output.add_argument(
-        "--sort", choices=SORT_KEYS, default="auc", metavar="KEY", help=f"sort trackers by {', '.join(SORT_KEYS)} (auc)"
+        "--sort", choices=SORT_KEYS, metavar="KEY", help="sort trackers by a column, such as op50, fps, or name (auc)"
     )
     if tables:
         scoring.add_argument(
@@ -142,12 +151,12 @@ def score(arguments: argparse.Namespace) -> None:
     if arguments.command != "plot":
         print(tracker_table(scored))
         if arguments.per_sequence:
-            metric = arguments.sort if arguments.sort in COLUMNS else "auc"
+            metric = arguments.sort if arguments.sort in columns_of(scored) else leading(scored)
             print(f"\n{sequence_table(scored, metric)}")
     if arguments.command == "table" and arguments.out is None:
         return
     paths = write_tables(scored, out)
-    if arguments.command != "table":
+    if arguments.command != "table" and scored.sequences:
         paths += write_plots(scored, out)
     print(f"\nwritten to {out}: {', '.join(path.name for path in paths)}")
 
@@ -177,8 +186,13 @@ def make_report(arguments: argparse.Namespace) -> tuple[Report, Sequence[GroundT
         missing=arguments.missing,
         halves=getattr(arguments, "halves", False),
     )
-    scored = replace(scored, notes=(*notes, *scored.notes)).sorted(arguments.sort)
+    speeds = speed_notes({tracker.name: tracker.speed for tracker in scored.trackers})
+    scored = replace(scored, notes=(*notes, *scored.notes, *speeds)).sorted(arguments.sort or leading(scored))
     print_notes(scored.notes)
+    if not scored.sequences and arguments.command in ("plot", "report"):
+        raise UserError(
+            f"{scored.dataset} is not scored here, and there is nothing to draw; ebm-analyse table lists it"
+        )
     name = title if arguments.annotations is not None else "+".join(Path(n).name for n in arguments.dataset_name)
     out = arguments.out or get_path("results", arguments.results) / "analysis" / name
     return scored, sequences, out
