@@ -19,6 +19,7 @@ SHIMS = {
     "pytracking.run_demo": "ebm-demo",
     "pytracking.run_tracker": "ebm-track",
     "pytracking.run_video": "ebm-video",
+    "pytracking.run_vot": "ebm-vot",
     "pytracking.run_webcam": "ebm-webcam",
 }
 

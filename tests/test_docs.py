@@ -33,7 +33,11 @@ PAGES = [
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 
 #: Programs in the pages that are not this package's.
+<<<<<<< HEAD
 OTHERS = {"pip", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git", "docker", "id"}
+=======
+OTHERS = {"pip", "vot", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git"}
+>>>>>>> cabbb0e (ebm-vot: a tracker for the VOT toolkit, with boxes of its polygons and masks, confidence, and its place in trackers.ini)
 #: Modules that `python -m` starts in the pages and that take no option here, or are not this package's.
 MODULES_WITHOUT_OPTIONS = {"ltr.ops.build", "ltr.ops.prroi_pool", "visdom.server", "pip", "mypy"}
 
@@ -242,7 +246,7 @@ def parse(words: list[str]) -> None:
         return
     module, arguments = entry
     inside: list[str] = []
-    rest_are_settings = module.rpartition(".")[2] in {"track", "video", "webcam", "run_tracker", "run_video"}
+    rest_are_settings = module.rpartition(".")[2] in {"track", "video", "vot", "webcam", "run_tracker", "run_video"}
     originals = argparse.ArgumentParser.parse_args, argparse.ArgumentParser.parse_known_args, tyro.cli
 
     def parse_args(self, args=None, namespace=None):

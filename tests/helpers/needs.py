@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-NEEDS = {"browser", "data", "gpu", "kernels", "visdom"}
+NEEDS = {"browser", "data", "gpu", "kernels", "trax", "visdom", "vot"}
 OF_FIXTURES = {"browser": "browser", "shared_data": "data", "visdom_page": "visdom"}
 
 
