@@ -25,11 +25,15 @@ _COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
 # -- boxes and times ---------------------------------------------------------------------------------------------
 
 
-def read_boxes(path: Path) -> np.ndarray:
+def read_boxes(path: Path, not_found: float = 0.0) -> np.ndarray:
     """The predicted boxes of one sequence, (N, 4).
 
     Besides x, y, w, h a line may have the number of the frame in front and a score in [0, 1] at the end; both are left
-    out. A line of four NaN or of four -1 says that the target was not found, and becomes a box of zeros.
+    out. A line of four NaN or of four -1 says that the target was not found.
+
+    Args:
+        path: the file.
+        not_found: what the four numbers of such a line become: 0, or NaN.
 
     Raises:
         UserError: if a line has a NaN, an infinity, a negative size, or other columns; the message names file and line.
@@ -44,8 +48,9 @@ def read_boxes(path: Path) -> np.ndarray:
         boxes = rows[:, 1:5] if numbered else rows[:, :4]
     else:
         boxes = _read_numbers(path, 4, allow_nan=True)
-    boxes[np.isnan(boxes).all(axis=1) | (boxes == -1).all(axis=1)] = 0
-    unknown = np.flatnonzero(np.isnan(boxes).any(axis=1))
+    lost = np.isnan(boxes).all(axis=1) | (boxes == -1).all(axis=1)
+    boxes[lost] = not_found
+    unknown = np.flatnonzero(np.isnan(boxes).any(axis=1) & ~lost)
     if len(unknown):
         raise UserError(f"{path}, line {unknown[0] + 1}: NaN beside numbers: {boxes[unknown[0]].tolist()}")
     negative = np.flatnonzero((boxes[:, 2:] < 0).any(axis=1))

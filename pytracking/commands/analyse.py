@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ltr.common.command_line import CommandParser, positive_int
 from ltr.common.environment import get_path
@@ -32,6 +33,7 @@ from pytracking.analysis.tables import (
 )
 from pytracking.analysis.tracker_results import of_each
 from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_ground_truth, read_results
+from pytracking.commands.analyse_outputs import add_output_commands
 from pytracking.evaluation.datasets import get_datasets
 
 _EXAMPLES = """\
@@ -68,7 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str, example: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], None], text: str, example: str, **inputs: Any
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name,
             usage=f"ebm-analyse {name} [options]",
@@ -77,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
             examples=f"example:\n  ebm-analyse {name} {example}",
         )
         command.set_defaults(run=run)
-        add_inputs(command)
+        add_inputs(command, **inputs)
         return command
 
     text = "print the table; write tables, JSON and plots to a folder (the default)"
@@ -103,6 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"a failure has at least N successive frames with an overlap below 0.5 ({SHORTEST})",
     )
     command.add_argument("--out", type=Path, metavar="FOLDER", help="also write failures.json there")
+
+    add_output_commands(add)
 
     text = "play saved boxes over the frames, in a window or as a video"
     example = "--sequence Crossing --trackers atom/ebm opencv --out crossing.mp4"

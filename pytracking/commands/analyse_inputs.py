@@ -14,20 +14,29 @@ from pytracking.analysis.tracker_results import TrackerResults, external_results
 from pytracking.evaluation.datasets import get_datasets
 
 
-def add_inputs(command: argparse.ArgumentParser) -> None:
-    """Options that select ground truth and results."""
+def add_inputs(command: argparse.ArgumentParser, dataset: str = "otb", images: bool = False) -> None:
+    """Options that select ground truth and results.
+
+    Args:
+        command: the parser of the command.
+        dataset: the data set that it takes if none is named; or words for its help, if that depends.
+        images: it needs images, and not the ground truth alone.
+    """
     ground_truth = command.add_argument_group("ground truth")
     truth = ground_truth.add_mutually_exclusive_group()
     truth.add_argument(
         "--dataset_name",
         nargs="+",
-        default=["otb"],
+        default=[dataset],
         metavar="NAME",
-        help="as for ebm-track: a benchmark's name, or a folder of sequences; several count as one (otb)",
+        help=f"as for ebm-track: a benchmark's name, or a folder of sequences; several count as one ({dataset})",
     )
-    truth.add_argument(
-        "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
-    )
+    if images:
+        command.set_defaults(annotations=None)
+    else:
+        truth.add_argument(
+            "--annotations", type=Path, metavar="FOLDER", help="ground truth without images: a folder of {sequence}.txt"
+        )
     ground_truth.add_argument(
         "--dataset_root", type=Path, metavar="FOLDER", help="folder of that one data set (default: as configured)"
     )
@@ -42,7 +51,8 @@ def add_inputs(command: argparse.ArgumentParser) -> None:
         "--trackers",
         nargs="*",
         metavar="NAME",
-        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all; no name: none)",
+        help="atom/ebm (with its numbered runs), atom/ebm_002, or atom (default: all; no name: none); a path is read "
+        "as by --external",
     )
     results.add_argument(
         "--external",
@@ -87,9 +97,14 @@ def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[Tr
     results = get_path("results", arguments.results)
     if arguments.results is not None and not results.is_dir():
         raise UserError(f"the results folder {results} does not exist")
+    selected = arguments.trackers
+    paths = [Path(name).expanduser() for name in selected or () if name[:1] in ("/", ".", "~")]
+    if selected:
+        selected = [name for name in selected if name[:1] not in ("/", ".", "~")]
     # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
-    found = [] if arguments.trackers == [] else find_results(results, names, arguments.trackers)
-    external = [external_results(name, path, names) for name, path in arguments.external]
+    found = [] if selected == [] else find_results(results, names, selected)
+    given = [*((None, path) for path in paths), *arguments.external]
+    external = [external_results(name, path, names) for name, path in given]
     return [*found, *(result for each in external for result in each)]
 
 

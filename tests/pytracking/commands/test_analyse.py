@@ -189,7 +189,9 @@ def test_hostile_annotations(tree, capsys):
     assert "is not a folder" in fails(capsys, "table", "--annotations", "nothing")
 
 
-@pytest.mark.parametrize("command", ["all", "table", "plot", "report", "coverage", "failures", "playback"])
+@pytest.mark.parametrize(
+    "command", ["all", "table", "plot", "report", "coverage", "failures", "pack", "export", "playback"]
+)
 def test_help_of_a_command_is_one_screen_with_an_example(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit, match="0"):
