@@ -35,14 +35,19 @@ _UNPRINTABLE = dict.fromkeys([*range(32), 0x7F, 0xFFFE, 0xFFFF], " ")  # XML has
 def read_cvat(path: Path) -> list[VideoTracks]:
     """The objects of a task. Key frames count as given, all other boxes as interpolated.
 
+    Of 'CVAT for images', which does not say which boxes are of one object, each box in the first image that has any is
+    an object.
+
     Raises:
         AnnotationError: if it is no such file, or a box in it cannot be used.
     """
     root = parse_xml(path.read_bytes(), str(path))
     if root.tag != "annotations":
         raise AnnotationError(f"{path} is XML, but not CVAT's: its root is <{root.tag[:40]}> and not <annotations>")
-    if root.find("image") is not None:
-        raise AnnotationError(f"{path} is 'CVAT for images', which has no objects; export 'CVAT for video 1.1' instead")
+    source = root.findtext(".//source") or None
+    image = next((image for image in root.iter("image") if image.find("box") is not None), None)
+    if image is not None:
+        return [VideoTracks(source, _objects_of_image(image, str(path)))]
     others = 0
     tracks: list[ObjectTrack] = []
     for number, element in enumerate(root.iter("track")):
@@ -60,7 +65,20 @@ def read_cvat(path: Path) -> list[VideoTracks]:
         raise AnnotationError(f"{path} has two tracks of the same id; is it of several tasks? export one task")
     width, height = root.findtext(".//original_size/width"), root.findtext(".//original_size/height")
     size = (whole(width, f"{path}: width"), whole(height, f"{path}: height")) if width and height else None
-    return [VideoTracks(root.findtext(".//source") or None, tuple(tracks), size)]
+    return [VideoTracks(source, tuple(tracks), size)]
+
+
+def _objects_of_image(image: Element, path: str) -> tuple[ObjectTrack, ...]:
+    frame = image.get("id", "")
+    tracks = []
+    for number, element in enumerate(image.iter("box"), start=1):
+        element.set("frame", frame)
+        box = _box(element, f"{path}, image {frame}")
+        if box is not None:
+            tracks.append(ObjectTrack(number, element.get("label") or DEFAULT_LABEL, (box,)))
+    if not tracks:
+        raise AnnotationError(f"{path}: image {frame} has turned boxes only; a run starts from an upright one")
+    return tuple(tracks)
 
 
 def _box(element: Element, where: str) -> TrackBox | None:

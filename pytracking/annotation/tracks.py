@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ltr.common.errors import UserError
@@ -79,3 +80,14 @@ class VideoTracks:
 def corners_to_box(left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
     """x, y, w, h of the box with these sides."""
     return left, top, right - left, bottom - top
+
+
+def label_each(labels: Sequence[str], count: int) -> list[str]:
+    """A label for each of `count` objects, from one for each, one for all, or none at all.
+
+    Raises:
+        AnnotationError: if there are labels for another number of objects.
+    """
+    if len(labels) > 1 and len(labels) != count:
+        raise AnnotationError(f"there are {len(labels)} labels for {count} objects: give one for all, or one for each")
+    return list(labels) if len(labels) > 1 else [*(labels or [DEFAULT_LABEL])] * count

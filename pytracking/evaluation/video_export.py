@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ltr.common.errors import UserError
 from pytracking.annotation.formats import export_tracks
-from pytracking.annotation.tracks import DEFAULT_LABEL
+from pytracking.annotation.tracks import label_each
 from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.video_results import VideoResults
 from pytracking.view.base import NO_REQUEST, Request, TrackedFrame
@@ -50,11 +49,8 @@ def describe_objects(names: Sequence[str], ids: Sequence[int], labels: Sequence[
         labels: one for each, or one for all; none for the label 'object'.
 
     Raises:
-        UserError: if there are labels for another number of objects.
+        AnnotationError: if there are labels for another number of objects.
     """
     numbers = ids or range(1, len(names) + 1)
-    if len(labels) > 1 and len(labels) != len(names):
-        raise UserError(f"there are {len(labels)} labels for {len(names)} objects: give one for all, or one for each")
-    by_object = labels if len(labels) > 1 else [*(labels or [DEFAULT_LABEL])] * len(names)
-    described = zip(names, numbers, by_object, strict=True)
+    described = zip(names, numbers, label_each(labels, len(names)), strict=True)
     return [{"name": name, "id": number, "label": label} for name, number, label in described]

@@ -138,6 +138,15 @@ def test_key_frames_of_cvat_are_given(tmp_path):
     assert track.boxes[0].box == (10.5, 0, 10, 8.25)
 
 
+def test_boxes_of_cvats_images_are_objects_of_the_first_image(tmp_path):
+    box = '<box label="{}" xtl="1" ytl="2" xbr="4" ybr="6" rotation="{}"/>'
+    boxes = box.format("cat", 0) + box.format("dog", 30) + box.format("cow", 0)
+    images = f'<image id="0"/><image id="3">{boxes}</image><image id="4">{boxes}</image>'
+    content = f"<annotations>{images}</annotations>"
+    (video,) = read_boxes(write(tmp_path / "images.xml", content))
+    assert visible(video) == {(1, "cat"): [(3, (1, 2, 3, 4))], (3, "cow"): [(3, (1, 2, 3, 4))]}
+
+
 def test_a_mot_file_of_the_benchmark_counts_from_one_and_one_of_cvat_from_zero(tmp_path):
     line = "1,3,11,21,30,40,1,2,0.5\n2,3,12,21,30,40,0,2,1\n"  # the second is not considered
     (video,) = read_boxes(write(tmp_path / "a/gt/gt.txt", line))
@@ -199,7 +208,7 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotations>&f
         ("cut.xml", CVAT[:700], "not complete XML"),
         ("empty.xml", "", "not complete XML"),
         ("voc.xml", "<annotation><object/></annotation>", "not CVAT's"),
-        ("images.xml", '<annotations><image id="0" name="a.jpg"/></annotations>', "CVAT for video 1.1"),
+        ("images.xml", '<annotations><image id="0" name="a.jpg"/></annotations>', "no track"),
         ("none.xml", "<annotations/>", "no track"),
         ("nan.xml", CVAT.replace('xtl="10.50"', 'xtl="nan"'), "track 0, frame 2: xtl is 'nan'"),
         ("flat.xml", CVAT.replace('xtl="10.50"', 'xtl="90"'), "frame 2: the box has no area"),
