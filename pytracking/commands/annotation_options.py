@@ -19,14 +19,14 @@ from pytracking.evaluation.video_run import VideoRunOptions
 
 def add_annotation(parser: argparse.ArgumentParser) -> None:
     """The options on files of boxes and exports."""
-    group = parser.add_argument_group("annotation tools")
-    group.add_argument(
+    parser.add_argument(
         "--boxes",
         type=Path,
         metavar="FILE",
-        help="first boxes: of CVAT (.xml), MOTChallenge (.txt), COCO (.json), or a .csv",
+        help="boxes from CVAT (.xml), MOTChallenge (.txt), COCO (.json), or a .csv",
     )
-    group.add_argument(
+    parser.add_argument("--label", nargs="+", default=[], metavar="NAME", help="label of the objects, or one for each")
+    parser.add_argument(
         "--export",
         nargs="+",
         default=[],
@@ -34,7 +34,6 @@ def add_annotation(parser: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help=f"also write the results for annotation tools: {', '.join(EXPORT_FORMATS)}",
     )
-    group.add_argument("--label", nargs="+", default=[], metavar="NAME", help="label of the objects, or one for each")
 
 
 def jobs(videos: Sequence[str], options: VideoRunOptions, boxes: Path | None) -> tuple[list[VideoJob], list[str]]:

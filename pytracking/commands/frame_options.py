@@ -12,10 +12,10 @@ from pytracking.utils.frame_selection import Place, Selection
 
 def add_frames(parser: argparse.ArgumentParser) -> None:
     """The options, for :func:`chosen_frames`."""
-    group = parser.add_argument_group(
-        "part of a video", "FRAME is an index from 0 (120), as in the results, or a time (4.5s, 1:02.5)."
+    group = parser.add_argument_group("part of a video")
+    group.add_argument(
+        "--start", type=_place, metavar="FRAME", help="first frame, of --box: an index from 0 (120) or a time (1:02.5)"
     )
-    group.add_argument("--start", type=_place, metavar="FRAME", help="first frame; --box is in it")
     group.add_argument("--end", type=_place, metavar="FRAME", help="last frame")
     group.add_argument("--stride", type=_stride, default=1, metavar="N", help="take every Nth frame")
     group.add_argument(
@@ -24,7 +24,7 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("[N@]FRAME", "X", "Y", "W", "H"),
-        help="box of object N, from 1, in this frame: it begins there or is put right; repeat for more",
+        help="box of object N, from 1, in this frame: it begins there or is put right",
     )
     direction = group.add_mutually_exclusive_group()
     direction.add_argument("--backward", action="store_true", help="from the last frame, or --start, to an earlier one")

@@ -38,7 +38,6 @@ def _parser() -> CommandParser:
 Without --box, draw boxes on the first frame: drag the mouse, press Enter; Enter alone starts.
 
 examples:
-  ebm-video atom ebm clip.mp4
   ebm-video atom ebm clip.mp4 --box 59 13 56 88 --save_video tracked.mp4 --no_display
   ebm-video atom ebm frames/ --box 10 20 50 40 --box 200 80 30 30
   ebm-video atom ebm *.mp4 --boxes boxes.csv --export cvat""",
