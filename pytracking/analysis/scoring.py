@@ -159,7 +159,7 @@ def _unscored_report(
         )
         for result in results
     )
-    lacking = [f"{name} has no result of {len(names)} of these" for name, names in missing.items()]
+    lacking = [f"{name} has no result of {len(of)} of these" for name, of in missing.items()]
     scoring = tuple(dict.fromkeys(sequence.scoring for sequence in alone))
     return Report(
         dataset, (), missing, exclude_invalid, trackers, (*notes, *lacking), unscored=names, scoring=scoring

@@ -10,10 +10,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 
-DEFINITION = (
-    "FPS is a sequence's frames divided by their seconds, the first frame included and reading of images not, averaged "
-    "over sequences"
-)
+DEFINITION = "FPS is frames / seconds of a sequence, its first frame included, averaged over sequences"
 
 
 class Timed(Protocol):
@@ -82,4 +79,4 @@ def speed_notes(speeds: Mapping[str, Speed]) -> list[str]:
     rates = [f"{name} {speed.toolkit:.1f}" for name, speed in speeds.items() if speed.toolkit is not None]
     if not rates:
         return []
-    return [f"{DEFINITION}; the got10k toolkit's mean of 1 / seconds over frames is: {', '.join(rates)}"]
+    return [f"{DEFINITION}; the got10k toolkit's mean of 1 / seconds over frames: {', '.join(rates)}"]

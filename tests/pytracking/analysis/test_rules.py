@@ -128,5 +128,5 @@ def test_speed_is_frames_over_seconds_beside_the_mean_of_rates():
     assert (speed.fps, speed.toolkit) == (pytest.approx((2.5 + 2) / 2), pytest.approx((7 + 2) / 2))
     assert measure_speed(result, times, pool_frames=True).toolkit == pytest.approx((1 + 10 + 10 + 2 + 2) / 5)
     assert mean_speed([speed, measure_speed(result, ["none"])]) == speed
-    assert speed_notes({"x": speed})[0].endswith("the got10k toolkit's mean of 1 / seconds over frames is: x 4.5")
+    assert speed_notes({"x": speed})[0].endswith("the got10k toolkit's mean of 1 / seconds over frames: x 4.5")
     assert speed_notes({"x": measure_speed(result, ["none"])}) == []
