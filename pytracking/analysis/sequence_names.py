@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 
-_PREFIXES = ("nfs_", "uav_")
-"""PyTracking writes them before the names of NFS and UAV123; pysot and the got10k toolkit have none."""
+_PREFIXES = ("nfs_", "uav_", "tpl_")
+"""PyTracking writes them before the names of NFS, UAV123 and Temple Color 128; pysot and got10k's toolkit have none."""
 _ONLY_TARGET = {"Human4-2": "Human4"}
 """OTB's toolkit and got10k count no targets where only one is annotated."""
 
