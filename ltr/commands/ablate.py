@@ -16,20 +16,18 @@ settings:
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 
-import tyro
-
-from ltr.commands.usage import usage_status
+from ltr.commands.usage import parse_settings, usage_status
+from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
-from ltr.common.files import write_json, write_text, writing
 from ltr.common.provenance import provenance
 from ltr.evaluation import age, head_pose
 from ltr.evaluation.regression import BASELINES
 from ltr.evaluation.regression.ablation import PAPER_ERRORS, WidthAblation
+from ltr.evaluation.tables import write_table
 from ltr.train_settings.registry import load_settings
 
 TASKS = {task.name: task for task in (age.TASK, head_pose.TASK)}
@@ -47,16 +45,12 @@ def main(argv: list[str] | None = None) -> int:
     task = argv[0]
     if task not in PAPER_ERRORS:
         raise UserError(f"there is no ablation of {task!r}; there are: {', '.join(PAPER_ERRORS)}")
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser = CommandParser(prog="ebm-ablate", add_help=False)
     parser.add_argument("--baseline", choices=BASELINES, default="direct_l2")
     parser.add_argument("--restart", action="store_true")
     own, rest = parser.parse_known_args(argv[1:])
     recipe = load_settings(task, "ebm")
-    default = recipe.settings()
-    program = f"ebm-ablate {task} [--baseline NAME] [--restart]"
-    settings = tyro.cli(
-        type(default), default=default, args=rest, prog=program, description=recipe.summary, use_underscores=True
-    )
+    settings = parse_settings(recipe, f"ebm-ablate {task} [--baseline NAME] [--restart]", rest)
     if settings.system != "ebm":
         raise UserError("--system is no choice here: the energy-based model refines what --baseline names.")
 
@@ -67,10 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + stop_signal
     table = ablation.table()
     about = provenance(settings, baseline=own.baseline, rows=table.rows, notes=table.notes)
-    with writing(folder, "choose another --workspace"):
-        write_text(folder / "table.txt", table.text() + "\n")
-        write_text(folder / "table.tex", table.latex())
-        write_json(folder / "table.json", about)
+    write_table(table, folder, "table", about)
     print(f"{table.text()}\nThe table as text, LaTeX and JSON: {folder}/table.*")
     return 0
 

@@ -14,10 +14,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import tyro
-
 from ltr.actors.bbreg import BBRegActor
-from ltr.commands.usage import usage_status
+from ltr.commands.usage import parse_settings, usage_status
 from ltr.common.device import choose_device
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.calibration import held_out_densities, report
@@ -36,11 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         return status
     name, network = argv[:2]
     recipe = load_settings("bbreg", name)
-    default = recipe.settings()
-    program = f"ebm-calibrate {name} {network}"
-    settings: BBRegSettings = tyro.cli(
-        type(default), default=default, args=argv[2:], prog=program, description=recipe.summary, use_underscores=True
-    )
+    settings: BBRegSettings = parse_settings(recipe, f"ebm-calibrate {name} {network}", argv[2:])
     if settings.loss == "iou":
         raise UserError(f"'{name}' is trained to predict an IoU; only a network trained by likelihood has a density")
     device = choose_device(settings.device)

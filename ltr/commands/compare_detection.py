@@ -18,6 +18,7 @@ import math
 import sys
 from pathlib import Path
 
+from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.detection.comparison import TABLE_S1, DetectionComparison
@@ -27,12 +28,7 @@ from ltr.models.detection import SYSTEMS
 @cli_main
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if the table is complete, 128 + signal (Ctrl-C: 130) if a signal stopped the comparison."""
-    parser = argparse.ArgumentParser(
-        prog="ebm-compare-detection",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser(prog="ebm-compare-detection", description=__doc__)
     parser.add_argument("--table", choices=("systems", "s1"), default="systems",
                         help="all systems, or Table S1's proposal distributions (systems)")  # fmt: skip
     parser.add_argument("--sigmas", nargs="+", type=_sigmas, default=list(TABLE_S1), metavar="S",

@@ -12,11 +12,11 @@ continues with the same command.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 
+from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.dataset.toy import TOY_DENSITIES
@@ -26,19 +26,14 @@ from ltr.evaluation.toy.comparison import METHODS, PAPER_SEEDS, ToyComparison, s
 @cli_main
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if all runs are trained, 1 if a run failed, 128 + signal (Ctrl-C: 130) if it was stopped."""
-    parser = argparse.ArgumentParser(
-        prog="ebm-compare-toy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser(prog="ebm-compare-toy", description=__doc__)
     parser.add_argument("--seeds", type=int, default=PAPER_SEEDS, metavar="N", help="seeds 0 .. N - 1 (%(default)s)")
     parser.add_argument("--sets", nargs="+", choices=TOY_DENSITIES, default=["1_shifted", "2"], metavar="SET",
                         help=f"data sets, of {', '.join(TOY_DENSITIES)} (1_shifted 2)")  # fmt: skip
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD",
                         help=f"of {', '.join(METHODS)} (all)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=75, metavar="N", help="epochs of each training (%(default)s)")
-    parser.add_argument("--num_samples", "--num-samples", type=int, default=1024, metavar="M",
+    parser.add_argument("--num_samples", type=int, default=1024, metavar="M",
                         help="samples or Langevin chains of each label (%(default)s)")  # fmt: skip
     parser.add_argument("--workspace", type=Path, metavar="FOLDER", help="root of the results (the environment's)")
     o = parser.parse_args(argv)

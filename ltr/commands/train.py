@@ -14,7 +14,6 @@ the settings of a system. Two options belong to the run and not to its settings:
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable
@@ -22,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from torch import nn
 
-from ltr.commands.usage import usage_status
+from ltr.commands.usage import parse_settings, usage_status
+from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
 from ltr.common.seeds import seed_for_build
@@ -52,17 +51,13 @@ def main(argv: list[str] | None = None) -> int:
             print(f"    {known}: {' '.join(names)}")
         return status
     # the options of the run itself; what this parser does not know are settings
-    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--run_name", "--run-name")
+    parser = CommandParser(prog="ebm-train", add_help=False)
+    parser.add_argument("--run_name")
     parser.add_argument("--restart", action="store_true")
     own, rest = parser.parse_known_args(argv[2:])
     module, name = argv[:2]
     recipe = load_settings(module, name)
-    default = recipe.settings()
-    program = f"ebm-train {module} {name} [--run_name NAME] [--restart]"
-    settings = tyro.cli(
-        type(default), default=default, args=rest, prog=program, description=recipe.summary, use_underscores=True
-    )
+    settings = parse_settings(recipe, f"ebm-train {module} {name} [--run_name NAME] [--restart]", rest)
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
     seed_for_build(settings.seed)

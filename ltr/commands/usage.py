@@ -1,8 +1,13 @@
-"""Help of the commands whose options depend on their first words."""
+"""Help and settings of the commands whose options depend on their first words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from ltr.train_settings.recipe import Recipe
 
 
 def usage_status(argv: Sequence[str], num_words: int) -> int | None:
@@ -14,3 +19,15 @@ def usage_status(argv: Sequence[str], num_words: int) -> int | None:
     if len(words) == num_words and not any(word.startswith("-") for word in words):
         return None
     return 0 if {"-h", "--help"} & set(argv) else 2
+
+
+def parse_settings(recipe: Recipe, program: str, argv: Sequence[str]) -> Any:
+    """The settings of a system, changed by a command line.
+
+    Args:
+        program: the command and its words before the settings, for its help.
+    """
+    default = recipe.settings()
+    return tyro.cli(
+        type(default), default=default, args=argv, prog=program, description=recipe.summary, use_underscores=True
+    )

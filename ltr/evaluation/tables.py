@@ -12,6 +12,9 @@ from typing import Any
 from ltr.common.files import write_json, write_text, writing
 from ltr.common.latex import tex_escape
 
+REMEDY = "choose another folder by --workspace or, where the command has it, --out"
+"""For files of results that cannot be written."""
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -108,7 +111,7 @@ def write_table(table: Table, folder: Path, stem: str, about: Mapping[str, Any])
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
     """Creates the folder, and turns an OSError into a UserError that names it."""
-    with writing(folder, "name another by --out"):
+    with writing(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         yield
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from ltr.common.errors import UserError
+from ltr.evaluation.tables import REMEDY
 
 logger = logging.getLogger(__name__)
 
@@ -123,4 +124,4 @@ class DetectionLog:
             raise self._failed(error) from error
 
     def _failed(self, error: OSError) -> UserError:
-        return UserError(f"{self.path} cannot be written: {error.strerror or error}; name another folder by --out")
+        return UserError(f"{self.path} cannot be written: {error.strerror or error}; {REMEDY}")

@@ -22,6 +22,7 @@ from ltr.common.files import writing
 from ltr.common.images import ImageReadError
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
+from ltr.evaluation.tables import REMEDY
 
 _COLUMNS, _ROWS = 4, 3
 _WIDTH = 1600  # pixels
@@ -119,7 +120,7 @@ def contact_sheet(
     # names of files and categories are no formulas, even if they contain dollars
     with matplotlib.rc_context({"font.family": "sans-serif", "font.size": 5.5, "text.parse_math": False}):
         figure = _draw(images, found, categories, title)
-        with writing(path, "name another by --out"):
+        with writing(path, REMEDY):
             path.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(path, dpi=_DPI)
 

@@ -1,7 +1,10 @@
 """The parser of the console commands, and the types of its options."""
 
+from pathlib import Path
+
 import pytest
 
+from ltr.common import command_line
 from ltr.common.command_line import CommandParser, non_negative_int, positive_float, positive_int
 
 
@@ -48,3 +51,10 @@ def test_types_of_options(parser, capsys, kind, good, bad):
         with pytest.raises(SystemExit, match="2"):
             parser.parse_args(["a", f"--value={text}"])
         assert f"argument --value: {text!r} is not a" in capsys.readouterr().err
+
+
+def test_no_command_has_a_parser_of_its_own():
+    """What is not a CommandParser would take an option in one spelling only."""
+    root = Path(command_line.__file__).parents[2]
+    for module in [*root.glob("ltr/commands/*.py"), *root.glob("pytracking/commands/*.py")]:
+        assert "ArgumentParser(" not in module.read_text(encoding="utf-8"), module
