@@ -61,7 +61,7 @@ def record_tracks(record: dict[str, Any]) -> VideoTracks:
         record["fps"],
         record.get("source_frames"),
         frames_seen,
-        bool(record["complete"]),
+        bool(record["complete"]) and not record.get("selection"),
         _image_names(record, frames_seen),
     )
 

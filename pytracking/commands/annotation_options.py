@@ -14,7 +14,9 @@ from pytracking.annotation.matching import Matching, match_videos
 from pytracking.annotation.starting import starting_boxes
 from pytracking.annotation.tracks import VideoTracks
 from pytracking.evaluation.many_videos import VideoJob, in_folders
+from pytracking.evaluation.video_plan import BoxAt
 from pytracking.evaluation.video_run import VideoRunOptions
+from pytracking.utils.frame_selection import Place
 
 
 def add_annotation(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +44,8 @@ def jobs(videos: Sequence[str], options: VideoRunOptions, boxes: Path | None) ->
     Raises:
         UserError: if the file cannot be used, or what is asked for makes sense for one video only.
     """
-    if options.boxes and boxes:
-        raise UserError("--box and --boxes are both given: give one of them")
+    if boxes and (options.boxes or options.boxes_at):
+        raise UserError(f"--boxes and {'--box' if options.boxes else '--box_at'} are both given: give one of them")
     if (options.boxes or options.boxes_at) and len(videos) > 1:
         given = "--box" if options.boxes else "--box_at"
         raise UserError(f"{given} is of one video: for several, give a file of their boxes with --boxes")
@@ -67,13 +69,14 @@ def _with_boxes(options: VideoRunOptions, found: VideoTracks | None, file: Path)
     """The options with the boxes of one video; or why it is left out."""
     if found is None:
         return options, f"{file} has no box of it"
-    starting = starting_boxes(found, file)
-    if starting.start:
-        raise UserError(
-            f"{file} has its first box in frame {starting.start}, and a run starts in frame 0: draw one there"
-        )
-    own = replace(options, boxes=starting.first, ids=starting.ids, labels=options.labels or starting.labels)
-    return own, None
+    starting = starting_boxes(found, file, from_zero=not (options.selection or options.both_ways))
+    several = len(starting.ids) > 1
+    later = [
+        BoxAt(Place(str(box.frame), index=box.frame), box.position + 1 if several else None, box.box, box.place)
+        for box in starting.later
+    ]
+    labels = options.labels or starting.labels
+    return replace(options, boxes=starting.first or None, boxes_at=later, ids=starting.ids, labels=labels), None
 
 
 def _names(videos: Sequence[str]) -> list[str]:

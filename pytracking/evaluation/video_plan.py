@@ -25,11 +25,13 @@ class BoxAt:
         place: the frame.
         number: of the object, from 1; None if there is only one.
         box: x, y, w, h in pixels.
+        source: what messages call it, if it does not come from --box_at.
     """
 
     place: Place
     number: int | None
     box: tuple[float, ...]
+    source: str = ""
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> BoxAt:
@@ -48,7 +50,7 @@ class BoxAt:
         return cls(Place.parse(named[2]), int(named[1]) if named[1] else None, numbers)
 
     def __str__(self) -> str:
-        return f"--box_at {'' if self.number is None else f'{self.number}@'}{self.place.text}"
+        return self.source or f"--box_at {'' if self.number is None else f'{self.number}@'}{self.place.text}"
 
 
 @dataclass
@@ -107,7 +109,7 @@ def given_boxes(boxes_at: Sequence[BoxAt], part: Part, boxes: int) -> GivenBoxes
         if each.number is None and (boxes > 1 or numbers):
             count = max({boxes, *numbers})
             raise UserError(f"{each}: say which of the {count} objects it is, such as 1@{each.place.text}")
-        frame = part.find(each.place, "--box_at")
+        frame = part.find(each.place, f"{each.source}:" if each.source else "--box_at")
         number = (each.number or 1) - 1
         if number in given.setdefault(frame, {}):
             raise UserError(f"{each}: object {number + 1} has two boxes in frame {frame}; give one")

@@ -55,24 +55,36 @@ def test_the_boxes_of_one_video_belong_to_the_only_one(capsys):
         match([None], ["a.mp4", "b.mp4"])
 
 
-def start(*objects):
+def start(*objects, from_zero=True):
     tracks = [
         ObjectTrack(number, "cat", tuple(TrackBox(frame, (frame or 0, 2, 3, 4), given=True) for frame in frames))
         for number, frames in enumerate(objects, start=5)
     ]
-    return starting_boxes(VideoTracks("a", tuple(tracks)), FILE)
+    return starting_boxes(VideoTracks("a", tuple(tracks)), FILE, from_zero)
+
+
+def later(found):
+    return [(box.frame, box.position, box.box[0]) for box in found.later]
 
 
 def test_the_first_box_starts_and_the_others_correct():
-    found = start([3, 90, 40], [3])
-    assert (found.ids, found.labels, found.start) == ((5, 6), ("cat", "cat"), 3)
-    assert found.first == ((3, 2, 3, 4), (3, 2, 3, 4))
-    assert found.later == ((40, 0, (40, 2, 3, 4)), (90, 0, (90, 2, 3, 4)))
-    assert start([None, 7]).start is None
+    found = start([3, 90, 40], [8])
+    assert (found.ids, found.labels, found.first) == ((5, 6), ("cat", "cat"), ())
+    assert later(found) == [(3, 0, 3), (8, 1, 8), (40, 0, 40), (90, 0, 90)]
+    assert found.later[1].place == "boxes.csv, object 6 in frame 8"
+
+
+def test_objects_that_start_in_the_first_frame_come_first():
+    found = start([7], [None, 9], [0])
+    assert found.ids == (6, 7, 5)
+    assert found.first == ((0, 2, 3, 4), (0, 2, 3, 4))
+    assert later(found) == [(7, 2, 7), (9, 0, 9)]
+    found = start([0], [None], from_zero=False)  # a run from another frame on
+    assert found.ids == (6, 5) and len(found.first) == 1 and later(found) == [(0, 1, 0)]
 
 
 def test_a_finished_track_gives_its_first_box_only(capsys):
-    assert start(range(3, 50)).later == ()
+    assert later(start(range(3, 50))) == [(3, 0, 3)]
     assert "only the first is taken" in capsys.readouterr().err
 
 

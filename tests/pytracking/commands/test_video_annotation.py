@@ -68,6 +68,29 @@ def test_from_cvat_to_cvat_with_labels_and_ids(folder):
         assert video.tracks[0].boxes[3].box == (5.75, 6, 10, 8)
 
 
+def test_boxes_in_later_frames_start_an_object_or_put_it_right(folder):
+    rows = "a.mkv,8,cat,2,30,6,10,8\na.mkv,3,dog,0,5,6,10,8\na.mkv,3,dog,3,9,6,10,8\n"
+    (folder / "boxes.csv").write_text("video,object,label,frame,x,y,w,h\n" + rows)
+    assert call("a.mkv", "--boxes", "boxes.csv", "--export", "cvat") == 0
+    (video,) = read_boxes(folder / "out/cvat/a.xml")
+    seen = {track.id: [(box.frame, box.box[0]) for box in track.boxes] for track in video.tracks}
+    assert seen == {3: [(0, 5), (1, 5.25), (2, 5.5), (3, 9)], 8: [(2, 30), (3, 30.25)]}
+    assert [track.label for track in video.tracks] == ["dog", "cat"]
+
+
+def test_a_part_of_a_video_is_closed_where_it_ends(folder):
+    assert call("a.mkv", "--box", 5, 6, 10, 8, "--start", 1, "--end", 2, "--export", "cvat") == 0
+    (track,) = read_boxes(folder / "out/cvat/a_1-2.xml")[0].tracks
+    assert [(box.frame, box.absent) for box in track.boxes] == [(1, False), (2, False), (3, True)]
+
+
+def test_boxes_outside_the_part_are_refused_by_their_place(folder, capsys):
+    (folder / "boxes.csv").write_text("video,object,frame,x,y,w,h\na.mkv,4,9,5,6,10,8\n")
+    assert "boxes.csv, object 4 in frame 9: 9 is" in refused(capsys, "a.mkv", "--boxes", "boxes.csv")
+    (folder / "boxes.csv").write_text("video,object,frame,x,y,w,h\na.mkv,4,2,500,6,10,8\n")
+    assert "boxes.csv, object 4 in frame 2: the first box" in refused(capsys, "a.mkv", "--boxes", "boxes.csv")
+
+
 def test_lost_targets_are_absent_in_exports(folder, monkeypatch):
     track = FakeTracker.track
 
@@ -170,7 +193,7 @@ def test_videos_of_several_go_to_folders(folder):
 
 def test_what_makes_no_sense(folder, capsys):
     (folder / "boxes.csv").write_text(CSV + "b.mkv,,,5,6,10,8\nc.mkv,,,5,6,10,8\n")
-    assert "both given" in refused(capsys, "a.mkv", "--box", 5, 6, 10, 8, "--boxes", "boxes.csv")
+    assert "--boxes and --box are both given" in refused(capsys, "a.mkv", "--box", 5, 6, 10, 8, "--boxes", "boxes.csv")
     assert "--box is of one video" in refused(capsys, "a.mkv", "b.mkv", "--box", 5, 6, 10, 8)
     assert "no box of it; it has boxes of b.mkv, c.mkv" in refused(capsys, "a.mkv", "--boxes", "boxes.csv")
     assert "there is no file of boxes" in refused(capsys, "a.mkv", "--boxes", "none.xml")
