@@ -16,6 +16,14 @@ from ltr.common.errors import UserError
 from pytracking import parameter
 from pytracking.tracker.base import BaseTracker
 
+PYTRACKING_NAMES = {"atom_prob_ml": "ebm", "atom_gmm_sampl": "atom_star"}
+"""PyTracking's names of parameters of atom, and what they are called here; `_resnet18` has the paper's backbone."""
+
+
+def current_param(name: str, param: str) -> str:
+    """The name that a parameter file has here, given that name or PyTracking's."""
+    return PYTRACKING_NAMES.get(param, param) if name == "atom" else param
+
 
 def available_trackers() -> dict[str, list[str]]:
     """Names of the parameter files of each tracker."""
@@ -38,6 +46,7 @@ def tracker_settings(name: str, param: str, overrides: Sequence[str] = ()) -> An
         UserError: if there is no such tracker, parameter file or setting, or a value does not fit.
     """
     known = available_trackers()
+    param = current_param(name, param)
     if param not in known.get(name, ()):
         listed = "; ".join(f"{tracker}: {', '.join(params)}" for tracker, params in known.items())
         raise UserError(f"there is no tracker '{name} {param}'; there are {listed}")

@@ -29,7 +29,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
 from ltr.common.seeds import seed_for_build
 from ltr.evaluation.toy.report import write_report
-from ltr.train_settings.registry import available_settings, load_settings
+from ltr.train_settings.registry import available_settings, current_name, load_settings
 from ltr.trainers.trainer import Trainer
 
 REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_report}
@@ -54,8 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser(prog="ebm-train", add_help=False)
     parser.add_argument("--run_name")
     parser.add_argument("--restart", action="store_true")
+    parser.add_argument("--cudnn_benchmark", nargs="?", const="1")  # PyTracking's, where it is on unless told otherwise
     own, rest = parser.parse_known_args(argv[2:])
-    module, name = argv[:2]
+    if own.cudnn_benchmark is not None:
+        torch.backends.cudnn.benchmark = own.cudnn_benchmark.lower() not in ("0", "false", "no")
+    module, name = argv[0], current_name(*argv[:2])
+    if name != argv[1]:
+        print(f"{argv[1]} is PyTracking's name of {name}, which is trained")
     recipe = load_settings(module, name)
     settings = parse_settings(recipe, f"ebm-train {module} {name} [--run_name NAME] [--restart]", rest)
 

@@ -23,6 +23,20 @@ SYSTEMS: dict[str, dict[str, Recipe]] = {
 }
 
 
+PYTRACKING_NAMES = {
+    "atom_default": "atom_resnet18",
+    "atom_paper": "atom_resnet18",
+    "atom_gmm_sampl": "atom_star_resnet18",
+    "atom_prob_ml": "ebm_resnet18",
+}
+"""PyTracking's names of box predictors, which are on ResNet-18, and what they are called here."""
+
+
+def current_name(module: str, name: str) -> str:
+    """The name that a system has here, given that name or PyTracking's."""
+    return PYTRACKING_NAMES.get(name, name) if module == "bbreg" else name
+
+
 def available_settings() -> dict[str, list[str]]:
     """The names of each module's systems."""
     return {module: list(systems) for module, systems in SYSTEMS.items()}
@@ -35,7 +49,7 @@ def load_settings(module: str, name: str) -> Recipe:
         UserError: if there is no such system.
     """
     try:
-        return SYSTEMS[module][name]
+        return SYSTEMS[module][current_name(module, name)]
     except KeyError:
         listed = "; ".join(f"{m}: {', '.join(names)}" for m, names in available_settings().items())
         raise UserError(f"there are no training settings '{module} {name}'. Those that exist are {listed}.") from None

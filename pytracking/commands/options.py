@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from pathlib import Path
 from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError
 from pytracking.commands.frame_options import chosen_frames
+from pytracking.commands.pytracking_options import add_use_visdom, add_video_names
 from pytracking.evaluation.datasets import BENCHMARKS
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoRunOptions
+from pytracking.factory import current_param
 from pytracking.view.live.client import DEFAULT_PORT, split_address
 
 SETTINGS_HELP = """\
@@ -60,6 +63,7 @@ def add_visdom(group: argparse._ActionsContainer) -> None:
         help="where ebm-view runs, or its address: http://host:8097/path (localhost)",
     )
     group.add_argument("--visdom_port", type=non_negative_int, metavar="PORT", help=f"its port ({DEFAULT_PORT})")
+    add_use_visdom(group)
 
 
 def visdom_address(options: argparse.Namespace) -> tuple[str, int]:
@@ -88,6 +92,10 @@ def parse(parser: CommandParser, argv: Sequence[str] | None) -> tuple[argparse.N
     known, others = parser.parse_known_args(argv)
     if others and not others[0].startswith("--"):
         parser.error(f"unexpected argument {others[0]!r}")
+    meant = current_param(known.tracker_name, known.tracker_param)
+    if meant != known.tracker_param:
+        print(f"{known.tracker_param} is PyTracking's name of {meant}, which runs", file=sys.stderr)
+        known.tracker_param = meant
     spec = TrackerSpec(
         known.tracker_name,
         known.tracker_param,
@@ -118,6 +126,7 @@ def add_video(parser: argparse.ArgumentParser) -> None:
     results = parser.add_argument_group("results")
     results.add_argument("--out", type=Path, metavar="FOLDER", help="default: {results}/{tracker}/{param}/videos")
     results.add_argument("--save_video", type=Path, metavar="FILE", help="write a video (.mp4) with the boxes drawn")
+    add_video_names(results, nargs=4, type=_number, action="append")
     results.add_argument("--save_images", type=Path, metavar="FOLDER", help="write each frame with the boxes drawn")
     results.add_argument("--density", action="store_true", help="write p(y|x) of each frame, and draw it")
     view = parser.add_argument_group("view")
