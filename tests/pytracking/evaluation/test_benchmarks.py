@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
+from ltr.common.frame_order import FrameOrderError, find_images, order_frames
 from pytracking.evaluation.datasets import ALIASES, BENCHMARKS, DatasetError, benchmark_name, get_dataset, get_datasets
+from pytracking.evaluation.datasets.files import read_boxes, read_images
 from pytracking.evaluation.datasets.lasot import LASOT_EXTENSION, LASOT_TESTING
 from pytracking.evaluation.datasets.tcolor128 import TPL_OF_OTB, TPL_SIZE
 from pytracking.evaluation.datasets.uav import UAV_FRAMES, uav_frames
@@ -185,6 +187,48 @@ def test_names_and_other_names():
         if name not in ("generated", "tpl_nootb"):
             with pytest.raises(UserError, match="EBM_[A-Z0-9_]+"):
                 get_dataset(name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["10.jpg", "9.jpg", "0100.jpg", "1.PNG"],
+        ["20240101.jpg", "20240102.jpg", "20240131.jpg"],
+        ["5.jpg"],
+        ["1.jpg", "2.jpg", ".3.jpg", "notes.txt", "4"],
+        ["1.jpg", "frame2.jpg"],
+        ["1.jpg", "1.png", "2.png"],
+    ],
+)
+def test_numbered_images_are_found_fast_as_they_are_found_slowly(tmp_path, names):
+    for name in names:
+        (tmp_path / name).touch()
+    try:
+        expected = order_frames(find_images(tmp_path))
+    except FrameOrderError:
+        with pytest.raises(DatasetError):
+            read_images(tmp_path, "mine")
+    else:
+        assert list(read_images(tmp_path, "mine").items()) == list(expected.items())
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3,4\n5,6,7,8", "1\t2\t3\t4\n\n5 6 7 8", "1,2,3,4\nNaN,NaN,NaN,NaN\n", "1,2,3,4\n,,,\n"]
+)
+def test_regular_box_files_are_read_at_once_and_others_by_line(tmp_path, text):
+    (tmp_path / "boxes.txt").write_text(text)
+    boxes = read_boxes(tmp_path / "boxes.txt")
+    assert boxes[0].tolist() == [1, 2, 3, 4] and len(boxes) == len(text.rstrip().splitlines())
+    for bad in ("1,2,3,4\n1,2,3", "1,2,3,4,5", "1,2,3,4#5"):
+        (tmp_path / "boxes.txt").write_text(bad)
+        with pytest.raises(DatasetError, match=f"line {len(bad.splitlines())}: expected four numbers"):
+            read_boxes(tmp_path / "boxes.txt")
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "generated"])
+def test_an_empty_folder_says_what_was_expected(tmp_path, name):
+    with pytest.raises(DatasetError, match="no sequences of .* were found under .*; expected "):
+        get_dataset(name, tmp_path)
 
 
 @pytest.mark.parametrize(
