@@ -18,6 +18,7 @@ from ltr.common.provenance import git_commit, package_version
 from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.example_frames import Pick, draw_example_frames, pick_sequences
 from pytracking.analysis.line_styles import line_styles
+from pytracking.analysis.official import OFFICIAL
 from pytracking.analysis.plots import draw_all, svg
 from pytracking.analysis.score_report import Report, TrackerScore
 from pytracking.analysis.tables import ANOTHER_FOLDER, columns_of, compact_json, make_folder
@@ -209,6 +210,7 @@ def make_html(report: Report, sequences: Sequence[GroundTruth]) -> str:
         total=len(report.sequences) + len(report.skipped),
         frame_count=sum(score.frames for score in leader.sequences.values()),
         columns=_columns(report),
+        official=" ".join(OFFICIAL[scoring].explanation for scoring in report.scoring if scoring in OFFICIAL),
         overall=_overall(report),
         plots={name: Markup(svg(figure, name)) for name, figure in draw_all(report, for_page=True).items()},
         attributes=_by_attribute(report),

@@ -29,11 +29,13 @@ class Official:
 
     Attributes:
         columns: the heading of each.
+        explanation: what they are, a sentence.
         measure: takes a tracker's boxes (M, 4), the annotation (N, 4), whether the target is visible (N,) or None, and
             the images' width and height or None.
     """
 
     columns: dict[str, str]
+    explanation: str
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray | None, tuple[int, int] | None], Measured]
 
 
@@ -104,9 +106,17 @@ def trackingnet_measures(
 
 
 OFFICIAL = {
-    "got10k": Official({"ao": "AO", "sr50": "SR50", "sr75": "SR75"}, got10k_measures),
+    "got10k": Official(
+        {"ao": "AO", "sr50": "SR50", "sr75": "SR75"},
+        "AO, SR50 and SR75 are GOT-10k's: the mean overlap, and the share of overlaps above 0.50 and 0.75, over all "
+        "frames but the first ones and those without a visible target.",
+        got10k_measures,
+    ),
     "trackingnet": Official(
-        {"tn_success": "Success", "tn_precision": "Prec", "tn_norm_precision": "NPrec"}, trackingnet_measures
+        {"tn_success": "Success", "tn_precision": "Prec", "tn_norm_precision": "NPrec"},
+        "Success, Prec and NPrec are TrackingNet's: areas under the curves of boxes rounded to whole pixels, up to 50 "
+        "pixels and to 0.5 of the target's size.",
+        trackingnet_measures,
     ),
 }
 """By the `scoring` of a sequence."""

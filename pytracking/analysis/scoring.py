@@ -132,7 +132,8 @@ def _with_truth(sequences: Sequence[GroundTruth]) -> tuple[list[GroundTruth], li
 
 def _unscored_note(alone: Sequence[GroundTruth]) -> str:
     servers = dict.fromkeys(sequence.scored_by for sequence in alone if sequence.scored_by)
-    elsewhere = f"; they are scored by {' and '.join(servers)}" if servers else ""
+    takes = f"; they are scored by {' and '.join(servers)}, for which ebm-analyse pack writes a file"
+    elsewhere = takes if servers else ""
     names = some([sequence.name for sequence in alone], limit=3)
     return f"only the first box is known of {len(alone)} sequences, which are not scored here: {names}{elsewhere}"
 

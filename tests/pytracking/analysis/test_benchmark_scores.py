@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import UserError
+from pytracking.analysis.html_report import write_html
 from pytracking.analysis.metrics import score_sequence
 from pytracking.analysis.rules import rule_of
 from pytracking.analysis.score_report import Report
@@ -113,9 +114,8 @@ def test_got10k_val_scores_as_its_toolkit_reports(tmp_path, photographs):
 
 
 def test_got10k_sets_have_its_columns(tmp_path):
-    report = run_and_score(
-        get_dataset("got10k_val", trees.write_got10k(tmp_path / "set", count=6)), tmp_path / "results"
-    )
+    dataset = get_dataset("got10k_val", trees.write_got10k(tmp_path / "set", count=6))
+    report = run_and_score(dataset, tmp_path / "results")
     lines = tracker_table(report).splitlines()
     assert lines[1].split() == ["Tracker", "AO", "SR50", "SR75", "FPS"]
     assert lines[3].split()[:4] == ["follower/one", "100.00", "100.00", "100.00"]
@@ -123,6 +123,8 @@ def test_got10k_sets_have_its_columns(tmp_path):
     assert sequences_csv(report).splitlines()[0].endswith("fps,ao,sr50,sr75")
     document = report.to_json()
     assert (document["scoring"], document["trackers"]["follower/one"]["overall"]["ao"]) == (["got10k"], 1)
+    page = write_html(report, list(dataset), tmp_path / "page").read_text()
+    assert "AO, SR50 and SR75 are GOT-10k&#39;s" in page and ">SR75</th>" in page
     assert not [note for note in report.notes if "visible" in note]  # PyTracking's measures know no cover label
 
 
