@@ -67,8 +67,9 @@ def _pysot(runs: Sequence[_Run], integer: bool) -> Files:
 
 def _pytracking(runs: Sequence[_Run], integer: bool) -> Files:
     for run in runs:
-        tracker, slash, parameter = run.result.name.partition("/")
-        folder = f"{tracker}/{_flat(parameter) if slash else 'default'}"
+        tracker, _, parameter = run.result.parameter.partition("/")
+        number = "" if run.result.run is None else f"_{run.result.run:03d}"
+        folder = f"{tracker}/{_flat(parameter) or 'default'}{number}"
         for name, boxes in run.boxes.items():
             theirs = name_for("pytracking", name)
             yield f"{folder}/{theirs}.txt", boxes_text(boxes, "\t", integer)

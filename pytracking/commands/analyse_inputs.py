@@ -103,9 +103,25 @@ def read_results(arguments: argparse.Namespace, names: Sequence[str]) -> list[Tr
         selected = [name for name in selected if name[:1] not in ("/", ".", "~")]
     # `--trackers` without a name selects none of the user's own results; without the option, all are selected.
     found = [] if selected == [] else find_results(results, names, selected)
-    given = [*((None, path) for path in paths), *arguments.external]
-    external = [external_results(name, path, names) for name, path in given]
-    return [*found, *(result for each in external for result in each)]
+    return [*found, *_read_external([*((None, path) for path in paths), *arguments.external], names)]
+
+
+def _read_external(given: Sequence[tuple[str | None, Path]], names: Sequence[str]) -> list[TrackerResults]:
+    """Others' results. Of several paths without names, such as a shell makes of `results/*`, those that hold none are
+    left out, and said."""
+    found: list[TrackerResults] = []
+    left_out: list[UserError] = []
+    for name, path in given:
+        try:
+            found += external_results(name, path, names)
+        except UserError as error:
+            if name is not None:
+                raise
+            left_out.append(error)
+    if left_out and not found:
+        raise left_out[0]
+    print_notes([f"left out: {error}" for error in left_out])
+    return found
 
 
 def no_result(title: str, arguments: argparse.Namespace) -> UserError:

@@ -89,6 +89,14 @@ def test_results_of_others_change_their_format_and_what_is_missing_is_said(tree,
     assert shown.out.replace("\\", "/").endswith("written: pt/ECO/default\n")
 
 
+def test_repetitions_of_others_become_runs(tree, tmp_path):
+    for i in (1, 2):
+        (tmp_path / "ECO" / "Deer").mkdir(parents=True, exist_ok=True)
+        np.savetxt(tmp_path / "ECO" / "Deer" / f"Deer_00{i}.txt", tree["Deer"], delimiter=",")
+    main(["export", "--format", "pytracking", "--out", "pt", "--trackers", "./ECO"])
+    assert files("pt") == {"ECO/default_001/Deer.txt", "ECO/default_002/Deer.txt"}
+
+
 def test_one_name_for_two_trackers_and_a_folder_that_cannot_be(tree, tmp_path, capsys):
     for name in ("x_y", "x/y"):
         write_results(tmp_path / "raw" / name, {"Deer": tree["Deer"]})

@@ -78,6 +78,20 @@ def test_annotations_alone_and_external_results(tree):
     assert not (tree / "tracking_results" / "analysis").exists()
 
 
+def test_all_that_a_shell_finds_in_a_folder(tree, capsys):
+    (tree / "theirs" / "ECO").mkdir(parents=True)
+    np.savetxt(tree / "theirs" / "ECO" / "Cat.txt", TRUTH)
+    (tree / "theirs" / "README.md").touch()
+    (tree / "theirs" / "figures").mkdir()
+    every = [str(path) for path in sorted((tree / "theirs").iterdir())]
+    main(["table", "--annotations", "truth", "--trackers", *every])
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()[3:]] == ["ECO"]
+    assert "note: left out: " in captured.err and "README.md is not a folder" in captured.err
+    assert "figures holds no result for any of the 3 sequences" in captured.err
+    assert "README.md is not a folder" in fails(capsys, "table", "--annotations", "truth", "--trackers", every[1])
+
+
 def test_error_is_one_line_and_exit_code_2(tree):
     done = run("table", "--dataset_name", "nowhere")
     assert done.returncode == 2
