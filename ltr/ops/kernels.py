@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ltr.ops import libraries, reference
+from ltr.ops import fakes, libraries, reference
 
 SWITCH = "EBM_KERNELS"
 _DTYPES = {torch.float32, torch.float64, torch.float16, torch.bfloat16}
@@ -48,7 +48,10 @@ def _load_all() -> dict[str, Kernel]:
         return {part: Kernel(False, f"switched off by {SWITCH}={switch}") for part in libraries.PARTS}
     found = {"cpu": _load("cpu")}
     if found["cpu"].loaded:
-        _register()
+        fakes.register()
+        torch.library.impl("ebm_regression::prroi_pool_differentiable_backward", "CompositeImplicitAutograd")(
+            _differentiable_backward
+        )
     if torch.version.cuda is None:
         found["cuda"] = Kernel(False, "this PyTorch was built without CUDA")
     elif not found["cpu"].loaded:
@@ -69,28 +72,6 @@ def _load(part: str) -> Kernel:
         return Kernel(False, f"{path.name} cannot be loaded: {str(error).splitlines()[0]}")
 
 
-def _register() -> None:
-    """Registers the parts of the operators that are written in Python: shapes, and the gradient's own gradient."""
-
-    @torch.library.register_fake("ebm_regression::prroi_pool")
-    def _(features, boxes, rows, columns, scale, index=None):
-        shape = (boxes.shape[0], features.shape[1], rows, columns)
-        return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)
-
-    @torch.library.register_fake("ebm_regression::prroi_pool_backward_features")
-    def _(grad, boxes, rows, columns, scale, index, batch, height, width):
-        shape = (batch, grad.shape[1], height, width)
-        return torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
-
-    @torch.library.register_fake("ebm_regression::prroi_pool_backward_boxes")
-    def _(grad, features, boxes, rows, columns, scale, index=None):
-        return torch.empty(boxes.shape, dtype=boxes.dtype, device=boxes.device)
-
-    torch.library.impl("ebm_regression::prroi_pool_differentiable_backward", "CompositeImplicitAutograd")(
-        _differentiable_backward
-    )
-
-
 def _differentiable_backward(
     grad: Tensor, features: Tensor, boxes: Tensor, rows: int, columns: int, scale: float, index: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -109,6 +90,8 @@ _warned: set[str] = set()
 def choose(features: Tensor) -> Callable[..., Tensor]:
     """The function to pool these features, the compiled operator or the torch form; both take the same arguments."""
     device = features.device.type
+    if torch.compiler.is_exporting():  # the graph must run where this package is not installed
+        return reference.prroi_pool
     kernel = FOUND.get(device)
     if kernel is not None and features.dtype in _DTYPES:
         if kernel.loaded:

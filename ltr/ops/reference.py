@@ -46,13 +46,9 @@ def _pool_batch(features: Tensor, boxes: Tensor, rows: int, columns: int, scale:
     """(B, C, H, W) and (B, M, 4) -> (B M, C, rows, columns)."""
     b, c, h, w = features.shape
     m = boxes.shape[1]
-    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32)) * scale
-    span = boxes[..., 2:] - boxes[..., :2]  # not finite where a corner is not, or where the difference overflows
-    usable = (torch.isfinite(span) & (span > _EMPTY)).all(-1, keepdim=True)
-    # a harmless box under the mask keeps both the value and the gradient of an unusable box at exactly zero
-    boxes = torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
-    wx = _bin_weights(boxes[..., 0], boxes[..., 2], columns, w)
-    wy = _bin_weights(boxes[..., 1], boxes[..., 3], rows, h) * usable[..., None]
+    usable, boxes = usable_boxes(boxes, scale)
+    wx = bin_weights(boxes[..., 0], boxes[..., 2], columns, w)
+    wy = bin_weights(boxes[..., 1], boxes[..., 3], rows, h) * usable[..., None]
     wx, wy = wx.to(features.dtype), wy.to(features.dtype)
 
     channels_last = features.permute(0, 2, 3, 1).reshape(b, h, w * c)
@@ -62,10 +58,39 @@ def _pool_batch(features: Tensor, boxes: Tensor, rows: int, columns: int, scale:
     return pooled.view(b * m, rows, columns, c).permute(0, 3, 1, 2)
 
 
-def _bin_weights(low: Tensor, high: Tensor, bins: int, cells: int) -> Tensor:
+def usable_boxes(boxes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """Which boxes (..., 4) can be pooled, (..., 1), and the boxes in cells, with a harmless one for each that cannot.
+
+    Under the mask, a harmless box keeps both the value and the gradient at exactly zero.
+    """
+    boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32)) * scale
+    span = boxes[..., 2:] - boxes[..., :2]  # not finite where a corner is not, or where the difference overflows
+    usable = ((span > _EMPTY) & (span < torch.inf)).all(-1, keepdim=True)
+    return usable, torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
+
+
+def bin_weights(low: Tensor, high: Tensor, bins: int, cells: int) -> Tensor:
     """Integral of each cell's triangle kernel over each bin, divided by the bin's length: (..., bins, cells)."""
-    fraction = torch.arange(bins + 1, device=low.device, dtype=low.dtype) / bins
-    edges = low[..., None] + (high - low)[..., None] * fraction
-    t = (edges[..., None] - torch.arange(cells, device=low.device, dtype=low.dtype)).clamp(-1, 1)
+    _, t = _edges(low, high, bins, cells)
     integral = 0.5 + t * (1 - 0.5 * t.abs())  # of the triangle 1 - |t| from -1 to t
     return (integral[..., 1:, :] - integral[..., :-1, :]) * (bins / (high - low))[..., None, None]
+
+
+def bin_weight_slopes(low: Tensor, high: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives in low and in high of the `weights` of :func:`bin_weights`, (..., bins, cells) each."""
+    bins, cells = weights.shape[-2:]
+    fraction, t = _edges(low, high, bins, cells)
+    triangle = 1 - t.abs()
+    # of each edge's integral, in high; in low and high together the edges move by as much as both do
+    of_high, of_both = (moved[..., 1:, :] - moved[..., :-1, :] for moved in (triangle * fraction[:, None], triangle))
+    over_length = (1 / (high - low))[..., None, None]
+    high_slope = (bins * of_high - weights) * over_length
+    return bins * of_both * over_length - high_slope, high_slope
+
+
+def _edges(low: Tensor, high: Tensor, bins: int, cells: int) -> tuple[Tensor, Tensor]:
+    """Each edge's share of the way from low to high, (bins + 1,), and its distance from each cell, at most 1 in size:
+    (..., bins + 1, cells)."""
+    fraction = torch.arange(bins + 1, device=low.device, dtype=low.dtype) / bins
+    edges = low[..., None] + (high - low)[..., None] * fraction
+    return fraction, (edges[..., None] - torch.arange(cells, device=low.device, dtype=low.dtype)).clamp(-1, 1)
