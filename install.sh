@@ -95,7 +95,7 @@ install() {
   touch "$unfinished"
   rm -f "$PIP_LOG"
   echo "Installing (first time: some minutes; most of it is PyTorch with its libraries for GPUs)"
-  packages -m pip install --editable "$repo[test,docs,demo,compare]"  # one call, so that torch and torchvision fit
+  packages -m pip install --editable "$repo[test,docs,demo,compare,onnx]"  # one call, so that torch and torchvision fit
   packages "$repo/install_opencv.py"
   (install_visdom) || echo "warning: visdom could not be installed, so there is no live view; $venv/visdom.log says why"
   echo "Compiling the kernels (about a minute)"

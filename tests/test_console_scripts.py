@@ -25,7 +25,7 @@ SHIMS = {
 
 
 def test_every_script_has_its_command():
-    assert set(SHIMS.values()) | {"ebm-analyse", "ebm-export", "ebm-view"} == set(COMMANDS)
+    assert set(SHIMS.values()) | {"ebm-analyse", "ebm-export", "ebm-export-network", "ebm-view"} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("module", SHIMS)

@@ -91,7 +91,7 @@ class Machine:
     def installation(self):
         """The calls that make a whole installation in a .venv."""
         return [
-            f"install --editable {self.repo}[test,docs,demo,compare]",
+            f"install --editable {self.repo}[test,docs,demo,compare,onnx]",
             f"{self.repo}/install_opencv.py",
             "install --quiet setuptools>=77,<81 wheel",
             f"install --quiet --no-build-isolation --editable {self.repo}[view]",

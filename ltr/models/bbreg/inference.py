@@ -33,16 +33,8 @@ class FrozenBoxNet:
             optimize_for_inference(copy.deepcopy(nn.Sequential(*convolutions)), dtype)
             for convolutions in ((head.conv3_1t, head.conv3_2t), (head.conv4_1t, head.conv4_2t))
         ]
-        blocks = (self.head.fc3_rt, self.head.fc4_rt)
-        outs = self.head.iou_predictor.weight[0].split([block.linear.out_features for block in blocks])
-        levels = [
-            _Level(block, out, 1 / stride, first, bins)
-            for block, out, stride, first, bins in zip(
-                blocks, outs, STRIDES.values(), head.first_cell, (5, 3), strict=True
-            )
-        ]
-        bias = float(self.head.iou_predictor.bias)
-        self.evaluate = (_Compiled if dense.serves(outs[0]) else _Torch)(levels, bias)
+        levels, bias = box_levels(self.head)
+        self.evaluate = (_Compiled if dense.serves(levels[0].out) else _Torch)(levels, bias)
 
     def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
         """As :meth:`AtomIoUNet.modulation`, whatever the dtype of the features."""
@@ -88,7 +80,7 @@ class BoxEnergy:
         return self.net.evaluate(y[0], size, self.features[:2], gradient)
 
 
-class _Level:
+class Level:
     """The contribution of one feature level to f.
 
     Args:
@@ -109,6 +101,16 @@ class _Level:
         self.scale, self.first_cell, self.bins = scale, first_cell, bins
 
 
+def box_levels(head: AtomIoUNet) -> tuple[list[Level], float]:
+    """The levels of a frozen head, strides 8 and 16, and the constant that f adds to their contributions."""
+    blocks = (head.fc3_rt, head.fc4_rt)
+    outs = head.iou_predictor.weight[0].split([block.linear.out_features for block in blocks])
+    each = zip(blocks, outs, STRIDES.values(), head.first_cell, (5, 3), strict=True)
+    return [Level(block, out, 1 / s, first, bins) for block, out, s, first, bins in each], float(
+        head.iou_predictor.bias
+    )
+
+
 # Both classes map boxes y (M, 4), x, y, w, h in pixels or, with a size (1, 2), relative to it, to f (M,) and, on
 # request, its gradient (M, 4) in y.
 
@@ -116,7 +118,7 @@ class _Level:
 class _Compiled:
     """f by one compiled operator."""
 
-    def __init__(self, levels: list[_Level], bias: float):
+    def __init__(self, levels: list[Level], bias: float):
         self.weights = (
             [dense.pack(level.weight.t()) for level in levels],
             [dense.pad(level.bias) for level in levels],
@@ -135,7 +137,7 @@ class _Compiled:
 class _Torch:
     """f in PyTorch, on any device. Autograd leads from pooled features to the boxes."""
 
-    def __init__(self, levels: list[_Level], bias: float):
+    def __init__(self, levels: list[Level], bias: float):
         self.levels, self.bias = levels, bias
 
     def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
