@@ -17,6 +17,7 @@ SHIMS = {
     "ltr.run_toy_comparison": "ebm-compare-toy",
     "ltr.run_training": "ebm-train",
     "pytracking.run_demo": "ebm-demo",
+    "pytracking.run_experiment": "ebm-experiment",
     "pytracking.run_tracker": "ebm-track",
     "pytracking.run_video": "ebm-video",
     "pytracking.run_vot": "ebm-vot",

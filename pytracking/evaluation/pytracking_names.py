@@ -1,0 +1,25 @@
+"""Functions by the names that they have in `pytracking.evaluation` of PyTracking, for scripts and experiments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from pytracking.evaluation.datasets import SequenceList, get_datasets
+from pytracking.evaluation.running import TrackerSpec
+
+
+def get_dataset(*names: str, root: str | os.PathLike | None = None, origin: float | None = None) -> SequenceList:
+    """One benchmark, or several as one: get_dataset('otb', 'nfs'). See :func:`get_datasets`."""
+    return get_datasets(names, root, origin)
+
+
+def Tracker(name: str, parameter_name: str, run_id: int | None = None) -> TrackerSpec:  # noqa: N802
+    """A tracker to be run on data sets; run n has the seed n. (To track frames of your own: `pytracking.Tracker`.)"""
+    return TrackerSpec(name, parameter_name, seed=run_id or 0, run_id=run_id)
+
+
+def trackerlist(name: str, parameter_name: str, run_ids: int | Iterable[int] | None = None) -> list[TrackerSpec]:
+    """A tracker's numbered runs: trackerlist('atom', 'default', range(3))."""
+    ids = [run_ids] if run_ids is None or isinstance(run_ids, int) else run_ids
+    return [Tracker(name, parameter_name, run_id) for run_id in ids]
