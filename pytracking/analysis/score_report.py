@@ -91,7 +91,7 @@ class Report:
         dataset: its title.
         sequences: names of those scored.
         missing: by tracker, the sequences it has no result of; nobody is scored on them.
-        exclude_invalid: frames without an annotated target are left out of the rates.
+        exclude_invalid: frames without a visible target are left out of the rates.
         trackers: their scores.
         notes: what a reader of the numbers has to know, a sentence each.
         attributes: by attribute, the scored sequences that carry it: OTB's eleven in the benchmark's order, then

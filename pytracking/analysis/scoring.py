@@ -37,7 +37,7 @@ def score_results(
         dataset: title of the report.
         sequences: the ground truth.
         results: of the trackers.
-        exclude_invalid: leave frames without an annotated target out of the rates.
+        exclude_invalid: leave frames without a visible target out of the rates.
         merge_runs: turn the numbered runs of one parameter into one tracker: its curves are the mean over the runs,
             with their spread.
         missing: what to do with a sequence that some tracker has no result of: 'skip' it for all trackers and say so

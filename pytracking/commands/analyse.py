@@ -133,7 +133,7 @@ def _add_scoring(command: argparse.ArgumentParser, out: str, tables: bool = Fals
         help="skip sequences that some tracker has no result of (default), or stop with an error",
     )
     scoring.add_argument(
-        "--exclude_invalid", action="store_true", help="leave frames without an annotated target out of the rates"
+        "--exclude_invalid", action="store_true", help="leave frames without a visible target out of the rates"
     )
     output = command.add_argument_group("output")
     output.add_argument("--title", help="name of the ground truth in tables and plots")

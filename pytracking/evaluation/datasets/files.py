@@ -148,7 +148,7 @@ def read_names(file: Path) -> list[str]:
     """The names of a list, one a line.
 
     Raises:
-        DatasetError: if it cannot be read or names nothing.
+        DatasetError: if it cannot be read, names nothing, or names a path, which would lead out of the data set.
     """
     try:
         names = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
@@ -156,6 +156,9 @@ def read_names(file: Path) -> list[str]:
         raise DatasetError(f"the list of sequences {file} cannot be read: {error.strerror}") from error
     if not any(names):
         raise DatasetError(f"the list of sequences {file} names none")
+    paths = [name for name in names if re.search(r"[/\\\0]", name) or name in (".", "..")]
+    if paths:
+        raise DatasetError(f"the list of sequences {file} has '{paths[0][:60]}', which is a path and no name")
     return [name for name in names if name]
 
 

@@ -165,6 +165,15 @@ def test_half_copied_sets_run_what_is_there_and_name_the_rest(tmp_path):
     assert "the first is 7.jpg" in str(get_dataset("trackingnet", tmp_path / "tn").problems["0-6LB4FqxoE_1"])
 
 
+@pytest.mark.parametrize("name", ["../outside", "/etc", "..", "a\\b", "a/b"])
+def test_a_list_that_leads_out_of_the_data_set(tmp_path, name):
+    trees.write_got10k(tmp_path)
+    with open(tmp_path / "val/list.txt", "a") as file:
+        file.write(f"{name}\n")
+    with pytest.raises(DatasetError, match="which is a path and no name"):
+        get_dataset("got10k_val", tmp_path)
+
+
 def test_a_target_that_is_absent_in_the_first_frame(tmp_path):
     trees.write_dtb70(tmp_path)
     (tmp_path / "Animal1" / "groundtruth_rect.txt").write_text(trees.rows_text(trees.boxes(6, absent=[0])))
