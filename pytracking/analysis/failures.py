@@ -1,7 +1,8 @@
 """Where and how a tracker fails, frame by frame, from its boxes and the annotation.
 
 A failure is a stretch of frames whose box overlaps the annotated one by less than 0.5. Frames count from 1. Frames
-without an annotated target are ignored: they neither belong to a stretch nor end it. Each frame of a failure is
+without an annotated target, or with one that the benchmark calls invisible, are ignored: they neither belong to a
+stretch nor end it. Each frame of a failure is
 
 * "lost": the boxes do not overlap, or their centres are further apart than the annotated box's diagonal; else
 * "too large": the box has more than twice the annotated area;
@@ -199,6 +200,13 @@ class TrackerFailures:
         }
 
 
+def _visible_truth(sequence: GroundTruth) -> np.ndarray:
+    """The annotation, with no box where the benchmark says that the target is not visible."""
+    if sequence.visible is None:
+        return sequence.ground_truth
+    return np.where(sequence.visible[:, None], sequence.ground_truth, 0)
+
+
 def tracker_failures(
     result: TrackerResults, sequences: Mapping[str, GroundTruth], shortest: int = SHORTEST
 ) -> TrackerFailures:
@@ -211,7 +219,7 @@ def tracker_failures(
     read = read_result(result, sequences.values())
     for name, boxes in read.boxes.items():
         try:
-            found[name] = find_failures(boxes, sequences[name].ground_truth, shortest)
+            found[name] = find_failures(boxes, _visible_truth(sequences[name]), shortest)
         except ValueError as error:
             path = result.files[name]
             raise UserError(f"{path} cannot be compared with the ground truth of {name}: {error}") from error

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytracking.analysis.failures import Failure, find_failures, kinds_of
+from pytracking.analysis.box_files import Annotation
+from pytracking.analysis.failures import Failure, find_failures, kinds_of, tracker_failures
+from pytracking.analysis.tracker_results import external_results
 from pytracking.commands.analyse import main
 
 TRUTH = np.array([100, 100, 40, 30.0])
@@ -65,6 +67,16 @@ def test_frames_without_a_target_are_ignored(absent):
     found = failures(boxes((GOOD, 2), (AWAY, 15), (GOOD, 1), (AWAY, 3)), gt)
     assert found.failures == (Failure(3, 17, 5, "lost", True),)
     assert (found.frames, found.failed) == (8, 5)
+
+
+def test_frames_whose_target_the_benchmark_calls_invisible_are_ignored(tmp_path):
+    visible = np.ones(30, bool)
+    visible[10:20] = False
+    sequence = Annotation("bus-2", np.tile(TRUTH, (30, 1)), visible=visible, scoring="lasot")
+    np.savetxt(tmp_path / "bus-2.txt", boxes((GOOD, 10), (AWAY, 10), (GOOD, 10)))
+    (result,) = external_results("mine", tmp_path, ["bus-2"])
+    (found,) = tracker_failures(result, {"bus-2": sequence}).sequences.values()
+    assert (found.frames, found.failures) == (20, ())
 
 
 def test_the_first_box_is_given_and_a_result_that_ends_early_is_lost():
