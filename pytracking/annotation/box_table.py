@@ -4,7 +4,8 @@
     cam1/walk.mp4,1,person,0,59,13,56,88
     cam1/walk.mp4,2,dog,120,10,20,50,40
 
-`video`, `x`, `y`, `w` and `h` must be there. Without `object`, every row without a frame is an object, and the rows of
+`video`, `x`, `y`, `w` and `h` must be there. An `object` is a number or a name; a name is its label, if there is no
+other. Without `object`, every row without a frame is an object, and the rows of
 one video that have frames are of one; without `frame`, a box is in the first frame that is tracked. Frames count from
 0, pixels from the top left corner. Commas, semicolons and tabs separate alike.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from pathlib import Path
 
 from pytracking.annotation.number_fields import positive_box, whole
@@ -20,7 +22,17 @@ from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectT
 
 _NEEDED = ("video", "x", "y", "w", "h")
 _COLUMNS = (*_NEEDED, "object", "label", "frame")
-_OTHER_NAMES = {"file": "video", "filename": "video", "width": "w", "height": "h", "id": "object", "class": "label"}
+_OTHER_NAMES = {
+    **dict.fromkeys(("file", "filename", "file_name", "name", "path", "video_name", "video name"), "video"),
+    **dict.fromkeys(("id", "object_id", "track_id"), "object"),
+    "class": "label",
+    "left": "x",
+    "top": "y",
+    "width": "w",
+    "height": "h",
+}
+_Objects = dict[str, tuple[str, list[TrackBox]]]
+"""Label and boxes of each object, by what the column `object` says."""
 
 
 def read_box_table(path: Path) -> list[VideoTracks]:
@@ -36,7 +48,7 @@ def read_box_table(path: Path) -> list[VideoTracks]:
     separator = max(",;\t", key=text.partition("\n")[0].count)
     rows = list(csv.reader(io.StringIO(text), delimiter=separator))
     header = _header(rows[0] if rows else [], path)
-    videos: dict[str, dict[int, tuple[str, list[TrackBox]]]] = {}
+    videos: dict[str, _Objects] = {}
     for number, row in enumerate(rows[1:], start=2):
         if any(field.strip() for field in row):
             _add(videos, dict(zip(header, [field.strip() for field in row], strict=False)), f"{path}, line {number}")
@@ -54,29 +66,31 @@ def _header(fields: list[str], path: Path) -> list[str]:
     return names
 
 
-def _add(videos: dict[str, dict[int, tuple[str, list[TrackBox]]]], row: dict[str, str], where: str) -> None:
+def _add(videos: dict[str, _Objects], row: dict[str, str], where: str) -> None:
     video = row.get("video", "")
     if not video:
         raise AnnotationError(f"{where}: the row names no video")
     objects = videos.setdefault(video, {})
     frame = whole(row["frame"], f"{where}: frame") if row.get("frame") else None
-    if row.get("object"):
-        name = whole(row["object"], f"{where}: object")
-    else:
-        name = 1 if frame is not None else 1 + max(objects, default=0)
+    name = row.get("object") or str(1 if frame is not None else 1 + len(objects))
     box = TrackBox(frame, positive_box([row.get(key) for key in "xywh"], where), given=True)
-    label, boxes = objects.setdefault(name, (row.get("label") or DEFAULT_LABEL, []))
+    own_label = DEFAULT_LABEL if name.isdecimal() else name
+    label, boxes = objects.setdefault(name, (row.get("label") or own_label, []))
     if row.get("label") and row["label"] != label:
         raise AnnotationError(f"{where}: object {name} is {label!r} above and {row['label']!r} here")
     boxes.append(box)
 
 
-def _tracks(objects: dict[int, tuple[str, list[TrackBox]]], where: str) -> tuple[ObjectTrack, ...]:
+def _tracks(objects: _Objects, where: str) -> tuple[ObjectTrack, ...]:
+    taken = {int(name) for name in objects if name.isdecimal()}
+    free = (number for number in itertools.count(1) if number not in taken)
     tracks = []
     for name, (label, boxes) in objects.items():
         frames = [box.frame for box in boxes]
         if len(set(frames)) < len(frames):
             raise AnnotationError(f"{where}: object {name} has two boxes in one frame")
         boxes.sort(key=lambda box: -1 if box.frame is None else box.frame)
-        tracks.append(ObjectTrack(name, label, tuple(boxes)))
+        tracks.append(ObjectTrack(int(name) if name.isdecimal() else next(free), label, tuple(boxes)))
+    if len({track.id for track in tracks}) < len(tracks):
+        raise AnnotationError(f"{where}: two objects have the same number, written in two ways")
     return tuple(tracks)

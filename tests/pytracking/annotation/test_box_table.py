@@ -35,6 +35,12 @@ def test_rows_without_an_object(tmp_path):
     assert one == [(1, "object", [(0, (5, 6, 7, 8)), (30, (1, 2, 3, 4))])]
 
 
+def test_objects_may_have_names(tmp_path):
+    rows = "a,left,,1,2,3,4\na,1,,1,2,3,4\na,right,player,1,2,3,4\n"
+    found = read(tmp_path, "video,object,label,x,y,w,h\n" + rows)["a"]
+    assert [track[:2] for track in found] == [(2, "left"), (1, "object"), (3, "player")]
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -48,7 +54,7 @@ def test_rows_without_an_object(tmp_path):
         ("video,x,y,w,h\na,1,2,0,4\n", "line 2: the box .* has no area"),
         ("video,x,y,w,h\n,1,2,3,4\n", "line 2: the row names no video"),
         ("video,frame,x,y,w,h\na,-1,1,2,3,4\n", "line 2: frame is '-1'"),
-        ("video,object,x,y,w,h\na,car,1,2,3,4\n", "line 2: object is 'car'"),
+        ("video,object,x,y,w,h\na,1,1,2,3,4\na,01,1,2,3,4\n", "written in two ways"),
         ("video,object,x,y,w,h\na,1,1,2,3,4\na,1,1,2,3,5\n", "object 1 has two boxes in one frame"),
         ("video,object,label,frame,x,y,w,h\na,1,car,0,1,2,3,4\na,1,dog,5,1,2,3,5\n", "line 3: object 1 is 'car' above"),
         (b"\xff\xfe", "UTF-8"),
