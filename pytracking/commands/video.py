@@ -17,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ltr.common.command_line import CommandParser
+from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError, cli_main
 from pytracking.commands.annotation_options import add_annotation, jobs
 from pytracking.commands.frame_options import add_frames
@@ -39,7 +39,6 @@ Without --box, draw boxes on the first frame: drag the mouse, press Enter; Enter
 
 examples:
   ebm-video atom ebm clip.mp4 --box 59 13 56 88 --save_video tracked.mp4 --no_display
-  ebm-video atom ebm frames/ --box 10 20 50 40 --box 200 80 30 30
   ebm-video atom ebm *.mp4 --boxes boxes.csv --export cvat""",
     )
     add_tracker(parser)
@@ -47,6 +46,13 @@ examples:
     add_video(parser)
     add_frames(parser)
     parser.add_argument("--overwrite", action="store_true", help="of several videos, run finished ones again")
+    parser.add_argument(
+        "--threads",
+        type=non_negative_int,
+        default=0,
+        metavar="N",
+        help="worker processes for several videos",
+    )
     add_annotation(parser)
     return parser
 
@@ -68,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run_several(spec: TrackerSpec, videos: list[VideoJob], unused: list[str], options: argparse.Namespace) -> int:
-    report = run_videos(spec, videos, options.overwrite, bool(options.debug))
+    report = run_videos(spec, videos, options.overwrite, bool(options.debug), options.threads)
     print(report.summary())
     if unused:
         print(f"error: {options.boxes} has boxes of {', '.join(unused)}, which is none of the videos", file=sys.stderr)

@@ -1,10 +1,11 @@
-"""Running a tracker on several videos, one after another. What is finished is not run again; a failure stops only its
-own video."""
+"""Running a tracker on several videos, one after another or on many processes. What is finished is not run again, and a
+failure stops only its own video."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.finished_videos import EarlierRun, earlier_run
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoOutcome, VideoRunOptions, chosen_frames, results_folder, run_video
+from pytracking.evaluation.workers import run_on_workers
+from pytracking.tracker.base import BaseTracker
 from pytracking.utils.video_sources import open_source
 
 
@@ -35,6 +38,24 @@ class VideoJob:
     problem: str | None = None
     left_out: str | None = None
 
+    @property
+    def name(self) -> str:
+        return self.video
+
+    def __len__(self) -> int:
+        return 1  # of unknown length, as all are
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What became of one video: the line that says it, and one of the others."""
+
+    line: str
+    outcome: VideoOutcome | None = None
+    earlier: Path | None = None
+    left_out: str = ""
+    failure: str = ""
+
 
 @dataclass
 class VideosReport:
@@ -44,6 +65,17 @@ class VideosReport:
     skipped: dict[str, Path] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, video: str, ended: _Ended) -> None:
+        """Take what became of a video."""
+        if ended.outcome is not None:
+            self.finished[video] = ended.outcome
+        elif ended.earlier is not None:
+            self.skipped[video] = ended.earlier
+        elif ended.left_out:
+            self.left_out[video] = ended.left_out
+        else:
+            self.failed[video] = ended.failure
 
     def summary(self) -> str:
         """A table of the videos of this run, and a line for each that is not in it."""
@@ -65,70 +97,112 @@ class VideosReport:
 
 
 def run_videos(
-    spec: TrackerSpec, jobs: Sequence[VideoJob], overwrite: bool = False, debug: bool = False
+    spec: TrackerSpec, jobs: Sequence[VideoJob], overwrite: bool = False, debug: bool = False, threads: int = 0
 ) -> VideosReport:
     """Track through each video, see :func:`run_video`, and print a line when it ends.
 
     Args:
         overwrite: run finished videos again.
         debug: print the traceback of a failure.
+        threads: number of worker processes, without windows; 0 or 1 runs in this process.
 
     Raises:
         UserError: if the tracker cannot be made.
         KeyboardInterrupt: after Ctrl-C, and the summary of what is kept.
     """
     report = VideosReport()
-    if any(not job.problem and not job.left_out for job in jobs):
-        spec.make()  # a tracker that cannot be made is no failure of every video; its network stays loaded
-    with tqdm(total=len(jobs), unit="video", disable=None) as bar:
+    with closing(_Progress(len(jobs), report)) as progress:
         try:
-            for number, job in enumerate(jobs, start=1):
-                line = _run_one(spec, job, report, overwrite, debug)
-                tqdm.write(f"[{number}/{len(jobs)}] {line}")
-                bar.update()
+            if threads > 1:
+                work = _VideoWork(spec, overwrite, debug)
+                hidden = [replace(job, options=replace(job.options, window=False, visdom=None)) for job in jobs]
+                count = min(threads, len(jobs))
+                run_on_workers(hidden, spec, work, count, progress, lambda device: None, lambda video: "a .partial.txt")
+            else:
+                if any(not job.problem and not job.left_out for job in jobs):
+                    spec.make()  # if it cannot be made, no video is to blame; its network stays loaded
+                for job in jobs:
+                    progress.finish(job.video, 1, _run_one(spec, job, overwrite, debug, bar=True))
         except KeyboardInterrupt:
-            tqdm.write(report.summary())
-            tqdm.write("the same command continues with the video that was interrupted")
+            progress.write(report.summary())
+            progress.write("the same command continues with what is not finished")
             raise
     return report
 
 
-def _run_one(spec: TrackerSpec, job: VideoJob, report: VideosReport, overwrite: bool, debug: bool) -> str:
-    """Run one video, add it to the report, and describe the outcome."""
+class _Progress:
+    """A progress bar over all videos, and a line for each that ends."""
+
+    def __init__(self, count: int, report: VideosReport):
+        self._count, self._report, self._ended = count, report, 0
+        self._bar = tqdm(total=count, unit="video", disable=None)
+
+    def advance(self, frames: int) -> None:
+        """Nothing: the length of a video is not known before its end."""
+
+    def finish(self, name: str, frames: int, result: _Ended) -> None:
+        self._report.add(name, result)
+        self._ended += 1
+        self.write(f"[{self._ended}/{self._count}] {result.line}")
+        self._bar.update()
+
+    def fail(self, name: str, cause: str, frames_left: int) -> None:
+        self.finish(name, 0, _failed(name, cause))
+
+    def write(self, line: str) -> None:
+        tqdm.write(line)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+@dataclass(frozen=True)
+class _VideoWork:
+    """What a worker does with a video."""
+
+    spec: TrackerSpec
+    overwrite: bool
+    debug: bool
+
+    def __call__(self, job: VideoJob, tracker: BaseTracker, advance: Callable[[int], None]) -> _Ended:
+        # The run makes its own trackers, one for each object; their network is loaded once, with `tracker`.
+        return _run_one(self.spec, job, self.overwrite, self.debug, bar=False)
+
+
+def _run_one(spec: TrackerSpec, job: VideoJob, overwrite: bool, debug: bool, bar: bool) -> _Ended:
+    """Run one video, and say what became of it."""
     if job.left_out:
-        report.left_out[job.video] = job.left_out
-        return f"{job.video} is left out: {job.left_out}"
+        return _Ended(f"{job.video} is left out: {job.left_out}", left_out=job.left_out)
     try:
         if job.problem:
             raise UserError(job.problem)
         source = chosen_frames(open_source(job.video), job.options)
-        earlier = (
-            EarlierRun() if overwrite else earlier_run(results_folder(spec, job.options), source, spec, job.options)
-        )
-        if earlier.finished is not None:
+        folder = results_folder(spec, job.options)
+        earlier = EarlierRun() if overwrite else earlier_run(folder, source, spec, job.options)
+        file = earlier.finished
+        if file is not None:
             source.close()
-            export_tracks(
-                read_record(earlier.finished), list(job.options.export), earlier.finished.parent, earlier.finished.stem
-            )
-            report.skipped[job.video] = earlier.finished
-            return f"{job.video} was finished before"
+            if job.options.export:
+                export_tracks(read_record(file), list(job.options.export), file.parent, file.stem)
+            return _Ended(f"{job.video} was finished before", earlier=file)
         if earlier.reason:
             tqdm.write(f"{job.video} is run again: {earlier.reason}")
-        outcome = run_video(spec, source, job.options, quiet=True)
+        outcome = run_video(spec, source, job.options, quiet=True, bar=bar)
+        return _Ended(f"{job.video}: {outcome}", outcome)
     except UserError as error:
         if debug:
             traceback.print_exc()
-        report.failed[job.video] = str(error)
+        return _failed(job.video, str(error))
     except Exception as error:  # a bug in the tracker costs this video only
         if debug:
             traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}; --debug 1 shows the traceback"
-        report.failed[job.video] = f"{type(error).__name__}: {str(error) or 'no message'} ({where})"
-    else:
-        report.finished[job.video] = outcome
-        return f"{job.video}: {outcome}"
-    return f"{job.video} failed: {report.failed[job.video]}"
+        return _failed(job.video, f"{type(error).__name__}: {str(error) or 'no message'} ({where})")
+
+
+def _failed(video: str, cause: str) -> _Ended:
+    return _Ended(f"{video} failed: {cause}", failure=cause)
 
 
 def in_folders(options: VideoRunOptions, name: str) -> VideoRunOptions:

@@ -154,7 +154,9 @@ def run_dataset(
     with closing(progress):
         try:
             if threads > 1 and not debug and view is None:
-                run_on_workers(waiting, spec, folder, min(threads, len(waiting)), progress, on_ready, density)
+                work = _SequenceWork(spec.seed, folder, density)
+                count = min(threads, len(waiting))
+                run_on_workers(waiting, spec, work, count, progress, on_ready, lambda name: f"{name}.partial.txt")
             else:
                 _run_here(waiting, spec, folder, progress, on_ready, debug, density, view)
         except KeyboardInterrupt:
@@ -164,6 +166,18 @@ def run_dataset(
             )
             raise
     return report
+
+
+@dataclass(frozen=True)
+class _SequenceWork:
+    """What a worker does with a sequence."""
+
+    seed: int
+    folder: ResultFolder
+    density: bool
+
+    def __call__(self, sequence: TrackingSequence, tracker: BaseTracker, advance: Callable[[int], None]) -> float:
+        return run_and_save(sequence, tracker, self.seed, self.folder, advance, self.density)
 
 
 def _run_here(

@@ -22,6 +22,7 @@ class VideoRun:
         source: names the frames.
         view: of all that is recorded.
         window: in which the user watches the run and puts boxes right, before a frame is recorded.
+        bar: show a progress bar, on a terminal.
         keep_bar: leave the progress bar where it is at the end.
 
     Attributes:
@@ -29,8 +30,11 @@ class VideoRun:
         seconds: in the trackers.
     """
 
-    def __init__(self, source: FrameSource, view: View, window: WindowView | None = None, keep_bar: bool = True):
+    def __init__(
+        self, source: FrameSource, view: View, window: WindowView | None = None, bar: bool = True, keep_bar: bool = True
+    ):
         self.view, self.window = view, window
+        self._no_bar = None if bar else True  # as tqdm has it: None for none without a terminal
         self._keep_bar = keep_bar
         self.frames = 0
         self.seconds = 0.0
@@ -47,7 +51,7 @@ class VideoRun:
         """
         total = sum(len(frames) for frames in plan.passes) or self._source.total
         kept: dict[int, tuple[Target, ...]] = {}
-        with tqdm(total=total, unit="frame", desc=self._source.name, disable=None, leave=self._keep_bar) as bar:
+        with tqdm(total=total, unit="frame", desc=self._source.name, disable=self._no_bar, leave=self._keep_bar) as bar:
             for number, frames in enumerate(passes):
                 targets.forget()
                 back = number > 0

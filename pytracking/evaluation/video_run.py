@@ -97,7 +97,9 @@ class VideoOutcome:
         )
 
 
-def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool = False) -> VideoOutcome:
+def run_video(
+    spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool = False, bar: bool = True
+) -> VideoOutcome:
     """Track the objects through a source, write the results, report on the console, and close the source.
 
     Of a live source the tracker takes the newest frame each time: if it is slower than the source it misses frames, but
@@ -105,13 +107,14 @@ def run_video(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, 
 
     Args:
         quiet: print no report of a run that went well; a progress bar disappears at its end.
+        bar: show a progress bar, on a terminal.
 
     Raises:
         UserError: if a box, the source, or something to be written cannot be used. Results up to the error are kept.
     """
     with closing(source):
         source = chosen_frames(source, options)
-        return _run(spec, LatestFrames(source) if source.live else source, options, quiet)
+        return _run(spec, LatestFrames(source) if source.live else source, options, quiet, bar)
 
 
 def chosen_frames(source: FrameSource, options: VideoRunOptions) -> FrameSource:
@@ -135,7 +138,7 @@ def describe_choice(source: FrameSource, options: VideoRunOptions) -> dict[str, 
     return {"frames": frames, "stride": options.selection.stride, "direction": direction, "boxes_at": boxes_at}
 
 
-def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool) -> VideoOutcome:
+def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet: bool, bar: bool) -> VideoOutcome:
     can_show = _can_open_window(options)
     results = VideoResults(results_folder(spec, options), source, options.density)
     views = make_views(source, options)
@@ -144,7 +147,7 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet
     window = WindowView(source.name, options.density) if can_show else None
     if window:
         print(HELP)
-    run = VideoRun(source, Views([results, *views]), window, keep_bar=not quiet)
+    run = VideoRun(source, Views([results, *views]), window, bar, keep_bar=not quiet)
     plan = make_plan(source, options.boxes or (), options.boxes_at, options.both_ways)
     with closing(source.read(plan.passes[0]) if isinstance(source, Part) else iter(source)) as frames:
         try:

@@ -1,6 +1,6 @@
-"""Many sequences on many processes; a process that dies loses only its own sequence.
+"""Many sequences or videos on many processes; a process that dies loses only its own sequence.
 
-Each worker is a spawned process with a pipe to this one, and gets one sequence at a time. (A process pool of the
+Each worker is a spawned process with a pipe to this one, and gets one of them at a time. (A process pool of the
 standard library breaks as a whole when one of its processes is killed, and does not say which task that one had.)
 """
 
@@ -10,18 +10,15 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import Any, Protocol
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import TrackingSequence
-from pytracking.evaluation.report import Progress
-from pytracking.evaluation.results import ResultFolder
-from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
+from pytracking.evaluation.sequence_run import FrameError, failure, tracker_device
 from pytracking.tracker.base import BaseTracker
 
 PROGRESS_PERIOD = 0.25  # seconds between the reports of a worker
@@ -41,30 +38,54 @@ class TrackerMaker(Protocol):
     def make(self) -> BaseTracker: ...
 
 
+class Task(Protocol):
+    """What one worker does at a time, such as a sequence; its length is a number of frames."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+
+Work = Callable[[Any, BaseTracker, Callable[[int], None]], Any]
+"""Does a task with a tracker, reports frames, and returns what the progress is told of it."""
+
+
+class TaskProgress(Protocol):
+    """Is told what becomes of the tasks."""
+
+    def advance(self, frames: int) -> None: ...
+
+    def finish(self, name: str, frames: int, result: Any) -> None: ...
+
+    def fail(self, name: str, cause: str, frames_left: int) -> None: ...
+
+
 @dataclass
 class _Worker:
     process: BaseProcess
     pipe: Connection
     ready: bool = False
-    sequence: TrackingSequence | None = None
+    sequence: Task | None = None
     frames_done: int = 0
 
 
 def run_on_workers(
-    sequences: list[TrackingSequence],
+    sequences: Sequence[Task],
     spec: TrackerMaker,
-    folder: ResultFolder,
+    work: Work,
     count: int,
-    progress: Progress,
+    progress: TaskProgress,
     on_ready: Callable[[str], None],
-    density: bool = False,
+    kept: Callable[[str], str],
 ) -> None:
     """Run ``sequences`` on ``count`` processes, which write the results themselves.
 
     Args:
+        work: what is done with each, in the process; it can be pickled.
         progress: told of each success and failure.
         on_ready: called once, with the device of the first tracker that is made.
-        density: write p(y | x) of each frame too.
+        kept: by its name, the file in which a process that dies leaves the boxes of a sequence.
 
     Raises:
         WorkerError: if a worker cannot make its tracker, or dies before it has one.
@@ -76,7 +97,7 @@ def run_on_workers(
     started = False
     try:
         for _ in range(count):
-            workers.append(_start(spec, folder, count, density))
+            workers.append(_start(spec, work, count))
         while workers:
             for pipe in wait([worker.pipe for worker in workers]):
                 worker = next(worker for worker in workers if worker.pipe is pipe)
@@ -84,9 +105,9 @@ def run_on_workers(
                     kind, *content = worker.pipe.recv()
                 except (EOFError, ConnectionResetError):
                     workers.remove(worker)
-                    _bury(worker, progress)
+                    _bury(worker, progress, kept)
                     if waiting:
-                        workers.append(_start(spec, folder, count, density))
+                        workers.append(_start(spec, work, count))
                     continue
                 if kind == "refused":
                     raise WorkerError(content[0])
@@ -120,10 +141,10 @@ def run_on_workers(
             _stop(worker)
 
 
-def _start(spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) -> _Worker:
+def _start(spec: TrackerMaker, work: Work, count: int) -> _Worker:
     context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, spec, folder, count, density), daemon=True)
+    process = context.Process(target=_work, args=(theirs, spec, work, count), daemon=True)
     with _ignoring_interrupt():
         process.start()
     theirs.close()  # the worker's death then closes the pipe
@@ -143,7 +164,7 @@ def _ignoring_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _bury(worker: _Worker, progress: Progress) -> None:
+def _bury(worker: _Worker, progress: TaskProgress, kept: Callable[[str], str]) -> None:
     """Report the sequence of a worker that died."""
     worker.process.join()
     worker.pipe.close()
@@ -155,7 +176,7 @@ def _bury(worker: _Worker, progress: Progress) -> None:
     if not worker.ready:
         raise WorkerError(f"a worker process {how} before it could start; try --threads 0")
     if worker.sequence is not None:
-        cause = f"its worker process {how}; its boxes so far are in {worker.sequence.name}.partial.txt"
+        cause = f"its worker process {how}; its boxes so far are in {kept(worker.sequence.name)}"
         progress.fail(worker.sequence.name, cause, len(worker.sequence) - worker.frames_done)
 
 
@@ -167,7 +188,7 @@ def _stop(worker: _Worker) -> None:
         worker.process.join()
 
 
-def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int, density: bool) -> None:
+def _work(pipe: Connection, spec: TrackerMaker, work: Work, count: int) -> None:
     """The work of a worker process: make the tracker, then run each sequence received, until the pipe is closed."""
     _share_cores(count)
     try:
@@ -184,7 +205,7 @@ def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int
             sequence = pipe.recv()
             reporter = _Reporter(pipe)
             try:
-                seconds = run_and_save(sequence, tracker, spec.seed, folder, reporter.advance, density)
+                result = work(sequence, tracker, reporter.advance)
             except FrameError as error:
                 reporter.flush()
                 pipe.send(("failed", failure(sequence, error)))
@@ -194,7 +215,7 @@ def _work(pipe: Connection, spec: TrackerMaker, folder: ResultFolder, count: int
                 pipe.send(("failed", str(error)))
             else:
                 reporter.flush()
-                pipe.send(("finished", seconds))
+                pipe.send(("finished", result))
 
 
 class _Reporter:

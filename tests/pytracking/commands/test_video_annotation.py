@@ -11,7 +11,16 @@ import pytest
 from pytracking.annotation.box_files import read_boxes
 from pytracking.commands import options as command_options
 from pytracking.commands import video as video_command
-from tests.helpers.evaluation_fakes import HEIGHT, INTERRUPTED, RAISES, WIDTH, FakeSpec, FakeTracker, write_images
+from tests.helpers.evaluation_fakes import (
+    HEIGHT,
+    INTERRUPTED,
+    KILLED,
+    RAISES,
+    WIDTH,
+    FakeSpec,
+    FakeTracker,
+    write_images,
+)
 
 CSV = "video,object,label,x,y,w,h\n"
 
@@ -182,6 +191,19 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_call_goes_on(folder, capsys):
     assert call(*arguments) == 0
     out = capsys.readouterr().out
     assert "finished before: a.mkv" in out and "out/b.json is of a run that did not reach the end" in out
+
+
+def test_several_videos_on_several_processes(folder, capsys):
+    rows = f"a.mkv,3,cat,5,6,10,8\nb.mkv,,,5,6,10,{RAISES}\nc.mkv,,,5,6,10,8\nd.mkv,,,5,6,10,{KILLED}\n"
+    (folder / "boxes.csv").write_text(CSV + rows)
+    shutil.copy("a.mkv", "d.mkv")
+    videos = ["a.mkv", "b.mkv", "c.mkv", "d.mkv"]
+    assert call(*videos, "--boxes", "boxes.csv", "--threads", 2, "--export", "cvat") == 1
+    out = capsys.readouterr().out
+    assert "failed: b.mkv: ValueError: the filter exploded" in out
+    assert "failed: d.mkv: its worker process was killed by signal 9" in out
+    assert boxes("out/a.txt")[3] == [5.75, 6, 10, 8] and boxes("out/c.txt")[3] == [5.75, 6, 10, 8]
+    assert read_boxes(folder / "out/cvat/a.xml")[0].tracks[0].id == 3
 
 
 def test_videos_of_several_go_to_folders(folder):
