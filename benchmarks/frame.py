@@ -27,11 +27,10 @@ from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import RESNET18, AtomNet, FrozenBoxNet
 from pytracking.evaluation.datasets import read_folder
 from pytracking.factory import tracker_settings
-from pytracking.tracker.atom import atom
+from pytracking.tracker.atom import atom, shared_steps
 from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.network import TrackerNetwork
-from pytracking.tracker.atom.refinement import BoxRefiner
 from tests.helpers.plain import plain_atom
 
 SEQUENCE, FRAMES = "David", 300  # long enough to fill the classifier's memory
@@ -42,7 +41,7 @@ PARTS = {
     "classifier's features": (TargetClassifier, "prepare"),
     "classifier's scores": (TargetClassifier, "scores"),
     "localisation": (atom, "localize"),
-    "refinement": (BoxRefiner, "refine"),
+    "refinement": (shared_steps, "ascend"),
     "classifier's memory": (TargetClassifier, "remember"),
     "classifier's updates": (TargetClassifier, "update"),
 }

@@ -2,5 +2,6 @@
 
 from pytracking.factory import Tracker
 from pytracking.tracker.base import BaseTracker, TrackerOutput
+from pytracking.tracker.together import track_together
 
-__all__ = ["BaseTracker", "Tracker", "TrackerOutput"]
+__all__ = ["BaseTracker", "Tracker", "TrackerOutput", "track_together"]

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from pytracking.tracker.base import TrackerOutput
-from pytracking.view.base import NOT_STARTED, Request, Target, TargetTracker
+from pytracking.view.base import NOT_STARTED, Request, Target, TargetTracker, track_targets
 
 
 class Targets:
-    """Several targets, tracked by a tracker each.
+    """Several targets, tracked by a tracker each, with shared passes through the network.
 
     Args:
         trackers: one for each object.
@@ -45,18 +45,21 @@ class Targets:
             The targets; the box of one that was not given a box yet is NaN.
         """
         known = known or {}
-        targets = []
+        targets: dict[int, Target] = {}
+        tracked = []
         for number, tracker in enumerate(self._trackers):
             if number in given:
                 target = tracker.initialize(image, given[number], request)
                 self._started[number] = True
                 output = replace(target.output, box=np.array(given[number], np.float64))
-                targets.append(replace(target, output=output, given=True))
+                targets[number] = replace(target, output=output, given=True)
             elif number in known:
-                targets.append(known[number])
+                targets[number] = known[number]
             elif self._started[number]:
-                targets.append(tracker.track(image, request))
+                tracked.append(number)
             else:
                 nothing = np.full(4, np.nan)
-                targets.append(Target(tracker.name, TrackerOutput(nothing, np.nan, NOT_STARTED), nothing))
-        return tuple(targets)
+                targets[number] = Target(tracker.name, TrackerOutput(nothing, np.nan, NOT_STARTED), nothing)
+        found = track_targets([self._trackers[number] for number in tracked], image, request)
+        targets.update(zip(tracked, found, strict=True))
+        return tuple(targets[number] for number in range(len(self._trackers)))

@@ -10,6 +10,7 @@ import numpy as np
 from ltr.common.errors import UserError
 from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import Event
+from pytracking.tracker.together import Steps
 
 
 @dataclass
@@ -59,6 +60,12 @@ class BaseTracker(ABC):
     @abstractmethod
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
         """The target's box in the next frame; with `density`, what :meth:`density` returns is in the output."""
+
+    def track_steps(self, image: np.ndarray, density: bool = False) -> Steps[TrackerOutput]:
+        """:meth:`track` as a generator of the steps that several trackers can share, see :mod:`~.together`. A tracker
+        that shares none has no step."""
+        return self.track(image, density)
+        yield
 
     def density(self) -> TrackedBoxDensity | None:
         """p(y | x) in the last frame, around its box. Does not change the tracker's state.

@@ -20,7 +20,7 @@ from ltr.ops import dense, prroi_pool
 
 
 class FrozenBoxNet:
-    """An AtomIoUNet for inference, on one image at a time. See :class:`AtomIoUNet` for shapes.
+    """An AtomIoUNet for inference. See :class:`AtomIoUNet` for shapes.
 
     Args:
         head: in evaluation mode, on the device of inference; it is copied.
@@ -41,7 +41,7 @@ class FrozenBoxNet:
         return self.head.modulation({level: f.float() for level, f in reference.items()}, boxes)
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
-        """As :meth:`AtomIoUNet.encode`, for one image whose features have the dtype of the convolutions."""
+        """As :meth:`AtomIoUNet.encode`, of features that have the dtype of the convolutions."""
         stride8, stride16 = (
             branch(test[level]).float() * factor[..., None, None]
             for branch, level, factor in zip(self.branches, STRIDES, modulation, strict=True)
@@ -49,35 +49,35 @@ class FrozenBoxNet:
         return BoxFeatures(stride8, stride16, size)
 
     def relative_energy(self, features: BoxFeatures) -> "BoxEnergy":
-        """f(x, y) of boxes (1, M, 4) in the relative parametrisation with the unit `features.size`."""
+        """f(x, y) of boxes (B, M, 4) in the relative parametrisation with the unit `features.size`."""
         return BoxEnergy(self, features, relative=True)
 
     def pixel_energy(self, features: BoxFeatures) -> "BoxEnergy":
-        """f(x, y) of boxes (1, M, 4) as x, y, w, h in pixels of the crop."""
+        """f(x, y) of boxes (B, M, 4) as x, y, w, h in pixels of the crop."""
         return BoxEnergy(self, features, relative=False)
 
 
 class BoxEnergy:
-    """The energy of boxes in one image, with its gradient: an `ebm_common.Energy`.
+    """The energy of boxes in B images, with its gradient: an `ebm_common.Energy`.
 
-    Boxes are (1, M, 4): x, y, w, h in pixels of the crop, or `relative` ones with the unit `features.size`.
+    Boxes are (B, M, 4): x, y, w, h in pixels of the crop, or `relative` ones with the unit `features.size`.
     """
 
     def __init__(self, net: FrozenBoxNet, features: BoxFeatures, relative: bool):
         self.net, self.features, self.relative = net, features, relative
 
     def __call__(self, y: Tensor) -> Tensor:
-        """(1, M, 4) -> f (1, M), without an autograd graph."""
-        return self._evaluate(y, gradient=False)[0][None]
+        """(B, M, 4) -> f (B, M), without an autograd graph."""
+        return self._evaluate(y, gradient=False)[0].view(y.shape[:2])
 
     def value_and_grad(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, M, 4) -> f (1, M) and its gradient (1, M, 4)."""
+        """(B, M, 4) -> f (B, M) and its gradient (B, M, 4)."""
         f, gradient = self._evaluate(y, gradient=True)
-        return f[None], gradient[None]
+        return f.view(y.shape[:2]), gradient.view(y.shape)
 
     def _evaluate(self, y: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
         size = self.features.size if self.relative else None
-        return self.net.evaluate(y[0], size, self.features[:2], gradient)
+        return self.net.evaluate(y.flatten(0, 1), size, self.features[:2], gradient)
 
 
 class Level:
@@ -111,8 +111,8 @@ def box_levels(head: AtomIoUNet) -> tuple[list[Level], float]:
     )
 
 
-# Both classes map boxes y (M, 4), x, y, w, h in pixels or, with a size (1, 2), relative to it, to f (M,) and, on
-# request, its gradient (M, 4) in y.
+# Both classes map boxes y (M, 4), x, y, w, h in pixels or, with a size (B, 2), relative to it, to f (M,) and, on
+# request, its gradient (M, 4) in y. Boxes are ordered image by image, equally many for each of the B images.
 
 
 class _Compiled:
@@ -143,9 +143,10 @@ class _Torch:
     def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
         with torch.set_grad_enabled(gradient):
             y = y.detach().requires_grad_(gradient)
-            corners = xywh_to_xyxy(y if size is None else rel_to_rect(y, size))
+            boxes = y.view(len(maps[0]), -1, 4)
+            corners = xywh_to_xyxy(boxes if size is None else rel_to_rect(boxes, size[:, None]))
             pooled = [
-                prroi_pool(features, (corners - level.first_cell)[None], level.bins, level.scale)
+                prroi_pool(features, corners - level.first_cell, level.bins, level.scale)
                 for level, features in zip(self.levels, maps, strict=True)
             ]
         f, of_pooled = maps[0].new_full((len(y),), self.bias), []

@@ -277,7 +277,7 @@ Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bia
 // ReLU; one more linear layer makes one number of both levels: f = out . relu(W p + b) + c.
 
 struct Level {
-  Tensor maps;             // (1, C, H, W)
+  Tensor maps;             // (B, C, H, W)
   Tensor weight, bias;     // packed (bins^2 C, hidden), its rows in the order of a pooled map that is channels-last
   Tensor transposed;       // packed (hidden, bins^2 C)
   Tensor out;              // (hidden,)
@@ -342,41 +342,44 @@ void add_level(const Level& level, const Tensor& boxes, float* f, float* gradien
   }
 }
 
-// y (M, 4) -> f (M,) and its gradient (M, 4), or (0, 4) where it is not asked for. y is x, y, w, h in pixels or, where
-// there is a `size` (w_0, h_0), c_x / w_0, c_y / h_0, log w, log h. The lists hold one entry a level.
+// y (M, 4) -> f (M,) and its gradient (M, 4), or (0, 4) where it is not asked for. Boxes are ordered image by image,
+// equally many for each of the B images of the maps. y is x, y, w, h in pixels or, where there is a `size` (B, 2) of
+// w_0, h_0, c_x / w_0, c_y / h_0, log w, log h. The lists hold one entry a level.
 std::tuple<Tensor, Tensor> box_energy(const Tensor& y, const std::optional<Tensor>& size, at::TensorList maps, at::TensorList weight,
                                       at::TensorList bias, at::TensorList transposed, at::TensorList out,
                                       at::IntArrayRef bins, at::ArrayRef<double> scale, at::ArrayRef<double> first_cell,
                                       double constant, bool gradient) {
   TORCH_CHECK_VALUE(is_float(y, 2) && y.size(1) == 4, "box_energy: boxes must be (M, 4) float32, got ", y.sizes());
-  TORCH_CHECK_VALUE(!size || (size->scalar_type() == at::kFloat && size->numel() == 2),
-                    "box_energy: the size must be two float32 numbers");
   const size_t levels = maps.size();
+  const int64_t batch = levels ? maps[0].size(0) : 1;
+  TORCH_CHECK_VALUE(batch > 0 && y.size(0) % batch == 0, "box_energy: ", y.size(0), " boxes cannot be equally many for ",
+                    batch, " images");
+  TORCH_CHECK_VALUE(!size || (size->scalar_type() == at::kFloat && size->numel() == 2 * batch),
+                    "box_energy: the size must be two float32 numbers for each image");
   TORCH_CHECK_VALUE(weight.size() == levels && bias.size() == levels && transposed.size() == levels &&
                         out.size() == levels && bins.size() == levels && scale.size() == levels &&
                         first_cell.size() == levels,
                     "box_energy: the lists must have one entry for each level");
-  const int64_t count = y.size(0), panel = kernels().panel;
-  Tensor boxes = y.contiguous();
-  float width = 0, height = 0;
+  const int64_t count = y.size(0), each = count / batch, panel = kernels().panel;
+  Tensor boxes = y.contiguous(), numbers;
+  const float* unit = nullptr;  // (w_0, h_0) of each image
   if (size) {
-    const Tensor numbers = size->contiguous();
-    width = numbers.const_data_ptr<float>()[0];
-    height = numbers.const_data_ptr<float>()[1];
+    numbers = size->contiguous();
+    unit = numbers.const_data_ptr<float>();
     boxes = boxes.clone();
     float* box = boxes.mutable_data_ptr<float>();
     for (int64_t m = 0; m < count; ++m, box += 4) {
       box[2] = std::exp(box[2]);
       box[3] = std::exp(box[3]);
-      box[0] = box[0] * width - 0.5f * box[2];
-      box[1] = box[1] * height - 0.5f * box[3];
+      box[0] = box[0] * unit[2 * (m / each)] - 0.5f * box[2];
+      box[1] = box[1] * unit[2 * (m / each) + 1] - 0.5f * box[3];
     }
   }
   Tensor value = at::full({count}, constant, boxes.options());
   Tensor slope = at::zeros({gradient ? count : 0, 4}, boxes.options());
   for (size_t l = 0; l < levels; ++l) {
-    TORCH_CHECK_VALUE(is_float(maps[l], 4) && maps[l].size(0) == 1, "box_energy: maps must be (1, C, H, W) float32, got ",
-                      maps[l].sizes());
+    TORCH_CHECK_VALUE(is_float(maps[l], 4) && maps[l].size(0) == batch,
+                      "box_energy: maps must be (B, C, H, W) float32, equally many at each level, got ", maps[l].sizes());
     const int64_t pooled = bins[l] * bins[l] * maps[l].size(1), hidden = out[l].size(0);
     TORCH_CHECK_VALUE(is_float(weight[l], 3) && weight[l].size(1) == pooled && weight[l].size(0) == panels(hidden) &&
                           bias[l].numel() == weight[l].size(0) * panel && is_float(transposed[l], 3) &&
@@ -392,8 +395,8 @@ std::tuple<Tensor, Tensor> box_energy(const Tensor& y, const std::optional<Tenso
     for (int64_t m = 0; m < count; ++m, box += 4, g += 4) {
       g[2] = (g[2] - 0.5f * g[0]) * box[2];
       g[3] = (g[3] - 0.5f * g[1]) * box[3];
-      g[0] *= width;
-      g[1] *= height;
+      g[0] *= unit[2 * (m / each)];
+      g[1] *= unit[2 * (m / each) + 1];
     }
   }
   return {value, slope};

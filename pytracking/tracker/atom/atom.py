@@ -23,11 +23,13 @@ from pytracking.tracker.atom.network import tracker_network
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.search_region import SearchRegion
 from pytracking.tracker.atom.settings import AtomSettings
+from pytracking.tracker.atom.shared_steps import BackbonePass
 from pytracking.tracker.atom.size_filter import SizeFilter
 from pytracking.tracker.base import BaseTracker, TrackerOutput, check_first_box
 from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.tracker.events import OptimizerLoss, RefinementPaths, ScoreMap
 from pytracking.tracker.given_image import check_image
+from pytracking.tracker.together import Steps, run_alone
 
 _CELL = STRIDES["stride16"]
 
@@ -79,7 +81,7 @@ class Atom(BaseTracker):
         patches = augmented_patches(
             image, tuple(self._center), crop.size, PATCH, s.first_frame, np.random.default_rng(self.seed)
         )
-        features = self._features(np.stack([p.patch for p in patches]))
+        features = self.network.features(np.stack([p.patch for p in patches]), self._learns_on_classification)
         first = {level: features[level][:1] for level in STRIDES}
         reference = torch.tensor(crop.to_patch(box)[None], dtype=torch.float32, device=self.device)
         head = self.network.head
@@ -99,8 +101,10 @@ class Atom(BaseTracker):
         self._report_losses(losses, "first frame")
         return TrackerOutput(box.copy(), 1.0)
 
-    @torch.no_grad()
     def track(self, image: np.ndarray, density: bool = False) -> TrackerOutput:
+        return run_alone(self.track_steps(image, density))
+
+    def track_steps(self, image: np.ndarray, density: bool = False) -> Steps[TrackerOutput]:
         if not self._ready:
             raise RuntimeError("initialize the tracker with a first frame and box before it tracks")
         image = check_image(image)
@@ -108,11 +112,11 @@ class Atom(BaseTracker):
         self._frame += 1
 
         # 1 to 4: search region, features, position in the score map, and whether the target is lost
-        search = self._search(self._region.crop(self._center, self._size, image), image)
+        search = yield from self._search(self._region.crop(self._center, self._size, image), image)
         if search.found.flag == "not_found":
             part = self._region.elsewhere(self._center, self._size, image)
             if part is not None:
-                other = self._search(part, image, (self._center - (part.x, part.y)) / part.scale)
+                other = yield from self._search(part, image, (self._center - (part.x, part.y)) / part.scale)
                 search = search if other.found.flag == "not_found" else other
         crop, features, found = search.crop, search.features, search.found
         lost = found.flag == "not_found"
@@ -126,9 +130,10 @@ class Atom(BaseTracker):
         offset = np.zeros(2) if lost else found.offset
         self._move_to(self._center + offset * crop.scale, image)  # also if lost: the image may be smaller than the last
         box = np.concatenate([self._center - self._size / 2, self._size])
-        encoded = self.refiner.encode(features, crop, box)
+        encoded = yield self.refiner.head_pass(features, crop, box)
         if not lost:
-            refined = self.refiner.refine(encoded, crop, box, path=self.observer is not None)
+            ascent = self.refiner.ascent(encoded, crop, box, path=self.observer is not None)
+            refined = self.refiner.finish(ascent, (yield ascent), crop)
         if refined is not None:
             shift = 0.5 * crop.scale if s.half_pixel_shift else 0.0
             self._size = self._limit_size(self._filter.update(self._size, refined.box[2:]), image)
@@ -164,10 +169,10 @@ class Atom(BaseTracker):
             return None
         return self.refiner.density(*self._last_frame, self.settings.density)
 
-    def _search(self, crop: Crop, image: np.ndarray, last: np.ndarray | None = None) -> _Search:
+    def _search(self, crop: Crop, image: np.ndarray, last: np.ndarray | None = None) -> Steps[_Search]:
         """Look for the target in a crop; `last` is its last position in the patch, None for the middle."""
         s = self.settings
-        features = self._features(crop.extract(image)[None])
+        features = yield BackbonePass(self.network, crop.extract(image), self._learns_on_classification)
         sample = self.classifier.prepare(features[s.classifier.layer])
         scores = self.classifier.scores(sample)
         found = localize(scores, crop.output, self._size / crop.scale, s.localization, last)
@@ -179,8 +184,9 @@ class Atom(BaseTracker):
         if self.observer:
             self.observer(OptimizerLoss(torch.stack(losses).double().cpu().numpy(), stage))
 
-    def _features(self, patches: np.ndarray) -> dict[str, Tensor]:
-        return self.network.features(patches, self.settings.classifier.layer == "classification")
+    @property
+    def _learns_on_classification(self) -> bool:
+        return self.settings.classifier.layer == "classification"
 
     def _move_to(self, center: np.ndarray, image: np.ndarray) -> None:
         """Set the centre, keeping a share of the target inside the image."""

@@ -1,6 +1,5 @@
 """From the classifier's position to the box: gradient ascent on the box network (Section 4.2, Appendix D.2)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,15 +11,15 @@ from ebm_common import (
     Energy,
     GaussianMixtureProposal,
     ImportanceSample,
-    ascend,
     density_slice_2d,
     importance_sample,
     rect_to_rel,
     rel_to_rect,
 )
 from ltr.data.crops import Crop
-from ltr.models.bbreg import BoxEnergy, BoxFeatures, FrozenBoxNet, Modulation
+from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, Modulation
 from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
+from pytracking.tracker.atom.shared_steps import Ascent, Climbed, HeadPass
 from pytracking.tracker.density import CornerDensity, TrackedBoxDensity
 
 _ORDINARY = 0.75  # targets of at most this share of the largest aspect ratio leave later boxes enough room below it
@@ -84,29 +83,30 @@ class BoxRefiner:
     @torch.no_grad()
     def encode(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> BoxFeatures:
         """Features (1, C, H, W) of a frame, ready for :meth:`refine`; `box` is the unit of relative boxes."""
+        step = self.head_pass(features, crop, box)
+        return step.compute([step])[0]
+
+    def head_pass(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> HeadPass:
+        """What :meth:`encode` computes, to be computed."""
         size = torch.tensor(crop.to_patch(box)[None, 2:], dtype=torch.float32, device=features["stride8"].device)
-        return self.head.encode(self.modulation, features, size)
+        return HeadPass(self.head, self.modulation, features, size)
 
     def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> RefinedBox | None:
         """Climb from `box` (image pixels) and random boxes around it; None if no box of reasonable shape is left."""
-        s = self.settings
+        ascent = self.ascent(features, crop, box, path)
+        return self.finish(ascent, ascent.compute([ascent])[0], crop)
+
+    def ascent(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> Ascent:
+        """The ascent of :meth:`refine`, to be computed; :meth:`finish` takes its result."""
         starts = self._starts(torch.from_numpy(crop.to_patch(box)).to(features.size))
-        step: Tensor | Callable[[Tensor], Tensor]
-        if s.space == "relative":
-            energy, first = self.head.relative_energy(features), rect_to_rel(starts, features.size)[None]
-            step = starts.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
-        else:
-            energy, first = self.head.pixel_energy(features), starts[None]
-            step = self._pixel_step
-        visited: list[Tensor] = []
+        first = rect_to_rel(starts, features.size) if self.settings.space == "relative" else starts
+        return Ascent(self.head, self.settings, features, first[None], starts, path)
 
-        def recorded(y: Tensor) -> Tensor:
-            visited.append(y.clone())
-            return step(y) if callable(step) else step
-
-        result = ascend(energy, first, recorded if path else step, s.iterations, score_final=False)
+    def finish(self, ascent: Ascent, climbed: Climbed, crop: Crop) -> RefinedBox | None:
+        """The refined box, from where the boxes have climbed to; see :meth:`refine`."""
         # The rest is for ten boxes only: one transfer to the CPU.
-        ascended = torch.cat([self._rect(result.y[0], features), result.f[0][:, None]], dim=1).double().cpu().numpy()
+        rect = self._rect(climbed.y, ascent.features)
+        ascended = torch.cat([rect, climbed.f[:, None]], dim=1).cpu().double().numpy()
         ends, scores = ascended[:, :4], ascended[:, 4]
         ends[:, 2:] = np.maximum(ends[:, 2:], 1)
 
@@ -114,36 +114,26 @@ class BoxRefiner:
         valid = (ratio < self.max_aspect_ratio) & (ratio > 1 / self.max_aspect_ratio) & np.isfinite(ends).all(1)
         if not valid.any():
             return None
-        top = np.flatnonzero(valid)[np.argsort(-scores[valid], kind="stable")[: s.best]]
+        top = np.flatnonzero(valid)[np.argsort(-scores[valid], kind="stable")[: self.settings.best]]
         return RefinedBox(
             crop.to_image(ends[top].mean(0)),
             float(scores[top].mean()),
-            crop.to_image(starts.double().cpu().numpy()),
+            crop.to_image(ascent.starts.cpu().double().numpy()),
             crop.to_image(ends),
             scores,
             top,
-            *(self._path(energy, [*visited, result.y], features, crop) if path else ()),
+            *(() if climbed.visited is None else self._path(ascent, climbed.visited, crop)),
         )
 
     def _rect(self, y: Tensor, features: BoxFeatures) -> Tensor:
         """Boxes (..., 4) in the space of the ascent -> x, y, w, h in patch pixels."""
         return rel_to_rect(y, features.size) if self.settings.space == "relative" else y
 
-    def _pixel_step(self, boxes: Tensor) -> Tensor:
-        """ATOM's step-lengths, (..., 4), proportional to the box's size."""
-        return boxes.new_tensor([self.settings.step[0]] * 2 + [self.settings.step[1]] * 2) * boxes[..., [2, 3, 2, 3]]
-
-    def _path(
-        self, energy: BoxEnergy, visited: list[Tensor], features: BoxFeatures, crop: Crop
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The boxes (T + 1, M, 4) in image pixels, and f (T, M) of all but the last.
-
-        Args:
-            visited: T + 1 times (1, M, 4), in the space of the ascent.
-        """
-        y = torch.cat(visited)
+    def _path(self, ascent: Ascent, y: Tensor, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
+        """The visited boxes (T + 1, M, 4) in image pixels, and f (T, M) of all but the last."""
+        energy = ascent.energy()
         f = energy(y[:-1].flatten(0, 1)[None]).view(y[:-1].shape[:2]) if len(y) > 1 else y.new_empty(0, y.shape[1])
-        return crop.to_image(self._rect(y, features).double().cpu().numpy()), f.double().cpu().numpy()
+        return crop.to_image(self._rect(y, ascent.features).cpu().double().numpy()), f.cpu().double().numpy()
 
     def _starts(self, box: Tensor) -> Tensor:
         """`box` (4,) and random ones around it: (M, 4)."""

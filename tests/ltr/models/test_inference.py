@@ -95,6 +95,25 @@ def test_energy_and_gradient_are_those_of_autograd(pair, space):
     torch.testing.assert_close(gradient, slope, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
 
 
+@pytest.mark.parametrize("space", ["relative", "pixel"])
+def test_several_images_are_a_batch(pair, space):
+    """Each image's boxes see its own maps and its own size."""
+    _, fast, _, _ = pair
+    sizes = torch.tensor([[50.0, 30.0], [20.0, 60.0], [35.0, 35.0]])
+    with torch.no_grad():
+        reference, tests = levels(1), [levels(1) for _ in sizes]
+        modulation = fast.modulation(reference, torch.tensor([[40.0, 50.0, 48.0, 36.0]]))
+        single = [fast.encode(modulation, test, size[None]) for test, size in zip(tests, sizes, strict=True)]
+        joined = {level: torch.cat([test[level] for test in tests]) for level in tests[0]}
+        together = fast.encode(type(modulation)(*(m.expand(3, -1) for m in modulation)), joined, sizes)
+    first = [1.2, 2.1, 3.7, 3.4] if space == "relative" else [35.0, 45.0, 40.0, 30.0]
+    y = torch.tensor(first) * (1 + 0.1 * torch.randn(3, 7, 4))
+    f, gradient = getattr(fast, f"{space}_energy")(together).value_and_grad(y)
+    for k, features in enumerate(single):
+        alone = getattr(fast, f"{space}_energy")(features).value_and_grad(y[k : k + 1])
+        torch.testing.assert_close((f[k : k + 1], gradient[k : k + 1]), alone, rtol=1e-4, atol=1e-5)
+
+
 def test_no_box_and_boxes_without_area(pair):
     _, fast, _, features = pair
     energy = fast.pixel_energy(features)

@@ -31,10 +31,8 @@ def assert_same_boxes(fast: Atom, plain: Atom, frames, box) -> None:
     refined = {tracker: [] for tracker in (fast, plain)}
     for tracker in (fast, plain):
         tracker.initialize(frames[0], box)
-        refine = tracker.refiner.refine
-        tracker.refiner.refine = lambda *a, refine=refine, kept=refined[tracker], **k: (
-            kept.append(refine(*a, **k)) or kept[-1]
-        )
+        finish = tracker.refiner.finish
+        tracker.refiner.finish = lambda *a, finish=finish, kept=refined[tracker]: kept.append(finish(*a)) or kept[-1]
     moved, tied = 0, 0
     for frame in frames[1:]:
         fast._center, fast._size = plain._center.copy(), plain._size.copy()
