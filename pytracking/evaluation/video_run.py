@@ -30,7 +30,7 @@ from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.base import TargetTracker, View, Views
 from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.recording import ImageFolderView, VideoView
-from pytracking.view.window import HELP, WindowView, choose_boxes, why_no_window
+from pytracking.view.window import RUN_HELP, WindowView, choose_boxes, why_no_window
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet
         views.append(ExportView(results, options.export))
     window = WindowView(source.name, options.density) if can_show else None
     if window:
-        print(HELP)
+        print(RUN_HELP)
     run = VideoRun(source, Views([results, *views]), window, bar, keep_bar=not quiet)
     plan = make_plan(source, options.boxes or (), options.boxes_at, options.both_ways)
     with closing(source.read(plan.passes[0]) if isinstance(source, Part) else iter(source)) as frames:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 import cv2
@@ -17,11 +17,14 @@ from pytracking.view.base import Request, TrackedFrame
 from pytracking.view.picture import draw_frame, target_colour
 
 HELP = "space: pause or resume; right arrow, n or dot: next frame; q, Escape or closing the window: stop"
+RUN_HELP = f"{HELP}; b: draw a target's box anew"
 
 _LARGEST = (1280, 800)  # of a window as it opens
 _POLL = 30  # milliseconds between two checks whether a paused window was closed
 _STOP = {ord("q"), ord("Q"), 27}
 _PAUSE = {ord(" ")}
+_BOX = {ord("b"), ord("B")}
+_LEAST_SIDE = 2.0  # pixels of the image: a smaller box was not meant
 _ENTER = {10, 13}
 # The right arrow's codes on X11, Windows and macOS.
 _STEP = {ord("n"), ord("N"), ord("."), 65363, 2555904, 63235}
@@ -45,11 +48,18 @@ class ImageWindow:
     """Shows pictures one after another. :data:`HELP` says what the keys do.
 
     While the window is paused, :meth:`show` does not return.
+
+    Args:
+        title: of the window.
+        commands: further keys: one of them pauses and lets :meth:`show` return, and is then what :meth:`take_command`
+            gives.
     """
 
-    def __init__(self, title: str):
-        self._title = title
+    def __init__(self, title: str, commands: Container[int] = ()):
+        self.title = title
+        self._commands = commands
         self._opened = self._paused = False
+        self._command = -1
 
     def show(self, picture: np.ndarray, milliseconds: int = 1) -> bool:
         """Show a picture, uint8 (H, W, 3) RGB, for at least `milliseconds`.
@@ -61,29 +71,36 @@ class ImageWindow:
             UserError: if the window cannot be shown.
         """
         if not self._opened:
-            _open(self._title, picture)
+            _open(self.title, picture)
             self._opened = True
-        _show(self._title, picture)
+        _show(self.title, picture)
         while True:
-            key = _key(self._title, _POLL if self._paused else milliseconds)
+            key = _key(self.title, _POLL if self._paused else milliseconds)
             if key is None or key in _STOP:
                 return False
-            if key in _STEP:
+            if key in _STEP or key in self._commands:
                 self._paused = True
+                self._command = key if key in self._commands else -1
                 return True
             if key in _PAUSE:
                 self._paused = not self._paused
             if not self._paused:
                 return True
 
+    def take_command(self) -> int:
+        """The key of a command that was pressed in the last picture; -1 if none was."""
+        command, self._command = self._command, -1
+        return command
+
     def close(self) -> None:
         if self._opened:
-            _close(self._title)
+            _close(self.title)
             self._opened = False
 
 
 class WindowView:
-    """Shows every frame in a window as it is tracked. While it is paused, the tracker waits.
+    """Shows every frame in a window as it is tracked. While it is paused, the tracker waits. :data:`RUN_HELP` says what
+    the keys do.
 
     Args:
         title: of the window.
@@ -91,7 +108,7 @@ class WindowView:
     """
 
     def __init__(self, title: str, density: bool = False):
-        self._window = ImageWindow(title)
+        self._window = ImageWindow(title, _BOX)
         self._density = density
         self._drawn: dict[int, np.ndarray] = {}
 
@@ -99,7 +116,14 @@ class WindowView:
         return Request(density=self._density)
 
     def show(self, frame: TrackedFrame) -> bool:
-        return self._window.show(draw_frame(frame, whole_scale(frame.image), self._density))
+        picture = draw_frame(frame, whole_scale(frame.image), self._density)
+        while True:
+            going_on = self._window.show(picture)
+            if self._window.take_command() == -1:
+                return going_on
+            self._drawn = _redraw(self._window.title, frame)
+            if self._drawn:
+                return True
 
     def take_drawn(self) -> dict[int, np.ndarray]:
         """The boxes (4,) that the user drew in the last frame, by the target's number from 0; each is given once."""
@@ -108,6 +132,48 @@ class WindowView:
 
     def close(self, complete: bool) -> None:
         self._window.close()
+
+
+def _redraw(title: str, frame: TrackedFrame) -> dict[int, np.ndarray]:
+    """Let the user draw the box of one target; returns it by the target's number, or nothing if it is given up."""
+    place = f"frame {frame.index}" if frame.time is None else f"frame {frame.index}, {frame.time:.2f} s"
+    scale = whole_scale(frame.image)
+    number = _ask_number(title, draw_frame(frame, scale), place, len(frame.targets))
+    if number is None:
+        return {}
+    canvas = enlarge(frame.image, scale)
+    for other, target in enumerate(frame.targets):
+        if other != number:
+            draw_box(canvas, target.output.box, target_colour(other), 2, scale)
+    name = "the target" if len(frame.targets) == 1 else frame.targets[number].name
+    box = _select(title, canvas, f"{place}: draw the box of {name} and press Enter; c gives up") / scale
+    return {number: box} if box[2:].min() >= _LEAST_SIDE else {}
+
+
+def _ask_number(title: str, picture: np.ndarray, place: str, count: int) -> int | None:
+    """The number of a target, from 0, whose digits the user types and ends with Enter; None if there is none."""
+    if count == 1:
+        return 0
+    typed = ""
+    while True:
+        shown = picture.copy()
+        draw_label(shown, f"{place}: number of the object, 1 to {count}, and Enter: {typed}", size=15)
+        _show(title, shown)
+        key = _key(title, _POLL)
+        if key is None or key in _STOP:
+            return None
+        if key in _ENTER:
+            return int(typed) - 1 if typed and 1 <= int(typed) <= count else None
+        if ord("0") <= key <= ord("9"):
+            typed += chr(key)
+
+
+def _select(title: str, canvas: np.ndarray, hint: str) -> np.ndarray:
+    """(4,): the box that the user draws on a picture; zeros if none is drawn."""
+    shown = canvas.copy()
+    draw_label(shown, hint, size=15)
+    drawn = cv2.selectROI(title, _bgr(shown), showCrosshair=False, fromCenter=False, printNotice=False)
+    return np.array(drawn, np.float64)
 
 
 def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -132,12 +198,10 @@ def choose_boxes(title: str, images: Iterable[np.ndarray], live: bool = False) -
     try:
         while True:
             hint = "draw a box and press Enter" if not boxes else f"{len(boxes)}: draw another, or press Enter to start"
-            shown = canvas.copy()
-            draw_label(shown, hint, size=15)
-            drawn = cv2.selectROI(title, _bgr(shown), showCrosshair=False, fromCenter=False, printNotice=False)
-            if not (drawn[2] > 0 and drawn[3] > 0):
+            drawn = _select(title, canvas, hint)
+            if not (drawn[2:] > 0).all():
                 break
-            boxes.append(np.array(drawn, np.float64) / scale)
+            boxes.append(drawn / scale)
             draw_box(canvas, boxes[-1], target_colour(len(boxes) - 1), 2, scale)
     finally:
         _close(title)

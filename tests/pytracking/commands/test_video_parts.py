@@ -10,6 +10,7 @@ from pytracking.commands import video as video_command
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video
 from tests.helpers.evaluation_fakes import FakeSpec, write_images
+from tests.helpers.fake_window import FakeWindow
 from tests.helpers.video_files import write
 
 SIZE = (36, 48)
@@ -47,8 +48,9 @@ def call(tmp_path, monkeypatch):
     monkeypatch.setattr(command_options, "TrackerSpec", FakeSpec)
     monkeypatch.setattr(FakeSpec, "make", lambda self: Counting())
 
-    def call(video, *options):
-        words = ["fake", "still", video, "--out", tmp_path / "out", "--no-display", *options]
+    def call(video, *options, show=False):
+        window = [] if show else ["--no-display"]
+        words = ["fake", "still", video, "--out", tmp_path / "out", *window, *options]
         return video_command.main(list(map(str, words)))
 
     return call
@@ -201,3 +203,39 @@ def test_a_saved_video_plays_as_the_source_does(call, clip, tmp_path):
     write_images(tmp_path / "images", range(20))
     assert call(tmp_path / "images", "--box", *GIVEN, "--stride", "5", "--save_video", saved) == 0
     assert Video(saved).fps == 5
+
+
+SPACE, ENTER, B = ord(" "), 13, ord("b")
+
+
+def test_a_box_is_drawn_anew_after_a_pause(call, clip, tmp_path, monkeypatch):
+    """Pictures are shown 13 times as large. A box that is given up changes nothing."""
+    keys = [-1, -1, SPACE, -1, B, -1, B, -1, SPACE]
+    fake = FakeWindow(monkeypatch, keys, boxes=[(0, 0, 0, 0), (65, 78, 260, 104)])
+    saved = tmp_path / "saved.mp4"
+    assert call(clip, "--box", *GIVEN, "--end", "5", "--save_video", saved, show=True) == 0
+    _, boxes, given = results(tmp_path / "out", "clip_0-5")
+    assert given == [0, 2] and not fake.keys and not fake.boxes
+    assert boxes[:, 0].tolist() == [5, 1, 5, 1, 2, 3] and boxes[2].tolist() == [5, 6, 20, 8]
+    assert boxes[5].tolist() == [3, 5, 20, 8] and len(list(Video(saved))) == 6
+
+
+def test_the_box_of_one_of_several_objects_is_drawn_anew(call, clip, tmp_path, monkeypatch):
+    keys = [-1, B, ord("3"), ENTER, B, ord("2"), -1, ENTER, SPACE]  # there is no third
+    fake = FakeWindow(monkeypatch, keys, boxes=[(65, 78, 260, 104)])
+    call(clip, "--box", *GIVEN, "--box", "9", "9", "12", "9", "--end", "4", show=True)
+    _, first, given = results(tmp_path / "out", "clip_0-4", "_1")
+    assert given == [0] and first[:, 0].tolist() == [5, 1, 2, 3, 4]
+    _, second, given = results(tmp_path / "out", "clip_0-4", "_2")
+    assert given == [0, 1] and second[:, 0].tolist() == [9, 5, 1, 2, 3] and not fake.keys
+
+
+def test_a_box_drawn_on_the_way_back_holds_from_there(call, clip, tmp_path, monkeypatch):
+    """The second object begins later, so that between the two the first one is known before the second pass."""
+    keys = [-1] * 10 + [B, ord("1"), ENTER, SPACE]  # frames 10 to 17 by the first pass, then 12, 11, ...
+    FakeWindow(monkeypatch, keys, boxes=[(130, 130, 260, 104)])
+    at = ["--box_at", "1@10", *GIVEN, "--box_at", "2@14", "7", "7", "20", "9"]
+    call(clip, *at, "--both-ways", "--end", "17", show=True)
+    frames, first, given = results(tmp_path / "out", "clip_0-17", "_1")
+    assert frames == list(range(18)) and given == [10, 11]
+    assert first[:, 0].tolist() == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 5, 10, 2, 3, 4, 5, 6, 7]
