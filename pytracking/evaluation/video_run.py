@@ -28,6 +28,7 @@ from pytracking.utils.frame_selection import Part, Selection
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.base import TargetTracker, View, Views
+from pytracking.view.later_recording import LaterVideoView
 from pytracking.view.live.visdom_view import VisdomView
 from pytracking.view.recording import ImageFolderView, VideoView
 from pytracking.view.window import RUN_HELP, WindowView, choose_boxes, why_no_window
@@ -185,7 +186,10 @@ def make_views(source: FrameSource, options: VideoRunOptions) -> list[View]:
     for name, written in (("save_video", options.save_video), ("save_images", options.save_images)):
         if written is not None and read is not None and written.resolve() == read.resolve():
             raise UserError(f"--{name} {written} would replace what is read; choose another name")
-    if options.save_video is not None:
+    if options.save_video is not None and isinstance(source, Part) and (options.both_ways or source.frames.step < 0):
+        step = abs(source.frames.step)
+        views.append(LaterVideoView(options.save_video, source.read, step, source.fps, options.density))
+    elif options.save_video is not None:
         views.append(VideoView(options.save_video, source.fps, options.density))
     if options.save_images is not None:
         views.append(ImageFolderView(options.save_images, options.density))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from itertools import chain, dropwhile, pairwise
 
@@ -30,7 +30,6 @@ class StoredVideo:
 
     def __init__(self, video: Video):
         self._video = video
-        self._container: av.container.InputContainer | None = None
 
     def __len__(self) -> int:
         return len(self.index.times)
@@ -57,21 +56,13 @@ class StoredVideo:
             VideoError: if the file cannot be opened any more.
         """
         rest = frames
-        try:
-            for frame, image in self._upwards(frames) if frames.step > 0 else self._downwards(frames):
+        with closing(_Reading(self._video, self.index)) as reading:
+            for frame, image in reading.upwards(frames) if frames.step > 0 else reading.downwards(frames):
                 place = rest.index(frame)
                 self._say_missing(rest[:place])
                 rest = rest[place + 1 :]
                 yield Frame(image, self.index.times[frame], frame)
             self._say_missing(rest)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
 
     def _say_missing(self, frames: range) -> None:
         if not frames:
@@ -83,8 +74,21 @@ class StoredVideo:
             which, where, end = f"frames {first + 1} to {last + 1}", f"{first_time} to {last_time}", "are skipped"
         warn(f"{self._video}: {which}, at {where} s, cannot be decoded and {end}")
 
-    def _upwards(self, frames: range) -> Iterator[tuple[int, np.ndarray]]:
-        index = self.index
+
+class _Reading:
+    """One reading of some frames."""
+
+    def __init__(self, video: Video, index: VideoIndex):
+        self._video, self._index = video, index
+        self._container: av.container.InputContainer | None = None
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def upwards(self, frames: range) -> Iterator[tuple[int, np.ndarray]]:
+        index = self._index
         while frames:
             start = index.anchor(frames[0])
             for frame, picture, decoding in self._decoded(start, frames[-1]):
@@ -100,8 +104,8 @@ class StoredVideo:
             else:
                 return
 
-    def _downwards(self, frames: range) -> Iterator[tuple[int, np.ndarray]]:
-        index = self.index
+    def downwards(self, frames: range) -> Iterator[tuple[int, np.ndarray]]:
+        index = self._index
         capacity = self._capacity()
         self._warn_if_slow(frames, capacity)
         while frames:
@@ -124,8 +128,8 @@ class StoredVideo:
             return int(np.clip(_CACHE * 8 // max(1, context.width * context.height * bits), _LEAST, _MOST))
 
     def _warn_if_slow(self, frames: range, capacity: int) -> None:
-        starts = [anchor.frame for anchor in self.index.anchors]
-        longest = max(after - before for before, after in pairwise([*starts, len(self)]))
+        starts = [anchor.frame for anchor in self._index.anchors]
+        longest = max(after - before for before, after in pairwise([*starts, len(self._index.times)]))
         longest = min(longest, abs(frames[0] - frames[-1]) + 1)
         times = longest / (2 * capacity)
         if times > _PATIENCE:
@@ -136,11 +140,11 @@ class StoredVideo:
 
     def _decoded(self, start: int, last: int) -> Iterator[tuple[int, av.VideoFrame, Decoding]]:
         """The pictures from an anchor to a frame, with their indices."""
-        anchor = self.index.anchors[start]
+        anchor = self._index.anchors[start]
         decoding, packets = self._begin(anchor)
         first = None
         for picture in decoding.pictures(packets):
-            frame = self.index.frame_of.get(packet_number(picture), -1)
+            frame = self._index.frame_of.get(packet_number(picture), -1)
             if frame < anchor.frame:  # shown before the key frame, but stored after it
                 continue
             first = frame if first is None else first

@@ -6,7 +6,7 @@ import numpy as np
 
 from pytracking.utils.density_overlay import draw_density
 from pytracking.utils.drawing import BOX, GROUND_TRUTH, Colour, draw_box, draw_dot, draw_label, enlarge, label_size
-from pytracking.view.base import Target, TrackedFrame
+from pytracking.view.base import NOT_STARTED, Target, TrackedFrame
 
 # The box's red, then colours that differ from it and from each other, on dark and bright pictures.
 PALETTE: tuple[Colour, ...] = (
@@ -79,7 +79,8 @@ def _draw_caption(canvas: np.ndarray, frame: TrackedFrame, size: int) -> None:
     words = [frame.title, number]
     if len(frame.targets) == 1:
         output = frame.targets[0].output
-        words += [f"{output.score:.2f}"] + ([output.flag] if output.flag != "normal" else [])
+        score = [] if output.flag == NOT_STARTED else [f"{output.score:.2f}"]
+        words += score + ([output.flag] if output.flag != "normal" else [])
     margin = round(size * 0.4)
     room = canvas.shape[1] - 2 * margin
     for text in ("  ".join(words), "  ".join(words[1:]), number):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ltr.common.images import read_image
 from pytracking.commands import options as command_options
 from pytracking.commands import video as video_command
 from pytracking.tracker.base import BaseTracker, TrackerOutput
@@ -239,3 +240,36 @@ def test_a_box_drawn_on_the_way_back_holds_from_there(call, clip, tmp_path, monk
     frames, first, given = results(tmp_path / "out", "clip_0-17", "_1")
     assert frames == list(range(18)) and given == [10, 11]
     assert first[:, 0].tolist() == [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 5, 10, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("options", [["--box", *GIVEN, "--backward"], ["--box_at", "6", *GIVEN, "--both_ways"]])
+def test_the_video_of_a_run_backward_plays_forward(call, clip, tmp_path, options):
+    """The box is drawn at the x that says how many frames it was seen, which differs from frame to frame."""
+    saved = tmp_path / "new" / "saved.mp4"
+    ends = ["--start", "12", "--end", "2"] if "--backward" in options else ["--start", "2", "--end", "12"]
+    assert call(clip, *options, *ends, "--stride", "2", "--save_video", saved, "--save_images", tmp_path / "a") == 0
+    frames = list(Video(saved))
+    assert [frame.time for frame in frames] == pytest.approx(np.arange(6) * 0.08, abs=2e-3)
+    names = [f"{index + 1:06d}.jpg" for index in range(2, 13, 2)]
+    assert sorted(file.name for file in (tmp_path / "a").iterdir()) == names
+    for frame, name in zip(frames, names, strict=True):
+        drawn = read_image(tmp_path / "a" / name).astype(int)
+        assert np.abs(frame.image.astype(int) - drawn).mean() < 8
+    assert [file.name for file in saved.parent.iterdir()] == ["saved.mp4"]
+
+
+def test_ctrl_c_on_the_way_back_keeps_what_was_done(call, clip, tmp_path, capsys, monkeypatch):
+    class Interrupted(Counting):
+        def track(self, image, density=False):
+            if image[0, 0, 0] == 5:
+                raise KeyboardInterrupt
+            return super().track(image)
+
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Interrupted())
+    with pytest.raises(SystemExit) as stop:
+        call(clip, "--box_at", "10", *GIVEN, "--both_ways", "--end", "15", "--save_video", tmp_path / "a.mp4")
+    assert stop.value.code == 130 and "kept: boxes of 10 frames" in capsys.readouterr().err
+    assert (
+        results(tmp_path / "out", "clip_0-15")[0] == list(range(6, 16)) and len(list(Video(tmp_path / "a.mp4"))) == 10
+    )
+    assert json.loads((tmp_path / "out" / "clip_0-15.json").read_text())["complete"] is False

@@ -69,8 +69,10 @@ def test_backward_keeps_few_pictures(tmp_path, monkeypatch):
     path = files.write(tmp_path / "a.mp4", images=files.textures(60), options=GROUPS)
     monkeypatch.setattr(stored_video, "_MOST", 24)
     decoded = []
-    plain = StoredVideo._decoded
-    monkeypatch.setattr(StoredVideo, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a)))
+    plain = stored_video._Reading._decoded
+    monkeypatch.setattr(
+        stored_video._Reading, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a))
+    )
     assert [frame.index for frame in itertools.islice(StoredVideo(Video(path)).read(range(60)[::-1]), 2)] == [59, 58]
     assert decoded == list(range(36, 60))
 
@@ -78,8 +80,10 @@ def test_backward_keeps_few_pictures(tmp_path, monkeypatch):
 def test_seeking_decodes_one_group_only(tmp_path, monkeypatch):
     path = files.write(tmp_path / "a.mp4", images=files.textures(60), options=GROUPS)
     decoded = []
-    plain = StoredVideo._decoded
-    monkeypatch.setattr(StoredVideo, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a)))
+    plain = stored_video._Reading._decoded
+    monkeypatch.setattr(
+        stored_video._Reading, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a))
+    )
     stored = StoredVideo(Video(path))
     assert [anchor.frame for anchor in stored.index.anchors] == [0, 12, 24, 36, 48]
     assert all(anchor.seek is not None for anchor in stored.index.anchors[1:])
