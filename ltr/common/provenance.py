@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ltr.common.plain import to_plain
+from ltr.common.secrets_in_text import without_secrets
 
 PACKAGE = "ebm-regression"
 
@@ -104,7 +105,7 @@ def provenance(
         "device": device_name(device),
         "cores": usable_cores(),
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": list(sys.argv),
+        "command": [without_secrets(argument) for argument in sys.argv],
         "seed": seed,
         "settings": to_plain(settings),
         **{key: to_plain(value) for key, value in extra.items()},

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from ltr.common.secrets_in_text import without_secrets
 from pytracking.annotation.tracks import AnnotationError, VideoTracks
 from pytracking.utils.video import is_address, warn
 
@@ -37,7 +38,7 @@ def match_videos(boxes: Sequence[VideoTracks], videos: Sequence[str], file: Path
     if len(videos) == 1 and len(boxes) == 1:
         name = boxes[0].video
         if name is not None and not _owners(name, videos):
-            warn(f"the boxes in {file} are of {name}; they are used for {videos[0]}")
+            warn(f"the boxes in {file} are of {name}; they are used for {without_secrets(videos[0])}")
         return Matching({0: boxes[0]})
     matching = Matching()
     for each in boxes:
@@ -51,7 +52,7 @@ def match_videos(boxes: Sequence[VideoTracks], videos: Sequence[str], file: Path
             matching.unused.append(each.video)
         for owner in owners:
             if len(owners) > 1:
-                others = " and ".join(videos[other] for other in owners)
+                others = " and ".join(without_secrets(videos[other]) for other in owners)
                 matching.problems[owner] = f"{file}: {each.video} could be {others}; write more of its folders there"
             elif owner in matching.found:
                 matching.problems[owner] = f"{file} names it twice: {matching.found[owner].video} and {each.video}"

@@ -17,6 +17,7 @@ from pytracking.evaluation.many_videos import VideoJob, in_folders
 from pytracking.evaluation.video_plan import BoxAt
 from pytracking.evaluation.video_run import VideoRunOptions
 from pytracking.utils.frame_selection import Place
+from pytracking.utils.video import is_address, stream_name
 
 
 def add_annotation(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +84,7 @@ def _names(videos: Sequence[str]) -> list[str]:
     """A short name for each video that no other one has."""
     names: list[str] = []
     for video in videos:
-        stem = Path(video.rstrip("/")).stem or "video"
+        stem = stream_name(video) if is_address(video) else Path(video.rstrip("/")).stem or "video"
         same = sum(name == stem or name.startswith(f"{stem}-") for name in names)
         names.append(f"{stem}-{same + 1}" if same else stem)
     return names

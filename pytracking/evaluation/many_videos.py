@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
+from ltr.common.secrets_in_text import without_secrets
 from pytracking.annotation.formats import export_tracks
 from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.finished_videos import EarlierRun, earlier_run
@@ -40,7 +41,8 @@ class VideoJob:
 
     @property
     def name(self) -> str:
-        return self.video
+        """The video, for messages."""
+        return without_secrets(self.video)
 
     def __len__(self) -> int:
         return 1  # of unknown length, as all are
@@ -122,7 +124,7 @@ def run_videos(
                 if any(not job.problem and not job.left_out for job in jobs):
                     spec.make()  # if it cannot be made, no video is to blame; its network stays loaded
                 for job in jobs:
-                    progress.finish(job.video, 1, _run_one(spec, job, overwrite, debug, bar=True))
+                    progress.finish(job.name, 1, _run_one(spec, job, overwrite, debug, bar=True))
         except KeyboardInterrupt:
             progress.write(report.summary())
             progress.write("the same command continues with what is not finished")
@@ -172,7 +174,7 @@ class _VideoWork:
 def _run_one(spec: TrackerSpec, job: VideoJob, overwrite: bool, debug: bool, bar: bool) -> _Ended:
     """Run one video, and say what became of it."""
     if job.left_out:
-        return _Ended(f"{job.video} is left out: {job.left_out}", left_out=job.left_out)
+        return _Ended(f"{job.name} is left out: {job.left_out}", left_out=job.left_out)
     try:
         if job.problem:
             raise UserError(job.problem)
@@ -184,21 +186,21 @@ def _run_one(spec: TrackerSpec, job: VideoJob, overwrite: bool, debug: bool, bar
             source.close()
             if job.options.export:
                 export_tracks(read_record(file), list(job.options.export), file.parent, file.stem)
-            return _Ended(f"{job.video} was finished before", earlier=file)
+            return _Ended(f"{job.name} was finished before", earlier=file)
         if earlier.reason:
-            tqdm.write(f"{job.video} is run again: {earlier.reason}")
+            tqdm.write(f"{job.name} is run again: {earlier.reason}")
         outcome = run_video(spec, source, job.options, quiet=True, bar=bar)
-        return _Ended(f"{job.video}: {outcome}", outcome)
+        return _Ended(f"{job.name}: {outcome}", outcome)
     except UserError as error:
         if debug:
             traceback.print_exc()
-        return _failed(job.video, str(error))
+        return _failed(job.name, str(error))
     except Exception as error:  # a bug in the tracker costs this video only
         if debug:
             traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}; --debug 1 shows the traceback"
-        return _failed(job.video, f"{type(error).__name__}: {str(error) or 'no message'} ({where})")
+        return _failed(job.name, f"{type(error).__name__}: {str(error) or 'no message'} ({where})")
 
 
 def _failed(video: str, cause: str) -> _Ended:

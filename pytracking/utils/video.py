@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
+from ltr.common.secrets_in_text import without_secrets
 
 DEFAULT_FPS = 25.0  # of what does not say its rate
 
@@ -114,6 +115,7 @@ class Video:
         path: a file, or an address such as rtsp://... or http://....
 
     Attributes:
+        address: of a stream, with the password that messages do not show; empty for a file.
         first_packet: time and content of the first picture of the last reading, as the file has them.
 
     Raises:
@@ -122,21 +124,21 @@ class Video:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._address = _address(str(path)) if is_address(str(path)) else ""
+        self.address = _address(str(path)) if is_address(str(path)) else ""
         self.path = Path(path)
         self._counts: dict[int, int] = {}  # pictures of each track, probed once
         self._container: av.container.InputContainer | None = self.open()
         stream = self.pick_stream(self._container)
-        self.name = _name(self._address) if self._address else self.path.stem
+        self.name = stream_name(self.address) if self.address else self.path.stem
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         self.fps = rate if 0 < rate < 1000 else DEFAULT_FPS
         seconds = _duration(self._container, stream)
         self.total = stream.frames or (max(1, round(seconds * self.fps)) if seconds else None)
-        self.live = bool(self._address) and self.total is None
+        self.live = bool(self.address) and self.total is None
         self.first_packet: tuple[int | None, bytes] | None = None
 
     def __str__(self) -> str:
-        return self._address or str(self.path)
+        return without_secrets(self.address) or str(self.path)
 
     def __iter__(self) -> Generator[Frame, None, None]:
         container, self._container = self._container or self.open(), None
@@ -155,18 +157,19 @@ class Video:
         Raises:
             VideoError: if it cannot be opened.
         """
-        if not self._address:
+        if not self.address:
             if not self.path.is_file():
                 raise VideoError(f"there is no video file {self}")
             if not self.path.stat().st_size:
                 raise VideoError(f"the video {self} is empty (0 bytes); copy or record it again")
         try:
-            if self._address:
-                return av.open(self._address, timeout=_TIMEOUT, options=_TCP)
+            if self.address:
+                return av.open(self.address, timeout=_TIMEOUT, options=_TCP)
             return av.open(file_name(self.path))
         except (OSError, av.FFmpegError, ValueError) as error:
-            if self._address:
-                raise VideoError(f"the stream {self} cannot be opened: {_reason(error)}") from error
+            if self.address:
+                reason = _reason(error)
+                raise VideoError(f"the stream {self} cannot be opened: {reason}") from None  # which has the password
             if isinstance(error, PermissionError):
                 raise VideoError(f"the video {self} cannot be read: {_reason(error)}") from error
             if self.path.name.startswith("._"):  # macOS writes them on disks of other systems
@@ -184,7 +187,7 @@ class Video:
         """
         # The cover of an album is a video stream too, as is the preview that drones and phones write.
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-        if len(streams) > 1 and not self._address:
+        if len(streams) > 1 and not self.address:
             self._counts = self._counts or self._count_pictures()
             streams = [s for s in streams if self._counts.get(s.index, 0) > 1] or streams
         best = container.streams.best("video")
@@ -470,17 +473,22 @@ def _address(text: str) -> str:
     try:
         parts = urlsplit(address)
         port = parts.port
-    except ValueError as error:
-        raise VideoError(f"{text} is no address of a stream ({error}); give one such as rtsp://host:554/path") from None
+    except ValueError as error:  # which can have a part of the password
+        why = f" ({error})" if "range" in str(error) else ""
+        raise VideoError(
+            f"{without_secrets(text)} is no address of a stream{why}; give one such as rtsp://host:554/path, "
+            "and write / # ? in a password as %2F %23 %3F"
+        ) from None
     if not parts.hostname and scheme.lower() != "file" or port == 0:
-        raise VideoError(f"{text} is no address of a stream; give one such as rtsp://host:554/path")
+        raise VideoError(f"{without_secrets(text)} is no address of a stream; give one such as rtsp://host:554/path")
     return address
 
 
-def _name(address: str) -> str:
+def stream_name(address: str) -> str:
+    """A short name of a stream, without user and password."""
     parts = urlsplit(address)
     return PurePosixPath(unquote(parts.path)).stem or parts.hostname or "stream"
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return without_secrets(getattr(error, "strerror", None) or str(error) or type(error).__name__)

@@ -17,6 +17,7 @@ import numpy as np
 
 from ltr.common.frame_order import IMAGE_SUFFIXES, FrameOrderError, find_images, order_frames
 from ltr.common.images import ImageReadError, read_image
+from ltr.common.secrets_in_text import without_secrets
 from pytracking.utils.video import DEFAULT_FPS, Frame, FrameSource, Video, VideoError, is_address, warn
 
 _FIRST_PICTURE, _NEXT_PICTURE = 6.0, 3.0  # seconds to wait for a camera's first picture, and for any other
@@ -59,11 +60,12 @@ def _reopened(video: Video) -> FrameSource:
 
 
 def _check_scheme(text: str) -> None:
-    """Refuse host:port/path, which is an address without its beginning, with the way to write it."""
-    if re.match(r"(\[[0-9a-fA-F:]+\]|[\w.@-]+):\d{1,5}(/|$)", text):
-        raise VideoError(
-            f"there is no file {text}; if it is the address of a stream, give rtsp://{text} or http://{text}"
-        )
+    """Refuse host:port/path and user:password@host/path, which are addresses without their beginning, with the way to
+    write them."""
+    if "://" not in text and re.match(r"[^\s:/\\]+:[^\s\\]*@|(\[[0-9a-fA-F:]+\]|[\w.@-]+):\d{1,5}(/|$)", text):
+        shown = without_secrets(f"rtsp://{text}")
+        file = shown.removeprefix("rtsp://")
+        raise VideoError(f"there is no file {file}; if it is the address of a stream, give {shown} or http://{file}")
 
 
 class ImageFolderSource:
@@ -236,7 +238,7 @@ class LiveStream:
         for pause in _REOPENING:
             _sleep(pause)
             try:
-                video = Video(str(self._video))
+                video = Video(self._video.address)
                 frames = iter(video)
                 frame = next(frames)
             except (VideoError, StopIteration) as error:

@@ -98,13 +98,13 @@ def call(tmp_path, monkeypatch):
     return call
 
 
-def fails(capsys, call, *arguments, code=2, **how):
+def fails(capsys, call, *arguments, code=2, traceback=False, **how):
     """The command's one line of error, and what it printed."""
     with pytest.raises(SystemExit) as stop:
         call(*arguments, **how)
     assert stop.value.code == code
     shown = capsys.readouterr()
-    assert "Traceback" not in shown.err
+    assert traceback or "Traceback" not in shown.err
     lines = [line for line in shown.err.splitlines() if line.startswith(("error: ", "interrupted"))]
     assert len(lines) == 1
     return lines[0], shown.out + shown.err
@@ -158,7 +158,7 @@ def test_every_frame_goes_to_the_tracker_in_rgb_from_every_kind_of_source(call, 
     assert record["fps"] == 25 and record["frames"][0]["time"] is None
 
 
-def test_a_live_stream(call, tmp_path, monkeypatch):
+def test_a_live_stream(call, tmp_path, monkeypatch, capsys):
     """The newest frames are taken, as many as the tracker comes to."""
     red = video_files.write(tmp_path / "clip.ts").read_bytes()
 
@@ -183,14 +183,34 @@ def test_a_live_stream(call, tmp_path, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        address = f"http://127.0.0.1:{server.server_address[1]}/yard.ts"
+        address = f"http://me:hunter2@127.0.0.1:{server.server_address[1]}/yard.ts?token=hunter2"
+        monkeypatch.setattr(sys, "argv", ["ebm-video", "fake", "still", address])
         assert call(address, *BOX, "--save_video", tmp_path / "a.mp4") == 0
     finally:
         server.shutdown()
         server.server_close()
     record = json.loads((tmp_path / "out" / "yard.json").read_text())
-    assert record["source"] == address and 1 <= record["number_of_frames"] <= 10
+    shown = capsys.readouterr()
+    assert "hunter2" not in shown.out + shown.err + (tmp_path / "out" / "yard.json").read_text()
+    assert record["source"] == record["run"]["command"][3] == address.replace("hunter2", "***")
+    assert 1 <= record["number_of_frames"] <= 10
     assert len(list(Video(tmp_path / "a.mp4"))) == record["number_of_frames"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://me:hunter2@127.0.0.1:9/a",
+        "rtsp://me:hun/hunter2@127.0.0.1/a",
+        "me:hunter2@127.0.0.1:554/a",
+        "me:hunter2@camera/a",
+        "http://127.0.0.1:9/a?password=hunter2",
+        "rtsp://me:hunter2@127.0.0.1:99999/a",
+    ],
+)
+def test_no_message_shows_a_password(call, capsys, address):
+    message, shown = fails(capsys, call, address, *BOX, "--debug", "1", traceback=True)
+    assert "hunter2" not in shown and "hun/" not in shown and "***" in message
 
 
 def test_images_of_several_sizes(call, tmp_path):

@@ -49,6 +49,20 @@ def check(path, ranges=None):
     return whole, stored
 
 
+def watch_decoding(monkeypatch):
+    """The frames that are decoded from now on."""
+    decoded = []
+    plain = stored_video._Reading._decoded
+
+    def watched(*arguments):
+        for each in plain(*arguments):
+            decoded.append(each[0])
+            yield each
+
+    monkeypatch.setattr(stored_video._Reading, "_decoded", watched)
+    return decoded
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_file(tmp_path, name):
     whole, stored = check(files.write(tmp_path / name, images=files.textures(60), **KINDS[name]))
@@ -68,22 +82,14 @@ def test_backward_keeps_few_pictures(tmp_path, monkeypatch):
     """Of no more than two groups are pictures decoded before the first is given."""
     path = files.write(tmp_path / "a.mp4", images=files.textures(60), options=GROUPS)
     monkeypatch.setattr(stored_video, "_MOST", 24)
-    decoded = []
-    plain = stored_video._Reading._decoded
-    monkeypatch.setattr(
-        stored_video._Reading, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a))
-    )
+    decoded = watch_decoding(monkeypatch)
     assert [frame.index for frame in itertools.islice(StoredVideo(Video(path)).read(range(60)[::-1]), 2)] == [59, 58]
     assert decoded == list(range(36, 60))
 
 
 def test_seeking_decodes_one_group_only(tmp_path, monkeypatch):
     path = files.write(tmp_path / "a.mp4", images=files.textures(60), options=GROUPS)
-    decoded = []
-    plain = stored_video._Reading._decoded
-    monkeypatch.setattr(
-        stored_video._Reading, "_decoded", lambda *a: (decoded.append(each[0]) or each for each in plain(*a))
-    )
+    decoded = watch_decoding(monkeypatch)
     stored = StoredVideo(Video(path))
     assert [anchor.frame for anchor in stored.index.anchors] == [0, 12, 24, 36, 48]
     assert all(anchor.seek is not None for anchor in stored.index.anchors[1:])
