@@ -57,6 +57,7 @@ class VideoResults:
         self._name = source.name
         self._density = density
         self._files: list[_ObjectFiles] = []
+        self._ends: list[str] = []  # of the names of each object's files
         with writing(self.folder, "choose another folder with --out"):
             make_writable(self.folder)
 
@@ -83,7 +84,7 @@ class VideoResults:
 
     def show(self, frame: TrackedFrame) -> bool:
         if not self._files:
-            ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
+            ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
             self._name = self._take_name(ends)
             self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", self._density) for end in ends]
             self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
@@ -120,6 +121,7 @@ class VideoResults:
         if not self._rows:
             return
         with ExitStack() as stack:  # closes all of them, even if one fails
+            stack.callback(self._remove_earlier)
             stack.callback(self._index_file.close)
             for files in self._files:
                 stack.callback(files.close)
@@ -136,6 +138,19 @@ class VideoResults:
         with writing(file, REMEDY):
             write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
             _reservation(self.folder, self._name).unlink(missing_ok=True)
+
+    def _remove_earlier(self) -> None:
+        """Remove the files of an earlier run on this source that this run has not written, such as those of further
+        objects."""
+        record, identity = _recorded(self.record_file()), source_identity(self._source)
+        if record is None or not _same(record, identity):
+            return
+        count = len(record.get("first_boxes", []))
+        ends = [""] if count == 1 else [f"_{number + 1}" for number in range(count)]
+        for file in set(_files_of(self._name, ends)) - set(_files_of(self._name, self._ends)):
+            if all(_same(owner, identity) for owner in _owners(self.folder, file)):
+                with writing(self.folder / file, REMEDY):
+                    (self.folder / file).unlink(missing_ok=True)
 
 
 def _object_record(target: Target) -> dict[str, Any]:

@@ -282,6 +282,24 @@ def test_a_second_object_does_not_replace_a_video_of_that_name(call, tmp_path, c
     assert "clip in" in capsys.readouterr().err
 
 
+def test_results_of_an_earlier_run_with_other_objects_are_removed(call, tmp_path):
+    video = write_video(tmp_path / "clip.mkv", 3, size=(180, 240))
+    (tmp_path / "other").mkdir()
+    own = {"clip.json", "clip_frames.txt"}
+    other = {f"clip_2{kind}" for kind in (".json", ".txt", "_frames.txt", "_time.txt")}
+    assert call(write_video(tmp_path / "other" / "clip_2.mkv", 2, size=(180, 240)), *BOX) == 0
+    for kinds in ([".txt", "_time.txt", "_density.jsonl"], [".txt", "_time.txt"]):
+        assert call(video, *BOX, *(["--density"] if "_density.jsonl" in kinds else []), spec=DensitySpec) == 0
+        assert set(os.listdir(tmp_path / "out")) == own | other | {f"clip{kind}" for kind in kinds}
+    for file in other:
+        (tmp_path / "out" / file).unlink()
+    for count in (3, 2, 1, 2):
+        assert call(video, *BOX * count) == 0
+        ends = [""] if count == 1 else [f"_{number + 1}" for number in range(count)]
+        expected = own | {f"clip{end}{kind}" for end in ends for kind in (".txt", "_time.txt")}
+        assert set(os.listdir(tmp_path / "out")) == expected
+
+
 def test_results_of_a_run_that_goes_on_are_left_alone(call, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     for name, source in (("clip", "elsewhere/clip.mkv"), ("own", str(tmp_path / "own.mkv"))):
