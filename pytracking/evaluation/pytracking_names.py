@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pytracking.evaluation.datasets import SequenceList, get_datasets
 from pytracking.evaluation.running import TrackerSpec
+from pytracking.factory import current_param
 
 
 def get_dataset(*names: str, root: str | os.PathLike | None = None, origin: float | None = None) -> SequenceList:
@@ -16,7 +17,7 @@ def get_dataset(*names: str, root: str | os.PathLike | None = None, origin: floa
 
 def Tracker(name: str, parameter_name: str, run_id: int | None = None) -> TrackerSpec:  # noqa: N802
     """A tracker to be run on data sets; run n has the seed n. (To track frames of your own: `pytracking.Tracker`.)"""
-    return TrackerSpec(name, parameter_name, seed=run_id or 0, run_id=run_id)
+    return TrackerSpec(name, current_param(name, parameter_name), seed=run_id or 0, run_id=run_id)
 
 
 def trackerlist(name: str, parameter_name: str, run_ids: int | Iterable[int] | None = None) -> list[TrackerSpec]:

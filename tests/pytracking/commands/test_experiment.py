@@ -110,4 +110,5 @@ def test_names_of_pytracking(call, tmp_path):
     assert len(get_dataset(str(tmp_path / "data"), str(tmp_path / "more"))) == 2
     assert len(get_dataset(str(tmp_path / "data"))) == 1
     assert trackerlist("atom", "ebm", range(2)) == runs("atom", "ebm", 2)
+    assert trackerlist("atom", "atom_prob_ml", 3)[0].param == "ebm"
     assert trackerlist("atom", "ebm") == runs("atom", "ebm") and Experiment(runs("atom", "ebm"), ["otb"])
