@@ -26,7 +26,7 @@ examples:
   ebm-experiment paper generated
   ebm-experiment paper otb_nfs --threads 4
   ebm-experiment my_experiments.py ablation
-      a function of your own file, which returns pytracking.evaluation.Experiment(trackers, datasets)""",
+      a function of your own file: it returns pytracking.evaluation.Experiment(trackers, datasets)""",
     )
     parser.add_argument("module", help="module of pytracking/experiments, or a Python file")
     parser.add_argument("name", help="function in it that returns the experiment")
