@@ -5,7 +5,8 @@
     {sequence}.txt                        PyTracking, pysot, got10k; times in {sequence}_time.txt or times/
     {sequence}_{tracker}.mat              OTB's toolkit, often of many trackers in one folder; also {sequence}.mat
     {sequence}/{sequence}_001.txt         GOT-10k, a file for each repetition; times in {sequence}_time.txt
-    unsupervised/{sequence}/...           VOT; or baseline/, whose tracker is started again after a failure
+    unsupervised/{sequence}/...           VOT, also its binary form, {sequence}_001.bin, with times in
+                                          {sequence}_001_time.value; or baseline/, where trackers are started again
     {tracker}/...                         a folder of trackers, one or two levels deep
     results.zip                           any of these in an archive
 """
@@ -26,6 +27,7 @@ from pytracking.evaluation.datasets.files import subfolders
 
 _VOT_EXPERIMENTS = ("unsupervised", "baseline")
 _REPETITION = re.compile(r"(?P<name>.+)_(?P<number>\d{3})")
+_READ = (".txt", ".mat", ".bin", ".value")  # endings of files
 _LARGEST = 4 << 30  # bytes that an archive may hold
 _extracted: list[tempfile.TemporaryDirectory] = []  # removed when the program ends
 
@@ -109,10 +111,10 @@ def _repetitions(folder: Path, sequences: Sequence[str]) -> list[FoundRun]:
     for name in sequences:
         spellings = (sequence_key(each) for each in (name, *names_elsewhere(name)))
         inner = next((folders[key] for key in spellings if key in folders), None)
-        files = [path for path in inner.glob("*_[0-9][0-9][0-9].txt")] if inner else []
-        files = [path for path in sorted(files) if is_repetition(path)]
-        if files:
-            found[name] = files
+        files = sorted(path for path in inner.iterdir() if path.suffix in (".bin", ".txt")) if inner else []
+        by_number = {path.stem: path for path in files if is_repetition(path)}  # text rather than its binary form
+        if by_number:
+            found[name] = list(by_number.values())
     count = max(map(len, found.values()), default=0)
     return [
         FoundRun("", i + 1 if count > 1 else None, where, {name: each[i % len(each)] for name, each in found.items()})
@@ -134,7 +136,9 @@ def times_file(boxes: Path) -> tuple[Path, int] | None:
     match = _REPETITION.fullmatch(boxes.stem) if is_repetition(boxes) else None
     name, column = (match["name"], int(match["number"]) - 1) if match else (boxes.stem, 0)
     places = (boxes.with_name(f"{name}_time.txt"), boxes.parent / "times" / f"{name}_time.txt")
-    return next(((path, column) for path in places if path.is_file()), None)
+    shared = next(((path, column) for path in places if path.is_file()), None)
+    own = boxes.with_name(f"{boxes.stem}_time.value")
+    return (own, 0) if shared is None and own.is_file() else shared
 
 
 def _opened(path: Path) -> Path:
@@ -149,7 +153,7 @@ def _opened(path: Path) -> Path:
     folder.mkdir()
     try:
         with zipfile.ZipFile(path) as archive:
-            wanted = [each for each in archive.infolist() if Path(each.filename).suffix.lower() in (".txt", ".mat")]
+            wanted = [each for each in archive.infolist() if Path(each.filename).suffix.lower() in _READ]
             if sum(each.file_size for each in wanted) > _LARGEST:
                 raise UserError(f"{path} holds more than {_LARGEST >> 30} GiB; unpack it, and name the folder")
             for each in wanted:

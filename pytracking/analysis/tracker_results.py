@@ -129,7 +129,8 @@ def external_results(name: str | None, path: Path, sequences: Sequence[str]) -> 
         parts = [name or "", "" if alone and name else run.tracker]
         shown = "/".join(part for part in parts if part) or path.resolve().stem
         shown += "" if run.number is None else f"_{run.number:03d}"
-        found.append(TrackerResults(shown, run.folder, run.files, problem=run.problem))
+        folder = path if path.is_file() else run.folder  # of an archive, not where it was unpacked to
+        found.append(TrackerResults(shown, folder, run.files, problem=run.problem))
     numbered = [RUN_FOLDER.fullmatch(each.name) for each in found]
     counts = Counter(match["param"] for match in numbered if match)
     # ToMP_101 alone is no run of a ToMP.

@@ -1,21 +1,33 @@
-"""Reads a tracker's regions from a file of VOT's toolkits: one region or one code a line.
+"""Reads a tracker's regions from a file of VOT's toolkits: one region or one code for each frame.
 
 A code is a single number: 1 where the tracker was started from the annotation, 2 where it had failed, 0 where it was
-not run (after a failure, or because it was late). A region is x, y, w, h, or the corners of a polygon.
+not run (after a failure, or because it was late). A region is x, y, w, h, a polygon or a mask, on a line of text or in
+the toolkit's binary form:
+
+::
+
+    int16 version, uint32 number of regions; then for each of them, all little-endian,
+    uint8 0, uint32 code                                                    a code
+    uint8 1, 4 float32                                                      a rectangle
+    uint8 2, uint16 n, 2 n float32                                          a polygon
+    uint8 3, int16 x, int16 y, uint16 w, uint16 h, uint16 n, n uint16       a mask
 """
 
 from __future__ import annotations
 
-import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ltr.common.errors import UserError
+from pytracking.evaluation.datasets.vot import mask_box, polygon_box, region_box
 
-STARTED, FAILED = 1, 2
-_CODES = (0, STARTED, FAILED)
+STARTED = 1
+_CODES = (0, STARTED, 2)
+_LARGEST = 1_000_000  # frames
 
 
 @dataclass(frozen=True)
@@ -23,8 +35,8 @@ class Regions:
     """A tracker's regions.
 
     Attributes:
-        boxes: (N, 4), of a polygon the rectangle around it; zeros where there is none.
-        codes: (N,) int: the code of each line; -1 where it is a region.
+        boxes: (N, 4), of a polygon or mask the rectangle around it; zeros where there is none.
+        codes: (N,) int: the code of each frame; -1 where it has a region.
     """
 
     boxes: np.ndarray
@@ -37,7 +49,9 @@ class Regions:
 
 
 def is_regions(path: Path) -> bool:
-    """Whether a file begins with a code, as those of VOT do."""
+    """Whether a file is one of VOT: a binary one, or text that begins with a code."""
+    if path.suffix.lower() == ".bin":
+        return True
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             return _code(file.readline().strip()) is not None
@@ -49,39 +63,65 @@ def read_regions(path: Path) -> Regions:
     """Read such a file.
 
     Raises:
-        UserError: if a line is neither a code, nor a rectangle, nor a polygon; the message names file and line.
+        UserError: if a line is neither a code nor a region, or a binary file is damaged; the message says which.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    boxes, codes = np.zeros((len(lines), 4)), np.full(len(lines), -1)
-    for i, line in enumerate(lines):
-        code = _code(line.strip())
-        if code is not None:
-            codes[i] = code
-            continue
-        if line.lstrip().startswith("m"):
-            raise UserError(f"{path}, line {i + 1}: a mask; only rectangles and polygons are read")
-        try:
-            values = np.array([float(value) for value in re.split(r"[,\s]+", line.strip(" ,\t\r"))])
-        except ValueError:
-            values = np.empty(0)
-        if not (len(values) == 4 or (len(values) >= 6 and len(values) % 2 == 0)) or np.isinf(values).any():
-            raise UserError(
-                f"{path}, line {i + 1}: expected a code (0, 1 or 2), a rectangle or a polygon, found "
-                f"'{line.strip()[:60]}'"
-            )
-        boxes[i] = values if len(values) == 4 else around(values)
+    found = list(_binary_regions(path, content) if path.suffix.lower() == ".bin" else _text_regions(path, content))
+    if not found:
+        raise UserError(f"{path} is empty")
+    codes = np.array([each if isinstance(each, int) else -1 for each in found])
+    boxes = np.array([np.zeros(4) if isinstance(each, int) else each for each in found], np.float64)
     boxes[np.isnan(boxes).any(axis=1)] = 0
     return Regions(boxes, codes)
 
 
-def around(polygon: np.ndarray) -> np.ndarray:
-    """The rectangle x, y, w, h around a polygon x1, y1, x2, y2, ..."""
-    points = np.asarray(polygon, np.float64).reshape(-1, 2)
-    low = points.min(axis=0)
-    return np.concatenate([low, points.max(axis=0) - low])
+def _text_regions(path: Path, content: bytes) -> Iterator[int | np.ndarray]:
+    for number, line in enumerate(content.decode("utf-8-sig", errors="replace").rstrip().splitlines(), start=1):
+        code = _code(line.strip())
+        try:
+            box = np.zeros(4) if code is not None else region_box(line.strip(" ,\t"))
+            fits = code is not None or ("," in line and not np.isinf(box).any())
+        except (ValueError, OverflowError):
+            fits = False
+        if not fits:
+            raise UserError(
+                f"{path}, line {number}: expected a code (0, 1 or 2), a rectangle, a polygon or a mask, found "
+                f"'{line.strip()[:60]}'"
+            )
+        yield box if code is None else code
+
+
+def _binary_regions(path: Path, content: bytes) -> Iterator[int | np.ndarray]:
+    position = 0
+
+    def take(form: str) -> tuple:
+        nonlocal position
+        values = struct.unpack_from(f"<{form}", content, position)
+        position += struct.calcsize(f"<{form}")
+        return values
+
+    try:
+        version, count = take("hI")
+        if version != 1 or count > _LARGEST:
+            raise ValueError
+        for _ in range(count):
+            (kind,) = take("B")
+            if kind == 0:
+                yield take("I")[0]
+            elif kind == 1:
+                yield np.array(take("4f"))
+            elif kind == 2:
+                yield polygon_box(np.array(take(f"{2 * take('H')[0]}f")))
+            elif kind == 3:
+                *window, runs = take("hhHHH")
+                yield mask_box([*window, *take(f"{runs}H")])
+            else:
+                raise ValueError
+    except (struct.error, ValueError):
+        raise UserError(f"{path} is damaged at byte {position}, or no file of VOT's toolkit") from None
 
 
 def _code(line: str) -> int | None:

@@ -68,7 +68,7 @@ def read_regions(file: Path) -> np.ndarray:
     boxes = np.full((len(lines), 4), np.nan)
     for i, line in enumerate(lines):
         try:
-            boxes[i] = _region_box(line.strip())
+            boxes[i] = region_box(line.strip())
         except (ValueError, OverflowError):
             raise DatasetError(
                 f"{file}, line {i + 1}: expected x,y,w,h, a polygon or a mask, found '{line.strip()[:60]}'"
@@ -78,10 +78,10 @@ def read_regions(file: Path) -> np.ndarray:
     return boxes
 
 
-def _region_box(line: str) -> np.ndarray:
+def region_box(line: str) -> np.ndarray:
     """(4,) the box of one line; ValueError if it is no region."""
     if line.startswith("m"):
-        return _mask_box([int(value) for value in re.split(r"[,\s]+", line[1:].strip())])
+        return mask_box([int(value) for value in re.split(r"[,\s]+", line[1:].strip())])
     values = np.array([float(value) for value in re.split(r"[,;\s]+", line)]) if line else np.full(1, np.nan)
     if len(values) == 1:  # a code of the toolkit's: no region
         return np.full(4, np.nan)
@@ -89,13 +89,18 @@ def _region_box(line: str) -> np.ndarray:
         return values
     if len(values) < 6 or len(values) % 2:
         raise ValueError
-    corners = values.reshape(-1, 2)
+    return polygon_box(values)
+
+
+def polygon_box(values: np.ndarray) -> np.ndarray:
+    """(4,) the box of a polygon x1, y1, x2, y2, ..."""
+    corners = np.asarray(values, np.float64).reshape(-1, 2)
     return np.concatenate([corners.min(axis=0), np.ptp(corners, axis=0)])
 
 
-def _mask_box(values: list[int]) -> np.ndarray:
-    """The box of a mask: left, top, width and height of its window, then the lengths of runs without and with it,
-    row by row."""
+def mask_box(values: list[int]) -> np.ndarray:
+    """(4,) the box of a mask: left, top, width and height of its window, then the lengths of runs without and with it,
+    row by row. NaN if it is empty; ValueError if it is no mask."""
     x, y, width, height, *runs = values
     if width < 0 or height < 0 or min(runs, default=0) < 0 or sum(runs) > width * height:
         raise ValueError

@@ -87,6 +87,14 @@ def test_of_vots_experiments_the_one_pass_is_taken(tmp_path):
     assert run.folder.name == "unsupervised"
 
 
+def test_the_vot_toolkits_binary_files_with_times_of_their_own(tmp_path):
+    touch(tmp_path, "baseline/Bolt/Bolt_001.bin", "baseline/Bolt/Bolt_002.bin", "baseline/Bolt/Bolt_002.txt")
+    (tmp_path / "baseline" / "Bolt" / "Bolt_001_time.value").write_text("0.5\n0.25\n")
+    runs = external_results("V", tmp_path, SEQUENCES)
+    assert [run.files["Bolt"].name for run in runs] == ["Bolt_001.bin", "Bolt_002.txt"]
+    assert runs[0].times("Bolt").tolist() == [0.5, 0.25] and runs[1].times("Bolt") is None
+
+
 def test_a_folder_of_trackers_and_an_archive_of_it(tmp_path):
     root = tmp_path / "raw"
     touch(root, "ECO/Bolt.txt", "atom/default_000/Bolt.txt", "atom/default_001/Bolt.txt", "ToMP_101/Bolt.txt", "x.txt")
@@ -98,7 +106,9 @@ def test_a_folder_of_trackers_and_an_archive_of_it(tmp_path):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for path in root.rglob("*.txt"):
             archive.write(path, path.relative_to(root))
-    assert [each.name for each in external_results(None, tmp_path / "all.zip", SEQUENCES)] == names
+    packed = external_results(None, tmp_path / "all.zip", SEQUENCES)
+    assert [each.name for each in packed] == names and {each.folder for each in packed} == {tmp_path / "all.zip"}
+    assert packed[0].record() is None
     touch(tmp_path / "one", "inner/Bolt.txt")
     assert [each.name for each in external_results("A", tmp_path / "one", SEQUENCES)] == ["A"]
     assert [each.name for each in external_results(None, tmp_path / "one", SEQUENCES)] == ["inner"]
