@@ -5,6 +5,10 @@ seconds and a JSON file beside them; several objects get {video}_1.txt, .... A s
 times of its source. Of a live stream, the tracker takes the newest frame each time. Options that this command does not
 know change the tracker's settings.
 
+Of a part of a video (--start, --end, --stride), {video}_frames.txt has the index of the frame of each line. Boxes given
+in mid-run (--box_at, or b in the window) are marked in the JSON file. Results are in the order of the source, also if
+the run goes backward.
+
 Of several videos, those that were finished before are not run again, and one that fails does not stop the others.
 
 The exit code is 0 if all went well, 1 if some of several videos failed, 2 after an error, 130 after Ctrl-C; what was

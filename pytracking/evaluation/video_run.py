@@ -134,7 +134,10 @@ def describe_choice(source: FrameSource, options: VideoRunOptions) -> dict[str, 
     if not isinstance(source, Part):
         return None
     direction = "both ways" if options.both_ways else "backward" if options.selection.backward else "forward"
-    boxes_at = [{"frame": each.place.text, "object": each.number or 1, "box": each.box} for each in options.boxes_at]
+    boxes_at = [
+        {"frame": source.find(each.place, str(each)), "object": each.number or 1, "box": each.box}
+        for each in options.boxes_at
+    ]
     frames = sorted((source.frames[0], source.frames[-1]))
     return {"frames": frames, "stride": options.selection.stride, "direction": direction, "boxes_at": boxes_at}
 
