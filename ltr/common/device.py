@@ -26,6 +26,8 @@ def usable_device(name: str | torch.device | None) -> torch.device:
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "mps" and not torch.backends.mps.is_available():
+            raise RuntimeError("PyTorch finds no Apple GPU on this machine")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch is built without such devices
         reason = str(error).splitlines()[0]

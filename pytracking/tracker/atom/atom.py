@@ -123,7 +123,7 @@ class Atom(BaseTracker):
         self._region.update(lost)
         if self.observer:
             region = (crop.x, crop.y, crop.size, crop.size)
-            self.observer(ScoreMap(search.scores.double().cpu().numpy(), region, s.localization.not_found))
+            self.observer(ScoreMap(search.scores.cpu().double().numpy(), region, s.localization.not_found))
 
         # 5, 6: refined box and filtered size
         refined = None
@@ -182,7 +182,7 @@ class Atom(BaseTracker):
 
     def _report_losses(self, losses: list[Tensor], stage: str) -> None:
         if self.observer:
-            self.observer(OptimizerLoss(torch.stack(losses).double().cpu().numpy(), stage))
+            self.observer(OptimizerLoss(torch.stack(losses).cpu().double().numpy(), stage))
 
     @property
     def _learns_on_classification(self) -> bool:

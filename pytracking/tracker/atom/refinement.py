@@ -162,13 +162,13 @@ class BoxRefiner:
         sample = importance_sample(
             energy, center, GaussianMixtureProposal(settings.sigmas), settings.num_samples, generator, chunk=512
         )
-        boxes = crop.to_image(rel_to_rect(sample.y[0], features.size).double().cpu().numpy())
+        boxes = crop.to_image(rel_to_rect(sample.y[0], features.size).cpu().double().numpy())
         return TrackedBoxDensity(
             box,
             self._corner(energy, features.size, crop, box, settings.num_cells),
-            ImportanceSample(*(t.double().cpu() for t in (sample.y, sample.f, sample.log_weight, sample.log_z))),
+            ImportanceSample(*(t.cpu().double() for t in (sample.y, sample.f, sample.log_weight, sample.log_z))),
             boxes,
-            lambda others: energy(to_rel(others)[None])[0].double().cpu().numpy(),
+            lambda others: energy(to_rel(others)[None])[0].cpu().double().numpy(),
         )
 
     def _corner(self, energy: Energy, size: Tensor, crop: Crop, box: np.ndarray, num_cells: int) -> CornerDensity:
@@ -200,8 +200,8 @@ class BoxRefiner:
         )
         scale = crop.scale
         return CornerDensity(
-            crop.x + scale * window.u.double().cpu().numpy(),
-            crop.y + scale * window.v.double().cpu().numpy(),
-            window.log_density.double().cpu().numpy().T - 2 * np.log(scale),
+            crop.x + scale * window.u.cpu().double().numpy(),
+            crop.y + scale * window.v.cpu().double().numpy(),
+            window.log_density.cpu().double().numpy().T - 2 * np.log(scale),
             (float(box[0]), float(box[1] + box[3])),
         )
