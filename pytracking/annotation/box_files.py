@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _read_zip(path: Path) -> list[VideoTracks]:
             members = [member for member in archive.namelist() if _may_hold_boxes(member.rpartition("/")[2])]
             inside: list[Any] = [zipfile.Path(archive, member) for member in members]  # as a Path to the readers
             return _read(_only(inside, path))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
         raise AnnotationError(f"{path} is no zip file that can be read ({error})") from error
 
 

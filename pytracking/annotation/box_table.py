@@ -46,7 +46,10 @@ def read_box_table(path: Path) -> list[VideoTracks]:
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path} is not a text file in UTF-8") from error
     separator = max(",;\t", key=text.partition("\n")[0].count)
-    rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error as error:
+        raise AnnotationError(f"{path} is no table that can be read ({error})") from error
     header = _header(rows[0] if rows else [], path)
     videos: dict[str, _Objects] = {}
     for number, row in enumerate(rows[1:], start=2):

@@ -53,8 +53,10 @@ class _Reader:
         entries = content.get(key) or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise AnnotationError(f"{self._path}: {key} is no list of entries as COCO has it")
-        if any(isinstance(entry.get("id"), list | dict) for entry in entries):
-            raise AnnotationError(f"{self._path}: an id in {key} is neither number nor text")
+        for entry in entries:
+            for name in ("id", "image_id", "video_id", "category_id"):
+                if isinstance(entry.get(name), list | dict):
+                    raise AnnotationError(f"{self._path}: {name} of an entry in {key} is neither number nor text")
         return entries
 
     def videos(self) -> list[VideoTracks]:
@@ -125,7 +127,10 @@ class _Reader:
             if len(set(frames)) < len(frames):
                 raise AnnotationError(f"{self._path}: object {number} has two boxes in one frame")
             tracks.append(ObjectTrack(number, label, tuple(found)))
-        files = entry.get("file_names") or [""]  # YouTube-VIS names a video by the folder of its images
+        files = entry.get("file_names")
+        files = (
+            files if isinstance(files, list) and files else [""]
+        )  # YouTube-VIS names a video by the folder of its images
         title = entry.get("name") or PurePosixPath(str(files[0])).parent.name
         size = None
         if entry.get("width") and entry.get("height"):

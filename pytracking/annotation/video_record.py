@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pytracking.annotation.number_fields import finite, whole
 from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
 from pytracking.utils.video import VideoError
 from pytracking.utils.video_sources import ImageFolderSource
@@ -28,7 +29,7 @@ def read_record(path: Path) -> VideoTracks:
         raise AnnotationError(f"{path} is not complete JSON ({error})") from error
     try:
         return record_tracks(record)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (AnnotationError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise AnnotationError(
             f"{path} is no record of a run on a video: give a {{video}}.json that ebm-video wrote"
         ) from error
@@ -37,32 +38,34 @@ def read_record(path: Path) -> VideoTracks:
 def record_tracks(record: dict[str, Any]) -> VideoTracks:
     """The objects of a record as :class:`pytracking.evaluation.video_results.VideoResults` writes it."""
     frames = record["frames"]
+    indices = tuple(whole(frame["index"], "the index of a frame") for frame in frames)
     boxes: dict[str, list[TrackBox]] = {}
-    for frame in frames:
+    for index, frame in zip(indices, frames, strict=True):
         for target in frame["objects"]:
             if target["box"] is None:  # before its first box
                 continue
-            absent = target["flag"] == ABSENT_FLAG
-            x, y, w, h = target["box"]
-            given = target.get("given", frame is frames[0])  # earlier records do not say
-            box = TrackBox(frame["index"], (x, y, w, h), absent, given, target["score"])
-            boxes.setdefault(target["name"], []).append(box)
-    described = {each["name"]: each for each in record.get("objects", [])}
+            x, y, w, h = (finite(side, f"a side of the box in frame {index}") for side in target["box"])
+            score = None if target["score"] is None else float(target["score"])
+            given = target.get("given", index == indices[0])  # earlier records do not say
+            box = TrackBox(index, (x, y, w, h), target["flag"] == ABSENT_FLAG, given is True, score)
+            boxes.setdefault(str(target["name"]), []).append(box)
+    described = {str(each["name"]): each for each in record.get("objects", [])}
     tracks = []
     for number, (name, found) in enumerate(boxes.items(), start=1):
         about = described.get(name, {})
-        tracks.append(ObjectTrack(about.get("id", number), about.get("label", DEFAULT_LABEL), tuple(found)))
-    width, height = record["size"]
-    frames_seen = tuple(frame["index"] for frame in frames)
+        identity = whole(about.get("id", number), "the id of an object")
+        tracks.append(ObjectTrack(identity, str(about.get("label", DEFAULT_LABEL)), tuple(found)))
+    width, height = (whole(side, "a side of the image") for side in record["size"])
+    length = record.get("source_frames")
     return VideoTracks(
         Path(record["source"]).name,
         tuple(tracks),
         (width, height),
-        record["fps"],
-        record.get("source_frames"),
-        frames_seen,
+        finite(record["fps"], "fps"),
+        None if length is None else whole(length, "source_frames"),
+        indices,
         bool(record["complete"]) and not record.get("selection"),
-        _image_names(record, frames_seen),
+        _image_names(record, indices),
     )
 
 

@@ -58,6 +58,7 @@ def test_objects_may_have_names(tmp_path):
         ("video,object,x,y,w,h\na,1,1,2,3,4\na,1,1,2,3,5\n", "object 1 has two boxes in one frame"),
         ("video,object,label,frame,x,y,w,h\na,1,car,0,1,2,3,4\na,1,dog,5,1,2,3,5\n", "line 3: object 1 is 'car' above"),
         (b"\xff\xfe", "UTF-8"),
+        ("video,x,y,w,h\n" + "a" * 200_000, "no table that can be read"),
     ],
 )
 def test_a_table_that_is_none(tmp_path, text, message):

@@ -229,6 +229,8 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotations>&f
         ("a.json", '{"annotations": [{"id": 1, "image_id": 5}]}', "no image 5"),
         ("a.json", '{"images": [{"id": 5}], "annotations": [{"image_id": 5}]}', "which object"),
         ("a.json", '{"images": [{"id": [5]}], "annotations": []}', "neither number nor text"),
+        ("a.json", '{"annotations": [{"id": 1, "image_id": [5]}]}', "neither number nor text"),
+        ("a.json", '{"annotations": [{"id": 1, "video_id": {}, "bboxes": []}]}', "neither number nor text"),
         (
             "a.json",
             '{"images": [{"id": 5, "file_name": "cat.jpg"}], '
@@ -252,6 +254,15 @@ def test_a_zip_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
         archive.writestr("annotations.xml", " " * 2000)
     with pytest.raises(UserError, match="more than a gigabyte"):
         read_boxes(tmp_path / "a.zip")
+
+
+def test_a_damaged_zip_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", CVAT)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[60:100] = bytes(40)
+    with pytest.raises(UserError, match="no zip file that can be read"):
+        read_boxes(write(tmp_path / "a.zip", bytes(content)))
 
 
 def test_one_of_several_files_is_not_guessed(tmp_path):

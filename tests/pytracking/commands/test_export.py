@@ -16,7 +16,7 @@ def record(path, flags=("normal", "normal"), **entries):
         {"index": 3 + n, "time": None, "objects": [{"name": "target", "box": [5, 6, 7, 8], "score": 0.5, "flag": flag}]}
         for n, flag in enumerate(flags)
     ]
-    content = {"source": "films/walk.mp4", "size": [64, 48], "fps": 25.0, "complete": True, "frames": frames, **entries}
+    content = {"source": "films/walk.mp4", "size": [64, 48], "fps": 25.0, "complete": True, "frames": frames} | entries
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content))
     return path
@@ -34,6 +34,12 @@ def test_records_of_videos(tmp_path, capsys):
     assert walk.video == "walk.mp4"
     assert [(box.frame, box.absent) for box in walk.tracks[0].boxes] == [(3, False), (4, True)]
     assert [(track.id, track.label) for track in read_boxes(tmp_path / "videos/cvat/run.xml")[0].tracks] == [(9, "dog")]
+
+
+def test_a_damaged_record_is_refused(tmp_path, capsys):
+    for entries in ({"size": ["a", 48]}, {"objects": [{"name": "target", "id": []}]}, {"fps": {}}, {"frames": [[]]}):
+        assert main([str(record(tmp_path / "walk.json", **entries)), "--format", "cvat"]) == 1
+        assert "walk.json is no record of a run on a video" in capsys.readouterr().err
 
 
 def test_labels_and_another_folder(tmp_path):
