@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pytracking.evaluation.video_plan import RunPlan
 from pytracking.evaluation.video_targets import Targets
+from pytracking.utils.frame_selection import Part
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.view.base import Request, Target, TrackedFrame, View
 from pytracking.view.window import WindowView
@@ -39,6 +40,7 @@ class VideoRun:
         self.frames = 0
         self.seconds = 0.0
         self._source = source
+        self._length = source.count if isinstance(source, Part) else source.total  # frames count in the whole
 
     def track(self, targets: Targets, passes: Iterable[Iterable[Frame]], plan: RunPlan) -> bool:
         """Track through the frames of each pass.
@@ -81,7 +83,7 @@ class VideoRun:
         found = targets.step(frame.image, given, self._request(), known)
         self.seconds += sum(target.seconds for number, target in enumerate(found) if number not in known)
         self.frames += 1
-        return TrackedFrame(self._source.name, frame.index, self._source.total, frame.image, found, frame.time)
+        return TrackedFrame(self._source.name, frame.index, self._length, frame.image, found, frame.time)
 
     def _request(self) -> Request:
         request = self.view.request()

@@ -8,6 +8,7 @@ import pytest
 from ltr.common.images import read_image
 from pytracking.commands import options as command_options
 from pytracking.commands import video as video_command
+from pytracking.evaluation import video_loop
 from pytracking.tracker.base import BaseTracker, TrackerOutput
 from pytracking.utils.video import Video
 from tests.helpers.evaluation_fakes import FakeSpec, write_images
@@ -182,6 +183,15 @@ def test_what_the_parser_refuses(call, clip, capsys, options):
     with pytest.raises(SystemExit) as stop:
         call(clip, "--box", *GIVEN, *options.split())
     assert stop.value.code == 2 and "error: argument" in capsys.readouterr().err
+
+
+def test_views_count_frames_in_the_whole(call, clip, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        video_loop.VideoRun, "_show", lambda run, targets, frame, *rest: (shown.append(frame) is None, frame)
+    )
+    call(clip, "--box", *GIVEN, "--start", "20", "--end", "22")
+    assert [(frame.index, frame.total) for frame in shown] == [(20, 40), (21, 40), (22, 40)]
 
 
 def test_an_end_after_the_last_frame_is_said(call, clip, tmp_path, capsys):
