@@ -52,7 +52,7 @@ class VideoResults:
     def __init__(self, folder: Path, source: FrameSource, density: bool = False):
         self.folder = Path(folder)
         self.head: dict[str, Any] = {}
-        self._rows: dict[int, dict[str, Any]] = {}
+        self._rows: dict[int, bytes] = {}
         self._source = source
         self._name = source.name
         self._density = density
@@ -80,7 +80,7 @@ class VideoResults:
     @property
     def frames(self) -> list[dict[str, Any]]:
         """The frames of the JSON file, in the order of the source."""
-        return [self._rows[index] for index in sorted(self._rows)]
+        return [json.loads(self._rows[index]) for index in sorted(self._rows)]
 
     def show(self, frame: TrackedFrame) -> bool:
         if not self._files:
@@ -92,11 +92,12 @@ class VideoResults:
         for files, target in zip(self._files, frame.targets, strict=True):
             files.add(frame.index, target)
         time = None if frame.time is None else round(frame.time, 6)
-        self._rows[frame.index] = {
+        row = {
             "index": frame.index,
             "time": time,
             "objects": [_object_record(target) for target in frame.targets],
         }
+        self._rows[frame.index] = json.dumps(row).encode()  # a third of the memory, in runs of hours
         return True
 
     def _take_name(self, ends: list[str]) -> str:
