@@ -242,6 +242,8 @@ class Decoding:
         self._video, self._container, self._stream, self._say = video, container, stream, say
         stream.codec_context.copy_opaque = True  # a picture then says which packet it came from
         self._convert = VideoReformatter()  # kept, since making one takes as long as a picture
+        self._kind: tuple[int, int, int] | None = None  # rotation and size of the last picture,
+        self._matrix: list[int] | None = None  # and its display matrix
         self._start = (container.start_time or 0) / av.time_base
         self._waiting: list[int] = []  # times of pictures that went into the decoder and have not come out, a heap
         self._damaged: set[int] = set()  # times of pictures that were broken, or came after one before a key frame
@@ -285,7 +287,12 @@ class Decoding:
 
     def image(self, picture: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3) RGB, upright."""
-        return _upright(picture, self._convert.reformat(picture, format="rgb24").to_ndarray())
+        kind = (picture.rotation, picture.width, picture.height)
+        if (
+            kind != self._kind
+        ):  # not of every picture: PyAV keeps one whose side data were read until a garbage collection
+            self._kind, self._matrix = kind, _display_matrix(picture)
+        return _upright(self._matrix, self._convert.reformat(picture, format="rgb24").to_ndarray())
 
     def packets(self) -> Iterator[NumberedPacket]:
         """The packets from where the file stands, counted from 0. Those without content have the number of the next."""
@@ -433,12 +440,17 @@ class RisingTimes:
         return self._last
 
 
-def _upright(picture: av.VideoFrame, image: np.ndarray) -> np.ndarray:
-    """The image as the display matrix (a, b, u, c, d, v, x, y, w) turns it: x' = a x + c y, y' = b x + d y."""
+def _display_matrix(picture: av.VideoFrame) -> list[int] | None:
+    """(a, b, u, c, d, v, x, y, w), if the file has one."""
     matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32).tolist()
+
+
+def _upright(matrix: list[int] | None, image: np.ndarray) -> np.ndarray:
+    """The image as the display matrix turns it: x' = a x + c y, y' = b x + d y."""
     if matrix is None:
         return image
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    a, b, _, c, d = matrix[:5]
     if abs(b) + abs(c) > abs(a) + abs(d):
         image = image.transpose(1, 0, 2)
         a, d = c, b
