@@ -20,10 +20,10 @@ from ltr.models.bbreg.graph_files import write_graphs
 _EXAMPLES = """\
 examples:
   ebm-export-network workspace/checkpoints/ltr/bbreg/ebm/best.pth mine.safetensors
-  ebm-export-network ebm_efficientnet_lite0.safetensors graphs --onnx   # for ONNX Runtime and others
-  ebm-export-network mine.safetensors graphs --pt2   # torch.export programs
+  ebm-export-network ebm_efficientnet_lite0.safetensors graphs --onnx
+  ebm-export-network mine.safetensors graphs --pt2
 
-graphs: backbone, modulation, encode and energy, with its gradient; docs/export.md says what each takes and gives."""
+graphs: backbone, modulation, encode and energy, with its gradient; docs/export.md describes them."""
 
 
 @cli_main
