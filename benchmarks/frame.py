@@ -63,7 +63,7 @@ def run(device: str, quick: bool) -> Iterator[Table]:
 
 def sequence_frames(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
     """The name of a sequence, that many of its frames and the first box."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("EBM_SHARED_DATA", default)) / "otb" / SEQUENCE
     if folder.is_dir():
         (sequence,) = (s for s in read_folder(folder.parent) if s.name == SEQUENCE)
