@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ltr.common.plain import to_plain
-from ltr.common.settings import differences
 from ltr.dataset import LabelledImages
+from ltr.evaluation.departures import departures, departures_note
 from ltr.evaluation.regression.errors import BaselineErrors
 from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
@@ -16,8 +15,8 @@ from ltr.train_settings.registry import load_settings
 
 _NOT_IN_PAPER = ("seed", "data.val_seed")
 _USED_BY = {
-    "loss.": ("ebm",),
-    "bins.": ("softmax_ce_l2", "softmax_ce_l2_var"),
+    "loss": ("ebm",),
+    "bins": ("softmax_ce_l2", "softmax_ce_l2_var"),
     "initial_scale": ("gaussian", "laplace"),
 }
 
@@ -100,17 +99,10 @@ def _departures(task: RegressionTask, runs: list[TrainedRun]) -> list[str]:
         settings = run.settings
         if recipe.images and settings.samples_per_epoch == len(recipe.images(settings, "train")):
             settings = replace(settings, samples_per_epoch=0)  # all images, which a training replaces by their number
-        for name, (paper, here) in differences(settings, to_plain(recipe.settings())).items():
-            unused = any(name.startswith(key) and run.system not in systems for key, systems in _USED_BY.items())
-            if name not in _NOT_IN_PAPER and not unused:
-                found.setdefault(name, f"{name} {_plain(here)} ({_plain(paper)})")
-    return [f"Not the paper's setting, which is in brackets: {', '.join(found.values())}."] if found else []
-
-
-def _plain(value: object) -> str:
-    return " ".join(
-        f"{v:g}" if isinstance(v, float) else str(v) for v in (value if isinstance(value, list) else [value])
-    )
+        unused = [name for name, systems in _USED_BY.items() if run.system not in systems]
+        for name, text in departures([(settings, recipe.settings())], [*_NOT_IN_PAPER, *unused]).items():
+            found.setdefault(name, text)
+    return departures_note(found)
 
 
 def _missing(
