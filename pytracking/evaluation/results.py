@@ -40,7 +40,7 @@ class ResultsError(UserError):
 
 def format_box(box: np.ndarray, integer: bool) -> str:
     """One line of a result file. ``integer`` truncates towards zero, as PyTracking does. Use it only to compare with
-    published numbers: it costs a perfect tracker up to 14 points of overlap on small targets."""
+    published numbers: it costs a perfect tracker overlap, most on small targets."""
     return "\t".join(f"{int(value)}" if integer else f"{value:.4f}" for value in box) + "\n"
 
 
