@@ -19,6 +19,7 @@ import tomllib
 from pathlib import Path
 
 from ltr.common.errors import UserError
+from ltr.common.files import read_text
 
 PATH_NAMES = {
     "otb": "the OTB-100 sequences",
@@ -99,14 +100,14 @@ def _find(name: str, flag_value: str | os.PathLike | None) -> tuple[Path, str]:
 
 def _read_settings_file(file: Path) -> dict[str, str]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentPathError(f"the settings file {file} cannot be read: {error}") from error
     try:
         paths = tomllib.loads(text).get("paths", {})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         # The usual cause on Windows: "C:\data" in double quotes reads \d as an escape.
         hint = "; write paths with back-slashes in single quotes" if "\\" in text else ""
         raise EnvironmentPathError(f"the settings file {file} is not valid TOML: {error}{hint}") from error
@@ -119,7 +120,7 @@ def _read_settings_file(file: Path) -> dict[str, str]:
             near = difflib.get_close_matches(key, PATH_NAMES, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(PATH_NAMES)}"
             raise EnvironmentPathError(f"the settings file {file} sets an unknown path '{key}'; {hint}")
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "\0" in value:
             raise EnvironmentPathError(
                 f"the settings file {file} sets '{key}' to {value!r}, which is not a path in quotes"
             )

@@ -6,9 +6,11 @@ The functions raise OSError as `open` does; :func:`writing` turns it into a sent
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -17,6 +19,34 @@ from typing import IO, Any
 
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
+
+
+def check_regular(path: str | os.PathLike) -> None:
+    """Check, before a file is opened, that opening and reading it ends.
+
+    Raises:
+        OSError: if it is a pipe, a socket or a device, or there is no file.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder fails, and says what it is
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and not a file", os.fspath(path))
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The content of a file; raises OSError also for a pipe or a device, from which reading could wait forever."""
+    check_regular(path)
+    return Path(path).read_bytes()
+
+
+def read_text(path: str | os.PathLike, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, without the byte order mark that editors on Windows write.
+
+    Raises:
+        OSError: as :func:`read_bytes`.
+        UnicodeDecodeError: if it is in another encoding, and `errors` is 'strict'.
+    """
+    check_regular(path)
+    return Path(path).read_text(encoding="utf-8-sig", errors=errors)
 
 
 def replace_file(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import read_bytes
 
 _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
@@ -70,7 +71,7 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
         return shrink(_turn(read_image(path), orientation), reduction)
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise ImageReadError(f"image {path} does not exist") from None
     except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ltr.common.files import check_regular
 from ltr.common.images import ImageReadError
 
 _EXIF_ORIENTATION = 0x0112
@@ -61,6 +62,7 @@ def image_form(path: Path, size: tuple[int, int], source: object, ignore_exif: b
 
 def _form(path: Path, size: tuple[int, int], source: object, ignore_exif: bool) -> ImageForm:
     try:
+        check_regular(path)
         with Image.open(path) as image:
             stored = image.size
             flag = 1 if ignore_exif else image.getexif().get(_EXIF_ORIENTATION, 1)

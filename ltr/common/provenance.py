@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ltr.common.files import check_regular
 from ltr.common.plain import to_plain
 from ltr.common.secrets_in_text import without_secrets
 
@@ -77,6 +78,7 @@ def usable_cores() -> int:
 
 def file_hash(path: str | os.PathLike) -> str:
     """SHA-256 of a file's bytes, in hexadecimal: tells whether two results used the same weights."""
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

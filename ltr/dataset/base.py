@@ -21,6 +21,7 @@ from typing import TypeVar
 import numpy as np
 
 from ltr.common.errors import DatasetError
+from ltr.common.files import read_text
 from ltr.common.images import read_image
 
 logger = logging.getLogger(__name__)
@@ -217,7 +218,7 @@ def read_lines(path: Path, setting: str) -> list[str]:
         DatasetError: if the file is missing, not readable or not text; the message names file and path setting.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        return read_text(path).rstrip().splitlines()
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing (looked for under the path '{setting}')") from None
     except (OSError, UnicodeDecodeError) as error:

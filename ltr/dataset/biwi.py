@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ltr.common.files import read_bytes
 from ltr.dataset.base import DatasetError, read_lines
 from ltr.dataset.labelled import POSE, LabelledImages, folders_with, list_files, square_around
 
@@ -208,7 +209,7 @@ def read_calibration(path: str | Path) -> Calibration:
 
 def _read_bin(path: Path) -> HeadPose:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(data) != 24:

@@ -33,6 +33,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from ltr.common.files import read_bytes
 from ltr.dataset.base import DatasetError, dataset_root, hash_split
 from ltr.dataset.box_forms import many_outside, outside_image
 
@@ -251,9 +252,8 @@ def read_instances(path: Path) -> dict:
         DatasetError: if it is missing, not readable or not JSON.
     """
     try:
-        with open(path, "rb") as file:
-            return json.load(file, object_hook=_without_outline)
-    except (OSError, ValueError) as error:
+        return json.loads(read_bytes(path), object_hook=_without_outline)
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 

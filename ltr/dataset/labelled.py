@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ltr.common.files import read_bytes
 from ltr.common.images import read_image
 from ltr.dataset.base import DatasetError, read_lines
 
@@ -205,7 +206,7 @@ class LabelledImages:
             return hashlib.blake2b(self._pixels[self._rows[index]].tobytes()).digest()
         box = b"" if self._boxes is None else self._boxes[index].tobytes()
         try:
-            return hashlib.blake2b(self.files[index].read_bytes() + box).digest()
+            return hashlib.blake2b(read_bytes(self.files[index]) + box).digest()
         except OSError as error:
             raise DatasetError(f"image {self.files[index]} cannot be read: {error.strerror or error}") from error
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import check_regular, read_text
 from pytracking.analysis.sequence_names import names_elsewhere
 from pytracking.evaluation.datasets import otb_attributes
 
@@ -63,6 +64,7 @@ def read_boxes(path: Path, not_found: float = 0.0) -> np.ndarray:
 def _count_columns(path: Path) -> int:
     """The number of columns in the first line of a file; 0 if it cannot be read."""
     try:
+        check_regular(path)
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             return len(_fields(file.readline()))
     except OSError:
@@ -96,7 +98,7 @@ def _read_numbers(path: Path, columns: int, allow_nan: bool = False) -> np.ndarr
     Empty lines are allowed at the end only: one in the middle would shift every later frame.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(path, "replace")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     lines = text.rstrip().splitlines()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import read_text
 from pytracking.analysis.metrics import overlap
 from pytracking.analysis.tables import align
 from pytracking.analysis.tracker_results import TrackerResults
@@ -66,7 +67,7 @@ def read_densities(file: Path) -> SequenceDensities:
     """
     rows = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the densities {file} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import read_text
 from pytracking.analysis.box_files import match_files, read_times
 from pytracking.analysis.result_layouts import find_runs, times_file
 from pytracking.evaluation.datasets.files import subfolders
@@ -65,7 +66,7 @@ class TrackerResults:
     def record(self) -> dict[str, Any] | None:
         """How the results were made, from run.json beside them; None without a readable one."""
         try:
-            return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            return json.loads(read_text(self.folder / "run.json"))
         except (OSError, ValueError):
             return None  # the boxes can be scored all the same
 

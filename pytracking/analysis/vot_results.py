@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import check_regular, read_bytes
 from pytracking.evaluation.datasets.vot import mask_box, polygon_box, region_box
 
 STARTED = 1
@@ -53,6 +54,7 @@ def is_regions(path: Path) -> bool:
     if path.suffix.lower() == ".bin":
         return True
     try:
+        check_regular(path)
         with open(path, encoding="utf-8-sig", errors="replace") as file:
             return _code(file.readline().strip()) is not None
     except OSError:
@@ -66,7 +68,7 @@ def read_regions(path: Path) -> Regions:
         UserError: if a line is neither a code nor a region, or a binary file is damaged; the message says which.
     """
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     found = list(_binary_regions(path, content) if path.suffix.lower() == ".bin" else _text_regions(path, content))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ltr.common.files import check_regular
 from pytracking.annotation.box_table import read_box_table
 from pytracking.annotation.coco import read_coco
 from pytracking.annotation.cvat import read_cvat
@@ -36,7 +37,8 @@ def read_boxes(path: Path) -> list[VideoTracks]:
         raise AnnotationError(f"there is no file of boxes {path}")
     try:
         if path.is_dir():
-            return _read(_only([file for file in sorted(path.rglob("*")) if _may_hold_boxes(file.name)], path))
+            return read_boxes(_only([file for file in sorted(path.rglob("*")) if _may_hold_boxes(file.name)], path))
+        check_regular(path)
         if zipfile.is_zipfile(path):
             return _read_zip(path)
         return _read(path)

@@ -90,7 +90,7 @@ def _rows(path: Path) -> list[list[float]]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8-sig").strip("\n") if path.exists() else None
+        return path.read_text(encoding="utf-8-sig").strip("\n") if path.is_file() else None
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path} is not a text file in UTF-8") from error
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ltr.common.files import read_bytes
 from pytracking.annotation.number_fields import finite, whole
 from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
 from pytracking.utils.video import VideoError
@@ -22,7 +23,7 @@ def read_record(path: Path) -> VideoTracks:
         AnnotationError: if the file is no record of a run on a video.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_bytes(path))
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

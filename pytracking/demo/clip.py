@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
-from ltr.common.files import write_json
+from ltr.common.files import read_text, write_json
 from ltr.common.plain import to_plain
 from pytracking.demo.picture import write_picture
 from pytracking.evaluation import TrackerSpec
@@ -104,7 +104,7 @@ def _clip_frame(image: np.ndarray, output: TrackerOutput, index: int, scale: int
 def _recorded(record: Path, settings: Any) -> Any:
     """What the record says of an earlier run; None without a record."""
     try:
-        made_with = json.loads(record.read_text(encoding="utf-8"))["made_with"]
+        made_with = json.loads(read_text(record))["made_with"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return as_recorded_today(made_with, settings)

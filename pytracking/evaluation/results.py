@@ -23,7 +23,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ltr.common.errors import UserError
-from ltr.common.files import make_writable, write_json, write_text
+from ltr.common.files import make_writable, read_text, write_json, write_text
 from ltr.common.plain import to_plain
 from ltr.common.settings import with_current_names
 from pytracking.evaluation.datasets import DatasetError, TrackingSequence, read_boxes
@@ -101,7 +101,7 @@ class ResultFolder:
 
     def _read_record(self) -> dict[str, Any] | None:
         try:
-            record = json.loads((self.path / RECORD).read_text(encoding="utf-8"))
+            record = json.loads(read_text(self.path / RECORD))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ltr.common.files import make_writable, write_text, writing
+from ltr.common.files import make_writable, read_text, write_text, writing
 from ltr.common.plain import to_plain
 from pytracking.annotation.video_record import ABSENT_FLAG
 from pytracking.evaluation.density_log import DensityLog, density_file
@@ -245,7 +245,7 @@ def _reservation(folder: Path, name: str) -> Path:
 def _recorded(file: Path) -> dict[str, Any] | None:
     """The record of a run; None without a readable one."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(read_text(file))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

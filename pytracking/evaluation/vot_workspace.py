@@ -11,7 +11,7 @@ from pathlib import Path
 import pytracking
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
-from ltr.common.files import write_text, writing
+from ltr.common.files import read_text, write_text, writing
 from pytracking.evaluation.running import TrackerSpec
 
 _ROOT = Path(pytracking.__file__).resolve().parents[1]
@@ -56,7 +56,7 @@ def add_tracker(workspace: Path, name: str, keys: dict[str, str]) -> Path:
     with writing(file, "name another folder by --workspace"):
         workspace.mkdir(parents=True, exist_ok=True)
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_text(file)
         except FileNotFoundError:
             text = ""
         except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ltr.common.device import choose_device
 from ltr.common.errors import UserError
-from ltr.common.files import write_json
+from ltr.common.files import read_text, write_json
 from ltr.common.provenance import file_hash, provenance
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import differences
@@ -182,7 +182,7 @@ class DetectionComparison:
         """Step-lengths by grid search; the result is kept beside the run."""
         file, digest = weights.parent / "refinement.json", file_hash(weights)
         try:
-            kept = json.loads(file.read_text())
+            kept = json.loads(read_text(file))
             if kept["weights"] == digest:
                 best = kept["found"][0]
                 return DetectionRefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])

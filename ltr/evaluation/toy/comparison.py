@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ltr.actors.regression import EnergyLossSettings
 from ltr.common.errors import UserError
-from ltr.common.files import write_json, write_text, writing
+from ltr.common.files import read_text, write_json, write_text, writing
 from ltr.common.provenance import device_name, provenance
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import ScheduleSettings
@@ -168,7 +168,7 @@ def read_results(file: Path, epochs: int, num_samples: int) -> dict[RunKey, dict
     """
     if not file.exists():
         return {}
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     if text and not text.endswith("\n"):
         with open(file, "a", encoding="utf-8") as opened:
             opened.write("\n")

@@ -95,20 +95,25 @@ class SequenceList:
     def __getitem__(self, key: int | str) -> TrackingSequence:
         """A sequence by index or by name.
 
-        '-' and '_' in names are alike (PyTracking writes Jogging_1), and an index may be written as a string.
+        If no name is exactly this one, '-' and '_' in names are alike (PyTracking writes Jogging_1). An index may be
+        written as a string.
 
         Raises:
-            DatasetError: if there is no such sequence (the message names the nearest), or it cannot be run.
+            DatasetError: if there is no such sequence (the message names the nearest), several are meant, or it cannot
+                be run.
         """
         if isinstance(key, int):
             return self.sequences[key]
-        by_name = {plain_name(sequence.name): sequence for sequence in self.sequences}
         wanted = plain_name(key)
-        if wanted in by_name:
-            return by_name[wanted]
-        for name, problem in self.problems.items():
-            if plain_name(name) == wanted:
-                raise problem
+        names = [*(sequence.name for sequence in self.sequences), *self.problems]
+        alike = [name for name in names if name == key] or [name for name in names if plain_name(name) == wanted]
+        if len(alike) > 1:
+            raise DatasetError(f"'{key}' can be {' or '.join(alike)} of {self.title}; write the one that you mean")
+        if alike and alike[0] in self.problems:
+            raise self.problems[alike[0]]
+        by_name = {plain_name(sequence.name): sequence for sequence in self.sequences}
+        if alike:
+            return next(sequence for sequence in self.sequences if sequence.name == alike[0])
         if key.isdecimal():
             if int(key) < len(self):
                 return self.sequences[int(key)]
@@ -149,14 +154,39 @@ def read_all(
     expected: int | None = None,
     looked_for: str = "",
 ) -> SequenceList:
-    """Calls the reader of each sequence. Those that raise DatasetError are listed in ``problems``."""
+    """Calls the reader of each sequence. Those that raise DatasetError are listed in ``problems``.
+
+    So are those of which a folder or file cannot be read, and those whose results would be files of another sequence.
+    """
     dataset = SequenceList(title, root, [], expected=expected, looked_for=looked_for)
+    clashes = clashing_names(readers)
     for name, read in readers.items():
         try:
+            if name in clashes:
+                raise DatasetError(f"sequence {name}: {clashes[name]}")
             dataset.sequences.append(read())
         except DatasetError as problem:
             dataset.problems[name] = problem
+        except OSError as error:  # the folder itself: readers say more of their files
+            where = error.filename or root
+            dataset.problems[name] = DatasetError(f"sequence {name}: {where} cannot be read: {error.strerror or error}")
     return dataset
+
+
+def clashing_names(names: Iterable[str]) -> dict[str, str]:
+    """By name, why a sequence cannot be run beside the others: a file of its results would have the name of one of
+    theirs."""
+    known = set(names)
+    return {
+        name: f"its results would be in a file of the results of {name.removesuffix(end)}; rename one of the two"
+        for name in known
+        for end in RESULT_ENDS
+        if name.endswith(end) and name.removesuffix(end) in known
+    }
+
+
+RESULT_ENDS = ("_time", ".partial")
+"""What follows the name of a sequence in the text files of its results, besides the boxes."""
 
 
 def plain_name(name: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, read_boxes, read_images, subfolders
+from pytracking.evaluation.datasets.files import every_frame, may_exist, read_boxes, read_images, subfolders
 
 DTB70_ORIGIN = 1.0
 DTB70_SIZE = 70
@@ -25,7 +25,7 @@ DTB70_SIZE = 70
 def read_dtb70(root: str | os.PathLike | None) -> SequenceList:
     """The sequences of DTB70 under ``root``."""
     root = get_path("dtb70", root)
-    folders = [folder for folder in subfolders(root) if (folder / "groundtruth_rect.txt").is_file()]
+    folders = [folder for folder in subfolders(root) if may_exist(folder / "groundtruth_rect.txt")]
     return read_all(
         "DTB70",
         root,

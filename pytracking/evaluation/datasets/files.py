@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.errors import DatasetError
+from ltr.common.files import read_text
 from ltr.common.frame_order import IMAGE_SUFFIXES, FrameOrderError, find_images, order_frames
 
 
@@ -39,12 +40,14 @@ def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.n
         DatasetError: if the file is missing or empty, or a line is malformed; names file and line.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(file, "replace")
     except FileNotFoundError:
         raise DatasetError(f"the annotation file {file} does not exist") from None
     except OSError as error:
         raise DatasetError(f"the annotation file {file} cannot be read: {error.strerror}") from error
     lines = text.rstrip().splitlines()
+    if not lines:
+        raise DatasetError(f"the annotation file {file} is empty")
     with contextlib.suppress(ValueError):  # most files: a regular table with commas, read at once
         table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
         if table.shape == (len(lines), exactly or table.shape[1]) and table.shape[1] >= columns.stop:
@@ -62,8 +65,6 @@ def read_numbers(file: Path, columns: slice, exactly: int | None = None) -> np.n
         if len(values) != columns.stop - columns.start or (exactly and len(fields) != exactly):
             raise DatasetError(f"{file}, line {number}: expected four numbers for a box, found '{line.strip()[:60]}'")
         rows.append(values)
-    if not rows:
-        raise DatasetError(f"the annotation file {file} is empty")
     return np.array(rows, np.float64)
 
 
@@ -77,7 +78,7 @@ def read_images(folder: Path, name: str) -> dict[int, Path]:
     Raises:
         DatasetError: if there is no such folder, no image in it, or more than one order of them.
     """
-    if not folder.is_dir():
+    if not may_exist(folder):
         raise DatasetError(f"sequence {name} has no image folder {folder}")
     try:
         images = _numbered_images(folder) or order_frames(find_images(folder))
@@ -151,7 +152,7 @@ def read_names(file: Path) -> list[str]:
         DatasetError: if it cannot be read, names nothing, or names a path, which would lead out of the data set.
     """
     try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines()]
+        names = [line.strip() for line in read_text(file, "replace").splitlines()]
     except OSError as error:
         raise DatasetError(f"the list of sequences {file} cannot be read: {error.strerror}") from error
     if not any(names):
@@ -169,7 +170,7 @@ def read_flags(file: Path, count: int) -> np.ndarray | None:
         DatasetError: if it holds other than ``count`` numbers (or one more, for an image without a box).
     """
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(file, "replace")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -193,5 +194,20 @@ def pair_in_order(images: dict[int, Path], boxes: np.ndarray) -> list[Path] | No
 
 
 def subfolders(root: Path) -> list[Path]:
-    """The folders in a folder, sorted, without hidden ones and the one that macOS adds to archives."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != "." and path.name != "__MACOSX")
+    """The folders in a folder, sorted, without hidden ones and the one that macOS adds to archives.
+
+    A link to nothing counts: a sequence that was moved away is a problem and not absent.
+    """
+    found = (path for path in root.iterdir() if path.is_dir() or path.is_symlink() and not path.exists())
+    return sorted(path for path in found if path.name[0] != "." and path.name != "__MACOSX")
+
+
+def may_exist(path: Path) -> bool:
+    """Whether there is anything at a path, or this cannot be found out: reading it then says what is wrong."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

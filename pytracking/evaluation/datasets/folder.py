@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from ltr.common.errors import DatasetError
+from ltr.common.files import read_text
 from ltr.common.frame_order import find_images
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
 from pytracking.evaluation.datasets.files import (
@@ -93,13 +94,7 @@ def read_folder(root: Path, title: str | None = None) -> SequenceList:
     layouts: dict[SequenceLayout, None] = {}
     folders = [root.resolve()] if find_targets(root) else subfolders(root)
     for folder in folders:
-        targets = find_targets(folder)
-        inner: dict[Path, Mapping[str | None, Path | None]] = (
-            {} if targets else {each: find_targets(each) for each in subfolders(folder)}
-        )
-        if not any(inner.values()):  # without an annotation, it is a sequence if it has images
-            inner = {folder: targets or ({None: None} if _has_images(folder) else {})}
-        for each, files in inner.items():
+        for each, files in _targets_in(folder).items():
             for target, file in files.items():
                 name = each.name if target is None else f"{each.name}-{target}"
                 if name in sequences:
@@ -110,6 +105,29 @@ def read_folder(root: Path, title: str | None = None) -> SequenceList:
     dataset = read_all(title, root, sequences, looked_for=EXPECTED)
     dataset.layout = " and ".join(f"{each.name}'s layout, pixels from {each.origin:g}" for each in layouts)
     return dataset
+
+
+def _targets_in(folder: Path) -> dict[Path, Mapping[str | None, Path | None]]:
+    """The annotation files, by target, of a sequence's folder, or of the folders in it; None where there is none.
+
+    What cannot be read counts as a sequence: reading it says why.
+    """
+    unknown: Mapping[str | None, Path | None] = {None: None}
+    try:
+        targets = find_targets(folder)
+        inside = [] if targets else subfolders(folder)
+        inner: dict[Path, Mapping[str | None, Path | None]] = {}
+        for each in inside:
+            try:
+                inner[each] = find_targets(each)
+            except OSError:
+                if each.name.lower() not in IMAGE_FOLDERS:
+                    inner[each] = unknown
+        if any(inner.values()):
+            return inner
+        return {folder: targets or (unknown if _has_images(folder) else {})}
+    except OSError:
+        return {folder: unknown}
 
 
 def image_folder(folder: Path) -> Path:
@@ -139,6 +157,7 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
         DatasetError: if a file is missing or malformed, or lines and images do not match.
     """
     if annotation is None:
+        list(folder.iterdir())  # raises OSError if it cannot be read
         raise DatasetError(f"sequence {name} has no annotation file in {folder}: {EXPECTED}")
     layout = layout_of(folder, annotation)
     boxes = read_regions(annotation) if layout is VOT_LAYOUT else read_boxes(annotation)
@@ -179,7 +198,7 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
 def _read_attributes(file: Path) -> tuple[str, ...]:
     """The words of a sequence's attributes.txt, each once; none if there is no such file."""
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(file, "replace")
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -188,15 +207,23 @@ def _read_attributes(file: Path) -> tuple[str, ...]:
 
 
 def find_targets(folder: Path) -> Mapping[str | None, Path]:
-    """Annotation files of a folder by target: None for the only one, '1', '2' ... for several. Empty ones do not
-    count, such as Human4's first, which the benchmark does not use."""
-    targets: dict[str | None, Path] = {}
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    """Annotation files of a folder by target: None for the only one, '1', '2' ... for several. Beside others, empty
+    ones do not count, such as Human4's first, which the benchmark does not use.
+
+    What has such a name and is no file that can be read (a folder, a link to nothing) counts: reading it says why.
+    """
+    paths = sorted(folder.iterdir())
     for pattern in (r"groundtruth_rect(?:\.(\d+))?\.txt", r"groundtruth\.txt"):
-        for path in files:
-            match = re.fullmatch(pattern, path.name, re.IGNORECASE)
-            if match and path.read_text(errors="replace").strip():
-                targets[match[1] if match.lastindex else None] = path
+        named = {path: re.fullmatch(pattern, path.name, re.IGNORECASE) for path in paths}
+        targets = {match[1] if match.lastindex else None: path for path, match in named.items() if match}
+        filled = {target: path for target, path in targets.items() if not _is_empty(path)}
         if targets:
-            break
-    return targets
+            return filled or targets
+    return {}
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return not read_text(file, "replace").strip()
+    except OSError:
+        return False

@@ -22,10 +22,12 @@ import numpy as np
 
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
+from ltr.common.files import read_text
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
 from pytracking.evaluation.datasets.files import (
     every_frame,
     extend_first_box,
+    may_exist,
     read_boxes,
     read_flags,
     read_images,
@@ -58,7 +60,7 @@ def _read(split: str, given: str | os.PathLike | None) -> SequenceList:
         names = sorted(path.name for path in folder.iterdir() if path.name.startswith("GOT-10k_"))
     dataset = f"got10k_{split}"
     # A half-copied set has the whole list; a folder of another split has none of this one's.
-    names = [name for name in names if (folder / name).is_dir() and not _is_of_another_split(name, split)]
+    names = [name for name in names if may_exist(folder / name) and not _is_of_another_split(name, split)]
     return read_all(
         f"GOT-10k {split}",
         folder,
@@ -112,7 +114,7 @@ def read_got10k_visible(folder: Path, count: int) -> np.ndarray | None:
 def read_resolution(folder: Path) -> tuple[int, int] | None:
     """Width and height of the images in pixels, by meta_info.ini; None if it does not say."""
     try:
-        text = (folder / "meta_info.ini").read_text(encoding="utf-8-sig", errors="replace")
+        text = read_text(folder / "meta_info.ini", "replace")
     except OSError:
         return None
     found = re.search(r"^resolution:\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", text, re.MULTILINE)

@@ -21,7 +21,7 @@ import numpy as np
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, read_boxes, read_flags, read_images
+from pytracking.evaluation.datasets.files import every_frame, may_exist, read_boxes, read_flags, read_images
 
 LASOT_ORIGIN = 1.0
 """Pixel coordinates of LaSOT's annotation start at 1; its author says so too (LaSOT_Evaluation_Toolkit, issue 14)."""
@@ -73,7 +73,7 @@ def _read(title: str, dataset: str, root: Path, names: Iterable[str], origin: fl
     sequences: dict[str, Callable[[], TrackingSequence]] = {}
     for name in names:
         folders = (root / name.rsplit("-", 1)[0] / name, root / name)
-        folder = next((folder for folder in folders if folder.is_dir()), None)
+        folder = next((folder for folder in folders if may_exist(folder)), None)
         if folder is not None:
             sequences[name] = partial(_read_sequence, name, folder, dataset, origin)
     return read_all(title, root, sequences, expected=len(names), looked_for=LOOKED_FOR)

@@ -1,5 +1,6 @@
 """A folder of one's own: the benchmark whose layout it has as a whole, else a folder of sequences (:mod:`.folder`)."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ def _has(*names: str) -> Callable[[Path], bool]:
 
 
 def _is_nfs(root: Path) -> bool:
-    return any((folder / "30" / folder.name).is_dir() for folder in subfolders(root))
+    return any(os.path.isdir(folder / "30" / folder.name) for folder in subfolders(root))
 
 
 def _is_tpl(root: Path) -> bool:

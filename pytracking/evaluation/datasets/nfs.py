@@ -19,7 +19,14 @@ import numpy as np
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import pair_in_order, read_boxes, read_images, read_numbers, subfolders
+from pytracking.evaluation.datasets.files import (
+    may_exist,
+    pair_in_order,
+    read_boxes,
+    read_images,
+    read_numbers,
+    subfolders,
+)
 
 NFS_SIZE = 100
 """Sequences of the whole benchmark."""
@@ -38,12 +45,12 @@ def read_nfs(root: str | os.PathLike | None) -> SequenceList:
     if (root / "sequences").is_dir():
         for folder in subfolders(root / "sequences"):
             names = (f"nfs_{folder.name}.txt", f"{folder.name}.txt")
-            file = next((root / "anno" / name for name in names if (root / "anno" / name).is_file()), None)
+            file = next((root / "anno" / name for name in names if may_exist(root / "anno" / name)), None)
             file = file or root / "anno" / names[0]
             sequences[f"nfs_{folder.name}"] = partial(_read_repacked, f"nfs_{folder.name}", folder, file)
     else:
         for folder in subfolders(root):
-            if (folder / "30").is_dir():
+            if may_exist(folder / "30") or folder.is_symlink():
                 sequences[f"nfs_{folder.name}"] = partial(_read_published, f"nfs_{folder.name}", folder / "30")
     return read_all("NFS", root, sequences, expected=NFS_SIZE, looked_for=LOOKED_FOR)
 

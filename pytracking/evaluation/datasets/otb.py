@@ -7,6 +7,7 @@ example, is annotated from frame 300 to 770, and is found with all its 770 image
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from ltr.common.environment import get_path
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
@@ -25,10 +26,14 @@ def read_otb(root: str | os.PathLike | None) -> SequenceList:
     for name in OTB_LENGTHS:
         base, _, target = name.partition("-")
         if target and name in folders:  # some mirrors have a folder for each target
-            folder, file = folders[name], next(iter(find_targets(folders[name]).values()), None)
+            sequences[name] = partial(_read_sequence, name, folders[name], None)
         elif base in folders:
-            folder, file = folders[base], find_targets(folders[base]).get(target or None)
-        else:
-            continue
-        sequences[name] = partial(read_target, name, folder, file, "otb", strict=True)
+            sequences[name] = partial(_read_sequence, name, folders[base], target)
     return read_all("OTB-100", root, sequences, expected=len(OTB_LENGTHS), looked_for=LOOKED_FOR)
+
+
+def _read_sequence(name: str, folder: Path, target: str | None) -> TrackingSequence:
+    """A target of a folder: None for its only one, '' for the one without a number."""
+    targets = find_targets(folder)
+    file = next(iter(targets.values()), None) if target is None else targets.get(target or None)
+    return read_target(name, folder, file, "otb", strict=True)

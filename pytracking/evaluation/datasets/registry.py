@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ltr.common.errors import DatasetError
-from pytracking.evaluation.datasets.base import SequenceList, plain_name
+from pytracking.evaluation.datasets.base import SequenceList, clashing_names, plain_name
 from pytracking.evaluation.datasets.dtb70 import read_dtb70
 from pytracking.evaluation.datasets.generated import read_generated
 from pytracking.evaluation.datasets.got10k import read_got10k_test, read_got10k_val
@@ -114,13 +114,16 @@ def get_datasets(
     parts = tuple(get_dataset(name, origin=None if benchmark_name(name) else origin) for name in names)
     owners: dict[str, SequenceList] = {}
     for part in parts:
-        for name in [*(sequence.name for sequence in part), *part.problems]:
+        for name in [*_names(part), *part.problems]:
             owner = owners.setdefault(plain_name(name).casefold(), part)
             if owner is not part:
                 raise DatasetError(
                     f"the sequence {name} is both in {owner.title} under {owner.root} and in {part.title} under "
                     f"{part.root}; rename one of the two, or take one data set at a time"
                 )
+    for name, clash in clashing_names([name for part in parts for name in [*_names(part), *part.problems]]).items():
+        if not any(name in part.problems for part in parts):
+            raise DatasetError(f"sequence {name}: {clash}, or take one data set at a time")
     return SequenceList(
         " + ".join(part.title for part in parts),
         Path(os.path.commonpath([part.root.resolve() for part in parts])),
@@ -128,3 +131,7 @@ def get_datasets(
         {name: problem for part in parts for name, problem in part.problems.items()},
         parts=parts,
     )
+
+
+def _names(part: SequenceList) -> list[str]:
+    return [sequence.name for sequence in part]

@@ -20,7 +20,7 @@ from pathlib import Path
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, read_boxes, read_flags, read_images
+from pytracking.evaluation.datasets.files import every_frame, may_exist, read_boxes, read_flags, read_images
 
 UAV_ORIGIN = 0.0
 UAV_ATTRIBUTES = ("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB")
@@ -76,7 +76,7 @@ def _read(title: str, dataset: str, root: Path, every: int) -> SequenceList:
     sequences: dict[str, Callable[[], TrackingSequence]] = {}
     for name in UAV_FRAMES:
         folder = frames / re.sub(r"_\d+$", "", name)
-        if folder.is_dir():
+        if may_exist(folder):
             sequences[f"uav_{name}"] = partial(_read_sequence, name, folder, images, annotations, dataset, every)
     looked_for = f"expected data_seq/{title}/bike1/000001.jpg, ... and anno/{title}/bike1.txt, ..."
     return read_all(title, root, sequences, expected=len(UAV_FRAMES), looked_for=looked_for)

@@ -22,10 +22,12 @@ import numpy as np
 
 from ltr.common.environment import get_path
 from ltr.common.errors import DatasetError
+from ltr.common.files import read_text
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, read_images, read_names, subfolders
+from pytracking.evaluation.datasets.files import every_frame, may_exist, read_images, read_names, subfolders
 
 VOT_ORIGIN = 0.0
+_TRUTH = "groundtruth.txt"
 LOOKED_FOR = "expected sequences/NAME/ with color/00000001.jpg, ... and groundtruth.txt, and sequences/list.txt"
 
 
@@ -35,8 +37,8 @@ def read_vot(root: str | os.PathLike | None) -> SequenceList:
     folder = root / "sequences" if (root / "sequences").is_dir() else root
     listed = (folder / "list.txt").is_file()
     names = read_names(folder / "list.txt") if listed else [path.name for path in subfolders(folder)]
-    present = [name for name in names if (folder / name / "groundtruth.txt").is_file() or listed]
-    present = [name for name in present if (folder / name).is_dir()]
+    present = [name for name in names if listed or (folder / name).is_symlink() or may_exist(folder / name / _TRUTH)]
+    present = [name for name in present if may_exist(folder / name)]
     return read_all(
         "VOT",
         folder,
@@ -47,7 +49,7 @@ def read_vot(root: str | os.PathLike | None) -> SequenceList:
 
 
 def _read_sequence(name: str, folder: Path) -> TrackingSequence:
-    boxes = read_regions(folder / "groundtruth.txt")
+    boxes = read_regions(folder / _TRUTH)
     frames = every_frame(read_images(folder / "color", name), 1, len(boxes), name)
     return TrackingSequence(name, frames, boxes, "vot", VOT_ORIGIN)
 
@@ -60,7 +62,7 @@ def read_regions(file: Path) -> np.ndarray:
             and line.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").rstrip().splitlines()
+        lines = read_text(file, "replace").rstrip().splitlines()
     except OSError as error:
         raise DatasetError(f"the annotation file {file} cannot be read: {error.strerror}") from error
     if not lines:

@@ -1,5 +1,7 @@
 """Where paths come from."""
 
+import os
+
 import pytest
 
 from ltr.common.environment import EnvironmentPathError, get_path
@@ -90,3 +92,21 @@ def test_every_regression_set_has_its_variable(tmp_path, monkeypatch, name):
         get_path(name)
     monkeypatch.setenv(f"EBM_{name.upper()}", str(tmp_path / "variable"))
     assert get_path(name) == tmp_path / "variable"
+
+
+def test_a_byte_order_mark_of_an_editor_is_skipped(tmp_path):
+    write_settings(tmp_path / "cwd", f"\ufeff[paths]\notb = '{tmp_path / 'local'}'\n")
+    assert get_path("otb") == tmp_path / "local"
+
+
+@pytest.mark.parametrize("text", ["[paths]\notb = '/a\\u0000b'\n".replace("'", '"'), "x = " + "[" * 5000])
+def test_settings_files_of_no_use_are_refused(tmp_path, text):
+    write_settings(tmp_path / "cwd", text)
+    with pytest.raises(EnvironmentPathError, match="ebm_paths.toml"):
+        get_path("otb")
+
+
+def test_a_pipe_in_place_of_the_settings_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "cwd" / "ebm_paths.toml")
+    with pytest.raises(EnvironmentPathError, match="a pipe"):
+        get_path("otb")

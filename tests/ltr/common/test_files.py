@@ -13,7 +13,19 @@ import pytest
 
 from ltr.common import files
 from ltr.common.errors import UserError
-from ltr.common.files import locked, replace_file, write_json, write_text, writing
+from ltr.common.files import (
+    check_regular,
+    locked,
+    read_bytes,
+    read_text,
+    replace_file,
+    write_json,
+    write_text,
+    writing,
+)
+from ltr.common.images import read_image
+from ltr.common.orientation import image_form
+from ltr.common.provenance import file_hash
 
 
 def test_text_and_json_with_the_usual_permissions(tmp_path):
@@ -107,3 +119,22 @@ def test_a_lock_that_is_taken_is_reported(tmp_path, system):
             pass
     with locked(tmp_path / "lock", when_taken=give_up):
         pass
+
+
+def test_reading_a_pipe_does_not_wait(tmp_path):
+    pipe = tmp_path / "boxes.txt"
+    os.mkfifo(pipe)
+    for read in (check_regular, read_bytes, read_text, lambda path: read_image(path), file_hash):
+        with pytest.raises((OSError, UserError), match="a pipe"):
+            read(pipe)
+    assert image_form(pipe, (0, 0), "boxes.txt").width == 0
+
+
+def test_reading_a_device_does_not_fill_the_memory():
+    with pytest.raises(OSError, match="a device"):
+        read_bytes("/dev/zero")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfx")
+    assert read_text(tmp_path / "a.txt") == "x"
