@@ -34,7 +34,7 @@ from pytracking.analysis.tables import (
 from pytracking.analysis.tracker_results import of_each
 from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_ground_truth, read_results
 from pytracking.commands.analyse_outputs import add_output_commands
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 
 _EXAMPLES = """\
 examples:
@@ -251,7 +251,7 @@ def play_back(arguments: argparse.Namespace) -> None:
         raise UserError("playback shows images: name a data set with --dataset_name, not --annotations")
     if not 0 < arguments.fps <= 1000:
         raise UserError(f"--fps {arguments.fps:g} is no number of frames per second")
-    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
+    dataset = get_dataset(*arguments.dataset_name, root=arguments.dataset_root, origin=arguments.origin)
     sequences = dataset.select(arguments.sequence)
     results = read_results(arguments, [sequence.name for sequence in sequences])
     if not results:

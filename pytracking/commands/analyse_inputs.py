@@ -11,7 +11,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from pytracking.analysis.box_files import GroundTruth, read_annotations
 from pytracking.analysis.tracker_results import TrackerResults, external_results, find_results
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 
 
 def add_inputs(command: argparse.ArgumentParser, dataset: str = "otb", images: bool = False) -> None:
@@ -85,7 +85,7 @@ def read_ground_truth(arguments: argparse.Namespace) -> tuple[str, Sequence[Grou
                 "--origin goes with --dataset_name, not with --annotations, whose boxes are taken as they are"
             )
         return arguments.annotations.resolve().name, read_annotations(arguments.annotations), []
-    dataset = get_datasets(arguments.dataset_name, arguments.dataset_root, arguments.origin)
+    dataset = get_dataset(*arguments.dataset_name, root=arguments.dataset_root, origin=arguments.origin)
     parts = dataset.parts or (dataset,)
     notes = [part.summary() for part in parts if part.expected and len(part) < part.expected]
     notes += [f"{name} is left out: {problem}" for name, problem in dataset.problems.items()]

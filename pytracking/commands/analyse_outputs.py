@@ -11,7 +11,7 @@ from ltr.common.errors import UserError
 from pytracking.analysis.exports import FORMATS, export
 from pytracking.analysis.submissions import SUBMISSIONS, groups, pack
 from pytracking.commands.analyse_inputs import no_result, print_notes, read_ground_truth, read_results
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 
 
 def add_output_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -43,7 +43,9 @@ def pack_results(arguments: argparse.Namespace) -> None:
         UserError: if any of them is refused; the others are written all the same.
     """
     submission = SUBMISSIONS[arguments.benchmark]
-    dataset = get_datasets(arguments.dataset_name or [submission.dataset], arguments.dataset_root, arguments.origin)
+    dataset = get_dataset(
+        *(arguments.dataset_name or [submission.dataset]), root=arguments.dataset_root, origin=arguments.origin
+    )
     for name, problem in dataset.problems.items():
         raise UserError(f"{name} of {dataset.title} cannot be packed: {problem}")
     if dataset.expected and len(dataset) < dataset.expected:

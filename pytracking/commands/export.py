@@ -21,7 +21,7 @@ from pytracking.annotation.formats import EXPORT_FORMATS, export_tracks
 from pytracking.annotation.tracks import VideoTracks, label_each
 from pytracking.annotation.video_record import read_record
 from pytracking.commands.analyse_inputs import add_inputs, no_result, print_notes, read_results
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.sequence_tracks import sequence_tracks
 
 
@@ -93,7 +93,7 @@ def _of_benchmarks(options: argparse.Namespace) -> Iterator[tuple[Path, str, Vid
     """Folder of each tracker's results, the name of each sequence that it has, and the objects."""
     if options.annotations is not None:
         raise UserError("the size of the images is needed: name a data set with --dataset_name, not --annotations")
-    dataset = get_datasets(options.dataset_name, options.dataset_root, options.origin)
+    dataset = get_dataset(*options.dataset_name, root=options.dataset_root, origin=options.origin)
     sequences = dataset.select(options.sequence) if options.sequence else list(dataset)
     results = read_results(options, [sequence.name for sequence in sequences])
     if not results:

@@ -26,7 +26,7 @@ from pytracking.commands.options import (
     parse,
     visdom_address,
 )
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.running import closing_view, run_dataset
 from pytracking.view.live.visdom_view import VisdomView
 
@@ -75,7 +75,7 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options, spec = parse(_parser(), argv)
-    dataset = get_datasets(options.dataset_name, options.dataset_root, options.origin)
+    dataset = get_dataset(*options.dataset_name, root=options.dataset_root, origin=options.origin)
     sequences = dataset.select(options.sequence) if options.sequence else list(dataset)
     print(dataset.summary())
     live = options.visdom or (options.debug and not options.no_visdom)

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.datasets import SequenceList, get_datasets
+from pytracking.evaluation.datasets import SequenceList, get_dataset
 from pytracking.evaluation.report import RunReport
 from pytracking.evaluation.running import TrackerSpec, run_dataset
 
@@ -38,8 +38,8 @@ class Experiment:
                 raise UserError(f"two trackers of the experiment write into {folder}; give them a run_id or save_as")
 
     def sequences(self) -> SequenceList:
-        """The sequences of the data sets, as :func:`get_datasets` reads them."""
-        return self.datasets if isinstance(self.datasets, SequenceList) else get_datasets(list(self.datasets))
+        """The sequences of the data sets, as :func:`get_dataset` reads them."""
+        return self.datasets if isinstance(self.datasets, SequenceList) else get_dataset(*self.datasets)
 
 
 def runs(tracker: str, param: str, count: int | None = None, **settings: Any) -> list[TrackerSpec]:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
-from pytracking.evaluation.datasets import SequenceList, get_datasets
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.factory import current_param
-
-
-def get_dataset(*names: str, root: str | os.PathLike | None = None, origin: float | None = None) -> SequenceList:
-    """One benchmark, or several as one: get_dataset('otb', 'nfs'). See :func:`get_datasets`."""
-    return get_datasets(names, root, origin)
 
 
 def Tracker(name: str, parameter_name: str, run_id: int | None = None) -> TrackerSpec:  # noqa: N802

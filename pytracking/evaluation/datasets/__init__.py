@@ -14,7 +14,7 @@ from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, 
 from pytracking.evaluation.datasets.files import read_boxes
 from pytracking.evaluation.datasets.folder import read_folder
 from pytracking.evaluation.datasets.otb_attributes import ATTRIBUTE_NAMES, otb_attributes
-from pytracking.evaluation.datasets.registry import ALIASES, BENCHMARKS, benchmark_name, get_dataset, get_datasets
+from pytracking.evaluation.datasets.registry import ALIASES, BENCHMARKS, benchmark_name, get_dataset
 
 __all__ = [
     "ALIASES",
@@ -25,7 +25,6 @@ __all__ = [
     "TrackingSequence",
     "benchmark_name",
     "get_dataset",
-    "get_datasets",
     "otb_attributes",
     "read_all",
     "read_boxes",

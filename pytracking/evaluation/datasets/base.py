@@ -72,7 +72,7 @@ class SequenceList:
         sequences: those that can be run.
         problems: those that are on disk but cannot be run, by name, each with the reason.
         expected: number of sequences of the whole benchmark, if that is known.
-        parts: the single benchmarks, if this list joins several (:func:`get_datasets`).
+        parts: the single benchmarks, if this list joins several (:func:`get_dataset`).
         layout: how the files were taken to lie, and where pixels count from, if that was recognised and not given.
         looked_for: what a sequence looks like on disk, for the message if there is none.
     """

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from ltr.common.errors import DatasetError
@@ -52,19 +52,60 @@ def benchmark_name(name: str) -> str | None:
     return lower if lower in BENCHMARKS else ALIASES.get(lower)
 
 
-def get_dataset(name: str, root: str | os.PathLike | None = None, origin: float | None = None) -> SequenceList:
-    """A benchmark as it lies on disk. A single sequence that cannot be run is listed in ``problems``.
+def get_dataset(
+    *names: str | os.PathLike, root: str | os.PathLike | None = None, origin: float | None = None
+) -> SequenceList:
+    """A benchmark as it lies on disk, or several as one: get_dataset('otb', 'nfs').
+
+    A sequence that cannot be run is listed in ``problems``.
 
     Args:
-        name: a key of :data:`BENCHMARKS` or of :data:`ALIASES`, or the path of a folder of sequences, whose layout is
-            recognised (:mod:`.layouts`).
-        root: folder of a named benchmark; None for the folder of the environment
+        names: each a key of :data:`BENCHMARKS` or of :data:`ALIASES`, or the path of a folder of sequences, whose
+            layout is recognised (:mod:`.layouts`). Each counts once; their sequences come in this order.
+        root: folder of a single benchmark; None for the folder of the environment
             (:func:`ltr.common.environment.get_path`).
-        origin: coordinate of the first pixel in the annotation of a folder; None for its layout's.
+        origin: coordinate of the first pixel in the annotation of the folders among the names; None for their layout's.
 
     Raises:
-        DatasetError: if there is no such benchmark, nothing in it can be run, or ``origin`` is given for a benchmark.
+        DatasetError: if there is no such benchmark, nothing in it can be run, two benchmarks have a sequence of one
+            name (results are files of that name), ``root`` is given with several names, or ``origin`` without a folder.
+        ValueError: if there is no name.
     """
+    if not names:
+        raise ValueError("no data set is named")
+    texts = list(dict.fromkeys(benchmark_name(os.fspath(name)) or os.fspath(name) for name in names))
+    if len(texts) == 1:
+        return _read(texts[0], root, origin)
+    if root is not None:
+        raise DatasetError(
+            f"--dataset_root goes with one data set, not with {len(texts)}; name the folders by --dataset_name"
+        )
+    if origin is not None and all(map(benchmark_name, texts)):
+        raise DatasetError("--origin goes with folders of your own; those of the benchmarks are known")
+    parts = tuple(_read(name, None, None if benchmark_name(name) else origin) for name in texts)
+    owners: dict[str, SequenceList] = {}
+    for part in parts:
+        for name in [*_names(part), *part.problems]:
+            owner = owners.setdefault(plain_name(name).casefold(), part)
+            if owner is not part:
+                raise DatasetError(
+                    f"the sequence {name} is both in {owner.title} under {owner.root} and in {part.title} under "
+                    f"{part.root}; rename one of the two, or take one data set at a time"
+                )
+    for name, clash in clashing_names([name for part in parts for name in [*_names(part), *part.problems]]).items():
+        if not any(name in part.problems for part in parts):
+            raise DatasetError(f"sequence {name}: {clash}, or take one data set at a time")
+    return SequenceList(
+        " + ".join(part.title for part in parts),
+        Path(os.path.commonpath([part.root.resolve() for part in parts])),
+        [sequence for part in parts for sequence in part],
+        {name: problem for part in parts for name, problem in part.problems.items()},
+        parts=parts,
+    )
+
+
+def _read(name: str, root: str | os.PathLike | None, origin: float | None) -> SequenceList:
+    """One benchmark, or the folder of one's own."""
     benchmark = benchmark_name(name)
     if benchmark is not None:
         if origin is not None:
@@ -87,50 +128,6 @@ def get_dataset(name: str, root: str | os.PathLike | None = None, origin: float 
     if not dataset.sequences:
         raise DatasetError(f"no sequences of {dataset.title} were found under {dataset.root}; {dataset.looked_for}")
     return dataset
-
-
-def get_datasets(
-    names: Sequence[str], root: str | os.PathLike | None = None, origin: float | None = None
-) -> SequenceList:
-    """Several benchmarks as one: the sequences of each, in the order of ``names``. A single name gives that benchmark.
-
-    ``origin`` is that of the folders among them.
-
-    Raises:
-        DatasetError: if :func:`get_dataset` raises it, two benchmarks have a sequence of one name (results are files of
-            that name), or ``root`` is given with several names.
-        ValueError: if ``names`` is empty.
-    """
-    if not names:
-        raise ValueError("no data set is named")
-    if len(names) == 1:
-        return get_dataset(names[0], root, origin)
-    if root is not None:
-        raise DatasetError(
-            f"--dataset_root goes with one data set, not with {len(names)}; name the folders by --dataset_name"
-        )
-    if origin is not None and all(map(benchmark_name, names)):
-        raise DatasetError("--origin goes with folders of your own; those of the benchmarks are known")
-    parts = tuple(get_dataset(name, origin=None if benchmark_name(name) else origin) for name in names)
-    owners: dict[str, SequenceList] = {}
-    for part in parts:
-        for name in [*_names(part), *part.problems]:
-            owner = owners.setdefault(plain_name(name).casefold(), part)
-            if owner is not part:
-                raise DatasetError(
-                    f"the sequence {name} is both in {owner.title} under {owner.root} and in {part.title} under "
-                    f"{part.root}; rename one of the two, or take one data set at a time"
-                )
-    for name, clash in clashing_names([name for part in parts for name in [*_names(part), *part.problems]]).items():
-        if not any(name in part.problems for part in parts):
-            raise DatasetError(f"sequence {name}: {clash}, or take one data set at a time")
-    return SequenceList(
-        " + ".join(part.title for part in parts),
-        Path(os.path.commonpath([part.root.resolve() for part in parts])),
-        [sequence for part in parts for sequence in part],
-        {name: problem for part in parts for name, problem in part.problems.items()},
-        parts=parts,
-    )
 
 
 def _names(part: SequenceList) -> list[str]:

@@ -71,7 +71,7 @@ def photographs(shared_data):
     ],
 )  # fmt: skip
 def test_benchmarks_run_and_scored(tmp_path, name, write, expected):
-    dataset = get_dataset(name, write(tmp_path / "set"))
+    dataset = get_dataset(name, root=write(tmp_path / "set"))
     overall = run_and_score(dataset, tmp_path / "results").trackers[0].overall
     rates = (overall.op50, overall.precision20, overall.norm_precision20)
     for rate, wanted in zip(rates, expected, strict=True):
@@ -80,7 +80,7 @@ def test_benchmarks_run_and_scored(tmp_path, name, write, expected):
 
 def test_a_pixel_origin_comes_back_in_the_results(tmp_path):
     for name, write in {"lasot": trees.write_lasot, "got10k_val": trees.write_got10k}.items():
-        dataset = get_dataset(name, write(tmp_path / name))
+        dataset = get_dataset(name, root=write(tmp_path / name))
         assert run_and_score(dataset, tmp_path / "results").trackers[0].overall.op75 in (4 / 6, 1)
         first = (tmp_path / "results/follower/one" / f"{dataset[0].name}.txt").read_text().split()[:4]
         assert np.array(first, float) == pytest.approx(dataset[0].ground_truth[0])
@@ -90,7 +90,7 @@ def test_got10k_val_scores_as_its_toolkit_reports(tmp_path, photographs):
     pytest.importorskip("got10k.experiments")
     from got10k.experiments import ExperimentGOT10k
 
-    dataset = get_dataset("got10k_val", trees.write_got10k(tmp_path / "set", count=30, photographs=photographs))
+    dataset = get_dataset("got10k_val", root=trees.write_got10k(tmp_path / "set", count=30, photographs=photographs))
     report = run_and_score(dataset, tmp_path / "results")
     (tracker,) = report.trackers
     ours = tmp_path / "results/follower/one"
@@ -114,7 +114,7 @@ def test_got10k_val_scores_as_its_toolkit_reports(tmp_path, photographs):
 
 
 def test_got10k_sets_have_its_columns(tmp_path):
-    dataset = get_dataset("got10k_val", trees.write_got10k(tmp_path / "set", count=6))
+    dataset = get_dataset("got10k_val", root=trees.write_got10k(tmp_path / "set", count=6))
     report = run_and_score(dataset, tmp_path / "results")
     lines = tracker_table(report).splitlines()
     assert lines[1].split() == ["Tracker", "AO", "SR50", "SR75", "FPS"]
@@ -144,7 +144,7 @@ def test_a_set_that_a_server_scores_is_run_and_listed(tmp_path, name, capsys):
         if name == "got10k_test"
         else trees.write_trackingnet(tmp_path / "set")
     )
-    dataset = get_dataset(name, root)
+    dataset = get_dataset(name, root=root)
     report = run_and_score(dataset, tmp_path / "results")
     assert report.unscored == tuple(sequence.name for sequence in dataset) and report.sequences == ()
     assert "only the first box is known of 2 sequences" in report.notes[0] and dataset[0].scored_by in report.notes[0]
@@ -173,7 +173,7 @@ def test_sequences_of_one_line_do_not_change_the_scores_of_others(tmp_path):
 def test_benchmarks_of_several_rules_are_scored_each_by_its_own(tmp_path):
     trees.write_dtb70(tmp_path / "dtb")
     trees.write_lasot(tmp_path / "lasot", ["bus-2"], count=10)
-    both = [*get_dataset("dtb70", tmp_path / "dtb"), *get_dataset("lasot", tmp_path / "lasot")]
+    both = [*get_dataset("dtb70", root=tmp_path / "dtb"), *get_dataset("lasot", root=tmp_path / "lasot")]
     report = run_and_score(SequenceList("both", tmp_path, both), tmp_path / "results")
     scores = report.trackers[0].sequences
     assert [round(scores[name].curves.norm_precision20, 6) for name in ("Animal1", "bus-2")] == [1, 0.8]
@@ -195,7 +195,7 @@ def test_frames_and_boxes_are_those_that_the_got10k_toolkit_reads(tmp_path):
         "uav": datasets.UAV123(str(tmp_path / "uav")),
     }
     for name, root in {"got10k_val": "got", "dtb70": "dtb", "tpl": "tpl", "uav": "uav"}.items():
-        ours = get_dataset(name, tmp_path / root)
+        ours = get_dataset(name, root=tmp_path / root)
         assert len(ours) == len(theirs[name]) == 2
         for base in theirs[name].seq_names:
             files, boxes = theirs[name][base]
@@ -219,7 +219,7 @@ def test_uav_success_without_absent_frames_is_that_of_the_got10k_toolkit():
 
 
 def test_a_missing_result_of_a_set_scored_elsewhere_is_said(tmp_path):
-    dataset = get_dataset("got10k_test", trees.write_got10k(tmp_path / "set", "test"))
+    dataset = get_dataset("got10k_test", root=trees.write_got10k(tmp_path / "set", "test"))
     run_dataset(list(dataset)[:1], FollowerSpec(), tmp_path / "results")
     found = find_results(tmp_path / "results", [sequence.name for sequence in dataset])
     report = score_results(dataset.title, list(dataset), found)

@@ -8,7 +8,7 @@ import pytest
 
 from ltr.common.errors import UserError
 from ltr.common.frame_order import FrameOrderError, find_images, order_frames
-from pytracking.evaluation.datasets import ALIASES, BENCHMARKS, DatasetError, benchmark_name, get_dataset, get_datasets
+from pytracking.evaluation.datasets import ALIASES, BENCHMARKS, DatasetError, benchmark_name, get_dataset
 from pytracking.evaluation.datasets.files import read_boxes, read_images
 from pytracking.evaluation.datasets.lasot import LASOT_EXTENSION, LASOT_TESTING
 from pytracking.evaluation.datasets.tcolor128 import TPL_OF_OTB, TPL_SIZE
@@ -20,25 +20,25 @@ from tests.helpers.evaluation_fakes import write_sequence
 
 def test_got10k_val(tmp_path):
     trees.write_got10k(tmp_path)
-    dataset = get_dataset("got10k_val", tmp_path)
+    dataset = get_dataset("got10k_val", root=tmp_path)
     assert dataset.summary() == f"GOT-10k val: 2 of 180 targets found under {tmp_path / 'val'}"
     sequence = dataset["GOT-10k_Val_000001"]
     assert [frame.name for frame in sequence.frames[:2]] == ["00000001.jpg", "00000002.jpg"]
     np.testing.assert_array_equal(sequence.first_box, [5, 6, 16, 12])
     assert sequence.visible.tolist() == [True, True, True, False, True, True]
     assert (sequence.image_size, sequence.scoring, sequence.scored_by) == ((trees.WIDTH, trees.HEIGHT), "got10k", "")
-    assert len(get_dataset("got10k_val", tmp_path / "val")) == 2  # the folder of the split itself
+    assert len(get_dataset("got10k_val", root=tmp_path / "val")) == 2  # the folder of the split itself
 
 
 def test_one_line_of_truth(tmp_path):
     trees.write_got10k(tmp_path / "got", "test")
-    dataset = get_dataset("got10k_test", tmp_path / "got")
+    dataset = get_dataset("got10k_test", root=tmp_path / "got")
     assert [len(sequence) for sequence in dataset] == [6, 6]
     assert np.isnan(dataset[0].ground_truth[1:]).all()
     assert "http://got-10k.aitestunion.com" in dataset[0].scored_by
     assert "the annotation after the first box is kept by GOT-10k's server" in dataset.summary()
     trees.write_trackingnet(tmp_path / "tn")
-    dataset = get_dataset("trackingnet", tmp_path / "tn")
+    dataset = get_dataset("trackingnet", root=tmp_path / "tn")
     assert dataset.summary().startswith("TrackingNet: 2 of 511 targets")
     # Without leading zeros, 10 comes after 9.
     assert [frame.stem for frame in dataset[0].frames] == [str(number) for number in range(12)]
@@ -48,14 +48,14 @@ def test_one_line_of_truth(tmp_path):
 def test_lasot_counts_from_one_and_its_extension_from_zero(tmp_path):
     trees.write_lasot(tmp_path / "lasot")
     trees.write_lasot(tmp_path / "ext", ["atv-1", "wingsuit-10"])
-    lasot = get_dataset("lasot", tmp_path / "lasot")
+    lasot = get_dataset("lasot", root=tmp_path / "lasot")
     assert (lasot.expected, len(lasot), lasot["bus-2"].origin) == (280, 2, 1)
     assert len(lasot["bus-2"]) == 6  # of seven images
     assert lasot["bus-2"].visible.tolist() == [True, True, False, True, False, True]
-    extension = get_dataset("lasot_extension_subset", tmp_path / "ext")
+    extension = get_dataset("lasot_extension_subset", root=tmp_path / "ext")
     assert (extension.expected, len(extension), extension[0].origin) == (150, 2, 0)
     with pytest.raises(DatasetError, match="no sequences of LaSOT were found .*category/category-1/"):
-        get_dataset("lasot", tmp_path / "ext")
+        get_dataset("lasot", root=tmp_path / "ext")
     assert (len(set(LASOT_TESTING)), len(set(LASOT_EXTENSION))) == (280, 150)
 
 
@@ -67,12 +67,12 @@ def test_lasot_testing_is_that_of_the_got10k_toolkit():
 
 def test_uav_at_both_rates(tmp_path):
     trees.write_uav(tmp_path / "30", {"uav6": (1, 109), "person2_s": (1, 250)})
-    dataset = get_dataset("uav", tmp_path / "30")
+    dataset = get_dataset("uav", root=tmp_path / "30")
     assert dataset.summary() == f"UAV123: 2 of 123 targets found under {tmp_path / '30'}"
     assert dataset["uav_uav6"].attributes == ("SV", "LR", "SOB")
     assert np.isnan(dataset["uav_uav6"].ground_truth[5]).all() and dataset["uav_uav6"].origin == 0
     trees.write_uav(tmp_path / "10", {"uav6": (1, 37), "person8_2": (359, 509)}, "UAV123_10fps")
-    slow = get_dataset("uav123_10fps", tmp_path / "10")
+    slow = get_dataset("uav123_10fps", root=tmp_path / "10")
     assert [sequence.name for sequence in slow] == ["uav_person8_2", "uav_uav6"]
     frames = slow["uav_person8_2"].frames
     assert (frames[0].parent.name, frames[0].stem, frames[-1].stem) == ("person8", "000359", "000509")
@@ -98,32 +98,32 @@ def test_uav_frames_are_those_of_the_got10k_toolkit_and_of_the_version_at_10_fra
 
 def test_temple_color(tmp_path):
     trees.write_tpl(tmp_path, {"Bee_ce": (1, 6), "David": (300, 306), "tpl_Yo_yos_ce1": (1, 4)})
-    dataset = get_dataset("tc128", tmp_path)
+    dataset = get_dataset("tc128", root=tmp_path)
     assert [sequence.name for sequence in dataset] == ["tpl_Bee_ce", "tpl_David", "tpl_Yo_yos_ce1"]
     assert (dataset["tpl_David"].frames[0].name, dataset["tpl_David"].origin) == ("0300.jpg", 1)
     (tmp_path / "David" / "David_frames.txt").unlink()  # the range is known
-    assert get_dataset("tpl", tmp_path)["tpl_David"].frames[-1].name == "0306.jpg"
-    assert [sequence.name for sequence in get_dataset("tpl_nootb", tmp_path)] == ["tpl_Bee_ce", "tpl_Yo_yos_ce1"]
+    assert get_dataset("tpl", root=tmp_path)["tpl_David"].frames[-1].name == "0306.jpg"
+    assert [sequence.name for sequence in get_dataset("tpl_nootb", root=tmp_path)] == ["tpl_Bee_ce", "tpl_Yo_yos_ce1"]
     assert (TPL_SIZE, len(set(TPL_OF_OTB))) == (129, 44)
     (tmp_path / "Bee_ce" / "Bee_ce_frames.txt").write_text("1,90")
     assert "6 lines, but Bee_ce_frames.txt names the frames 1 to 90" in str(
-        get_dataset("tpl", tmp_path).problems["tpl_Bee_ce"]
+        get_dataset("tpl", root=tmp_path).problems["tpl_Bee_ce"]
     )
 
 
 def test_dtb70(tmp_path):
-    dataset = get_dataset("dtb70", trees.write_dtb70(tmp_path))
+    dataset = get_dataset("dtb70", root=trees.write_dtb70(tmp_path))
     assert (dataset.expected, len(dataset), dataset["Yacht4"].origin) == (70, 2, 1)
 
 
 def test_vot_regions_become_upright_boxes(tmp_path):
     trees.write_vot(tmp_path)
-    dataset = get_dataset("vot", tmp_path)
+    dataset = get_dataset("vot", root=tmp_path)
     assert dataset.summary() == f"VOT: 3 of 3 targets found under {tmp_path / 'sequences'}"
     np.testing.assert_array_equal(dataset["ants1"].ground_truth[1], [6, 6, 16, 12])
     np.testing.assert_array_equal(dataset["cup"].ground_truth[1], [5 + 3, 5 + 2, 10, 8])
     assert np.isnan(dataset["ball1"].ground_truth[3]).all() and dataset["ball1"].origin == 0
-    assert len(get_dataset("vot", tmp_path / "sequences")) == 3
+    assert len(get_dataset("vot", root=tmp_path / "sequences")) == 3
 
 
 @pytest.mark.parametrize(
@@ -150,19 +150,19 @@ def test_a_mask_of_the_toolkit_is_read_as_the_toolkit_reads_it(tmp_path):
 def test_half_copied_sets_run_what_is_there_and_name_the_rest(tmp_path):
     trees.write_got10k(tmp_path / "got", names=3)
     (tmp_path / "got/val/GOT-10k_Val_000002/00000005.jpg").unlink()
-    dataset = get_dataset("got10k_val", tmp_path / "got")
+    dataset = get_dataset("got10k_val", root=tmp_path / "got")
     assert [sequence.name[-1] for sequence in dataset] == ["1", "3"]
     assert "1 of its 6 images are not in" in str(dataset.problems["GOT-10k_Val_000002"])
     assert "00000005.jpg" in str(dataset.problems["GOT-10k_Val_000002"])
     trees.write_lasot(tmp_path / "lasot")
     (tmp_path / "lasot/bus/bus-2/full_occlusion.txt").write_text("0,1")
-    assert "2 values for 6 boxes" in str(get_dataset("lasot", tmp_path / "lasot").problems["bus-2"])
+    assert "2 values for 6 boxes" in str(get_dataset("lasot", root=tmp_path / "lasot").problems["bus-2"])
     trees.write_uav(tmp_path / "uav", {"uav6": (1, 109), "uav5": (1, 100)})
-    problems = get_dataset("uav", tmp_path / "uav").problems
+    problems = get_dataset("uav", root=tmp_path / "uav").problems
     assert "100 lines, but the benchmark has frames 1 to 139" in str(problems["uav_uav5"])
     trees.write_trackingnet(tmp_path / "tn")
     (tmp_path / "tn/TEST/frames/0-6LB4FqxoE_1/7.jpg").unlink()
-    assert "the first is 7.jpg" in str(get_dataset("trackingnet", tmp_path / "tn").problems["0-6LB4FqxoE_1"])
+    assert "the first is 7.jpg" in str(get_dataset("trackingnet", root=tmp_path / "tn").problems["0-6LB4FqxoE_1"])
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc", "..", "a\\b", "a/b"])
@@ -171,13 +171,13 @@ def test_a_list_that_leads_out_of_the_data_set(tmp_path, name):
     with open(tmp_path / "val/list.txt", "a") as file:
         file.write(f"{name}\n")
     with pytest.raises(DatasetError, match="which is a path and no name"):
-        get_dataset("got10k_val", tmp_path)
+        get_dataset("got10k_val", root=tmp_path)
 
 
 def test_a_target_that_is_absent_in_the_first_frame(tmp_path):
     trees.write_dtb70(tmp_path)
     (tmp_path / "Animal1" / "groundtruth_rect.txt").write_text(trees.rows_text(trees.boxes(6, absent=[0])))
-    dataset = get_dataset("dtb70", tmp_path)
+    dataset = get_dataset("dtb70", root=tmp_path)
     assert [sequence.name for sequence in dataset] == ["Yacht4"]
     assert "line 1: the first box must be finite" in str(dataset.problems["Animal1"])
 
@@ -237,7 +237,7 @@ def test_regular_box_files_are_read_at_once_and_others_by_line(tmp_path, text):
 @pytest.mark.parametrize("name", [name for name in BENCHMARKS if name != "generated"])
 def test_an_empty_folder_says_what_was_expected(tmp_path, name):
     with pytest.raises(DatasetError, match="no sequences of .* were found under .*; expected "):
-        get_dataset(name, tmp_path)
+        get_dataset(name, root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -288,9 +288,9 @@ def test_an_origin_belongs_to_folders(tmp_path):
     write_sequence(tmp_path / "mine", "one", 3)
     trees.write_dtb70(tmp_path / "dtb")
     with pytest.raises(DatasetError, match="--origin goes with a folder of your own; that of dtb70 is known"):
-        get_dataset("dtb70", tmp_path / "dtb", origin=0)
+        get_dataset("dtb70", root=tmp_path / "dtb", origin=0)
     with pytest.raises(DatasetError, match="--origin goes with folders"):
-        get_datasets(["dtb70", "uav"], origin=0)
+        get_dataset("dtb70", "uav", origin=0)
 
 
 def test_the_layouts_looked_for_are_named(tmp_path):

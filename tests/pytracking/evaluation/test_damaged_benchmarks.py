@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ltr.common.errors import DatasetError
-from pytracking.evaluation.datasets import SequenceList, get_dataset, get_datasets
+from pytracking.evaluation.datasets import SequenceList, get_dataset
 from tests.helpers.benchmark_trees import boxes, rows_text, write_frames
 
 
@@ -98,7 +98,7 @@ def test_a_folder_without_permission(tmp_path, monkeypatch, which, name):
         return real(self)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
-    dataset = get_dataset("otb", tmp_path) if otb else get_dataset(str(tmp_path))
+    dataset = get_dataset("otb", root=tmp_path) if otb else get_dataset(str(tmp_path))
     assert [each.name for each in dataset] == [good]
     assert "Permission denied" in str(dataset.problems[bad]) and str(refused) in str(dataset.problems[bad])
 
@@ -118,7 +118,7 @@ def test_results_of_two_benchmarks_do_not_share_a_file(tmp_path):
     sequence(tmp_path / "one", "a")
     sequence(tmp_path / "two", "a_time")
     with pytest.raises(DatasetError, match="a_time.*results of a"):
-        get_datasets([str(tmp_path / "one"), str(tmp_path / "two")])
+        get_dataset(tmp_path / "one", tmp_path / "two")
 
 
 def test_the_exact_name_is_meant_before_one_that_is_alike(tmp_path):

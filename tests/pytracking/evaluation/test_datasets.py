@@ -12,7 +12,6 @@ from pytracking.evaluation.datasets import (
     DatasetError,
     TrackingSequence,
     get_dataset,
-    get_datasets,
     read_all,
     read_boxes,
 )
@@ -35,7 +34,7 @@ def test_otb_lengths_are_those_of_the_published_annotation(shared_data):
 
 
 def test_otb_subset_on_disk(shared_data):
-    dataset = get_dataset("otb", shared_data / "otb")
+    dataset = get_dataset("otb", root=shared_data / "otb")
     assert dataset.summary() == f"OTB-100: 15 of 100 targets found under {shared_data / 'otb'}"
     assert not dataset.problems
     for sequence in dataset:
@@ -79,7 +78,7 @@ def test_otb_ranges_in_copies_of_all_kinds(tmp_path, name, images, lines, first_
     for number in images:
         (folder / f"{number:04d}.jpg").touch()
     (folder.parent / "groundtruth_rect.txt").write_text(boxes_text(lines))
-    sequence = get_dataset("otb", tmp_path)[name]
+    sequence = get_dataset("otb", root=tmp_path)[name]
     assert len(sequence) == len(sequence.ground_truth) == OTB_LENGTHS[name]
     assert sequence.frames[0].name == f"{first_number:04d}.jpg"
     assert sequence.frames[-1].name == f"{first_number + OTB_LENGTHS[name] - 1:04d}.jpg"
@@ -93,7 +92,7 @@ def test_david_is_found_by_frame_number_among_all_its_images(tmp_path):
         (folder / f"{number:04d}.jpg").touch()
     (folder.parent / "groundtruth_rect.txt").write_text(boxes_text(471))
     for name in ("otb", str(tmp_path)):
-        sequence = get_dataset(name, tmp_path)["David"]
+        sequence = get_dataset(name, root=tmp_path)["David"]
         assert (sequence.frames[0].name, sequence.frames[-1].name) == ("0300.jpg", "0770.jpg")
 
 
@@ -102,7 +101,7 @@ def test_split_targets_and_empty_annotation(tmp_path):
     write_images(folder / "img", range(1, 668))
     (folder / "groundtruth_rect.1.txt").write_text("")
     (folder / "groundtruth_rect.2.txt").write_text(boxes_text(667))
-    dataset = get_dataset("otb", tmp_path)
+    dataset = get_dataset("otb", root=tmp_path)
     assert [sequence.name for sequence in dataset] == ["Human4-2"]
     assert dataset["Human4_2"] is dataset["Human4-2"] is dataset["0"] is dataset[0]
     assert [sequence.name for sequence in get_dataset(str(tmp_path))] == ["Human4-2"]
@@ -156,7 +155,7 @@ def test_bad_annotation_spares_the_other_sequences(tmp_path, content, words):
 def test_wrong_length_of_a_sequence_of_otb(tmp_path):
     write_sequence(tmp_path, "Deer", 71)
     write_sequence(tmp_path, "Dog", 127, lines=100)
-    dataset = get_dataset("otb", tmp_path)
+    dataset = get_dataset("otb", root=tmp_path)
     assert [sequence.name for sequence in dataset] == ["Deer"]
     assert "100 lines" in str(dataset.problems["Dog"]) and "127 frames" in str(dataset.problems["Dog"])
 
@@ -176,11 +175,11 @@ def test_names_that_there_are_not(tmp_path):
     with pytest.raises(DatasetError, match="does not exist"):
         get_dataset(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="does not exist .*command line"):
-        get_dataset("otb", tmp_path / "nowhere")
+        get_dataset("otb", root=tmp_path / "nowhere")
     with pytest.raises(DatasetError, match="no sequences of OTB-100 were found"):
-        get_dataset("otb", tmp_path / "David2")
+        get_dataset("otb", root=tmp_path / "David2")
     with pytest.raises(DatasetError, match="none of the 2 sequences"):
-        get_dataset("otb", tmp_path)
+        get_dataset("otb", root=tmp_path)
 
 
 def test_a_data_set_of_which_nothing_can_be_run(tmp_path):
@@ -193,7 +192,7 @@ def test_several_data_sets_as_one(tmp_path):
     write_sequence(tmp_path / "b", "two", 4)
     write_sequence(tmp_path / "b", "bad", 4, lines=9)
     write_sequence(tmp_path / "a", "one", 3)
-    both = get_datasets([str(tmp_path / "b"), str(tmp_path / "a")])
+    both = get_dataset(tmp_path / "b", tmp_path / "a")
     assert (both.title, [sequence.name for sequence in both]) == ("b + a", ["two", "one"])
     assert both["one"] is both["1"] and both["one"].dataset == "a"
     assert both.summary().splitlines() == [
@@ -204,7 +203,7 @@ def test_several_data_sets_as_one(tmp_path):
         both["bad"]
     with pytest.raises(DatasetError, match=rf"no sequence 'tow' in b \+ a under {tmp_path}; did you mean two"):
         both["tow"]
-    alone = get_datasets([str(tmp_path / "b")])
+    alone = get_dataset(tmp_path / "b")
     assert (alone.title, alone.parts, alone.root) == ("b", (), tmp_path / "b")
 
 
@@ -216,17 +215,16 @@ def test_a_name_that_stands_in_two_data_sets(tmp_path, name, lines):
     write_sequence(tmp_path / "b", "other", 3)
     folders = [str(tmp_path / "a"), str(tmp_path / "b")]
     with pytest.raises(DatasetError, match=f"{name} is both in a under {folders[0]} and in b under {folders[1]}; "):
-        get_datasets(folders)
+        get_dataset(*folders)
 
 
 def test_several_data_sets_are_each_looked_for(tmp_path):
     write_sequence(tmp_path / "a", "one", 3)
     with pytest.raises(DatasetError, match="no data set 'otbb'"):
-        get_datasets([str(tmp_path / "a"), "otbb"])
-    with pytest.raises(DatasetError, match="one is both in a under"):
-        get_datasets([str(tmp_path / "a")] * 2)
+        get_dataset(tmp_path / "a", "otbb")
+    assert [sequence.name for sequence in get_dataset(*[tmp_path / "a"] * 2)] == ["one"]
     with pytest.raises(DatasetError, match="--dataset_root goes with one data set, not with 2"):
-        get_datasets([str(tmp_path / "a"), "otb"], tmp_path)
+        get_dataset(tmp_path / "a", "otb", root=tmp_path)
 
 
 def test_nfs_as_published(tmp_path):
@@ -234,7 +232,7 @@ def test_nfs_as_published(tmp_path):
     write_images(folder / "dog_1", range(1, 6), digits=5, suffix=".jpg")
     lines = [f'0 {10 + i} 20 {40 + i} 60 {i} 0 0 0 "dog"\n' for i in range(34)]  # 240 frames per second, and a few more
     (folder / "dog_1.txt").write_text("".join(lines))
-    dataset = get_dataset("nfs", tmp_path)
+    dataset = get_dataset("nfs", root=tmp_path)
     assert dataset.summary().startswith("NFS: 1 of 100 targets")
     sequence = dataset["nfs_dog_1"]
     np.testing.assert_array_equal(sequence.ground_truth, [[10 + 8 * i, 20, 30, 40] for i in range(5)])
@@ -246,7 +244,7 @@ def test_nfs_as_published_tolerates_one_frame_and_no_more(tmp_path):
         folder = tmp_path / name / "30"
         write_images(folder / name, range(1, images + 1), digits=5)
         (folder / f"{name}.txt").write_text("".join(f"0 {i} 20 40 60\n" for i in range(5)))
-    dataset = get_dataset("nfs", tmp_path)
+    dataset = get_dataset("nfs", root=tmp_path)
     assert len(dataset["nfs_near"]) == 4
     with pytest.raises(DatasetError, match="5 lines.*3 images"):
         dataset["nfs_far"]
@@ -258,7 +256,7 @@ def test_nfs_as_repacked(tmp_path):
         (tmp_path / "anno").mkdir(exist_ok=True)
         (tmp_path / "anno" / f"{annotation}.txt").write_text(boxes_text(4, separator="\t"))
     write_images(tmp_path / "sequences" / "bare", range(1, 5), digits=5)
-    dataset = get_dataset("nfs", tmp_path)
+    dataset = get_dataset("nfs", root=tmp_path)
     assert [sequence.name for sequence in dataset] == ["nfs_Gymnastics", "nfs_dog_1"]
     np.testing.assert_array_equal(dataset["nfs_dog_1"].ground_truth[:, 0], [0, 1, 2, 3])
     assert "nfs_bare.txt does not exist" in str(dataset.problems["nfs_bare"])
@@ -284,7 +282,7 @@ def test_attributes_of_otb_are_counted_as_in_the_literature(shared_data):
     for name, text in OTB_ATTRIBUTES.items():
         if "LR" in text.split():
             assert read_boxes(shared_data / "otb_annotations" / f"{name}.txt")[:, 2:].prod(1).min() < 400
-    dataset = get_dataset("otb", shared_data / "otb")
+    dataset = get_dataset("otb", root=shared_data / "otb")
     assert dataset["Deer"].attributes == ("MB", "FM", "IPR", "BC")
     assert dataset["Jogging_2"].attributes == ("OCC", "DEF", "OPR")
 
