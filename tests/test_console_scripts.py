@@ -10,12 +10,12 @@ import pytest
 
 COMMANDS = {script.name: script for script in entry_points(group="console_scripts") if script.name.startswith("ebm-")}
 SHIMS = {
-    "ltr.run_ablation": "ebm-ablate",
     "ltr.run_calibration": "ebm-calibrate",
     "ltr.run_detection_comparison": "ebm-compare-detection",
     "ltr.run_evaluation": "ebm-evaluate",
     "ltr.run_toy_comparison": "ebm-compare-toy",
     "ltr.run_training": "ebm-train",
+    "pytracking.run_ablation": "ebm-ablate",
     "pytracking.run_demo": "ebm-demo",
     "pytracking.run_experiment": "ebm-experiment",
     "pytracking.run_tracker": "ebm-track",
@@ -34,6 +34,13 @@ def test_a_script_is_its_command(module):
     shim = importlib.import_module(module)
     assert shim.main is COMMANDS[SHIMS[module]].load()
     assert len(Path(shim.__file__).read_text().splitlines()) <= 4
+
+
+def test_the_learning_part_of_a_command_has_a_script_too():
+    from ltr import run_ablation
+    from ltr.commands import ablate
+
+    assert run_ablation.main is ablate.main
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -43,8 +43,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{__doc__}\nTasks: {', '.join(PAPER_ERRORS)}")
         return status
     task = argv[0]
+    if task == "bbreg":
+        raise UserError("the proposals of bbreg are compared in the tracker: python pytracking/run_ablation.py bbreg")
     if task not in PAPER_ERRORS:
-        raise UserError(f"there is no ablation of {task!r}; there are: {', '.join(PAPER_ERRORS)}")
+        raise UserError(f"there is no ablation of {task!r}; there are: {', '.join([*PAPER_ERRORS, 'bbreg'])}")
     parser = CommandParser(prog="ebm-ablate", add_help=False)
     parser.add_argument("--baseline", choices=BASELINES, default="direct_l2")
     parser.add_argument("--restart", action="store_true")

@@ -24,9 +24,10 @@ def departures(pairs: Iterable[tuple[Any, Any]], ignored: Collection[str] = ()) 
     return found
 
 
-def departures_note(found: dict[str, str], of: str = "the paper's setting") -> list[str]:
-    """The note about what :func:`departures` found; none if it found nothing."""
-    return [f"Not {of}, which is in brackets: {', '.join(found.values())}."] if found else []
+def departures_note(found: dict[str, str], of: str = "") -> list[str]:
+    """The note about what :func:`departures` found, such as 'of' a tracker; none if it found nothing."""
+    start = f"{of}: not" if of else "Not"
+    return [f"{start} the paper's setting, which is in brackets: {', '.join(found.values())}."] if found else []
 
 
 def _plain(value: object) -> str:

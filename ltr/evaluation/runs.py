@@ -111,6 +111,29 @@ def check_alike(runs: Sequence[TrainedRun], own: Sequence[str] = ("system", "los
         _compare(runs[0], run, ("seed", *own))
 
 
+def check_made_with(settings: Any, weights: Path) -> None:
+    """Checks that a finished training had these settings.
+
+    Args:
+        settings: a `TrainSettings`.
+        weights: the file of its final weights.
+
+    Raises:
+        UserError: if it had others, or the file cannot be read.
+    """
+    metadata, _ = read_safetensors(weights)
+    try:
+        found = differences(settings, json.loads(metadata["settings"]))
+    except (KeyError, ValueError, AttributeError):
+        raise UserError(f"{weights} does not say how it was trained: delete it to train anew") from None
+    if found:
+        name, (before, now) = min(found.items())
+        raise UserError(
+            f"{weights.parent} was trained with {name} {before}, and {now} is asked for: repeat the earlier value, "
+            "choose another --workspace, or delete that folder"
+        )
+
+
 def _compare(first: TrainedRun, other: TrainedRun, may_differ: Sequence[str]) -> None:
     saved = to_plain(first.settings)
     different = {k: v for k, v in differences(other.settings, saved).items() if not _is_within(k, may_differ)}

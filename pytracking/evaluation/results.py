@@ -76,7 +76,7 @@ class ResultFolder:
             raise ResultsError(
                 f"the results folder {self.path} cannot be written ({error.strerror}); choose another by --results"
             ) from error
-        difference = self._difference()
+        difference = self.difference()
         if difference is None:
             return
         if not overwrite:
@@ -90,8 +90,12 @@ class ResultFolder:
         for file in [path for path in self.path.iterdir() if path.is_file()]:
             shutil.move(file, replaced / file.name)
 
-    def _difference(self) -> str | None:
-        """In which settings the results in the folder differ from ``made_with``, in words; None if in none."""
+    def difference(self) -> str | None:
+        """In which settings the results in the folder differ from ``made_with``, in words; None if in none.
+
+        Raises:
+            ResultsError: if the record cannot be read.
+        """
         record = self._read_record()
         if record is None:
             has_results = any(file.name[0] != "." for file in self.path.glob("*.txt"))

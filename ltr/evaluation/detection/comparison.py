@@ -16,20 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ltr.common.device import choose_device
-from ltr.common.errors import UserError
 from ltr.common.files import read_text, write_json
 from ltr.common.provenance import file_hash, provenance
 from ltr.common.seeds import seed_for_build
-from ltr.common.settings import differences
 from ltr.dataset import DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
 from ltr.evaluation.detection.sheet import draw_sheet
 from ltr.evaluation.detection.step_search import search_steps
 from ltr.evaluation.detection.table import UNREFINED, make_table
+from ltr.evaluation.runs import check_made_with
 from ltr.evaluation.tables import Mean, Table, write_table
 from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, System, load_detector
-from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.detection import DetectionSettings, build, images
 from ltr.train_settings.small_detection import small
 from ltr.trainers.trainer import Trainer
@@ -169,7 +167,7 @@ class DetectionComparison:
         system = settings.detector.system
         weights = self.runs / name / f"{system}_final.safetensors"
         if weights.is_file():
-            _check_settings(settings, weights)
+            check_made_with(settings, weights)
         else:
             print(f"--- {name}")
             seed_for_build(settings.seed)
@@ -213,17 +211,6 @@ class DetectionComparison:
             return []
         steps = ", ".join(f"{name} {s.step[0]:g} / {s.step[1]:g}" for name, s in self.steps.items())
         return [f"Step-lengths (position / size), chosen on {_TUNING_IMAGES} other images: {steps}."]
-
-
-def _check_settings(settings: DetectionSettings, weights: Path) -> None:
-    metadata, _ = read_safetensors(weights)
-    found = differences(settings, json.loads(metadata["settings"]))
-    if found:
-        name, (before, now) = min(found.items())
-        raise UserError(
-            f"{weights.parent} was trained with {name} {before}, and {now} is asked for: repeat the earlier value, "
-            "choose another --workspace, or delete that folder"
-        )
 
 
 def _joined(sigmas: tuple[float, ...]) -> str:
