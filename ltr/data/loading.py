@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ltr.common.errors import UserError
@@ -64,7 +65,7 @@ def load_batches(
         num_workers=workers,
         collate_fn=_unchanged,
         pin_memory=pin_memory,
-        worker_init_fn=_set_worker_signals,
+        worker_init_fn=_start_worker,
     )
     batches: Any = iter(loader)
     try:
@@ -141,8 +142,12 @@ def _shared_memory(folder: str = "/dev/shm") -> str:
         return ""
 
 
-def _set_worker_signals(worker: int) -> None:
-    """Terminals and torchrun signal whole groups of processes; a worker ends when its training process wants it to."""
+def _start_worker(worker: int) -> None:
+    """Gives OpenCV one thread, as PyTorch gives itself: with a thread for each core, workers hinder one another.
+
+    Terminals and torchrun signal whole groups of processes; a worker ends when its training process wants it to.
+    """
+    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "alarm"):  # not on Windows
         signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(15))  # time for the present step, then end

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 
+import cv2
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -33,6 +34,28 @@ def test_order_and_errors(workers):
     assert [batch["x"].tolist() for batch in batches(Numbers(), 4, workers)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     with pytest.raises(UserError, match=r"^image 5\.png does not exist$"):
         list(batches(Numbers(missing=5), 4, workers))
+
+
+class Threads(Dataset):
+    """What a loader process runs its samples with."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, k: int) -> list[int]:
+        return [cv2.getNumThreads(), torch.get_num_threads()]
+
+
+def test_loader_processes_share_the_cores():
+    """With a thread of OpenCV for each core in each process, 16 of them had a load of 127."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        [threads] = batches(Threads(), 2, 1)
+        assert [column.tolist() for column in threads] == [[1, 1], [1, 1]]
+        assert cv2.getNumThreads() == 4  # here as before
+    finally:
+        cv2.setNumThreads(before)
 
 
 def no_memory() -> None:
