@@ -12,7 +12,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -82,6 +82,17 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text file, in UTF-8, whole or not at all; raises as :func:`replace_file`."""
     write_bytes(path, text.encode())
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Write a text file of lines that come without their ends, in UTF-8, whole or not at all; raises as
+    :func:`replace_file`."""
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+
+    replace_file(Path(path), write)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ltr.common.files import write_text
+from ltr.common.files import write_lines
 from pytracking.annotation.number_fields import finite, positive_box, whole
 from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
 
@@ -148,57 +149,71 @@ def write_coco(video: VideoTracks, path: Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
+    write_lines(path, _lines(video))
+
+
+def _lines(video: VideoTracks) -> Iterator[str]:
     width, height = video.size or (0, 0)
-    names = video.images or tuple(f"frame_{frame:06d}.png" for frame in video.frames)
     size = {"width": width, "height": height}
-    image_ids = {frame: position for position, frame in enumerate(video.frames, start=1)}
-    images = [
-        {"id": image_ids[frame], "video_id": 1, "file_name": name, **size, "frame_index": frame, "frame_id": position}
-        for position, (frame, name) in enumerate(zip(video.frames, names, strict=True))
-    ]
     labels = video.labels()
-    annotations: list[dict[str, Any]] = []
+    entry = {
+        "id": 1,
+        "name": video.video or "video",
+        **size,
+        "neg_category_ids": [],
+        "not_exhaustive_category_ids": [],
+        "metadata": {"fps": video.fps, "length": video.length},
+    }
+    head = {
+        "info": {"description": video.video or "", "version": "1.0"},
+        "licenses": [],
+        "videos": [entry],
+        "categories": [{"id": number, "name": label} for number, label in enumerate(labels, start=1)],
+        "tracks": [
+            {"id": track.id, "category_id": labels.index(track.label) + 1, "video_id": 1} for track in video.tracks
+        ],
+    }
+    yield json.dumps(head).removesuffix("}") + ', "images": ['
+    yield from _separated({**image, **size} for image in _images(video))
+    yield '], "annotations": ['
+    yield from _separated(_annotations(video, labels))
+    yield "]}"
+
+
+def _separated(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The text of each, a line each."""
+    for number, entry in enumerate(entries):
+        yield (", " if number else "") + json.dumps(entry)
+
+
+def _images(video: VideoTracks) -> Iterator[dict[str, Any]]:
+    names = video.images or (f"frame_{frame:06d}.png" for frame in video.frames)
+    for position, (frame, name) in enumerate(zip(video.frames, names, strict=True)):
+        yield {"id": position + 1, "video_id": 1, "file_name": name, "frame_index": frame, "frame_id": position}
+
+
+def _annotations(video: VideoTracks, labels: list[str]) -> Iterator[dict[str, Any]]:
+    number = 0
     for track in video.tracks:
+        ids = enumerate(video.frames, start=1)  # of the images
         for box in track.boxes:
             if box.absent or box.frame is None:
                 continue
             numbers = [round(value, 4) for value in box.box]
             score = {} if box.score is None else {"score": round(box.score, 6)}
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_ids[box.frame],
-                    "video_id": 1,
-                    "track_id": track.id,
-                    "instance_id": track.id,
-                    "category_id": labels.index(track.label) + 1,
-                    "bbox": numbers,
-                    "area": round(numbers[2] * numbers[3], 4),
-                    "segmentation": [],
-                    "iscrowd": 0,
-                    # by which CVAT joins the boxes to tracks
-                    "attributes": {"track_id": track.id, "keyframe": True, "occluded": False},
-                    **score,
-                }
-            )
-    content = {
-        "info": {"description": video.video or "", "version": "1.0"},
-        "licenses": [],
-        "videos": [
-            {
-                "id": 1,
-                "name": video.video or "video",
-                **size,
-                "neg_category_ids": [],
-                "not_exhaustive_category_ids": [],
-                "metadata": {"fps": video.fps, "length": video.length},
+            number += 1
+            yield {
+                "id": number,
+                "image_id": next(image for image, frame in ids if frame == box.frame),
+                "video_id": 1,
+                "track_id": track.id,
+                "instance_id": track.id,
+                "category_id": labels.index(track.label) + 1,
+                "bbox": numbers,
+                "area": round(numbers[2] * numbers[3], 4),
+                "segmentation": [],
+                "iscrowd": 0,
+                # by which CVAT joins the boxes to tracks
+                "attributes": {"track_id": track.id, "keyframe": True, "occluded": False},
+                **score,
             }
-        ],
-        "categories": [{"id": number, "name": label} for number, label in enumerate(labels, start=1)],
-        "tracks": [
-            {"id": track.id, "category_id": labels.index(track.label) + 1, "video_id": 1} for track in video.tracks
-        ],
-        "images": images,
-        "annotations": annotations,
-    }
-    write_text(path, json.dumps(content) + "\n")

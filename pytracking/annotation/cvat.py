@@ -7,13 +7,14 @@ tracked frame is written as one. See docs.cvat.ai/docs/dataset_management/format
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
-from ltr.common.files import write_text
+from ltr.common.files import write_lines
 from pytracking.annotation.number_fields import finite, whole
 from pytracking.annotation.tracks import (
     DEFAULT_LABEL,
@@ -136,12 +137,16 @@ def write_cvat(video: VideoTracks, path: Path) -> None:
     Raises:
         OSError: if the file cannot be written.
     """
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", *_meta(video)]
+    write_lines(path, _lines(video))
+
+
+def _lines(video: VideoTracks) -> Iterator[str]:
+    yield from ('<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "  <version>1.1</version>", *_meta(video))
     for track in video.tracks:
-        lines.append(f'  <track id="{track.id}" label={_quoted(track.label)} source="auto">')
-        lines += [_element(box) for box in _closed(track, video)]
-        lines.append("  </track>")
-    write_text(path, "\n".join([*lines, "</annotations>", ""]))
+        yield f'  <track id="{track.id}" label={_quoted(track.label)} source="auto">'
+        yield from map(_element, _closed(track, video))
+        yield "  </track>"
+    yield "</annotations>"
 
 
 def _meta(video: VideoTracks) -> list[str]:
@@ -157,17 +162,21 @@ def _meta(video: VideoTracks) -> list[str]:
     return [*lines, f"      <source>{name}</source>", "    </task>", "  </meta>"]
 
 
-def _closed(track: ObjectTrack, video: VideoTracks) -> list[TrackBox]:
+def _closed(track: ObjectTrack, video: VideoTracks) -> Iterator[TrackBox]:
     """The boxes, and where the video goes on after them, one that hides the object: CVAT would show it to the end."""
-    boxes = list(track.boxes)
-    frames = [box.frame for box in boxes if box.frame is not None]
-    later = [frame for frame in video.frames if frame > frames[-1]]
-    step = frames[-1] - frames[-2] if len(frames) > 1 else 1
-    following = later[0] if later else frames[-1] + step
-    goes_on = bool(later) or (not video.complete and (video.length is None or following < video.length))
-    if goes_on and not boxes[-1].absent:
-        boxes.append(TrackBox(following, boxes[-1].box, absent=True))
-    return boxes
+    last, step = None, 1
+    for box in track.boxes:
+        if last is not None:
+            step = (box.frame or 0) - (last.frame or 0)
+        last = box
+        yield box
+    if last is None or last.absent:
+        return
+    frame = last.frame or 0
+    later = next((each for each in video.frames if each > frame), None)
+    following = frame + step if later is None else later
+    if later is not None or (not video.complete and (video.length is None or following < video.length)):
+        yield TrackBox(following, last.box, absent=True)
 
 
 def _element(box: TrackBox) -> str:

@@ -9,12 +9,13 @@ they are told apart. See motchallenge.net/instructions and arXiv:1603.00831.
 from __future__ import annotations
 
 import configparser
-import io
+import heapq
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from ltr.common.files import write_bytes
+from ltr.common.files import replace_file
 from pytracking.annotation.number_fields import finite, positive_box, whole
 from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
 
@@ -117,25 +118,35 @@ def write_mot(video: VideoTracks, path: Path) -> None:
         OSError: if the file cannot be written.
     """
     labels = video.labels()
+
+    def write(copy: Path) -> None:
+        with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("gt/gt.txt", "w", force_zip64=True) as file:
+                for line in _lines(video, labels):
+                    file.write(line.encode())
+            archive.writestr("gt/labels.txt", "".join(f"{' '.join(label.split())}\n" for label in labels))
+            archive.writestr("seqinfo.ini", _info_text(video))
+
+    replace_file(path, write)
+
+
+def _lines(video: VideoTracks, labels: list[str]) -> Iterator[str]:
+    """The lines by frame and id."""
     shift = 1 if any(track.id == 0 for track in video.tracks) else 0
-    lines = []
-    for track in video.tracks:
-        for box in track.boxes:
-            if not box.absent and box.frame is not None:
-                x, y, w, h = box.box
-                numbers = f"{x + 1:.4f},{y + 1:.4f},{w:.4f},{h:.4f},1,{labels.index(track.label) + 1},1"
-                lines.append((box.frame, track.id, f"{box.frame + 1},{track.id + shift},{numbers}\n"))
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("gt/gt.txt", "".join(line for *_, line in sorted(lines)))
-        archive.writestr("gt/labels.txt", "".join(f"{' '.join(label.split())}\n" for label in labels))
-        archive.writestr("seqinfo.ini", _info_text(video))
-    write_bytes(path, content.getvalue())
+    objects = sorted(video.tracks, key=lambda track: track.id)
+    for track, box in heapq.merge(*map(_visible, objects), key=lambda pair: (pair[1].frame, pair[0].id)):
+        x, y, w, h = box.box
+        numbers = f"{x + 1:.4f},{y + 1:.4f},{w:.4f},{h:.4f},1,{labels.index(track.label) + 1},1"
+        yield f"{(box.frame or 0) + 1},{track.id + shift},{numbers}\n"
+
+
+def _visible(track: ObjectTrack) -> Iterator[tuple[ObjectTrack, TrackBox]]:
+    return ((track, box) for box in track.boxes if not box.absent and box.frame is not None)
 
 
 def _info_text(video: VideoTracks) -> str:
     width, height = video.size or (0, 0)
-    length = max([video.length or 0, *(frame + 1 for frame in video.frames)])
+    length = max(video.length or 0, max(video.frames, default=-1) + 1)
     entries = {
         "name": " ".join((video.video or "video").split()),
         "imDir": "img1",

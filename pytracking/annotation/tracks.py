@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ltr.common.errors import UserError
@@ -40,12 +40,12 @@ class ObjectTrack:
     Attributes:
         id: a whole number that no other object of the video has.
         label: its class, such as 'car'.
-        boxes: in the order of their frames.
+        boxes: in the order of their frames; they can be gone through several times.
     """
 
     id: int
     label: str
-    boxes: tuple[TrackBox, ...]
+    boxes: Iterable[TrackBox]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class VideoTracks:
         size: width and height of its images in pixels; None if unknown.
         fps: frames per second; None if unknown.
         length: number of frames of the whole video; None if unknown.
-        frames: indices of the frames that were looked at, in rising order.
+        frames: indices of the frames that were looked at, in rising order; as `boxes`.
         complete: the frames looked at reach the end of the video.
-        images: names of the image files of `frames`, for a folder of images; None for a video.
+        images: names of the image files of `frames`, for a folder of images, as `boxes`; None for a video.
     """
 
     video: str | None
@@ -68,9 +68,9 @@ class VideoTracks:
     size: tuple[int, int] | None = None
     fps: float | None = None
     length: int | None = None
-    frames: tuple[int, ...] = ()
+    frames: Iterable[int] = ()
     complete: bool = True
-    images: tuple[str, ...] | None = None
+    images: Iterable[str] | None = None
 
     def labels(self) -> list[str]:
         """The labels of the objects, each once, in the order in which they occur."""

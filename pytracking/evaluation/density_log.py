@@ -18,13 +18,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from ltr.common.errors import UserError
-from pytracking.evaluation.text_lines import sort_lines
+from pytracking.evaluation.text_lines import GrowingFile
 from pytracking.view.base import Target
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -47,8 +47,7 @@ class DensityLog:
     def __init__(self, path: Path):
         self.path = Path(path)
         self._partial = self.path.with_suffix(".partial.jsonl")
-        self._frames: list[int] = []
-        self._file: TextIO | None = None
+        self._file: GrowingFile | None = None
 
     def __enter__(self) -> DensityLog:
         return self
@@ -65,26 +64,30 @@ class DensityLog:
         with self._explained():
             if self._file is None:
                 self._partial.parent.mkdir(parents=True, exist_ok=True)
-                self._file = open(self._partial, "w", buffering=1, encoding="utf-8")
-            self._file.write(json.dumps(line) + "\n")
-            self._frames.append(index)
+                self._file = GrowingFile(self._partial, self._frames)
+            self._file.add(index, json.dumps(line) + "\n")
 
     def __exit__(self, kind, error, trace) -> None:
         if self._file is None:
             return
-        # The user is told the first failure, not that the file cannot be closed.
-        with self._explained() if kind is None else contextlib.suppress(OSError):
-            self._file.close()
-            if kind is None:
-                sort_lines(self._partial, self._frames)
-                os.replace(self._partial, self.path)
+        if kind is not None:
+            self._file.abandon()
+            return
+        with self._explained():
+            self._file.finish()
+            os.replace(self._partial, self.path)
+
+    def _frames(self) -> Iterator[int]:
+        with open(self._partial, encoding="utf-8") as lines:
+            for line in lines:
+                yield int(line.split(",", 1)[0].removeprefix('{"frame": '))
 
     @contextlib.contextmanager
     def _explained(self):
         try:
             yield
         except OSError as error:
-            raise UserError(f"the densities {self._partial} cannot be written: {error.strerror}") from error
+            raise UserError(f"the densities {self._partial} cannot be written: {error.strerror or error}") from error
 
 
 def _plain(array: np.ndarray) -> list[float]:

@@ -61,7 +61,7 @@ def _why_again(
         boxes = np.array(options.boxes, np.float64)
         if first.shape != boxes.shape or not np.allclose(first, boxes, atol=1e-3):
             return "starts from other boxes"
-    names = [target["name"] for target in record["frames"][0]["objects"]] if record.get("frames") else []
+    names = [described["name"] for described in record.get("objects", [])]
     if options.ids or options.labels:
         described = describe_objects(names, options.ids, options.labels)
         if described != record.get("objects"):

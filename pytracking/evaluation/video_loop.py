@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import pickle
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from pytracking.evaluation.video_plan import RunPlan
 from pytracking.evaluation.video_targets import Targets
 from pytracking.utils.frame_selection import Part
+from pytracking.utils.frame_table import FrameTable
 from pytracking.utils.video import Frame, FrameSource
 from pytracking.view.base import Request, Target, TrackedFrame, View
 from pytracking.view.window import WindowView
@@ -52,14 +54,16 @@ class VideoRun:
             False if the user stops the run before its end.
         """
         total = sum(len(frames) for frames in plan.passes) or self._source.total
-        kept: dict[int, tuple[Target, ...]] = {}
-        with tqdm(total=total, unit="frame", desc=self._source.name, disable=self._no_bar, leave=self._keep_bar) as bar:
+        with (
+            FrameTable() as kept,  # what the first pass found in the frames that the second one goes over again
+            tqdm(total=total, unit="frame", desc=self._source.name, disable=self._no_bar, leave=self._keep_bar) as bar,
+        ):
             for number, frames in enumerate(passes):
                 targets.forget()
                 back = number > 0
                 for frame in frames:
                     index = frame.index
-                    known = _known(plan, index, kept.get(index)) if back else {}
+                    known = _known(plan, index, kept) if back else {}
                     tracked = self._step(targets, frame, plan.given.get(index, {}), known)
                     bar.update()
                     if back and index >= max(plan.starts):  # recorded by the first pass
@@ -68,7 +72,7 @@ class VideoRun:
                     if not going_on:
                         return False
                     if not back and plan.starts and index < max(plan.starts):
-                        kept[index] = tuple(map(_without_extras, tracked.targets))
+                        kept[index] = pickle.dumps(tuple(map(_without_extras, tracked.targets)))
         return True
 
     def close(self, complete: bool) -> None:
@@ -110,8 +114,10 @@ def _without_extras(target: Target) -> Target:
     return replace(target, output=replace(target.output, density=None, extra={}), events=())
 
 
-def _known(plan: RunPlan, frame: int, kept: Sequence[Target] | None) -> dict[int, Target]:
+def _known(plan: RunPlan, frame: int, kept: FrameTable) -> dict[int, Target]:
     """The objects that the first pass tracked in this frame."""
-    if kept is None:
+    found = kept.get(frame)
+    if found is None:
         return {}
-    return {number: target for number, target in enumerate(kept) if plan.starts[number] < frame}
+    assert isinstance(found, bytes)
+    return {number: target for number, target in enumerate(pickle.loads(found)) if plan.starts[number] < frame}

@@ -8,8 +8,9 @@
 
 If there are several objects, the names of boxes, times and densities end with the object's: {name}_1.txt, .... Lines
 are in the order of the source, also if the run went backward. Before the first box of an object its line is four NaN,
-and its box in the JSON file null. Text is written line by line, in the order of the run and under names that end in
-.partial.txt until it is over, so that even a killed process leaves its lines.
+and its box in the JSON file null. All is written line by line, in the order of the run and under names that end in
+.partial.txt until it is over, those of the JSON file in {name}_frames.partial.jsonl: a killed process leaves its
+lines, and a run of days takes no more memory than one of seconds.
 
 The name is that of the source, such as `clip` for clip.mp4. If files of this name hold the results of another source,
 the name is extended: clip_gif, cam2_clip, .... A second run on one source replaces the results of the first.
@@ -24,12 +25,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ltr.common.files import make_writable, read_text, write_text, writing
+from ltr.common.files import make_writable, writing
 from ltr.common.plain import to_plain
+from pytracking.annotation.record_file import RecordFile, write_record
 from pytracking.annotation.video_record import ABSENT_FLAG
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import format_box
-from pytracking.evaluation.text_lines import REMEDY, TextLines
+from pytracking.evaluation.text_lines import REMEDY, GrowingFile, TextLines
 from pytracking.utils.video import FrameSource, warn
 from pytracking.view.base import NOT_STARTED, Request, Target, TrackedFrame
 
@@ -44,6 +46,8 @@ class VideoResults:
 
     Attributes:
         head: the fields before the frames in the JSON file.
+        frames: number of frames.
+        lost: number of frames in which a target was lost; of a run that went over frames twice, once it is closed.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -52,7 +56,8 @@ class VideoResults:
     def __init__(self, folder: Path, source: FrameSource, density: bool = False):
         self.folder = Path(folder)
         self.head: dict[str, Any] = {}
-        self._rows: dict[int, bytes] = {}
+        self.frames = self.lost = 0
+        self._rows: GrowingFile | None = None
         self._source = source
         self._name = source.name
         self._density = density
@@ -66,10 +71,6 @@ class VideoResults:
         files = [str(files.path) for files in self._files]
         return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}" if files else ""
 
-    def lost(self) -> int:
-        """The number of frames in which a target was lost."""
-        return sum(any(target["flag"] == ABSENT_FLAG for target in frame["objects"]) for frame in self.frames)
-
     def record_file(self) -> Path:
         """The JSON file, which is there once this view is closed."""
         return self.folder / f"{self._name}.json"
@@ -77,28 +78,32 @@ class VideoResults:
     def request(self) -> Request:
         return Request(density=self._density)
 
-    @property
-    def frames(self) -> list[dict[str, Any]]:
-        """The frames of the JSON file, in the order of the source."""
-        return [json.loads(self._rows[index]) for index in sorted(self._rows)]
-
     def show(self, frame: TrackedFrame) -> bool:
-        if not self._files:
-            ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
-            self._name = self._take_name(ends)
-            self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", self._density) for end in ends]
-            self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
-        self._index_file.add(frame.index, f"{frame.index}\n")
-        for files, target in zip(self._files, frame.targets, strict=True):
-            files.add(frame.index, target)
-        time = None if frame.time is None else round(frame.time, 6)
+        if self._rows is None:
+            self._rows = self._begin(frame)
         row = {
             "index": frame.index,
-            "time": time,
+            "time": None if frame.time is None else round(frame.time, 6),
             "objects": [_object_record(target) for target in frame.targets],
         }
-        self._rows[frame.index] = json.dumps(row).encode()  # a third of the memory, in runs of hours
+        with writing(self._rows.path, REMEDY):
+            self._rows.add(frame.index, json.dumps(to_plain(row)) + "\n")
+        for files, target in zip(self._files, frame.targets, strict=True):
+            files.add(frame.index, target)
+        self._index_file.add(frame.index, f"{frame.index}\n")
+        self.frames += 1
+        self.lost += any(target.output.flag == ABSENT_FLAG for target in frame.targets)
         return True
+
+    def _begin(self, frame: TrackedFrame) -> GrowingFile:
+        """Open the files; returns that of the JSON file's frames."""
+        ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
+        self._name = self._take_name(ends)
+        index = self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
+        self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", index, self._density) for end in ends]
+        rows = self.folder / f"{self._name}_frames.partial.jsonl"
+        with writing(rows, REMEDY):
+            return GrowingFile(rows, index.frames)
 
     def _take_name(self, ends: list[str]) -> str:
         """The first name whose files hold no results of another source; reserves it.
@@ -119,26 +124,36 @@ class VideoResults:
         raise AssertionError("there is always another name")
 
     def close(self, complete: bool) -> None:
-        if not self._rows:
+        if self._rows is None or not self.frames:
             return
         with ExitStack() as stack:  # closes all of them, even if one fails
             stack.callback(self._remove_earlier)
-            stack.callback(self._index_file.close)
+            stack.callback(self._index_file.close)  # after the others, which it puts in order
             for files in self._files:
                 stack.callback(files.close)
+            stack.enter_context(writing(self._rows.path, REMEDY))
+            self._rows.finish()
+        self._count(self._rows.path)
         head = {
             **self.head,
             **source_identity(self._source),
             "complete": complete,
-            "number_of_frames": len(self._rows),
+            "number_of_frames": self.frames,
         }
-        # One frame a line, so that people can read it too.
-        lines = ",\n".join(f"    {json.dumps(to_plain(frame))}" for frame in self.frames)
         file = self.record_file()
-        start = json.dumps(to_plain(head), indent=2).removesuffix("\n}")
         with writing(file, REMEDY):
-            write_text(file, f'{start},\n  "frames": [\n{lines}\n  ]\n}}\n')
+            with open(self._rows.path, "rb") as rows:
+                write_record(file, head, (row.rstrip() for row in rows))
+            self._rows.path.unlink()
             _reservation(self.folder, self._name).unlink(missing_ok=True)
+
+    def _count(self, rows: Path) -> None:
+        """Count the frames anew, of which some may have been shown twice."""
+        with open(self._index_file.path, "rb") as lines:
+            self.frames = sum(1 for _ in lines)
+        absent = f'"flag": "{ABSENT_FLAG}"'.encode()
+        with open(rows, "rb") as lines:
+            self.lost = sum(absent in line for line in lines)
 
     def _remove_earlier(self) -> None:
         """Remove the files of an earlier run on this source that this run has not written, such as those of further
@@ -172,7 +187,8 @@ def source_identity(source: FrameSource) -> dict[str, str]:
 
 
 def recorded_run(folder: Path, source: FrameSource) -> tuple[Path, dict[str, Any]] | None:
-    """The record of an earlier run on this source, and its file; None if there is none in the folder."""
+    """The record of an earlier run on this source, without its frames, and its file; None if there is none in the
+    folder."""
     identity = source_identity(source)
     for name in _names(source):
         file = folder / f"{name}.json"
@@ -243,12 +259,11 @@ def _reservation(folder: Path, name: str) -> Path:
 
 
 def _recorded(file: Path) -> dict[str, Any] | None:
-    """The record of a run; None without a readable one."""
+    """The record of a run, without its frames; None without a readable one."""
     try:
-        record = json.loads(read_text(file))
-    except (OSError, ValueError):
+        return RecordFile(file).head
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
 
 
 def _same(record: dict[str, Any], identity: dict[str, str]) -> bool:
@@ -260,9 +275,10 @@ def _same(record: dict[str, Any], identity: dict[str, str]) -> bool:
 class _ObjectFiles:
     """The text files of one object while they are written."""
 
-    def __init__(self, path: Path, density: bool):
+    def __init__(self, path: Path, index: TextLines, density: bool):
         self.path = path
-        self._boxes, self._times = TextLines(path), TextLines(path.with_name(f"{path.stem}_time.txt"))
+        self._boxes = TextLines(path, index)
+        self._times = TextLines(path.with_name(f"{path.stem}_time.txt"), index)
         self._density = DensityLog(density_file(path)) if density else None
 
     def add(self, index: int, target: Target) -> None:

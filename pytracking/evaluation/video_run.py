@@ -175,7 +175,7 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet
         finally:  # also if the disk is full at the end of the video
             if not quiet:
                 _report(run, results, views, sys.stdout, "results")
-    return VideoOutcome(len(results.frames), run.seconds, results.lost(), results.text_files())
+    return VideoOutcome(results.frames, run.seconds, results.lost, results.text_files())
 
 
 def make_views(source: FrameSource, options: VideoRunOptions) -> list[View]:
@@ -292,7 +292,7 @@ def _close_after_failure(run: VideoRun, failure: BaseException) -> None:
 
 def _report(run: VideoRun, results: VideoResults, views: list[View], stream: TextIO, what: str) -> None:
     """Print how many frames were tracked, how fast, and where the results are."""
-    frames = len(results.frames)
+    frames = results.frames
     if not frames:
         return
     rate = run.frames / run.seconds if run.seconds > 0 else 0.0

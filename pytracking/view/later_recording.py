@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ltr.common.files import writing
+from pytracking.utils.frame_table import FrameTable
 from pytracking.utils.video import DEFAULT_FPS, Frame
 from pytracking.view.base import Target, TrackedFrame
 from pytracking.view.recording import VideoView
@@ -43,15 +44,16 @@ class LaterVideoView(VideoView):
     ):
         super().__init__(path, fps, density)
         self._read, self._step = read, step
-        self._places: dict[int, int] = {}  # in the file, by the frame's index
+        self._places: FrameTable | None = None  # in the file, by the frame's index
         self._notes: Any = None
 
     def show(self, frame: TrackedFrame) -> bool:
         targets = tuple(_drawn_part(target) for target in frame.targets)
         with writing(self.writer.path, _REMEDY):
-            if self._notes is None:
+            if self._places is None:
                 self.writer.path.parent.mkdir(parents=True, exist_ok=True)
                 self._notes = TemporaryFile(dir=self.writer.path.parent)
+                self._places = FrameTable()
             self._places[frame.index] = self._notes.seek(0, os.SEEK_END)
             pickle.dump(
                 replace(frame, image=np.empty(0, np.uint8), targets=targets), self._notes, pickle.HIGHEST_PROTOCOL
@@ -60,19 +62,22 @@ class LaterVideoView(VideoView):
 
     def close(self, complete: bool) -> None:
         try:
-            if self._places:
-                self._write()
+            if self._places is not None:
+                self._write(self._places)
         finally:
-            if self._notes is not None:
-                self._notes.close()
+            for file in (self._notes, self._places):
+                if file is not None:
+                    file.close()
             super().close(complete)
 
-    def _write(self) -> None:
-        indices = range(min(self._places), max(self._places) + 1, self._step)
-        with tqdm(total=len(self._places), unit="frame", desc=self.writer.path.name, disable=None, leave=False) as bar:
+    def _write(self, places: FrameTable) -> None:
+        first, last = places.ends() or (0, -1)
+        indices = range(first, last + 1, self._step)
+        with tqdm(total=len(places), unit="frame", desc=self.writer.path.name, disable=None, leave=False) as bar:
             for frame in self._read(indices):
-                if frame.index in self._places:
-                    self._notes.seek(self._places[frame.index])
+                place = places.get(frame.index)
+                if place is not None:
+                    self._notes.seek(place)
                     super().show(replace(pickle.load(self._notes), image=frame.image))
                     bar.update()
 

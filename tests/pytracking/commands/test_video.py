@@ -465,7 +465,7 @@ video_command.main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize(("limit", "full"), [(1500, "clip.txt"), (20_000, "a.mp4")])
+@pytest.mark.parametrize(("limit", "full"), [(4000, "clip_frames.partial.jsonl"), (40_000, "a.mp4")])
 def test_a_full_disk_is_one_sentence_and_keeps_what_fitted(tmp_path, limit, full):
     video = write_video(tmp_path / "clip.mkv", 250, size=(120, 160))
     recording = ["--save_video", tmp_path / "a.mp4"] if full == "a.mp4" else []
