@@ -26,7 +26,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.tables import write_table
 from ltr.train_settings.registry import load_settings
-from pytracking.evaluation.datasets import get_datasets
+from pytracking.evaluation.datasets import get_dataset
 from pytracking.experiments.trained_trackers import TABLE_S2, TrackerTable, TrainedTracker
 
 _STAGES = ("train", "track", "table")
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     rows = [_trained_tracker(row, options.on, training) for row in dict.fromkeys(options.rows)]
     # Before hours of training: is the data there?
-    dataset = None if options.only == "train" else get_datasets(options.dataset_name, options.dataset_root)
+    dataset = None if options.only == "train" else get_dataset(*options.dataset_name, root=options.dataset_root)
     runs = get_path("workspace", rows[0].settings.workspace) / "checkpoints" / "ltr" / "bbreg_sigmas"
     work = TrackerTable(rows, range(options.seeds), runs, get_path("results", options.results), tracker)
     for row in rows:
