@@ -20,8 +20,8 @@ from pytracking.analysis.box_forms import is_annotated_box
 from pytracking.analysis.metrics import overlap, valid_frames
 from pytracking.analysis.otb_results import read_otb_results
 from pytracking.analysis.tracker_results import TrackerResults
-from pytracking.analysis.vot_results import STARTED, is_regions, read_regions
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS, OTB_OMITTED
+from pytracking.evaluation.datasets.vot_regions import STARTED, is_regions, read_regions
 
 _FIRST_LINES = 20
 _ENOUGH = 0.5  # overlap of the first lines that shows which frames they are of
@@ -87,7 +87,7 @@ def _read(path: Path, truth: np.ndarray) -> tuple[np.ndarray, int]:
     if not is_regions(path):
         return read_boxes(path), 0
     regions = read_regions(path)
-    boxes, started = regions.boxes.copy(), np.flatnonzero(regions.codes == STARTED)
+    boxes, started = np.nan_to_num(regions.boxes), np.flatnonzero(regions.codes == STARTED)
     started = started[started < len(truth)]
     boxes[started] = np.where(valid_frames(truth[started])[:, None], truth[started], 0)
     return boxes, regions.restarts

@@ -6,7 +6,7 @@
     LaSOT     bus-2/img/00000001.jpg, bus-2/groundtruth.txt, bus-2/full_occlusion.txt   from 1
     GOT-10k   ball/00000001.jpg, ball/groundtruth.txt, ball/cover.label                 from 0
     VOT       ants1/color/00000001.jpg, ants1/groundtruth.txt (boxes, polygons, masks)  from 0
-    plain     ball/imgs/1.png, ball/groundtruth.txt                                     from 0
+    plain     ball/imgs/1.png, ball/groundtruth.txt (likewise)                          from 0
 
 An annotation has x, y, w, h on a line, separated by commas, tabs or blanks, or the first box alone. Images are .jpg,
 .png, .webp, ... with any number of digits, in `img/`, `color/`, `imgs/`, `images/` or `frames/`, or beside the
@@ -37,7 +37,7 @@ from pytracking.evaluation.datasets.got10k import GOT10K_ORIGIN, read_got10k_vis
 from pytracking.evaluation.datasets.lasot import LASOT_ORIGIN, read_lasot_visible
 from pytracking.evaluation.datasets.otb_attributes import otb_attributes
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS, pair_by_otb_range
-from pytracking.evaluation.datasets.vot import VOT_ORIGIN, read_regions
+from pytracking.evaluation.datasets.vot import VOT_ORIGIN, read_annotation
 
 OTB_ORIGIN = 1.0
 """Pixel coordinates of OTB's annotation start at 1."""
@@ -160,7 +160,7 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
         list(folder.iterdir())  # raises OSError if it cannot be read
         raise DatasetError(f"sequence {name} has no annotation file in {folder}: {EXPECTED}")
     layout = layout_of(folder, annotation)
-    boxes = read_regions(annotation) if layout is VOT_LAYOUT else read_boxes(annotation)
+    boxes = read_annotation(annotation) if layout in (VOT_LAYOUT, PLAIN_LAYOUT) else read_boxes(annotation)
     where = image_folder(folder)
     images = read_images(where, name)
     if len(boxes) == 1 < len(images) and not strict:  # the first box alone: no target is annotated after it

@@ -13,7 +13,7 @@ from pytracking.evaluation.datasets.files import read_boxes, read_images
 from pytracking.evaluation.datasets.lasot import LASOT_EXTENSION, LASOT_TESTING
 from pytracking.evaluation.datasets.tcolor128 import TPL_OF_OTB, TPL_SIZE
 from pytracking.evaluation.datasets.uav import UAV_FRAMES, uav_frames
-from pytracking.evaluation.datasets.vot import read_regions
+from pytracking.evaluation.datasets.vot import read_annotation
 from tests.helpers import benchmark_trees as trees
 from tests.helpers.evaluation_fakes import write_sequence
 
@@ -126,6 +126,19 @@ def test_vot_regions_become_upright_boxes(tmp_path):
     assert len(get_dataset("vot", root=tmp_path / "sequences")) == 3
 
 
+def test_vot_until_2017_has_its_images_beside_the_annotation(tmp_path):
+    trees.write_vot(tmp_path)
+    root = tmp_path / "sequences"
+    for images in root.glob("*/color"):
+        for image in images.iterdir():
+            image.rename(images.parent / image.name)
+        images.rmdir()
+    named, found = get_dataset("vot", root=root), get_dataset(root)
+    for name in ("ants1", "ball1", "cup"):
+        assert named[name].frames == found[name].frames and found[name].origin == 0
+        np.testing.assert_array_equal(named[name].ground_truth, found[name].ground_truth)
+
+
 @pytest.mark.parametrize(
     "line", ["1,2,3", "1,2,3,4,5", "m1,2,3", "m0,0,4,4,99", "m0,0,-4,4,1", "m0,0,99999999,99999999,1", "a,b,c,d", "mm"]
 )
@@ -133,7 +146,7 @@ def test_lines_that_are_no_vot_region(tmp_path, line):
     file = tmp_path / "groundtruth.txt"
     file.write_text(f"1,2,3,4\n{line}\n")
     with pytest.raises(DatasetError, match="line 2: expected x,y,w,h, a polygon or a mask"):
-        read_regions(file)
+        read_annotation(file)
 
 
 def test_a_mask_of_the_toolkit_is_read_as_the_toolkit_reads_it(tmp_path):
@@ -141,7 +154,7 @@ def test_a_mask_of_the_toolkit_is_read_as_the_toolkit_reads_it(tmp_path):
     rows, columns = np.nonzero(mask)
     file = tmp_path / "groundtruth.txt"
     file.write_text(f"{trees.mask_line(20, 30, mask)}\n0\n{trees.mask_line(0, 0, np.zeros((3, 3), bool))}")
-    boxes = read_regions(file)
+    boxes = read_annotation(file)
     expected = [20 + columns.min(), 30 + rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
     np.testing.assert_array_equal(boxes[0], expected)
     assert np.isnan(boxes[1:]).all()

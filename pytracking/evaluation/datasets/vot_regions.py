@@ -1,4 +1,4 @@
-"""Reads a tracker's regions from a file of VOT's toolkits: one region or one code for each frame.
+"""Reads the regions in a file of VOT, an annotation or a tracker's: one region or one code for each frame.
 
 A code is a single number: 1 where the tracker was started from the annotation, 2 where it had failed, 0 where it was
 not run (after a failure, or because it was late). A region is x, y, w, h, a polygon or a mask, on a line of text or in
@@ -15,6 +15,7 @@ the toolkit's binary form:
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,21 +23,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ltr.common.errors import UserError
+from ltr.common.errors import DatasetError
 from ltr.common.files import check_regular, read_bytes
-from pytracking.evaluation.datasets.vot import mask_box, polygon_box, region_box
 
 STARTED = 1
 _CODES = (0, STARTED, 2)
 _LARGEST = 1_000_000  # frames
+_NONE = np.full(4, np.nan)
 
 
 @dataclass(frozen=True)
 class Regions:
-    """A tracker's regions.
+    """The regions of a sequence.
 
     Attributes:
-        boxes: (N, 4), of a polygon or mask the rectangle around it; zeros where there is none.
+        boxes: (N, 4), of a polygon or mask the rectangle around it; NaN where there is none.
         codes: (N,) int: the code of each frame; -1 where it has a region.
     """
 
@@ -62,38 +63,36 @@ def is_regions(path: Path) -> bool:
 
 
 def read_regions(path: Path) -> Regions:
-    """Read such a file.
+    """Read such a file. An empty line, as one of NaN, is a frame without a region.
 
     Raises:
-        UserError: if a line is neither a code nor a region, or a binary file is damaged; the message says which.
+        DatasetError: if the file cannot be read, is empty or damaged, or a line is neither a code nor a region; names
+            file and line.
     """
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
     found = list(_binary_regions(path, content) if path.suffix.lower() == ".bin" else _text_regions(path, content))
     if not found:
-        raise UserError(f"{path} is empty")
+        raise DatasetError(f"{path} is empty")
     codes = np.array([each if isinstance(each, int) else -1 for each in found])
-    boxes = np.array([np.zeros(4) if isinstance(each, int) else each for each in found], np.float64)
-    boxes[np.isnan(boxes).any(axis=1)] = 0
+    boxes = np.array([_NONE if isinstance(each, int) else each for each in found], np.float64)
+    boxes[np.isnan(boxes).any(axis=1)] = np.nan
     return Regions(boxes, codes)
 
 
 def _text_regions(path: Path, content: bytes) -> Iterator[int | np.ndarray]:
     for number, line in enumerate(content.decode("utf-8-sig", errors="replace").rstrip().splitlines(), start=1):
-        code = _code(line.strip())
+        text = line.strip(" ,;\t")
+        code = _code(text)
         try:
-            box = np.zeros(4) if code is not None else region_box(line.strip(" ,\t"))
-            fits = code is not None or ("," in line and not np.isinf(box).any())
+            yield _region_box(text) if code is None else code
         except (ValueError, OverflowError):
-            fits = False
-        if not fits:
-            raise UserError(
-                f"{path}, line {number}: expected a code (0, 1 or 2), a rectangle, a polygon or a mask, found "
+            raise DatasetError(
+                f"{path}, line {number}: expected x,y,w,h, a polygon or a mask, or a code (0, 1 or 2), found "
                 f"'{line.strip()[:60]}'"
-            )
-        yield box if code is None else code
+            ) from None
 
 
 def _binary_regions(path: Path, content: bytes) -> Iterator[int | np.ndarray]:
@@ -116,14 +115,14 @@ def _binary_regions(path: Path, content: bytes) -> Iterator[int | np.ndarray]:
             elif kind == 1:
                 yield np.array(take("4f"))
             elif kind == 2:
-                yield polygon_box(np.array(take(f"{2 * take('H')[0]}f")))
+                yield _polygon_box(np.array(take(f"{2 * take('H')[0]}f")))
             elif kind == 3:
                 *window, runs = take("hhHHH")
-                yield mask_box([*window, *take(f"{runs}H")])
+                yield _mask_box([*window, *take(f"{runs}H")])
             else:
                 raise ValueError
     except (struct.error, ValueError):
-        raise UserError(f"{path} is damaged at byte {position}, or no file of VOT's toolkit") from None
+        raise DatasetError(f"{path} is damaged at byte {position}, or no file of VOT's toolkit") from None
 
 
 def _code(line: str) -> int | None:
@@ -132,3 +131,43 @@ def _code(line: str) -> int | None:
     except ValueError:
         return None
     return int(value) if value in _CODES else None
+
+
+def _region_box(line: str) -> np.ndarray:
+    """(4,) the box of one line; ValueError if it is no region."""
+    if not line:
+        return _NONE
+    if line.startswith("m"):
+        return _mask_box([int(value) for value in re.split(r"[,\s]+", line[1:].strip())])
+    values = np.array([float(value) for value in re.split(r"[,;\s]+", line)])
+    if np.isinf(values).any():
+        raise ValueError
+    if len(values) == 4:
+        return values
+    if len(values) < 6 or len(values) % 2:
+        raise ValueError
+    return _polygon_box(values)
+
+
+def _polygon_box(values: np.ndarray) -> np.ndarray:
+    """(4,) the box of a polygon x1, y1, x2, y2, ..."""
+    corners = np.asarray(values, np.float64).reshape(-1, 2)
+    return np.concatenate([corners.min(axis=0), np.ptp(corners, axis=0)])
+
+
+def _mask_box(values: list[int]) -> np.ndarray:
+    """(4,) the box of a mask: left, top, width and height of its window, then the lengths of runs without and with it,
+    row by row. NaN if it is empty; ValueError if it is no mask."""
+    x, y, width, height, *runs = values
+    if width < 0 or height < 0 or min(runs, default=0) < 0 or sum(runs) > width * height:
+        raise ValueError
+    if width * height > 2**28:
+        raise ValueError  # no image is that large
+    inside = np.zeros(len(runs), bool)
+    inside[1::2] = True
+    flat = np.zeros(width * height, bool)
+    flat[: sum(runs)] = np.repeat(inside, runs)
+    rows, columns = np.nonzero(flat.reshape(height, width))
+    if not len(rows):
+        return _NONE
+    return np.array([x + columns.min(), y + rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1], np.float64)
