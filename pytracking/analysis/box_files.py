@@ -18,6 +18,7 @@ from ltr.common.errors import UserError
 from ltr.common.files import check_regular, read_text
 from pytracking.analysis.sequence_names import names_elsewhere
 from pytracking.evaluation.datasets import otb_attributes
+from pytracking.evaluation.datasets.base import plain_name
 
 _NOT_BOXES = ("_time", "_frames", "_object_presence_scores")
 _COUNT = {1: "one number", 4: "four numbers (x, y, w, h)"}
@@ -190,23 +191,30 @@ def read_annotations(folder: Path) -> list[Annotation]:
 # -- the files of a folder ---------------------------------------------------------------------------------------
 
 
-def match_files(folder: Path, sequences: Sequence[str]) -> dict[str, Path]:
+def match_files(folder: Path, sequences: Sequence[str], *, own: bool = False) -> dict[str, Path]:
     """Box file in `folder` by sequence name, for those that have one: under the same name, else another spelling, else
     the name that another tool has for it.
+
+    Args:
+        folder: of the files.
+        sequences: names.
+        own: the files were written here (or by PyTracking): only separators may differ. OTB's Car2 is not UAV123's
+            uav_car2, which others call car2.
 
     Raises:
         UserError: if two files spell the same sequence, or `folder` is none.
     """
+    key = plain_name if own else sequence_key
     exact = {path.stem: path for path in _box_files(folder)}
     spelled: dict[str, list[Path]] = {}
     for path in exact.values():
-        spelled.setdefault(sequence_key(path.stem), []).append(path)
+        spelled.setdefault(key(path.stem), []).append(path)
     matched = {}
     for name in sequences:
-        candidates = [exact[name]] if name in exact else spelled.get(sequence_key(name), [])
-        for other in names_elsewhere(name):
+        candidates = [exact[name]] if name in exact else spelled.get(key(name), [])
+        for other in [] if own else names_elsewhere(name):
             if not candidates and other not in sequences:
-                candidates = spelled.get(sequence_key(other), [])
+                candidates = spelled.get(key(other), [])
         if len(candidates) > 1:
             raise UserError(
                 f"{folder}: {' and '.join(p.name for p in candidates)} could both be {name}; remove or rename one"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS
 
-_PREFIXES = ("nfs_", "uav_", "tpl_")
-"""PyTracking writes them before the names of NFS, UAV123 and Temple Color 128; pysot and got10k's toolkit have none."""
+_PREFIXES = ("nfs_", "uav_", "uav10_", "tpl_", "dtb70_")
+"""Of the names of NFS, UAV123 and Temple Color 128 in PyTracking, and of its version at 10 frames per second and DTB70
+here; pysot and got10k's toolkit have none."""
 _ONLY_TARGET = {"Human4-2": "Human4"}
 """OTB's toolkit and got10k count no targets where only one is annotated."""
 

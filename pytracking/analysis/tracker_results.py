@@ -144,7 +144,7 @@ def external_results(name: str | None, path: Path, sequences: Sequence[str]) -> 
 def _matched(folder: Path, sequences: Sequence[str]) -> tuple[dict[str, Path], UserError | None]:
     """The box files by sequence, and why they cannot be told apart if they cannot."""
     try:
-        return match_files(folder, sequences), None
+        return match_files(folder, sequences, own=True), None
     except UserError as error:
         return {}, error
 

@@ -5,7 +5,8 @@
     Animal1/img/00001.jpg ...
     Animal1/groundtruth_rect.txt    x,y,w,h on a line for each image
 
-Pixels count from 1, as in OTB, whose toolkit its authors use.
+Sequences are called dtb70_Animal1, since OTB-100 has a Car2 and a Car4, too. Pixels count from 1, as in OTB, whose
+toolkit its authors use.
 """
 
 import os
@@ -26,10 +27,11 @@ def read_dtb70(root: str | os.PathLike | None) -> SequenceList:
     """The sequences of DTB70 under ``root``."""
     root = get_path("dtb70", root)
     folders = [folder for folder in subfolders(root) if may_exist(folder / "groundtruth_rect.txt")]
+    names = {f"dtb70_{folder.name}": folder for folder in folders}
     return read_all(
         "DTB70",
         root,
-        {folder.name: partial(_read_sequence, folder.name, folder) for folder in folders},
+        {name: partial(_read_sequence, name, folder) for name, folder in names.items()},
         expected=DTB70_SIZE,
         looked_for="expected Animal1/img/00001.jpg, ... and Animal1/groundtruth_rect.txt, ...",
     )

@@ -7,8 +7,9 @@
     anno/UAV123/att/bird1_2.txt             twelve attributes, 1 or 0
 
 The version at 10 frames per second has UAV123_10fps in place of UAV123: every third frame, numbered anew. Sequences are
-called uav_bird1_2, as PyTracking's users know them. Pixels count from 0, as everybody takes them; the authors do not
-say.
+called uav_bird1_2, as PyTracking's users know them, and uav10_bird1_2, so that each has results of its own.
+
+Pixels count from 0, as everybody takes them; the authors do not say.
 """
 
 import os
@@ -56,12 +57,12 @@ UAV_FRAMES = {
 
 def read_uav(root: str | os.PathLike | None) -> SequenceList:
     """The sequences of UAV123 at 30 frames per second under ``root``."""
-    return _read("UAV123", "uav", get_path("uav", root), every=1)
+    return _read("UAV123", "uav", "uav_", get_path("uav", root), every=1)
 
 
 def read_uav123_10fps(root: str | os.PathLike | None) -> SequenceList:
     """The sequences of UAV123 at 10 frames per second under ``root``."""
-    return _read("UAV123_10fps", "uav123_10fps", get_path("uav123_10fps", root), every=3)
+    return _read("UAV123_10fps", "uav123_10fps", "uav10_", get_path("uav123_10fps", root), every=3)
 
 
 def uav_frames(name: str, every: int = 1) -> tuple[int, int]:
@@ -70,29 +71,31 @@ def uav_frames(name: str, every: int = 1) -> tuple[int, int]:
     return (int(first or 1) - 1) // every + 1, (int(last) - 1) // every + 1
 
 
-def _read(title: str, dataset: str, root: Path, every: int) -> SequenceList:
+def _read(title: str, dataset: str, prefix: str, root: Path, every: int) -> SequenceList:
     images = cache(lambda folder: read_images(folder, folder.name))  # sequences share folders of thousands of images
     annotations, frames = root / "anno" / title, root / "data_seq" / title
     sequences: dict[str, Callable[[], TrackingSequence]] = {}
     for name in UAV_FRAMES:
         folder = frames / re.sub(r"_\d+$", "", name)
         if may_exist(folder):
-            sequences[f"uav_{name}"] = partial(_read_sequence, name, folder, images, annotations, dataset, every)
+            file, frames_of = annotations / f"{name}.txt", partial(images, folder)
+            sequences[prefix + name] = partial(
+                _read_sequence, prefix + name, file, frames_of, uav_frames(name, every), dataset
+            )
     looked_for = f"expected data_seq/{title}/bike1/000001.jpg, ... and anno/{title}/bike1.txt, ..."
     return read_all(title, root, sequences, expected=len(UAV_FRAMES), looked_for=looked_for)
 
 
 def _read_sequence(
-    name: str, folder: Path, images: Callable[[Path], dict[int, Path]], annotations: Path, dataset: str, every: int
+    name: str, annotation: Path, images: Callable[[], dict[int, Path]], frames: tuple[int, int], dataset: str
 ) -> TrackingSequence:
-    boxes = read_boxes(annotations / f"{name}.txt")
-    first, last = uav_frames(name, every)
+    boxes, (first, last) = read_boxes(annotation), frames
     if len(boxes) != last - first + 1:
         raise DatasetError(
-            f"sequence uav_{name}: {annotations / name}.txt has {len(boxes)} lines, but the benchmark has frames "
-            f"{first} to {last} of it; copy the file again"
+            f"sequence {name}: {annotation} has {len(boxes)} lines, but the benchmark has frames {first} to {last} of "
+            "it; copy the file again"
         )
-    frames = every_frame(images(folder), first, len(boxes), f"uav_{name}")
-    flags = read_flags(annotations / "att" / f"{name}.txt", len(UAV_ATTRIBUTES))
+    files = every_frame(images(), first, len(boxes), name)
+    flags = read_flags(annotation.parent / "att" / annotation.name, len(UAV_ATTRIBUTES))
     attributes = () if flags is None else tuple(a for a, flag in zip(UAV_ATTRIBUTES, flags, strict=True) if flag)
-    return TrackingSequence(f"uav_{name}", frames, boxes, dataset, UAV_ORIGIN, attributes, scoring="uav")
+    return TrackingSequence(name, files, boxes, dataset, UAV_ORIGIN, attributes, scoring="uav")

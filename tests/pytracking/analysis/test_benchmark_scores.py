@@ -176,7 +176,7 @@ def test_benchmarks_of_several_rules_are_scored_each_by_its_own(tmp_path):
     both = [*get_dataset("dtb70", root=tmp_path / "dtb"), *get_dataset("lasot", root=tmp_path / "lasot")]
     report = run_and_score(SequenceList("both", tmp_path, both), tmp_path / "results")
     scores = report.trackers[0].sequences
-    assert [round(scores[name].curves.norm_precision20, 6) for name in ("Animal1", "bus-2")] == [1, 0.8]
+    assert [round(scores[name].curves.norm_precision20, 6) for name in ("dtb70_Animal1", "bus-2")] == [1, 0.8]
     assert tracker_table(report).splitlines()[1].split()[1] == "AUC"
 
 
@@ -199,7 +199,7 @@ def test_frames_and_boxes_are_those_that_the_got10k_toolkit_reads(tmp_path):
         assert len(ours) == len(theirs[name]) == 2
         for base in theirs[name].seq_names:
             files, boxes = theirs[name][base]
-            sequence = ours[{"tpl": f"tpl_{base}", "uav": f"uav_{base}"}.get(name, base)]
+            sequence = ours[base if name == "got10k_val" else f"{name}_{base}"]
             assert [str(frame) for frame in sequence.frames] == [str(file) for file in files]
             np.testing.assert_array_equal(sequence.ground_truth, boxes)
 

@@ -100,3 +100,14 @@ def test_own_spelling_wins_and_a_tie_is_refused(tmp_path):
         match_files(tmp_path, ["Jogging-1"])
     (tmp_path / "Jogging-1.txt").write_text("1,2,3,4\n")
     assert match_files(tmp_path, ["Jogging-1"])["Jogging-1"].stem == "Jogging-1"
+
+
+def test_results_of_other_benchmarks_in_the_own_folder(tmp_path):
+    for name in ("Car2", "Basketball", "Jogging_1"):
+        (tmp_path / f"{name}.txt").write_text("1,2,3,4\n")
+    assert set(match_files(tmp_path, ["uav_car2", "basketball", "Jogging-1"], own=True)) == {"Jogging-1"}
+    assert set(match_files(tmp_path, ["uav_car2", "basketball", "Jogging-1"])) == {
+        "uav_car2",
+        "basketball",
+        "Jogging-1",
+    }

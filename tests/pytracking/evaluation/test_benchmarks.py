@@ -73,8 +73,8 @@ def test_uav_at_both_rates(tmp_path):
     assert np.isnan(dataset["uav_uav6"].ground_truth[5]).all() and dataset["uav_uav6"].origin == 0
     trees.write_uav(tmp_path / "10", {"uav6": (1, 37), "person8_2": (359, 509)}, "UAV123_10fps")
     slow = get_dataset("uav123_10fps", root=tmp_path / "10")
-    assert [sequence.name for sequence in slow] == ["uav_person8_2", "uav_uav6"]
-    frames = slow["uav_person8_2"].frames
+    assert [sequence.name for sequence in slow] == ["uav10_person8_2", "uav10_uav6"]
+    frames = slow["uav10_person8_2"].frames
     assert (frames[0].parent.name, frames[0].stem, frames[-1].stem) == ("person8", "000359", "000509")
 
 
@@ -113,7 +113,7 @@ def test_temple_color(tmp_path):
 
 def test_dtb70(tmp_path):
     dataset = get_dataset("dtb70", root=trees.write_dtb70(tmp_path))
-    assert (dataset.expected, len(dataset), dataset["Yacht4"].origin) == (70, 2, 1)
+    assert (dataset.expected, len(dataset), dataset["dtb70_Yacht4"].origin) == (70, 2, 1)
 
 
 def test_vot_regions_become_upright_boxes(tmp_path):
@@ -191,8 +191,8 @@ def test_a_target_that_is_absent_in_the_first_frame(tmp_path):
     trees.write_dtb70(tmp_path)
     (tmp_path / "Animal1" / "groundtruth_rect.txt").write_text(trees.rows_text(trees.boxes(6, absent=[0])))
     dataset = get_dataset("dtb70", root=tmp_path)
-    assert [sequence.name for sequence in dataset] == ["Yacht4"]
-    assert "line 1: the first box must be finite" in str(dataset.problems["Animal1"])
+    assert [sequence.name for sequence in dataset] == ["dtb70_Yacht4"]
+    assert "line 1: the first box must be finite" in str(dataset.problems["dtb70_Animal1"])
 
 
 def test_names_and_other_names():
