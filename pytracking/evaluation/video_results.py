@@ -140,6 +140,8 @@ class VideoResults:
             "complete": complete,
             "number_of_frames": self.frames,
         }
+        if self._source.live:
+            head["gaps"] = [gap._asdict() for gap in getattr(self._source, "gaps", ())]
         file = self.record_file()
         with writing(file, REMEDY):
             with open(self._rows.path, "rb") as rows:

@@ -25,8 +25,8 @@ from pytracking.evaluation.video_plan import BoxAt, RunPlan, make_plan
 from pytracking.evaluation.video_results import VideoResults
 from pytracking.evaluation.video_targets import Targets
 from pytracking.utils.frame_selection import Part, Selection
+from pytracking.utils.live_sources import LatestFrames
 from pytracking.utils.video import Frame, FrameSource
-from pytracking.utils.video_sources import LatestFrames
 from pytracking.view.base import TargetTracker, View, Views
 from pytracking.view.later_recording import LaterVideoView
 from pytracking.view.live.visdom_view import VisdomView
@@ -165,7 +165,7 @@ def _run(spec: TrackerSpec, source: FrameSource, options: VideoRunOptions, quiet
             results.head["selection"] = describe_choice(source, options)
             begin = _limited(chain([first], frames), options.seconds, options.frames)
             passes = chain([begin], (source.read(frames) for frames in plan.passes[1:] if isinstance(source, Part)))
-            complete = run.track(Targets(trackers), passes, plan)
+            complete = run.track(Targets(trackers), passes, plan) and not _broke_off(source)
         except BaseException as failure:
             _close_after_failure(run, failure)
             _report(run, results, views, sys.stderr, "kept")
@@ -246,6 +246,11 @@ def _next(source: FrameSource, frames: Iterator[Frame]) -> Frame:
     if first is None:
         raise UserError(f"none of the selected frames of {source} can be read")
     return first
+
+
+def _broke_off(source: FrameSource) -> bool:
+    """Whether a file on another machine could not be read to its end."""
+    return getattr(source.source if isinstance(source, Part) else source, "broke_off", False)
 
 
 def _limited(frames: Iterable[Frame], seconds: float | None, count: int | None) -> Iterator[Frame]:

@@ -37,8 +37,15 @@ JUMP = 10.0
 TRANSPORTS = frozenset({"mpegts", "mpeg", "hls"})
 """Formats of transport streams."""
 
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})
+"""Formats that hold pictures only."""
+
 _TIMEOUT = 10.0  # seconds without a sign of life after which a stream is given up
-_TCP = {"rtsp_transport": "tcp"}  # over UDP, lost packets smear the picture
+_STREAM = {
+    "rtsp_transport": "tcp",  # over UDP, lost packets smear the picture
+    "reconnect": "1",  # a file of a web server goes on at its place
+    "reconnect_delay_max": "4",  # seconds, after 0 and 1; then it ends early
+}
 
 
 class VideoError(UserError):
@@ -117,6 +124,8 @@ class Video:
     Attributes:
         address: of a stream, with the password that messages do not show; empty for a file.
         first_packet: time and content of the first picture of the last reading, as the file has them.
+        has_clock: the times are the file's; otherwise they follow from the rate, which may be guessed.
+        broke_off: the last reading of a file at an address did not reach its end.
 
     Raises:
         VideoError: if there is no such file, nothing answers, or there is no video in it; on iteration, if no frame can
@@ -135,14 +144,16 @@ class Video:
         seconds = _duration(self._container, stream)
         self.total = stream.frames or (max(1, round(seconds * self.fps)) if seconds else None)
         self.live = bool(self.address) and self.total is None
+        self.has_clock = self._container.format.name not in _WITHOUT_CLOCK
         self.first_packet: tuple[int | None, bytes] | None = None
+        self.broke_off = False
 
     def __str__(self) -> str:
         return without_secrets(self.address) or str(self.path)
 
     def __iter__(self) -> Generator[Frame, None, None]:
         container, self._container = self._container or self.open(), None
-        self.first_packet = None
+        self.first_packet, self.broke_off = None, False
         with container:
             yield from Decoding(self, container, self.pick_stream(container)).frames()
 
@@ -164,7 +175,7 @@ class Video:
                 raise VideoError(f"the video {self} is empty (0 bytes); copy or record it again")
         try:
             if self.address:
-                return av.open(self.address, timeout=_TIMEOUT, options=_TCP)
+                return av.open(self.address, timeout=_TIMEOUT, options=_STREAM)
             return av.open(file_name(self.path))
         except (OSError, av.FFmpegError, ValueError) as error:
             if self.address:
@@ -388,6 +399,7 @@ class Decoding:
             self._say(f"{self._video}: the stream {what}{why} after {self._given} frames")
         elif failure is not None or early:
             # A broken frame at the very end counts as missing.
+            self._video.broke_off = bool(self._video.address)
             self._say(f"{self._video} ends early{why}: {self._given}{of} frames are there and used")
         else:
             self._say_missing()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
-import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -18,13 +16,12 @@ import numpy as np
 from ltr.common.frame_order import IMAGE_SUFFIXES, FrameOrderError, find_images, order_frames
 from ltr.common.images import ImageReadError, read_image
 from ltr.common.secrets_in_text import without_secrets
+from pytracking.utils.live_sources import Gap, LiveStream
 from pytracking.utils.video import DEFAULT_FPS, Frame, FrameSource, Video, VideoError, is_address, warn
 
 _FIRST_PICTURE, _NEXT_PICTURE = 6.0, 3.0  # seconds to wait for a camera's first picture, and for any other
 _TRIES, _PAUSE = 3, 0.05  # least number of attempts in this time, and seconds between them
 _sleep = time.sleep
-_REOPENING = (0.2, 1.0, 2.0, 4.0)
-"""Seconds before each attempt to open a stream again."""
 
 
 def open_source(text: str | os.PathLike) -> FrameSource:
@@ -138,6 +135,9 @@ class Camera:
     Args:
         device: number, from 0, or path.
 
+    Attributes:
+        gaps: the times without a picture that were said.
+
     Raises:
         VideoError: if there is no such camera, or, on iteration, if it gives no picture.
     """
@@ -147,6 +147,7 @@ class Camera:
 
     def __init__(self, device: int | str):
         self._device = device
+        self.gaps: list[Gap] = []
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(device)
         if not self._capture.isOpened():
@@ -163,26 +164,30 @@ class Camera:
         return f"camera {self._device}"
 
     def __iter__(self) -> Generator[Frame, None, None]:
-        start, index = None, 0
-        while (picture := self._read(_FIRST_PICTURE if start is None else _NEXT_PICTURE)) is not None:
+        start, last, index = None, 0.0, 0
+        while (read := self._read(_FIRST_PICTURE if start is None else _NEXT_PICTURE)) is not None:
+            picture, waited = read
             now = time.monotonic()
             start = now if start is None else start
-            yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now - start, index)
+            if waited and index:
+                warn(f"{self} gave no picture for {waited:.1f} s, and goes on")
+                self.gaps.append(Gap(index, last, now - start - last))
+            last = now - start
+            yield Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), last, index)
             index += 1
         if not index:
             raise VideoError(f"{self} is there but gives no picture; is it used by another program?")
         warn(f"{self} gives no more pictures")
 
-    def _read(self, patience: float) -> np.ndarray | None:
-        """The next picture; None if there is none for so many seconds."""
+    def _read(self, patience: float) -> tuple[np.ndarray, float] | None:
+        """The next picture, and the seconds for which it was asked for several times; None if there is none for so many
+        seconds."""
         start, tries = time.monotonic(), 0
         while True:
             there, picture = self._capture.read()
             waited = time.monotonic() - start
             if there and picture is not None and picture.size:
-                if tries and patience is not _FIRST_PICTURE:
-                    warn(f"{self} gave no picture for {waited:.1f} s, and goes on")
-                return picture
+                return picture, waited if tries else 0.0
             tries += 1
             if waited >= patience and tries >= _TRIES:
                 return None
@@ -201,113 +206,3 @@ def _quiet_opencv() -> Iterator[None]:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
-
-
-class LiveStream:
-    """A live stream that is opened again where it breaks off, a few times, with a line on each gap.
-
-    The times go on by this machine's clock over a gap. A server that sends the same recording again has ended.
-    """
-
-    live = True
-    total: int | None = None
-
-    def __init__(self, video: Video):
-        self._video = video
-        self.name, self.fps = video.name, video.fps
-
-    def __str__(self) -> str:
-        return str(self._video)
-
-    def __iter__(self) -> Generator[Frame, None, None]:
-        index, shift = 0, 0.0
-        frames: Iterator[Frame] | None = iter(self._video)
-        while frames is not None:
-            last = 0.0
-            seen = time.monotonic()
-            for frame in frames:
-                last, seen = (frame.time or 0.0) + shift, time.monotonic()
-                yield Frame(frame.image, last, index)
-                index += 1
-            begin, frames = self._again(seen)
-            shift = last + time.monotonic() - seen - begin
-
-    def _again(self, since: float) -> tuple[float, Iterator[Frame] | None]:
-        """Open the stream again: the time of its first frame, and its frames; or none if it has ended."""
-        first, reason = self._video.first_packet, ""
-        for pause in _REOPENING:
-            _sleep(pause)
-            try:
-                video = Video(self._video.address)
-                frames = iter(video)
-                frame = next(frames)
-            except (VideoError, StopIteration) as error:
-                reason = str(error)
-                continue
-            if video.first_packet == first:
-                video.close()
-                return 0.0, None
-            self._video = video
-            warn(f"{self} goes on after {time.monotonic() - since:.1f} s without a picture")
-            return frame.time or 0.0, itertools.chain([frame], frames)
-        warn(f"{self} could not be opened again in {time.monotonic() - since:.0f} s: {reason}")
-        return 0.0, None
-
-    def close(self) -> None:
-        self._video.close()
-
-
-class LatestFrames:
-    """The newest frame of a live source at each step. A slow consumer misses frames, but never falls behind.
-
-    Each frame is given once; a fast consumer waits for the next. `index` counts all frames of the source, so that it
-    shows how many were missed.
-    """
-
-    live = True
-    total: int | None = None
-
-    def __init__(self, source: FrameSource):
-        self._source = source
-        self.name, self.fps = source.name, source.fps
-        self._changed = threading.Condition()
-        self._newest: Frame | None = None
-        self._failure: BaseException | None = None
-        self._over = self._closed = False
-
-    def __str__(self) -> str:
-        return str(self._source)
-
-    def __iter__(self) -> Generator[Frame, None, None]:
-        thread = threading.Thread(target=self._read, name="read_frames", daemon=True)
-        thread.start()
-        try:
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._newest is not None or self._over)
-                    frame, self._newest = self._newest, None
-                if frame is None:
-                    break
-                yield frame
-            if self._failure is not None:
-                raise self._failure
-        finally:
-            self._closed = True
-            thread.join()
-
-    def _read(self) -> None:
-        try:
-            for frame in self._source:
-                with self._changed:
-                    self._newest = frame
-                    self._changed.notify()
-                if self._closed:
-                    break
-        except BaseException as failure:  # raised where the frames are consumed
-            self._failure = failure
-        with self._changed:
-            self._over = True
-            self._changed.notify()
-
-    def close(self) -> None:
-        self._source.close()

@@ -21,6 +21,7 @@ from pytracking.commands import track as track_command
 from pytracking.commands import video as video_command
 from pytracking.demo.clip import CLIP_BOX, find_clip
 from pytracking.tracker.base import TrackerOutput
+from pytracking.utils import live_sources
 from pytracking.utils.video import Video
 from tests.helpers import video_files
 from tests.helpers.evaluation_fakes import (
@@ -195,6 +196,86 @@ def test_a_live_stream(call, tmp_path, monkeypatch, capsys):
     assert record["source"] == record["run"]["command"][3] == address.replace("hunter2", "***")
     assert 1 <= record["number_of_frames"] <= 10
     assert len(list(Video(tmp_path / "a.mp4"))) == record["number_of_frames"]
+
+
+class Still(FakeTracker):
+    """Says the same box whatever it sees."""
+
+    def initialize(self, image, box):
+        return self.track(image)
+
+    def track(self, image, density=False):
+        return TrackerOutput(np.array([5, 6, 10, 8.0]), 0.5)
+
+
+def test_a_stream_that_breaks_off_has_its_gap_in_the_record(call, tmp_path, monkeypatch):
+    """What was tracked before it is on the disk meanwhile."""
+    parts = [
+        video_files.write(tmp_path / f"{i}.ts", images=video_files.textures(22)[10 * i :][:12]).read_bytes()
+        for i in range(2)
+    ]
+    kept = []
+
+    class Stream(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            number = len(kept)
+            if number == 2:
+                return self.send_error(503)
+            kept.append(len(boxes(tmp_path / "out" / "yard.partial.txt")) if number else 0)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(parts[number])
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Still())
+    monkeypatch.setattr(live_sources, "_REOPENING", (0.3, 0.05))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stream)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        assert call(f"http://127.0.0.1:{server.server_address[1]}/yard.ts", *BOX) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    record = json.loads((tmp_path / "out" / "yard.json").read_text())
+    (gap,) = record["gaps"]
+    before = [frame for frame in record["frames"] if frame["index"] < gap["frame"]]
+    assert gap["seconds"] > 0.2 and 0 < kept[1] == len(before) < len(record["frames"])
+    assert before[-1]["time"] == pytest.approx(gap["time"], abs=1e-5)
+
+
+def test_a_file_of_a_web_server_that_breaks_off_is_not_finished(call, tmp_path, monkeypatch, capsys):
+    """The same command tries again."""
+    content = write_video(tmp_path / "clip.mkv", 60).read_bytes()
+    size = [len(content) // 2]
+
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self):  # noqa: N802
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: size[0]])
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(FakeSpec, "make", lambda self: Still())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Half)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}/clip.mkv"
+        assert call(address, *BOX) == 0
+        count = len(boxes(tmp_path / "out" / "clip.txt"))
+        assert 5 < count < 60 and f"{count} frames are there and used" in capsys.readouterr().err
+        assert json.loads((tmp_path / "out" / "clip.json").read_text())["complete"] is False
+        size[0] = len(content)
+        assert call(address, *BOX) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert json.loads((tmp_path / "out" / "clip.json").read_text())["complete"] is True
+    assert len(boxes(tmp_path / "out" / "clip.txt")) == 60
 
 
 @pytest.mark.parametrize(

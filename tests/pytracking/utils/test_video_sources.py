@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytracking.utils import video_sources
+from pytracking.utils import live_sources, video_sources
+from pytracking.utils.live_sources import LatestFrames
 from pytracking.utils.video import Frame, Video, VideoError
-from pytracking.utils.video_sources import Camera, ImageFolderSource, LatestFrames, open_camera, open_source
+from pytracking.utils.video_sources import Camera, ImageFolderSource, open_camera, open_source
 from tests.helpers import video_files
 from tests.helpers.video_files import RED
 
@@ -178,7 +179,7 @@ def stream(tmp_path):
 
 def test_a_stream_that_breaks_off_is_opened_again(tmp_path, stream, capsys, monkeypatch):
     parts, address = stream
-    monkeypatch.setattr(video_sources, "_REOPENING", (0.05, 0.05, 0.05))
+    monkeypatch.setattr(live_sources, "_REOPENING", (0.05, 0.05, 0.05))
     files = [video_files.write(tmp_path / f"{i}.ts", images=video_files.textures(10 + i)) for i in range(3)]
     parts += [file.read_bytes() for file in files]
     source = open_source(address)
@@ -195,7 +196,7 @@ def test_a_stream_that_breaks_off_is_opened_again(tmp_path, stream, capsys, monk
 
 def test_a_recording_that_is_sent_again_has_ended(tmp_path, stream, monkeypatch):
     parts, address = stream
-    monkeypatch.setattr(video_sources, "_REOPENING", (0.05,))
+    monkeypatch.setattr(live_sources, "_REOPENING", (0.05,))
     parts += [video_files.write(tmp_path / "a.ts").read_bytes()] * 3
     assert len(list(open_camera(address))) == 10 and len(parts) == 1
 
