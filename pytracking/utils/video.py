@@ -454,8 +454,17 @@ class RisingTimes:
 
 def _display_matrix(picture: av.VideoFrame) -> list[int] | None:
     """(a, b, u, c, d, v, x, y, w), if the file has one."""
-    matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix: Any = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV refuses all side data if it does not know one kind, such as EXIF
+        return _turn_matrix(picture.rotation)
     return None if matrix is None else np.frombuffer(bytes(matrix), np.int32).tolist()
+
+
+def _turn_matrix(degrees: int) -> list[int] | None:
+    """The display matrix that turns a picture counterclockwise."""
+    cos, sin = (round(f(math.radians(degrees))) for f in (math.cos, math.sin))
+    return [cos, -sin, 0, sin, cos, 0, 0, 0, 1] if degrees else None
 
 
 def _upright(matrix: list[int] | None, image: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pytracking.utils.video import RisingTimes, Video, VideoError
 from pytracking.utils.video_writer import VideoWriter
@@ -104,6 +105,17 @@ def test_a_mirrored_picture_is_mirrored_back(tmp_path):
     file.write_bytes(data.replace(turned, np.array([-65536, 0, 0, 0, 65536], ">i4").tobytes()))
     image = next(iter(Video(file))).image
     assert image[5, 5, 1] > 200 and image[5, 5, 0] < 50 and image[5, -5, 0] > 200 and image[-5, 5, 2] > 200
+
+
+@pytest.mark.parametrize(("orientation", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_pictures_with_exif_stand_upright(tmp_path, orientation, turns):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.rot90(files.quarters(), -turns)
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.mjpeg", "JPEG", exif=exif, quality=95)
+    (frame,) = Video(tmp_path / "a.mjpeg")
+    assert np.abs(frame.image.astype(int) - files.quarters()).max() < 80  # its colours bleed at the edges
+    assert np.abs(frame.image.astype(int) - files.quarters()).mean() < 5
 
 
 @pytest.mark.parametrize("flagged", [False, True])
