@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import ParamSpec, TypeVar
 
 __all__ = ["DatasetError", "UserError", "cli_main"]
@@ -26,11 +27,14 @@ def cli_main(main: Callable[P, R]) -> Callable[P, R]:
 
     A `UserError` becomes the line ``error: <message>`` on stderr and exit code 2, without a traceback; Ctrl-C becomes
     ``interrupted`` and exit code 130, as a shell expects. `SystemExit` passes through, and so do all other exceptions,
-    which are bugs and need their traceback.
+    which are bugs and need their traceback. Letters that the terminal's encoding lacks, such as those of a file name,
+    are printed as escapes.
     """
 
     @functools.wraps(main)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it
         try:
             return main(*args, **kwargs)
         except UserError as error:

@@ -80,16 +80,19 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write a text file, in UTF-8, whole or not at all; raises as :func:`replace_file`."""
-    write_bytes(path, text.encode())
+    """Write a text file, in UTF-8, whole or not at all; raises as :func:`replace_file`.
+
+    What UTF-8 does not have, such as bytes of a file name in another encoding, is written as an escape.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
     """Write a text file of lines that come without their ends, in UTF-8, whole or not at all; raises as
-    :func:`replace_file`."""
+    :func:`write_text`."""
 
     def write(temporary: Path) -> None:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
 
     replace_file(Path(path), write)
@@ -110,6 +113,8 @@ def writing(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            remedy = "give what it is named after a shorter name"
         raise UserError(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
 
 

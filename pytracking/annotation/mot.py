@@ -124,8 +124,9 @@ def write_mot(video: VideoTracks, path: Path) -> None:
             with archive.open("gt/gt.txt", "w", force_zip64=True) as file:
                 for line in _lines(video, labels):
                     file.write(line.encode())
-            archive.writestr("gt/labels.txt", "".join(f"{' '.join(label.split())}\n" for label in labels))
-            archive.writestr("seqinfo.ini", _info_text(video))
+            names = "".join(f"{' '.join(label.split())}\n" for label in labels)
+            archive.writestr("gt/labels.txt", names.encode(errors="backslashreplace"))
+            archive.writestr("seqinfo.ini", _info_text(video).encode(errors="backslashreplace"))
 
     replace_file(path, write)
 

@@ -98,7 +98,8 @@ class VideoResults:
     def _begin(self, frame: TrackedFrame) -> GrowingFile:
         """Open the files; returns that of the JSON file's frames."""
         ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
-        self._name = self._take_name(ends)
+        with writing(self.folder / self._source.name, REMEDY):  # its name may be too long
+            self._name = self._take_name(ends)
         index = self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
         self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", index, self._density) for end in ends]
         rows = self.folder / f"{self._name}_frames.partial.jsonl"

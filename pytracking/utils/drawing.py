@@ -126,8 +126,8 @@ def draw_dot(
 def draw_label(
     image: np.ndarray, text: str, at: tuple[float, float] = (6, 6), colour: Colour = PAPER, size: int = 13
 ) -> None:
-    """Write `text` in `colour` on a dark plate, its top-left corner at `at`."""
-    font = load_font(size)
+    """Write `text` in `colour` on a dark plate, its top-left corner at `at`, in one line."""
+    font, text = load_font(size), _one_line(text)
     width, height = label_size(text, size)
     pad = _padding(size)
     x, y = at
@@ -147,10 +147,15 @@ def draw_label(
 def label_size(text: str, size: int = 13) -> tuple[float, float]:
     """Width and height in pixels of what :func:`draw_label` draws."""
     font = load_font(size)
-    left, _, right, _ = font.getbbox(text)
+    left, _, right, _ = font.getbbox(_one_line(text))
     ascent, descent = font.getmetrics()
     pad = _padding(size)
     return right - left + 2 * pad, ascent + descent + pad
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and control characters, which a file name may have."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _padding(size: int) -> int:

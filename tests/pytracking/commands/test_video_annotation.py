@@ -1,8 +1,10 @@
 """ebm-video with files of boxes, exports, and several videos."""
 
+import io
 import json
 import os
 import shutil
+import sys
 
 import av
 import numpy as np
@@ -128,6 +130,27 @@ def test_an_interrupted_run_is_exported_up_to_there(folder):
     assert stop.value.code == 130
     (track,) = read_boxes(folder / "out/cvat/a.xml")[0].tracks
     assert [(box.frame, box.absent) for box in track.boxes] == [(0, False), (1, False), (2, True)]
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines", "\N{GRINNING FACE}".encode(), b"%d", b"-x", b"clip."])
+def test_names_that_files_can_have(folder, name, capsys, monkeypatch):
+    if os.name == "nt" or sys.platform == "darwin":
+        pytest.skip("these systems refuse some of the names")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "cp1252"))  # a console without most letters
+    video = os.fsdecode(b"./" + name + b".mkv")
+    shutil.copy("a.mkv", video)
+    options = ["--box", 5, 6, 10, 8, "--label", f"a {os.fsdecode(name)}", "--save_video", "saved.mp4"]
+    assert call(video, *options, "--export", "cvat", "mot", "coco") == 0
+    stem = os.fsdecode(name)
+    assert len(boxes(folder / "out" / f"{stem}.txt")) == 4 and (folder / "saved.mp4").exists()
+    for form, suffix in (("cvat", "xml"), ("mot", "zip"), ("coco", "json")):
+        (read,) = read_boxes(folder / "out" / form / f"{stem}.{suffix}")
+        assert [len(track.boxes) for track in read.tracks] == [4]
+
+
+def test_a_name_that_leaves_no_room_for_the_results(folder, capsys):
+    shutil.copy("a.mkv", f"{'a' * 250}.mkv")
+    assert "give what it is named after a shorter name" in refused(capsys, f"{'a' * 250}.mkv", "--box", 5, 6, 10, 8)
 
 
 def test_several_videos_and_what_becomes_of_each(folder, capsys):
