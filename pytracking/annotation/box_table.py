@@ -5,9 +5,9 @@
     cam1/walk.mp4,2,dog,120,10,20,50,40
 
 `video`, `x`, `y`, `w` and `h` must be there. An `object` is a number or a name; a name is its label, if there is no
-other. Without `object`, every row without a frame is an object, and the rows of
-one video that have frames are of one; without `frame`, a box is in the first frame that is tracked. Frames count from
-0, pixels from the top left corner. Commas, semicolons and tabs separate alike.
+other. Without `object`, every row without a frame is an object, and the rows of one video that have frames are of one;
+without `frame`, a box is in the first frame that is tracked. Frames count from 0, pixels from the top left corner.
+Commas, semicolons and tabs separate alike; with semicolons or tabs, numbers may have decimal commas.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from pathlib import Path
 
 from pytracking.annotation.number_fields import positive_box, whole
 from pytracking.annotation.tracks import DEFAULT_LABEL, AnnotationError, ObjectTrack, TrackBox, VideoTracks
+from pytracking.utils.video import warn
 
 _NEEDED = ("video", "x", "y", "w", "h")
 _COLUMNS = (*_NEEDED, "object", "label", "frame")
 _OTHER_NAMES = {
     **dict.fromkeys(("file", "filename", "file_name", "name", "path", "video_name", "video name"), "video"),
     **dict.fromkeys(("id", "object_id", "track_id"), "object"),
+    **dict.fromkeys(("frame_index", "frame index"), "frame"),
     "class": "label",
     "left": "x",
     "top": "y",
@@ -44,7 +47,8 @@ def read_box_table(path: Path) -> list[VideoTracks]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AnnotationError(f"{path} is not a text file in UTF-8") from error
+        raise AnnotationError(f"{path} is not a text file in UTF-8; save it as 'CSV UTF-8'") from error
+    text = re.sub(r"\Asep=.\r?\n", "", text)  # a hint of Excel to itself
     separator = max(",;\t", key=text.partition("\n")[0].count)
     try:
         rows = list(csv.reader(io.StringIO(text), delimiter=separator))
@@ -53,8 +57,18 @@ def read_box_table(path: Path) -> list[VideoTracks]:
     header = _header(rows[0] if rows else [], path)
     videos: dict[str, _Objects] = {}
     for number, row in enumerate(rows[1:], start=2):
-        if any(field.strip() for field in row):
-            _add(videos, dict(zip(header, [field.strip() for field in row], strict=False)), f"{path}, line {number}")
+        fields = [field.strip() for field in row]
+        if not any(fields):
+            continue
+        where = f"{path}, line {number}"
+        if any(fields[len(header) :]):
+            raise AnnotationError(
+                f"{where} has {len(fields)} fields, and the first line names {len(header)}; put fields with commas "
+                "into quotes, or separate by semicolons"
+            )
+        if separator != ",":
+            fields = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", field) for field in fields]
+        _add(videos, dict(zip(header, fields, strict=False)), where)
     if not videos:
         raise AnnotationError(f"{path} has a header and no box below it")
     return [VideoTracks(video, _tracks(objects, f"{path}, {video}")) for video, objects in videos.items()]
@@ -66,6 +80,15 @@ def _header(fields: list[str], path: Path) -> list[str]:
     if missing or len(set(names)) < len(names):
         what = f"lacks {', '.join(missing)}" if missing else "names a column twice"
         raise AnnotationError(f"{path}: the first line {what}; it names the columns, of {', '.join(_COLUMNS)}")
+    others = [field.strip() for field, name in zip(fields, names, strict=True) if name and name not in _COLUMNS]
+    for other in others:
+        if re.search("frame|time|second|start", other.casefold()):
+            raise AnnotationError(
+                f"{path} has a column {other!r}: if it says in which frame a box is, name it frame, and count from 0; "
+                "otherwise remove it"
+            )
+    if others:
+        warn(f"{path}: the columns {', '.join(others)} are not used")
     return names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def match_videos(boxes: Sequence[VideoTracks], videos: Sequence[str], file: Path
         for owner in owners:
             if len(owners) > 1:
                 others = " and ".join(without_secrets(videos[other]) for other in owners)
-                matching.problems[owner] = f"{file}: {each.video} could be {others}; write more of its folders there"
+                matching.problems[owner] = f"{file}: {each.video} could be {others}; write more of its path there"
             elif owner in matching.found:
                 matching.problems[owner] = f"{file} names it twice: {matching.found[owner].video} and {each.video}"
             else:
@@ -64,9 +65,15 @@ def match_videos(boxes: Sequence[VideoTracks], videos: Sequence[str], file: Path
 
 
 def _owners(name: str, videos: Sequence[str]) -> list[int]:
-    """The videos of this name; those of the very name, suffix included, if there are any."""
+    """The videos of this name; those of the very name, suffix and case included, if there are any."""
     wanted = _parts(name)
     paths = [_parts(video if is_address(video) else str(Path(video).absolute())) for video in videos]
+    folded = [tuple(map(str.casefold, path)) for path in paths]
+    return _with_tail(wanted, paths) or _with_tail(tuple(map(str.casefold, wanted)), folded)
+
+
+def _with_tail(wanted: tuple[str, ...], paths: Sequence[tuple[str, ...]]) -> list[int]:
+    """The paths that end so, or failing those, that do so without the suffix of either."""
     exact = [index for index, path in enumerate(paths) if path[-len(wanted) :] == wanted]
     if exact:
         return exact
@@ -80,6 +87,6 @@ def _owners(name: str, videos: Sequence[str]) -> list[int]:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Folders and file name, in one spelling of accented letters, without what leads nowhere."""
-    text = unicodedata.normalize("NFC", name).replace("\\", "/")
-    return tuple(part for part in text.split("/") if part not in ("", ".")) or ("",)
+    """Folders and file name, in one spelling of accented letters, without what leads nowhere or up."""
+    text = posixpath.normpath(unicodedata.normalize("NFC", name).replace("\\", "/"))
+    return tuple(part for part in text.split("/") if part not in ("", ".", "..")) or ("",)

@@ -81,7 +81,10 @@ def _run_several(spec: TrackerSpec, videos: list[VideoJob], unused: list[str], o
     report = run_videos(spec, videos, options.overwrite, bool(options.debug), options.threads)
     print(report.summary())
     if unused:
-        print(f"error: {options.boxes} has boxes of {', '.join(unused)}, which is none of the videos", file=sys.stderr)
+        what = (
+            f"boxes of {', '.join(unused)}, which is none of the videos; leave out folders that are not on this machine"
+        )
+        print(f"error: {options.boxes} has {what}", file=sys.stderr)
     return 1 if report.failed or unused else 0
 
 

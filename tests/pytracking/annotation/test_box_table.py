@@ -29,6 +29,17 @@ def test_as_spreadsheets_write_it(tmp_path):
     assert read(tmp_path, text) == {"a, b.mp4": [(1, "object", [(None, (1, 2, 3, 4))])]}
 
 
+def test_as_european_spreadsheets_write_it(tmp_path):
+    text = "sep=;\r\nvideo;x;y;w;h\r\na.mp4;5,5;-6,25;10;8\r\n"
+    assert read(tmp_path, text) == {"a.mp4": [(1, "object", [(None, (5.5, -6.25, 10, 8))])]}
+
+
+def test_columns_without_a_use_are_said(tmp_path, capsys):
+    assert read(tmp_path, "video,x,y,w,h,note,\na,1,2,3,4,blurred,\n")["a"]
+    assert "the columns note are not used" in capsys.readouterr().err
+    assert read(tmp_path, "video,frame_index,x,y,w,h\na,7,1,2,3,4\n")["a"][0][2] == [(7, (1, 2, 3, 4))]
+
+
 def test_rows_without_an_object(tmp_path):
     assert [name for name, *_ in read(tmp_path, "video,x,y,w,h\na,1,2,3,4\na,5,6,7,8\n")["a"]] == [1, 2]
     one = read(tmp_path, "video,frame,x,y,w,h\na,30,1,2,3,4\na,0,5,6,7,8\n")["a"]
@@ -58,6 +69,9 @@ def test_objects_may_have_names(tmp_path):
         ("video,object,x,y,w,h\na,1,1,2,3,4\na,1,1,2,3,5\n", "object 1 has two boxes in one frame"),
         ("video,object,label,frame,x,y,w,h\na,1,car,0,1,2,3,4\na,1,dog,5,1,2,3,5\n", "line 3: object 1 is 'car' above"),
         (b"\xff\xfe", "UTF-8"),
+        ("video,x,y,w,h\na,5,5,6,25,10,8\n", "line 2 has 7 fields, and the first line names 5"),
+        ("video,time,x,y,w,h\na,0.5,1,2,3,4\n", "a column 'time'"),
+        ("video,frame_id,x,y,w,h\na,5,1,2,3,4\n", "a column 'frame_id'"),
         ("video,x,y,w,h\n" + "a" * 200_000, "no table that can be read"),
     ],
 )

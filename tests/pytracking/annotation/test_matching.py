@@ -33,6 +33,15 @@ def test_the_suffix_decides_between_two():
     assert owners(["clip.avi"], ["clip.mp4", "clip.gif"]) == ({}, ["clip.avi"])
 
 
+def test_case_decides_only_between_two():
+    assert owners(["A.MP4", "b"], ["a.mp4", "B.mp4"]) == ({0: "A.MP4", 1: "b"}, [])
+    assert owners(["A.mp4", "a.mp4"], ["a.mp4", "A.mp4"]) == ({0: "a.mp4", 1: "A.mp4"}, [])
+
+
+def test_paths_may_lead_up():
+    assert owners(["../1/a.mp4", "2/x/../a.mp4"], ["1/a.mp4", "2/a.mp4"])[0] == {0: "../1/a.mp4", 1: "2/x/../a.mp4"}
+
+
 def test_accents_are_one_letter_or_two():
     assert owners(["cafe\u0301.mp4"], ["caf\u00e9.mp4", "b.mp4"])[0] == {0: "cafe\u0301.mp4"}
 
