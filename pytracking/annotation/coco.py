@@ -95,7 +95,7 @@ class _Reader:
         for key in ("frame_index", "frame_id"):
             if image.get(key) is not None:
                 return whole(image[key], f"{self._path}, image {image.get('id')}: {key}")
-        name = PurePosixPath(str(image.get("file_name"))).stem
+        name = PurePosixPath(str(image.get("file_name")).replace("\\", "/")).stem
         number = re.fullmatch(r"frame_(\d+)", name)  # CVAT's name of a video's frame
         if number is None:
             raise AnnotationError(
@@ -117,7 +117,7 @@ class _Reader:
 
     def _label(self, entry: dict[str, Any], name: int) -> str:
         category = entry.get("category_id", self._tracks.get(name, {}).get("category_id"))
-        return self._labels.get(category, DEFAULT_LABEL) if isinstance(category, int | str) else DEFAULT_LABEL
+        return self._labels.get(category, DEFAULT_LABEL) if isinstance(category, int | float | str) else DEFAULT_LABEL
 
     def _video(self, name: Any, objects: dict[int, tuple[str, list[TrackBox]]]) -> VideoTracks:
         entry = self._videos.get(name, {})

@@ -62,6 +62,8 @@ def read_cvat(path: Path) -> list[VideoTracks]:
         raise AnnotationError(f"{path} has no track with an upright box in it")
     if others:
         warn(f"{path}: {others} tracks have no upright box and are left out")
+    if len({element.get("task_id") for element in root.iter("track")}) > 1:
+        raise AnnotationError(f"{path} is of a project with several tasks, and so of several videos; export one task")
     if len({track.id for track in tracks}) < len(tracks):
         raise AnnotationError(f"{path} has two tracks of the same id; is it of several tasks? export one task")
     width, height = root.findtext(".//original_size/width"), root.findtext(".//original_size/height")

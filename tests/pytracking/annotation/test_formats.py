@@ -175,13 +175,13 @@ def test_youtube_vis_has_a_list_of_boxes(tmp_path):
 def test_coco_as_cvat_exports_a_video(tmp_path):
     boxes = [(2, True), (3, False)]
     content = {
-        "images": [{"id": number, "file_name": f"frame_{number:06d}.PNG"} for number, _ in boxes],
-        "categories": [{"id": 1, "name": "cat"}],
+        "images": [{"id": number, "file_name": f"a\\frame_{number:06d}.PNG"} for number, _ in boxes],
+        "categories": [{"id": 1.0, "name": "cat"}],
         "annotations": [
             {
                 "id": n,
                 "image_id": n,
-                "category_id": 1,
+                "category_id": 1.0,
                 "bbox": [1, 2, 3, 4],
                 "attributes": {"track_id": 0, "keyframe": k},
             }
@@ -192,10 +192,16 @@ def test_coco_as_cvat_exports_a_video(tmp_path):
         archive.writestr("annotations/instances_default.json", json.dumps(content))
         archive.writestr("images/readme.md", "")
     (video,) = read_boxes(tmp_path / "task.zip")
+    assert video.tracks[0].label == "cat"
     assert [(box.frame, box.given) for box in video.tracks[0].boxes] == [(2, True), (3, False)]
 
 
 BOMB = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><annotations>&b;</annotations>'
+PROJECT = (
+    CVAT[: CVAT.index("  <track")]
+    + "".join(f'<track id="{n}" task_id="{n}"><box frame="0" xtl="1" ytl="2" xbr="5" ybr="6"/></track>' for n in (3, 4))
+    + "</annotations>"
+)
 OUTSIDE = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotations>&f;</annotations>'
 
 
@@ -214,6 +220,7 @@ OUTSIDE = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotations>&f
         ("flat.xml", CVAT.replace('xtl="10.50"', 'xtl="90"'), "frame 2: the box has no area"),
         ("no_side.xml", CVAT.replace('xbr="20.50" ', ""), "xbr is missing"),
         ("twice.xml", CVAT.replace("</annotations>", CVAT[CVAT.index("  <track") :]), "same id"),
+        ("project.xml", PROJECT, "several tasks, and so of several videos; export one task"),
         ("gt.txt", "1,1,2,3,4\n", "line 1: MOTChallenge's lines"),
         ("otb.txt", "59,13,56,88\n", "--box X Y W H"),
         ("gt.txt", "0,1,2,3,4,5\n", "the frame is '0.0'"),
