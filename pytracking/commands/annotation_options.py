@@ -18,6 +18,7 @@ from pytracking.evaluation.video_plan import BoxAt
 from pytracking.evaluation.video_run import VideoRunOptions
 from pytracking.utils.frame_selection import Place
 from pytracking.utils.video import is_address, stream_name
+from pytracking.utils.video_sources import is_image
 
 
 def add_annotation(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,11 @@ def jobs(videos: Sequence[str], options: VideoRunOptions, boxes: Path | None) ->
     Raises:
         UserError: if the file cannot be used, or what is asked for makes sense for one video only.
     """
+    if len(videos) > 1 and all(map(is_image, videos)):
+        folder = Path(videos[0]).parent
+        raise UserError(
+            f"{len(videos)} images are given one by one: to track through them, give their folder, {folder}"
+        )
     if boxes and (options.boxes or options.boxes_at):
         raise UserError(f"--boxes and {'--box' if options.boxes else '--box_at'} are both given: give one of them")
     if (options.boxes or options.boxes_at) and len(videos) > 1:

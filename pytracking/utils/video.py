@@ -173,6 +173,8 @@ class Video:
                 raise VideoError(f"there is no video file {self}")
             if not self.path.stat().st_size:
                 raise VideoError(f"the video {self} is empty (0 bytes); copy or record it again")
+            if _is_animated_webp(self.path):
+                raise VideoError(f"{self} is an animated WebP, which FFmpeg cannot read; save it as a GIF or MP4")
         try:
             if self.address:
                 return av.open(self.address, timeout=_TIMEOUT, options=_STREAM)
@@ -493,6 +495,14 @@ def _duration(container: av.container.InputContainer, stream: VideoStream) -> fl
     if container.duration and len(container.streams) == 1:  # sound may be longer
         return container.duration / av.time_base
     return None
+
+
+def _is_animated_webp(path: Path) -> bool:
+    if path.suffix.lower() != ".webp":
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return b"ANIM" in file.read(64)
+    return False
 
 
 def _address(text: str) -> str:

@@ -32,11 +32,26 @@ def open_source(text: str | os.PathLike) -> FrameSource:
     """
     if str(text).lower().startswith("file://"):
         text = unquote(urlsplit(str(text)).path)
+    if not str(text):
+        raise VideoError("the name of the video is empty; give a file, a folder of images, or an address")
     if not is_address(str(text)) and Path(text).is_dir():
         return ImageFolderSource(text)
+    if is_image(str(text)) and len(_images_beside(Path(text))) > 1:
+        warn(f"{text} is one of the images of a folder: to track through all, give the folder")
     if not os.path.exists(text):
         _check_scheme(str(text))
     return _reopened(Video(text))
+
+
+def is_image(text: str) -> bool:
+    """Whether this is the name of an image file."""
+    return not is_address(text) and Path(text).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _images_beside(file: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return find_images(file.parent)
+    return []
 
 
 def open_camera(text: str) -> FrameSource:

@@ -241,6 +241,8 @@ def test_what_makes_no_sense(folder, capsys):
     assert "--boxes and --box are both given" in refused(capsys, "a.mkv", "--box", 5, 6, 10, 8, "--boxes", "boxes.csv")
     assert "--box is of one video" in refused(capsys, "a.mkv", "b.mkv", "--box", 5, 6, 10, 8)
     assert "no box of it; it has boxes of b.mkv, c.mkv" in refused(capsys, "a.mkv", "--boxes", "boxes.csv")
+    assert "to track through them, give their folder, f" in refused(capsys, "f/1.png", "f/2.png", "--box", 5, 6, 10, 8)
+    assert "the name of the video is empty" in refused(capsys, "", "--box", 5, 6, 10, 8)
     assert "there is no file of boxes" in refused(capsys, "a.mkv", "--boxes", "none.xml")
     assert "2 labels for 1 objects" in refused(capsys, "a.mkv", "--box", 5, 6, 10, 8, "--label", "a", "b")
     assert "invalid choice: 'yolo'" in refused(capsys, "a.mkv", "--box", 5, 6, 10, 8, "--export", "yolo")

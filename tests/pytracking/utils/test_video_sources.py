@@ -79,6 +79,20 @@ def test_folders_without_images_are_named(tmp_path):
         list(open_source(tmp_path))
 
 
+def test_a_single_picture_is_said_to_be_one_of_many(tmp_path, capsys):
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (64, 48)).save(tmp_path / name)
+    assert len(list(open_source(tmp_path / "1.png"))) == 1
+    assert "1.png is one of the images of a folder" in capsys.readouterr().err
+
+
+def test_an_animated_webp_is_named(tmp_path):
+    red, blue = Image.new("RGB", (64, 48), RED), Image.new("RGB", (64, 48), "blue")
+    red.save(tmp_path / "a.webp", save_all=True, append_images=[blue])
+    with pytest.raises(VideoError, match="a.webp is an animated WebP, which FFmpeg cannot read; save it as"):
+        open_source(tmp_path / "a.webp")
+
+
 def test_a_file_is_a_video(tmp_path):
     assert isinstance(open_source(str(video_files.write(tmp_path / "a.mp4"))), Video)
     with pytest.raises(VideoError, match="there is no video file"):
