@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,9 @@ _EXPORT = re.compile(r"\.rf\.\w+$")  # Roboflow: name_jpg.rf.<hash>.jpg
 _SIZE = re.compile(r"(?<![0-9])[0-9]{2,5}x[0-9]{2,5}(?![0-9])", re.IGNORECASE)
 # Numbers that make up one time: seconds since 1970 with a fraction; a date with a clock; a date; a clock.
 _DATE, _CLOCK = r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d", r"\d\d[-_.:h]?\d\d[-_.:m]?\d\d"
-_TIME = rf"1\d{{9}}[-_.]\d{{3,9}}|{_DATE}[-_. tT]{{1,3}}{_CLOCK}(?:[-_.,]\d+)?|{_DATE}|\d\d[-_.:h]\d\d[-_.:m]\d\d"
+_STAMP = r"1\d{9}(?:[-_]\d{3,9}|\.\d{1,9})"
+_TIME = rf"{_STAMP}|{_DATE}[-_. tT]{{1,3}}{_CLOCK}(?:[-_.,]\d+)?|{_DATE}|\d\d[-_.:h]\d\d[-_.:m]\d\d"
+_HALF_DAY = re.compile(r"(?<!\d)(\d{1,2})([-_.:]\d\d[-_.:]\d\d)\s*([ap])\.?m\b", re.IGNORECASE)  # 1.05.30 PM
 _NUMBER = re.compile(rf"(?<!\d)(?P<time>{_TIME})(?!\d)|\d+", re.ASCII)
 _DECIMAL = re.compile(r"\d+\.\d+|\d+", re.ASCII)
 
@@ -57,10 +60,11 @@ def order_frames(files: Sequence[Path]) -> dict[int, Path]:
     names, hashed = _without_hashes([file.stem for file in files])
     if hashed and not any(re.search(r"\d", name) for name in names):
         raise FrameOrderError(f"{_some(files)} have no number that says their order; {_REMEDY}")
+    names = [_HALF_DAY.sub(_of_24_hours, name) for name in names]
     parsed = [_parse(name) for name in names]
     if len({name.texts for name in parsed}) == 1:
         return _order_by_columns(files, names, parsed)
-    return _order_by_texts(files, parsed)
+    return _order_by_texts(files, names, parsed)
 
 
 def natural_order(file: Path) -> list[Any]:
@@ -85,6 +89,10 @@ def _parse(name: str) -> _Name:
         times.append(found["time"] is not None)
         end = found.end()
     return _Name((*texts, name[end:].casefold()), tuple(numbers), tuple(times))
+
+
+def _of_24_hours(clock: re.Match[str]) -> str:
+    return f"{int(clock[1]) % 12 + (12 if clock[3] in 'pP' else 0):02d}{clock[2]}"
 
 
 def _only_number(file: Path) -> int:
@@ -119,10 +127,9 @@ def _order_by_columns(files: list[Path], names: list[str], parsed: list[_Name]) 
     columns = [column for column in range(len(parsed[0].numbers)) if len({name.numbers[column] for name in parsed}) > 1]
     values = [tuple(name.numbers[column] for column in columns) for name in parsed]
     order = sorted(range(len(files)), key=values.__getitem__)
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         if values[before] == values[after]:
-            pair = f"{files[before].name} and {files[after].name}"
-            raise FrameOrderError(f"{pair} have the same number; remove one of them, or rename it")
+            raise _same_number(files[before], files[after])
     unique = [i for i in range(len(columns)) if len({value[i] for value in values}) == len(files)]
     counters = [i for i in unique if _counts([value[i] for value in values])]
     keys: list[Callable[[int], Any]] = [lambda k, i=i: values[k][i] for i in counters]  # type: ignore[misc]
@@ -133,17 +140,14 @@ def _order_by_columns(files: list[Path], names: list[str], parsed: list[_Name]) 
     for key in keys:
         other = sorted(order, key=key)
         if other != order:
-            raise FrameOrderError(
-                f"two orders are possible: {_some([files[k] for k in order])}, or {_some([files[k] for k in other])}; "
-                f"{_REMEDY}"
-            )
+            raise _two_orders([files[k] for k in order], [files[k] for k in other])
     single = [i for i in [*counters, *unique] if len(values[0][i]) == 1]
     if not single:
         return dict(enumerate((files[k] for k in order), start=1))
     return {values[k][single[0]][0]: files[k] for k in order}
 
 
-def _order_by_texts(files: list[Path], parsed: list[_Name]) -> dict[int, Path]:
+def _order_by_texts(files: list[Path], names: list[str], parsed: list[_Name]) -> dict[int, Path]:
     """The order of names that differ in their words too; `files` are in natural order."""
     bare = [k for k, name in enumerate(parsed) if not name.numbers]
     if len(bare) == len(files):
@@ -159,11 +163,12 @@ def _order_by_texts(files: list[Path], parsed: list[_Name]) -> dict[int, Path]:
             f"{_some([files[k] for k in others])} have; {_REMEDY}"
         )
     numbers = [name.numbers for name in parsed]
-    other = sorted(range(len(files)), key=numbers.__getitem__)
-    if len(set(numbers)) < len(files) or other != list(range(len(files))):
-        raise FrameOrderError(
-            f"two orders are possible: {_some(files)}, or {_some([files[k] for k in other])}; {_REMEDY}"
-        )
+    for other in (sorted(others, key=lambda k: _decimals(names[k])), sorted(others, key=numbers.__getitem__)):
+        if other != others:
+            raise _two_orders(files, [files[k] for k in other])
+    for before, after in pairwise(other):
+        if numbers[before] == numbers[after]:
+            raise _same_number(files[before], files[after])
     if all(len(number) == len(number[0]) == 1 for number in numbers):
         return {number[0][0]: file for number, file in zip(numbers, files, strict=True)}
     return dict(enumerate(files, start=1))
@@ -191,6 +196,18 @@ def _is_decimal_clock(names: list[str]) -> bool:
     varying = rows[:, (rows != rows[0]).any(axis=0)]
     steps = np.diff(varying[:, 0]) if varying.size else np.zeros(1)
     return bool((steps > 0).all() and steps.max() <= 10 * np.sort(steps)[(len(steps) - 1) // 2])
+
+
+def _same_number(before: Path, after: Path) -> FrameOrderError:
+    return FrameOrderError(f"{before.name} and {after.name} have the same number; remove one of them, or rename it")
+
+
+def _two_orders(files: Sequence[Path], others: Sequence[Path]) -> FrameOrderError:
+    """Says two orders from about where they part."""
+    start = next((k for k, pair in enumerate(zip(files, others, strict=True)) if pair[0] != pair[1]), 0)
+    start = max(0, min(start - 1, len(files) - 3))
+    first, second = (("..., " if start else "") + _some(some[start:]) for some in (files, others))
+    return FrameOrderError(f"two orders are possible: {first}, or {second}; {_REMEDY}")
 
 
 def _some(files: Sequence[Path], limit: int = 3) -> str:

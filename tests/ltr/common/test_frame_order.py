@@ -45,6 +45,8 @@ def order(names):
         ["20240131_235959.jpg", "20240201_000000.jpg"],
         ["a_00-00-59.jpg", "a_00-01-00.jpg", "a_00-01-01.jpg"],
         ["1311868164.363181.png", "1311868164.399026.png", "1311868165.001.png"],
+        ["Screenshot 2024-01-01 at 9.59.59\u202fAM.png", "Screenshot 2024-01-01 at 10.00.01\u202fAM.png"]
+        + [f"Screenshot 2024-01-01 at {hour}.05.00\u202fPM.png" for hour in (12, 1, 2)],
         ["1403636579763555584.png", "1403636579813555456.png"],
         [f"t{i * 0.04:.2f}.png" for i in range(60)],
         ["DSC0009.jpg", "IMG_0010.jpg"],
@@ -65,7 +67,13 @@ def test_the_number_of_the_frame_decides_whatever_else_the_name_holds(names):
         (["3_1.jpg", "1_2.jpg", "2_3.jpg"], "two orders are possible: 1_2.jpg, 2_3.jpg, 3_1.jpg, or 3_1.jpg, 1_2.jpg"),
         (["8412_frame1.jpg", "1234_frame2.jpg", "5555_frame3.jpg"], "two orders are possible"),
         (["left1.jpg", "left2.jpg", "right1.jpg", "right2.jpg"], "two orders are possible"),
-        (["1_colour.png", "1_depth.png", "2_colour.png", "2_depth.png"], "two orders are possible"),
+        (["1_colour.png", "1_depth.png", "2_colour.png", "2_depth.png"], "1_colour.png and 1_depth.png have the same"),
+        (["0001.png", "0001_mask.png", "0002.png"], "0001.png and 0001_mask.png have the same number"),
+        (["1500000000.5.png", "1500000000.123456789.png"], "two orders are possible"),
+        (
+            [f"{i}.png" for i in range(1, 7)] + ["8.5.png", "8.25.png"],
+            "possible: ..., 6.png, 8.5.png, 8.25.png, or ..., 6.png, 8.25.png, 8.5.png",
+        ),
         (["t1.9.jpg", "t1.10.jpg", "t1.11.jpg"], "two orders are possible"),
         (["walk_2.jpg", "run_3.jpg"], "two orders are possible"),
         (["1.jpg", "01.jpg"], "01.jpg and 1.jpg have the same number; remove one"),
