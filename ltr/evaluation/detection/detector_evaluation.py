@@ -22,9 +22,6 @@ from torch import Tensor
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-import ebm_common
-import ltr.models
-import ltr.ops
 from ebm_common import xyxy_to_xywh
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
@@ -32,22 +29,12 @@ from ltr.common.plain import to_plain
 from ltr.common.provenance import device_name, file_hash
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS, CocoMetrics, coco_metrics
-from ltr.evaluation.detection.log import DetectionLog, ImageDetections
+from ltr.evaluation.detection.log import ImageDetections, detection_log
+from ltr.evaluation.line_log import CODE, LineLog
 from ltr.models.detection import Detector
 from ltr.train_settings.detection import check_labels
 
 logger = logging.getLogger(__name__)
-
-
-def _digest_of_code() -> str:
-    code = hashlib.sha256()
-    for package in (ebm_common, ltr.models, ltr.ops):
-        for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
-            code.update(file.read_bytes())
-    return code.hexdigest()
-
-
-_CODE = _digest_of_code()  # at import: the files may change while the program runs
 
 
 @dataclass(frozen=True)
@@ -114,7 +101,7 @@ def evaluate_detector(
     if max_detections != MAX_DETECTIONS:
         detector.max_detections = max_detections
         about["max_detections"] = max_detections
-    with DetectionLog(out, about, restart) as log:
+    with detection_log(out, about, restart) as log:
         unreadable = _detect(detector, images, log, ids, refine, progress)
         found = [log[i] for i in ids if i in log]
     detections = [detection for image in found for detection in image.coco()]
@@ -128,7 +115,7 @@ def evaluate_detector(
 def _detect(
     detector: Detector,
     images: DetectionImages,
-    log: DetectionLog,
+    log: LineLog[ImageDetections],
     ids: Sequence[int],
     refine: bool,
     progress: bool | tqdm,
@@ -210,7 +197,7 @@ def _about(detector: Detector, images: DetectionImages, refine: bool) -> dict[st
         "weights": weights.hexdigest(),
         "refinement": to_plain(detector.refinement) if detector.refines and refine else None,
         "annotations": file_hash(images.annotations),
-        "code": _CODE,
+        "code": CODE,
         "libraries": f"torch {torch.__version__}, torchvision {torchvision.__version__}",
         "device": device_name(device),
         "threads": torch.get_num_threads(),

@@ -10,7 +10,7 @@ import ltr.ops
 from ltr.common.errors import UserError
 from ltr.dataset import read_coco_detection
 from ltr.evaluation.detection.detector_evaluation import evaluate_detector
-from ltr.evaluation.detection.log import DetectionLog, ImageDetections
+from ltr.evaluation.detection.log import ImageDetections, detection_log
 from tests.helpers.offset_detector import IDS, OffsetDetector
 
 
@@ -157,10 +157,10 @@ def test_restart_detects_anew(images, tmp_path):
 
 
 def test_log_that_is_something_else_is_refused(tmp_path):
-    with DetectionLog(tmp_path / "a", {"weights": 1}) as log:
+    with detection_log(tmp_path / "a", {"weights": 1}) as log:
         log.append(ImageDetections(1, 0.1, [[0.0, 0.0, 1.0, 1.0]], [1], [0.5]))
     log.path.write_text("something\nelse\n")
     with pytest.raises(UserError, match="does not belong to its name"):
-        DetectionLog(tmp_path / "a", {"weights": 1})
+        detection_log(tmp_path / "a", {"weights": 1})
     with pytest.raises(UserError, match="cannot be written: .*--out"):
-        DetectionLog(log.path / "a", {})
+        detection_log(log.path / "a", {})
