@@ -35,14 +35,13 @@ from ebm_common import (
     rel_to_rect,
 )
 from ltr.actors.base import Actor
+from ltr.actors.held_out_refinement import ITERATIONS, mean_of_best, random_starts
 from ltr.common.settings import renamed_field
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
 
 BoxLoss = Literal["nll", "nce_plus", "iou"]
 
-_REFINED_STARTS = 10
-_REFINED_ITERATIONS = 10
 _GPU_ROUNDS = 8
 """Rounds of candidates between two checks whether any is missing; each check waits for the GPU."""
 
@@ -170,27 +169,15 @@ class BBRegActor(Actor):
         return head.encode(head.modulation(reference, batch["reference_box"]), test, size)
 
     def _refined_iou(self, features: BoxFeatures, box: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean IoU with the label of random starting boxes, and of the boxes that a tracker would refine them to.
-
-        Starting boxes are drawn as in the tracker, but with four times its noise in position, for the error of the
-        classifier. As in the tracker, the refined box is the mean of the three best of ten.
-        """
-        first = box[:, None]
-        side = box[:, 2:].prod(-1, keepdim=True).sqrt()[:, None]
-        noise = torch.rand(len(box), _REFINED_STARTS, 4, device=box.device, dtype=box.dtype) - 0.5
-        size = (first[..., 2:] + 0.5 * noise[..., 2:] * side).clamp(min=first[..., 2:].amin(-1, keepdim=True) / 3)
-        center = first[..., :2] + first[..., 2:] / 2 + 0.4 * noise[..., :2] * side
-        starts = torch.cat([center - size / 2, size], dim=-1)
+        """Mean IoU with the label of random starting boxes, and of the boxes that a tracker would refine them to."""
+        starts, size = random_starts(box), box[:, None, 2:]
         head = self.net.bb_regressor
         p, s = self.refinement.step
         step = box.new_tensor([p, p, s, s])
         detached = BoxFeatures(*(t.detach() for t in features))
-        result = ascend(
-            lambda y: head.energy(detached, y).float(), rect_to_rel(starts, box[:, None, 2:]), step, _REFINED_ITERATIONS
-        )
-        refined = rel_to_rect(result.y, box[:, None, 2:])
-        best = result.f.topk(3, dim=1).indices[..., None].expand(-1, -1, 4)
-        return elementwise_iou(starts, first).mean(), elementwise_iou(refined.gather(1, best).mean(1), box).mean()
+        result = ascend(lambda y: head.energy(detached, y).float(), rect_to_rel(starts, size), step, ITERATIONS)
+        refined = mean_of_best(rel_to_rect(result.y, size), result.f)
+        return elementwise_iou(starts, box[:, None]).mean(), elementwise_iou(refined, box).mean()
 
 
 def perturb_boxes(boxes: Tensor, num_samples: int, sigmas: tuple[float, ...], min_iou: float) -> Tensor:

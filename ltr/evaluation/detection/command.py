@@ -23,11 +23,13 @@ from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.candidates import DetectorFile, find_detector_runs, named_detectors, read_images
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
-from ltr.evaluation.detection.notes import data_notes, training_notes
+from ltr.evaluation.detection.notes import choice_notes, data_notes, training_notes
 from ltr.evaluation.detection.options import DetectionEvaluationOptions
 from ltr.evaluation.detection.sheet import draw_sheet
 from ltr.evaluation.detection.table import SYSTEM_NAMES, UNREFINED, make_table
 from ltr.evaluation.runs import TrainedRun
+from ltr.evaluation.steps.choice import StepChoice, kept_choice
+from ltr.evaluation.steps.detections import refinement_of
 from ltr.evaluation.tables import Table, write_table, writing_to
 from ltr.models.detection import CONFIDENCE_SYSTEMS, Detector, load_detector
 
@@ -53,9 +55,14 @@ def main(argv: list[str]) -> int:
         runs, problems = find_detector_runs(options, workspace)
         candidates = [DetectorFile(run.system, run.name, run.weights) for run in runs]
     images = read_images(options, runs)
-    results, sheets = _evaluate_all(candidates, images, options, out)
+    refining = [c.file for c in candidates if c.system in CONFIDENCE_SYSTEMS]
+    choices = {file: choice for file in refining if (choice := kept_choice(file)) is not None}
+    results, sheets = _evaluate_all(candidates, images, options, choices, out)
     table = make_table(results, f"Detection on {images.name}: COCO's AP in percent, mean ± standard error over runs")
-    table.notes += [*data_notes(results, images, options.max_detections), *training_notes(runs), *problems]
+    table.notes += data_notes(results, images, options.max_detections)
+    if options.step is None:
+        table.notes += choice_notes(choices.values(), images)
+    table.notes += [*training_notes(runs), *problems]
     print(table.text())
     for path in [*_write(table, results, candidates, runs, options, out), *sheets]:
         print(f"written: {path}")
@@ -64,9 +71,13 @@ def main(argv: list[str]) -> int:
 
 
 def _evaluate_all(
-    candidates: Sequence[DetectorFile], images: DetectionImages, options: DetectionEvaluationOptions, out: Path
+    candidates: Sequence[DetectorFile],
+    images: DetectionImages,
+    options: DetectionEvaluationOptions,
+    choices: Mapping[Path, StepChoice],
+    out: Path,
 ) -> tuple[dict[str, list[DetectorEvaluation]], list[Path]]:
-    """Evaluates all detectors.
+    """Evaluates all detectors; `choices` are what searches have chosen, by the detector's file.
 
     Returns:
         Results by system and by '{system} unrefined', without their detections, which are on disk; and the contact
@@ -90,7 +101,7 @@ def _evaluate_all(
         for candidate in candidates:
             bar.set_description(candidate.name)
             detector = load_detector(candidate.file, choose_device(options.device))
-            _override_refinement(detector, options)
+            _set_refinement(detector, choices.get(candidate.file), options)
             log = out / "detections" / candidate.name
             after = evaluate_detector(detector, images, log, True, num_images, bar, options.restart, most)
             _write_coco_results(after)
@@ -110,7 +121,10 @@ def _evaluate_all(
     return results, sheets
 
 
-def _override_refinement(detector: Detector, options: DetectionEvaluationOptions) -> None:
+def _set_refinement(detector: Detector, choice: StepChoice | None, options: DetectionEvaluationOptions) -> None:
+    """Sets the refinement that a search has chosen, if one has, and then what the options say."""
+    if choice is not None:
+        detector.refinement = refinement_of(choice, detector.refinement)
     for name in ("step", "decay", "iterations"):
         if getattr(options, name) is not None:
             setattr(detector.refinement, name, getattr(options, name))

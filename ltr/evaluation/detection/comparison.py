@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -16,16 +15,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ltr.common.device import choose_device
-from ltr.common.files import read_text, write_json
-from ltr.common.provenance import file_hash, provenance
+from ltr.common.provenance import provenance
 from ltr.common.seeds import seed_for_build
 from ltr.dataset import DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
 from ltr.evaluation.detection.sheet import draw_sheet
-from ltr.evaluation.detection.step_search import search_steps
 from ltr.evaluation.detection.table import UNREFINED, make_table
 from ltr.evaluation.runs import check_made_with
+from ltr.evaluation.steps.choice import StepChoice, keep_choice, kept_choice
+from ltr.evaluation.steps.detections import MEAN_IOU, measure_detections, refinement_of
 from ltr.evaluation.tables import Mean, Table, write_table
 from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, System, load_detector
 from ltr.train_settings.detection import DetectionSettings, build, images
@@ -54,6 +53,7 @@ TABLE_S1 = {
 }
 """The paper's AP on COCO's validation images, by the standard deviations of the proposal's components."""
 _TUNING_IMAGES = 100
+_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of the system's own step-lengths
 
 
 class _Stopped(Exception):
@@ -177,18 +177,18 @@ class DetectionComparison:
         return weights
 
     def _steps(self, detector: Detector, weights: Path) -> DetectionRefinementSettings:
-        """Step-lengths by grid search; the result is kept beside the run."""
-        file, digest = weights.parent / "refinement.json", file_hash(weights)
-        try:
-            kept = json.loads(read_text(file))
-            if kept["weights"] == digest:
-                best = kept["found"][0]
-                return DetectionRefinementSettings(tuple(best["step"]), best["decay"], best["iterations"])
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
-            pass  # there is no file yet, or a killed process left it incomplete
-        found = search_steps(detector, self.tuning)
-        write_json(file, {"weights": digest, "found": [{**asdict(s), "mean_iou": iou} for s, iou in found]})
-        return found[0][0]
+        """Step-lengths by grid search, which keeps the ratio of position to size; the choice is kept beside the run."""
+        own = detector.refinement
+        choice = kept_choice(weights)
+        if choice is None:
+            tried = [replace(own, step=(own.step[0] * f, own.step[1] * f)) for f in _FACTORS]
+            _, values = measure_detections(detector, self.tuning, tried)
+            best = int(values.argmax())
+            choice = StepChoice(
+                tried[best].step, own.decay, own.iterations, MEAN_IOU, float(values[best]), self.tuning.name
+            )
+            keep_choice(weights, choice)
+        return refinement_of(choice, own)
 
     def _score(self, detector: Detector, name: str, refine: bool = True) -> DetectorEvaluation:
         """Evaluates a detector on the validation images."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ltr.common.provenance import file_hash
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
 from ltr.evaluation.detection.table import SYSTEM_NAMES
 from ltr.evaluation.runs import TrainedRun
+from ltr.evaluation.steps.choice import StepChoice, origin
 
 
 def data_notes(
@@ -38,10 +40,22 @@ def data_notes(
     on = f"{first.about['device']}, {threads} thread{'s' if threads > 1 else ''}"
     notes.append(f"images/s: of the median image, one image at a time, without reading it; on {on}.")
     for system, name in SYSTEM_NAMES.items():
-        for s in [r.about["refinement"] for r in results.get(system, ())[:1] if r.about["refinement"]]:
+        used = [r.about["refinement"] for r in results.get(system, ()) if r.about["refinement"]]
+        for s in [s for k, s in enumerate(used) if s not in used[:k]]:
             steps = f"lambda = {s['step'][0]:g} and {s['step'][1]:g}"
             notes.append(f"{name} refined by Algorithm S1 with T = {s['iterations']}, {steps}, eta = {s['decay']:g}.")
     return notes
+
+
+def choice_notes(choices: Iterable[StepChoice], images: DetectionImages) -> list[str]:
+    """Where chosen steps come from, and whether they were chosen on the very images of the table."""
+    here = file_hash(images.annotations)
+    return list(
+        dict.fromkeys(
+            f"{origin(choice)}{', which are also evaluated here' if choice.annotations == here else ''}."
+            for choice in choices
+        )
+    )
 
 
 def training_notes(runs: Sequence[TrainedRun]) -> list[str]:

@@ -39,11 +39,12 @@ class DetectionEvaluationOptions:
     unrefined: bool = False
     """Add a row without refinement for each system that refines."""
     step: tuple[float, float] | None = None
-    """Step-lengths of the refinement for position and size; default: the detector's own."""
+    """Step-lengths of the refinement for position and size; default: what ebm-search-steps has chosen for the detector,
+    otherwise its own."""
     decay: float | None = None
-    """Factor of the step-length after a step that was too long; default: the detector's own."""
+    """Factor of the step-length after a step that was too long; default: as for --step."""
     iterations: int | None = None
-    """Number of steps of the refinement; default: the detector's own."""
+    """Number of steps of the refinement; default: as for --step."""
     restart: bool = False
     """Discard earlier detections and detect again."""
     out: Path | None = None

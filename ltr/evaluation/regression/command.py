@@ -11,7 +11,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.provenance import provenance
 from ltr.evaluation.regression.errors import evaluate_runs
-from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
+from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.table import make_table
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import check_alike, find_runs
@@ -24,10 +24,7 @@ def main(task: RegressionTask, argv: list[str]) -> int:
     Raises:
         UserError: if there is no run, runs cannot share a table, data is missing, or a folder cannot be written.
     """
-    default = RegressionEvaluationOptions(RegressionRefinementSettings(task.step))
-    options = tyro.cli(
-        RegressionEvaluationOptions, default=default, args=argv, prog=f"ebm-evaluate {task.name}", use_underscores=True
-    )
+    options = tyro.cli(RegressionEvaluationOptions, args=argv, prog=f"ebm-evaluate {task.name}", use_underscores=True)
     for name, value in (("workers", options.workers), ("refinement.iterations", options.refinement.iterations)):
         if value < 0:
             raise UserError(f"--{name} is {value}; it must be at least 0.")

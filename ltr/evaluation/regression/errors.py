@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from ltr.dataset import LabelledImages
 from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun
+from ltr.evaluation.steps.choice import StepChoice, kept_choice
 from ltr.train_settings.registry import load_settings
 from ltr.train_settings.regression import samples
 
@@ -32,6 +33,8 @@ class BaselineErrors:
         errors: mean absolute errors by column.
         refined_by: name of the energy-based run that refines the predictions, or None.
         refined_errors: errors after that refinement.
+        step: its lambda.
+        chosen: the search that has chosen this lambda, or None.
     """
 
     run: str
@@ -39,6 +42,8 @@ class BaselineErrors:
     errors: dict[str, float]
     refined_by: str | None = None
     refined_errors: dict[str, float] = field(default_factory=dict)
+    step: float | None = None
+    chosen: StepChoice | None = None
 
 
 def evaluate_runs(
@@ -46,7 +51,8 @@ def evaluate_runs(
 ) -> tuple[dict[str, list[BaselineErrors]], LabelledImages]:
     """Evaluates all runs; with `options.refine`, energy-based runs refine the predictions of the baselines.
 
-    The energy-based run of the same seed refines each baseline; if there is none, the first energy-based run does.
+    The energy-based run of the same seed refines each baseline; if there is none, the first energy-based run does. Its
+    lambda is that of the options, or else what a search has chosen for it, or else the paper's.
 
     Returns:
         Results by baseline, in the paper's order, without baselines that have no run; and the images.
@@ -55,11 +61,7 @@ def evaluate_runs(
         UserError: if data is missing, or weights do not fit.
     """
     device = choose_device(options.device)
-    settings = runs[0].settings
-    read_images = load_settings(task.name, settings.system).images
-    if read_images is None:
-        raise ValueError(f"{task.name} has no images")
-    images = read_images(settings, options.split)
+    settings, images = runs[0].settings, read_images(task, runs[0], options.split)
     label = torch.tensor(images.labels)
     columns = {"": torch.arange(len(label))}
     if task.excluded and options.split == "test":
@@ -75,34 +77,64 @@ def evaluate_runs(
             for target, value in mean_absolute_errors(prediction[rows], label[rows], images.target_names).items()
         }
 
-    ebms = [run for run in runs if run.system == "ebm"] if options.refine else []
     baselines = [run for run in runs if run.system in BASELINES]
+    ebms = [run for run in runs if run.system == "ebm"] if options.refine else []
     by_ebm: dict[Path, list[tuple[BaselineErrors, Tensor]]] = {run.weights: [] for run in ebms}
+    used = {refining_run(run, ebms).weights for run in baselines} if ebms else set()
+    steps = {weights: _step(task, weights, options.refinement.step) for weights in used}
     results: dict[str, list[BaselineErrors]] = {system: [] for system in BASELINES}
     total = (len(baselines) + len(ebms)) * len(images)
     with tqdm(total=total, unit="image", leave=False, disable=None, dynamic_ncols=True) as bar, torch.no_grad():
         for run in baselines:
             actor: Any = run.load(label.shape[1], device)
-            prediction = _apply_to_images(actor.predict, run, actor, images, options, bar)
+            prediction = apply_to_images(actor.predict, run, actor, images, options, bar)
             result = BaselineErrors(run.name, run.seed, errors(prediction))
             results[run.system].append(result)
             if ebms:
-                ebm = next((ebm for ebm in ebms if ebm.seed == run.seed), ebms[0])
-                by_ebm[ebm.weights].append((result, prediction))
+                by_ebm[refining_run(run, ebms).weights].append((result, prediction))
         for ebm in ebms:
             if not by_ebm[ebm.weights]:
                 bar.update(len(images))
                 continue
             actor = ebm.load(label.shape[1], device)
-            features = _apply_to_images(actor.net.encode, ebm, actor, images, options, bar)
+            features = apply_to_images(actor.net.encode, ebm, actor, images, options, bar)
+            step, chosen = steps[ebm.weights]
             for result, prediction in by_ebm[ebm.weights]:
-                result.refined_by = ebm.name
-                result.refined_errors = errors(refine(actor.net, features, prediction, options.refinement))
+                result.refined_by, result.step, result.chosen = ebm.name, step, chosen
+                result.refined_errors = errors(refine(actor.net, features, prediction, step, options.refinement))
     return {system: found for system, found in results.items() if found}, images
 
 
-def refine(net: Any, features: Tensor, prediction: Tensor, settings: RegressionRefinementSettings) -> Tensor:
-    """Refines predictions (N, D) of a baseline by Algorithm S2 on `net.energy`, given the features of N images."""
+def _step(task: RegressionTask, weights: Path, asked: float | None) -> tuple[float, StepChoice | None]:
+    """The lambda of a run, and the search that has chosen it, if it was a search."""
+    chosen = kept_choice(weights) if asked is None else None
+    return (task.step if asked is None else asked, None) if chosen is None else (chosen.step[0], chosen)
+
+
+def read_images(task: RegressionTask, run: TrainedRun, split: Literal["test", "val"]) -> LabelledImages:
+    """The images of a split, as the run's settings name them.
+
+    Raises:
+        UserError: if data is missing.
+    """
+    read = load_settings(task.name, run.system).images
+    if read is None:
+        raise ValueError(f"{task.name} has no images")
+    return read(run.settings, split)
+
+
+def refining_run(baseline: TrainedRun, ebms: Sequence[TrainedRun]) -> TrainedRun:
+    """The energy-based run that refines a baseline's predictions: the one of its seed, or else the first."""
+    return next((ebm for ebm in ebms if ebm.seed == baseline.seed), ebms[0])
+
+
+def refine(
+    net: Any, features: Tensor, prediction: Tensor, step: float, settings: RegressionRefinementSettings
+) -> Tensor:
+    """Refines predictions (N, D) of a baseline by Algorithm S2 on `net.energy`, given the features of N images.
+
+    The step-length is `step`, and all else as the settings say.
+    """
     first = next(net.parameters(), prediction)
     refined = []
     for part, start in zip(features.split(1024), prediction.split(1024), strict=True):
@@ -110,7 +142,7 @@ def refine(net: Any, features: Tensor, prediction: Tensor, settings: RegressionR
         result = ascend_early_stop(
             lambda y, part=part: net.energy(part, y),
             start[:, None].to(first.device, part.dtype),
-            settings.step,
+            step,
             settings.iterations,
             settings.stop_threshold,
             settings.degeneration_tolerance,
@@ -126,7 +158,7 @@ def mean_absolute_errors(prediction: Tensor, label: Tensor, targets: tuple[str, 
     return found if len(targets) == 1 else {**found, "avg": each.mean().item()}
 
 
-def _apply_to_images(
+def apply_to_images(
     function: Callable[[Tensor], Tensor],
     run: TrainedRun,
     actor: Any,
@@ -134,7 +166,7 @@ def _apply_to_images(
     options: RegressionEvaluationOptions,
     bar: tqdm,
 ) -> Tensor:
-    """The values of a function of batches for all images, concatenated on the CPU."""
+    """The values of a function of batches for all images of `options.split`, concatenated on the CPU."""
     settings = replace(run.settings, workspace=options.workspace, workers=options.workers, device=options.device)
     encoder = actor.net.encoder
     device = next(actor.parameters()).device

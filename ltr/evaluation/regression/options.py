@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,9 @@ from typing import Literal
 class RegressionRefinementSettings:
     """Refinement by Algorithm S2 (E.3, F.3)."""
 
-    step: float
-    """lambda, chosen on validation data: 3 for age, 0.1 for head pose."""
+    step: float | None = None
+    """lambda; default: what ebm-search-steps has chosen for the run that refines, otherwise the paper's: 3 for age, 0.1
+    for head pose."""
     iterations: int = 5
     """T"""
     stop_threshold: float = 0.001
@@ -25,7 +26,7 @@ class RegressionRefinementSettings:
 class RegressionEvaluationOptions:
     """Evaluates all finished runs of the task; prints and writes a table of their mean absolute errors."""
 
-    refinement: RegressionRefinementSettings
+    refinement: RegressionRefinementSettings = field(default_factory=RegressionRefinementSettings)
     refine: bool = False
     """Also refine every baseline's predictions by the energy-based model."""
     split: Literal["test", "val"] = "test"

@@ -10,6 +10,7 @@ from ltr.evaluation.regression.errors import BaselineErrors
 from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun
+from ltr.evaluation.steps.choice import origin
 from ltr.evaluation.tables import Mean, Table
 from ltr.train_settings.registry import load_settings
 
@@ -62,15 +63,25 @@ def make_table(
         *_missing(task, results, runs, options),
         *problems,
     ]
-    used = sorted({r.refined_by for found in results.values() for r in found if r.refined_by})
-    if used:
-        r = options.refinement
-        table.notes.insert(
-            1,
-            f"Refinement: Algorithm S2 with T = {r.iterations}, Omega1 = {r.stop_threshold:g}, Omega2 = "
-            f"{r.degeneration_tolerance:g}, lambda = {r.step:g}, by {' and '.join(used)}.",
-        )
+    table.notes[1:1] = _refinement_notes([r for found in results.values() for r in found if r.refined_by], options)
     return table
+
+
+def _refinement_notes(refined: list[BaselineErrors], options: RegressionEvaluationOptions) -> list[str]:
+    """The constants of the refinement, and where its step-lengths come from, if anything was refined."""
+    by_step: dict[float, list[BaselineErrors]] = {}
+    for result in refined:
+        by_step.setdefault(result.step or 0.0, []).append(result)
+    r = options.refinement
+    found = []
+    for step, results in sorted(by_step.items()):
+        names = " and ".join(sorted({str(result.refined_by) for result in results}))
+        found.append(
+            f"Refinement: Algorithm S2 with T = {r.iterations}, Omega1 = {r.stop_threshold:g}, Omega2 = "
+            f"{r.degeneration_tolerance:g}, lambda = {step:g}, by {names}."
+        )
+        found += sorted({f"{origin(result.chosen)}." for result in results if result.chosen})
+    return found
 
 
 def _training_note(runs: list[TrainedRun], images: LabelledImages) -> str:

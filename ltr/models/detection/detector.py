@@ -220,10 +220,12 @@ class Detector(nn.Module):
         return torch.cat(parts)
 
     @torch.no_grad()
-    def refine(self, pyramid: Pyramid, image: Tensor, labels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def refine(
+        self, pyramid: Pyramid, image: Tensor, labels: Tensor, boxes: Tensor, steps: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Refines boxes by `self.refinement`; see :func:`~ltr.models.detection.refinement.refine_boxes`."""
-        score = self._confidence_branch().score
-        return refine_boxes(score, pyramid, image, labels, boxes, self.refinement, in_pixels=self.system == "iou_net")
+        score, in_pixels = self._confidence_branch().score, self.system == "iou_net"
+        return refine_boxes(score, pyramid, image, labels, boxes, self.refinement, in_pixels, steps)
 
     def _checked(self, index: int, image: Tensor, device: torch.device) -> Tensor:
         if not isinstance(image, Tensor):

@@ -24,6 +24,7 @@ def refine_boxes(
     boxes: Tensor,
     settings: DetectionRefinementSettings,
     in_pixels: bool,
+    steps: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Refines all boxes at once by Algorithm S1.
 
@@ -38,6 +39,7 @@ def refine_boxes(
         boxes: (K, 4) corners in pixels of the scaled images, inside them and with an area.
         settings: of Algorithm S1.
         in_pixels: whether boxes are climbed as corners in pixels (IoU-Net) or relative to their own sizes (C.4).
+        steps: (K, 2) step-lengths of each box for position and size, in place of the settings' own.
 
     Returns:
         The boxes, (K, 4), and their f, (K,).
@@ -47,7 +49,8 @@ def refine_boxes(
     rects = xyxy_to_xywh(boxes)
     objects = Objects(pyramid, image, labels, rects[:, 2:])
     s = settings
-    step = boxes.new_tensor([s.step[0], s.step[0], s.step[1], s.step[1]])
+    steps = boxes.new_tensor([s.step]) if steps is None else steps
+    step = steps[:, None, [0, 0, 1, 1]]  # (K or 1, 1, 4)
 
     def inside(corners: Tensor) -> Tensor:
         # unlike clamp and minimum, this passes the whole gradient on the border itself, where many boxes start

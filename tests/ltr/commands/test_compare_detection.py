@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 
+import numpy as np
 import pytest
 
 from ltr.actors.detection import DetectionActor
@@ -51,7 +52,9 @@ def make_small(monkeypatch):
 
     monkeypatch.setattr(comparison, "small", small)
     monkeypatch.setattr(common, generated_detection.__name__, generated)
-    monkeypatch.setattr(comparison, "search_steps", lambda detector, images: [(detector.refinement, 0.5)])
+    monkeypatch.setattr(
+        comparison, "measure_detections", lambda detector, images, tried: (1.0, -abs(np.arange(len(tried)) - 2.0))
+    )
 
 
 def run(workspace, *arguments):
@@ -75,7 +78,7 @@ def test_a_table_with_its_files_and_nothing_done_twice(tiny, capsys, monkeypatch
         raise AssertionError("this is done already")
 
     monkeypatch.setattr(comparison.Trainer, "train", fail)
-    monkeypatch.setattr(comparison, "search_steps", fail)
+    monkeypatch.setattr(comparison, "measure_detections", fail)
     monkeypatch.setattr(comparison.Detector, "detect", fail)
     assert run(tiny, "--systems", "direct", "laplace", "ebm") == 0
     assert (out / "table_systems.txt").read_text() in printed  # speeds too, which are kept with the detections

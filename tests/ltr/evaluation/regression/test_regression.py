@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from ebm_common import ascend_early_stop
-from ltr.commands import ablate
+from ltr.commands import ablate, search_steps
 from ltr.commands import train as train_command
 from ltr.commands.evaluate import main
 from ltr.common.errors import UserError
@@ -30,7 +31,9 @@ from ltr.evaluation.regression.ablation import PAPER_ERRORS
 from ltr.evaluation.regression.errors import mean_absolute_errors, refine
 from ltr.evaluation.regression.table import make_table
 from ltr.evaluation.runs import check_alike, find_runs
+from ltr.evaluation.steps import regression as regression_search
 from ltr.evaluation.tables import Mean
+from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.registry import load_settings
 from ltr.trainers.trainer import Trainer
 from tests.helpers.faces import OPTIONS, make_pointing04, make_utkface
@@ -94,8 +97,8 @@ class Hill(nn.Module):
 
 def test_refinement_reaches_a_known_maximum():
     top, start = torch.randn(2500, 2), torch.randn(2500, 2)  # more than one part
-    torch.testing.assert_close(refine(Hill(), top, start, RegressionRefinementSettings(1.0)), top)
-    halfway = refine(Hill(), top, start, RegressionRefinementSettings(0.5, iterations=1))
+    torch.testing.assert_close(refine(Hill(), top, start, 1.0, RegressionRefinementSettings()), top)
+    halfway = refine(Hill(), top, start, 0.5, RegressionRefinementSettings(iterations=1))
     torch.testing.assert_close(halfway, (top + start) / 2)
 
 
@@ -103,7 +106,7 @@ def test_refinement_reaches_a_known_maximum():
 def test_refinement_is_algorithm_s2_with_the_papers_constants(task, step, monkeypatch):
     seen = []
     monkeypatch.setattr(errors, "ascend_early_stop", lambda *a: (seen.append(a[2:]), ascend_early_stop(*a))[1])
-    refine(Hill(), torch.zeros(3, 1), torch.ones(3, 1), RegressionRefinementSettings(task.step))
+    refine(Hill(), torch.zeros(3, 1), torch.ones(3, 1), task.step, RegressionRefinementSettings())
     assert seen == [(step, 5, 0.001, -0.01)]
 
 
@@ -146,8 +149,6 @@ def test_damaged_runs_are_listed_and_the_others_serve(runs):
 
 
 def test_runs_of_another_task_or_program_are_listed(runs):
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(1)}, runs / "gaussian_2" / "gaussian_final.safetensors")
     found, problems = find_runs("age", [runs])
     assert "gaussian_2" not in [r.name for r in found]
@@ -281,6 +282,71 @@ def test_every_setting_that_is_not_the_papers_is_noted(workspace, runs):
     assert "optimizer.weight_decay 0 (0.001)" in note(optimizer=OptimizerSettings(weight_decay=0.0))[0]
     assert "samples_per_epoch 3 (0)" in note(samples_per_epoch=3)[0]
     assert "initial_scale 45 (1)" in note(initial_scale=45.0)[0]
+
+
+def test_the_searched_step_is_that_of_the_evaluation_and_is_used_by_it(workspace, runs, tmp_path, capsys, caplog):
+    """The grid has the evaluation's errors on validation images; its best is beside the runs; an option wins."""
+    where = ["--runs", str(runs), "--workspace", str(workspace), "--out", str(tmp_path / "out")]
+    assert search_steps.main(["age", "--step", "30", "0.001", "3", *where]) == 0
+    shown = capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "step.json").read_text())
+    assert report["axes"] == {"step": [0.001, 3.0, 30.0]} and report["parts"].keys() == {"Direct - L2", "Gaussian"}
+    found, _ = find_runs("age", [runs])
+    means = {}
+    for k, step in enumerate(report["axes"]["step"]):
+        chosen = RegressionEvaluationOptions(
+            RegressionRefinementSettings(step), True, "val", workspace=workspace, device="cpu"
+        )
+        results, images = evaluate_runs(age.TASK, found, chosen)
+        for system, method in (("direct_l2", "Direct - L2"), ("gaussian", "Gaussian")):
+            errors = [r.refined_errors["age"] for r in results[system]]
+            assert report["parts"][method][k] == pytest.approx(sum(errors) / len(errors), rel=1e-6)
+            means.setdefault(step, []).append(sum(errors) / len(errors))
+    best = min(means, key=lambda step: sum(means[step]))
+    assert report["best"] == {"step": best} and f"Chosen (*): step {best:g}: {sum(means[best]) / 2:.2f};" in shown
+    assert f"On {len(images)} validation images of" in shown and "3 runs of baselines, refined by ebm_0, ebm_1" in shown
+
+    evaluation = ["age", "--refine", "--runs", str(runs), "--workspace", str(workspace), "--out", str(tmp_path / "out")]
+    assert main(evaluation) == 0
+    table = capsys.readouterr().out
+    assert f"lambda = {best:g}, by ebm_0 and ebm_1." in table
+    assert f"The step {best:g} was chosen by ebm-search-steps on {len(images)} validation images of" in table
+    assert main([*evaluation, "--refinement.step", "7"]) == 0
+    table = capsys.readouterr().out
+    assert "lambda = 7, by ebm_0 and ebm_1." in table and "was chosen by" not in table and not caplog.text
+
+    metadata, weights = read_safetensors(runs / "ebm_0" / "ebm_final.safetensors")
+    save_file({k: v + 0.01 for k, v in weights.items()}, runs / "ebm_0" / "ebm_final.safetensors", metadata)
+    assert main([*evaluation, "--split", "val"]) == 0
+    table = capsys.readouterr().out
+    assert "lambda = 3, by ebm_0." in table and f"lambda = {best:g}, by ebm_1." in table
+    assert "was written for earlier weights of ebm_final.safetensors" in caplog.text
+
+
+def test_a_stopped_search_keeps_what_it_has(workspace, runs, tmp_path, monkeypatch, capsys):
+    command = ["age", "--step", "1", "--runs", str(runs), "--workspace", str(workspace), "--out", str(tmp_path)]
+    apply, applied = regression_search.apply_to_images, []
+
+    def stopped(function, run, *rest):
+        applied.append(run.name)
+        if len(applied) == 3:
+            raise KeyboardInterrupt
+        return apply(function, run, *rest)
+
+    monkeypatch.setattr(regression_search, "apply_to_images", stopped)
+    with pytest.raises(SystemExit, match="130"):
+        search_steps.main(command)
+    assert "all that was measured is kept, and the same command continues" in capsys.readouterr().err
+    assert search_steps.main(command) == 0
+    assert applied == ["ebm_0", "direct_l2_0", "gaussian_2", "ebm_0", "gaussian_2", "ebm_1", "direct_l2_1"]
+
+
+def test_a_search_without_an_ebm_or_a_baseline_says_which(runs, workspace, capsys):
+    for left, said in (("direct_l2_0", "energy-based run was found; train one: ebm-train age ebm"),
+                       ("ebm_0", "run of a baseline was found; train one: ebm-train age direct_l2")):  # fmt: skip
+        with pytest.raises(SystemExit):
+            search_steps.main(["age", "--runs", str(runs / left), "--workspace", str(workspace)])
+        assert said in capsys.readouterr().err
 
 
 def test_ablation_trains_every_pair_and_goes_on(workspace, monkeypatch, capsys):
