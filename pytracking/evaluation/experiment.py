@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,8 +94,10 @@ def _import(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != full:
             raise
+        package = importlib.import_module("pytracking.experiments")
+        there = ", ".join(each.name for each in pkgutil.iter_modules(package.__path__))
         raise UserError(
-            f"there is no module {module!r} of experiments in pytracking/experiments; name one of it, or a file.py"
+            f"there is no module {module!r} in pytracking/experiments, which has {there}; name one of them, or a file"
         ) from None
 
 

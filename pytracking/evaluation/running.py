@@ -31,6 +31,7 @@ class TrackerSpec:
         run_id: number of the run, for a results folder of its own.
         save_as: name of the results folder in place of the parameter's, so that variations of the settings stand side
             by side.
+        display_name: name in the tables and plots of `pytracking.analysis.plot_results`; None for the folder's.
 
     Raises:
         UserError: if ``save_as`` cannot name a folder, or would be read as a name with a run number.
@@ -43,6 +44,7 @@ class TrackerSpec:
     overrides: tuple[str, ...] = ()
     run_id: int | None = None
     save_as: str | None = None
+    display_name: str | None = None
 
     def __post_init__(self):
         name = self.save_as

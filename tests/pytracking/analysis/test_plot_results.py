@@ -1,7 +1,10 @@
 """PyTracking's functions for notebooks give the numbers of ebm-analyse."""
 
+from dataclasses import replace
+
 import pytest
 
+from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from pytracking.analysis.plot_results import plot_results, print_per_sequence_results, print_results
 from pytracking.commands.analyse import main as analyse
@@ -38,6 +41,23 @@ def test_only_the_given_trackers_are_scored(ran, capsys):
     assert "mine" in capsys.readouterr().out
     with pytest.raises(UserError, match="fake/still has no result on data .* ebm-track"):
         print_results([FakeSpec()], data)
+
+
+def test_the_arguments_of_pytracking(ran, capsys):
+    trackers, data = ran
+    named = [replace(spec, display_name="ATOM") for spec in trackers]
+    options = {"plot_types": ("success", "prec"), "force_evaluation": True, "plot_bin_gap": 0.05}
+    options |= {"skip_missing_seq": False, "exclude_invalid_frames": True}
+    report = print_results(named, data, "OTB", merge_results=True, **options)
+    assert [each.name for each in report.trackers] == ["ATOM (2 runs)"] and report.exclude_invalid
+    assert {each.name for each in print_results(named, data).trackers} == {"ATOM_000", "ATOM_001"}
+    with pytest.raises(TypeError, match="no option skip_missing"):
+        print_results(named, data, skip_missing=True)
+    with pytest.raises(UserError, match=r"0\.05 apart, and not 0\.1"):
+        print_results(named, data, plot_bin_gap=0.1)
+    (trackers[0].results_folder(get_path("results")) / "one.txt").unlink()
+    with pytest.raises(UserError, match="no result of ATOM_000 for 1 of 2 sequences: one"):
+        print_results(named, data, skip_missing_seq=False)
 
 
 @pytest.mark.slow

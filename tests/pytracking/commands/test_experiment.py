@@ -93,6 +93,11 @@ def test_a_module_that_does_not_exist(module, capsys):
     assert capsys.readouterr().err.startswith("error: there is no ")
 
 
+def test_the_command_of_pytrackings_readme():
+    found = load_experiment("myexperiments", "atom_nfs_uav")
+    assert found.trackers == trackerlist("atom", "default", range(3)) and list(found.datasets) == ["nfs", "uav"]
+
+
 def test_an_experiment_written_for_pytracking(call, tmp_path):
     found = load_experiment(str(tmp_path / "old.py"), "old")
     names = [str(tracker.results_folder(tmp_path).relative_to(tmp_path)) for tracker in found.trackers]
