@@ -11,12 +11,11 @@ ATOM*      Gaussian mixture (Eq. 5)       squared error to 2 IoU - 1
 EBM        Gaussian mixture (Eq. 5)       negative log-likelihood (Eq. 4)
 =========  =============================  ==================================
 
-The EBM can also be trained by NCE+ (loss 'nce_plus'), which its authors recommend in Gustafsson et al., "How to Train
-Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not published: the
-candidates here are those of the likelihood, and `BBRegProposalSettings.beta` is that of its detector.
+The EBM can also be trained by the other losses of `density_loss.py`, of which its authors recommend NCE+ in Gustafsson
+et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020). The constants of that paper's tracker are not
+published: the candidates here are those of the likelihood, and all else is that of its detector.
 """
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,21 +25,18 @@ from torch import Tensor, nn
 from ebm_common import (
     GaussianMixtureProposal,
     ascend,
-    effective_sample_size,
     elementwise_iou,
-    log_partition_importance_sampling,
-    nll_importance_sampling,
-    noise_contrastive_estimation,
     rect_to_rel,
     rel_to_rect,
 )
 from ltr.actors.base import Actor
+from ltr.actors.density_loss import BoxLossSettings, box_density_loss, running_statistics
 from ltr.actors.held_out_refinement import ITERATIONS, mean_of_best, random_starts
 from ltr.common.settings import renamed_field
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
 
-BoxLoss = Literal["nll", "nce_plus", "iou"]
+BoxLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm", "iou"]
 
 _GPU_ROUNDS = 8
 """Rounds of candidates between two checks whether any is missing; each check waits for the GPU."""
@@ -57,7 +53,7 @@ class BBRegProposalSettings:
     sigmas: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.5, 0.5))
     """Standard deviations of each component for (position, size) (Appendix D.1)."""
     beta: float = 0.1
-    """nce_plus: noise on the label, relative to the mixture's own (BMVC 2020, its detector). 0 is plain NCE."""
+    """nce_plus: noise on the label, relative to the mixture's own (BMVC 2020, its detector)."""
     perturbation_sigmas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.3)
     """ATOM: standard deviations of the noise relative to sqrt(w h); each candidate draws one of them."""
     min_iou: float = 0.1
@@ -78,27 +74,35 @@ class BBRegActor(Actor):
     Args:
         net: the network; only its `bb_regressor` is trained.
         proposals: the candidate boxes.
-        loss: 'nll', 'nce_plus' or 'iou'. The first two train a density p(y | x) and have the same statistics; their
-            validations can be compared by `log_z` - `f_label`, the negative log-likelihood of the exact labels.
+        loss: 'iou', or one of `density_loss.py`. Those train a density p(y | x) and have the same statistics; their
+            validations can be compared by `nll`, the negative log-likelihood of the exact labels.
         refinement: of boxes in validation.
+        constants: of the losses of a density other than 'nll'.
 
     Raises:
         ValueError: if settings are out of range, or do not fit each other.
     """
 
     def __init__(
-        self, net: AtomNet, proposals: BBRegProposalSettings, loss: BoxLoss, refinement: BBRegRefinementSettings
+        self,
+        net: AtomNet,
+        proposals: BBRegProposalSettings,
+        loss: BoxLoss,
+        refinement: BBRegRefinementSettings,
+        constants: BoxLossSettings | None = None,
     ):
         super().__init__()
         if loss != "iou" and proposals.kind != "mixture":
             raise ValueError(f"{loss} needs the density of its candidates: proposals.kind must be 'mixture'")
-        if not 0 <= proposals.beta < math.inf:
-            raise ValueError(f"proposals.beta must be finite and at least 0, got {proposals.beta}")
         self.net = net
         self.proposals = proposals
         self.loss = loss
         self.refinement = refinement
         self.mixture = GaussianMixtureProposal([(p, p, s, s) for p, s in proposals.sigmas])
+        self.density_loss = None
+        if loss != "iou":
+            settings = constants or BoxLossSettings()
+            self.density_loss = box_density_loss(loss, self.mixture, proposals.num_samples, proposals.beta, settings)
         self._backbone = FrozenBackbone(net.feature_extractor)
 
     def trainable_parameters(self) -> list[nn.Parameter]:
@@ -109,50 +113,41 @@ class BBRegActor(Actor):
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss (scalar) and statistics of a batch of :class:`ltr.data.sampling.BoxPairs`, or of cached features."""
-        # Candidates first: their checks wait for the GPU, so they come before the long queue of the networks' work.
         box = batch["test_box"]
-        label = rect_to_rel(box, box[:, 2:])[:, None]
-
-        if self.proposals.kind == "mixture":
-            y = self.mixture.sample(label[:, 0], self.proposals.num_samples)
-        else:
-            candidates = perturb_boxes(
-                box, self.proposals.num_samples, self.proposals.perturbation_sigmas, self.proposals.min_iou
-            )
-            y = rect_to_rel(candidates, box[:, None, 2:])
-        if self.loss != "iou":
-            log_q = self.mixture.log_prob(y, label[:, 0])
-        marked = [label]
-        if self.loss == "nce_plus":
-            # A share beta of the way to a candidate: noise of the mixture's shape, beta times as wide. Its density is
-            # taken under the mixture itself, as for the other candidates.
-            noisy = label.lerp(self.mixture.sample(label[:, 0], 1), self.proposals.beta)
-            log_q_noisy = self.mixture.log_prob(noisy, label[:, 0])[:, 0]
-            marked.append(noisy)
-
-        features = self.encode(batch, size=box[:, 2:])
-        stats = {}
+        stats: dict[str, Tensor] = {}
         head = self.net.bb_regressor
-        if self.loss == "iou":
+        if self.density_loss is None:
+            # Candidates first: their checks wait for the GPU, so they come before the long queue of the networks' work.
+            y = self._candidates(box)
+            features = self.encode(batch, size=box[:, 2:])
             f = head.energy(features, y).float()
             iou = elementwise_iou(rel_to_rect(y, box[:, None, 2:]), box[:, None])
             loss = nn.functional.mse_loss(f, 2 * iou - 1)
             stats["iou_error"] = (0.5 * (f.detach() - (2 * iou - 1))).abs().mean()
         else:
-            # NCE+ does not train with the exact label; its energy is only for the statistics.
-            f = head.energy(features, torch.cat([*marked, y], dim=1)).float()
-            f_marked, f = f[:, : len(marked)], f[:, len(marked) :]
-            if self.loss == "nll":
-                loss = nll_importance_sampling(f_marked[:, 0], f, log_q)
-            else:
-                loss = noise_contrastive_estimation(f_marked[:, 1], f, log_q_noisy, log_q)
-            with torch.no_grad():
-                stats["log_z"] = log_partition_importance_sampling(f, log_q).mean()
-                stats["f_label"] = f_marked[:, 0].mean()
-                stats["effective_samples"] = effective_sample_size(f, log_q).mean()
+            features = self.encode(batch, size=box[:, 2:])
+
+            def energy(y: Tensor) -> Tensor:
+                return head.energy(features, y).float()
+
+            def climbed(y: Tensor) -> Tensor:
+                with running_statistics(head):
+                    return energy(y)
+
+            # The statistics also keep the running statistics of a head that is trained by `climbed` alone.
+            loss, stats = self.density_loss(energy, rect_to_rel(box, box[:, 2:]), climbed)
+            if not self.training:
+                stats["nll"] = stats["log_z"] - stats["f_label"]
         if not self.training:
             stats["start_iou"], stats["refined_iou"] = self._refined_iou(features, box)
         return loss, {"loss": loss.detach(), **stats}
+
+    def _candidates(self, box: Tensor) -> Tensor:
+        """Boxes (B, M, 4) around labels (B, 4) in pixels, relative to their sizes."""
+        p = self.proposals
+        if p.kind == "mixture":
+            return self.mixture.sample(rect_to_rel(box, box[:, 2:]), p.num_samples)
+        return rect_to_rel(perturb_boxes(box, p.num_samples, p.perturbation_sigmas, p.min_iou), box[:, None, 2:])
 
     def encode(self, batch: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         """The features of a batch's test images, for boxes relative to `size` (B, 2)."""

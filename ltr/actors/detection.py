@@ -9,6 +9,9 @@ iou_net         the confidence branch  IoU >= 0.5, uniform in IoU        Huber's
 iou_net_star    the confidence branch  Gaussian mixture (Eq. 5)          Huber's, of 2 IoU - 1
 ebm             the confidence branch  Gaussian mixture (Eq. 5)          negative log-likelihood (Eq. 4)
 ==============  =====================  ================================  ==========================================
+
+The EBM can also be trained by the other losses of `density_loss.py`, with the constants of the detector of Gustafsson
+et al., "How to Train Your Energy-Based Model for Regression" (BMVC 2020).
 """
 
 from __future__ import annotations
@@ -23,16 +26,14 @@ from torchvision.ops import clip_boxes_to_image
 
 from ebm_common import (
     GaussianMixtureProposal,
-    effective_sample_size,
     elementwise_iou,
-    log_partition_importance_sampling,
-    nll_importance_sampling,
     rect_to_rel,
     rel_to_rect,
     xywh_to_xyxy,
     xyxy_to_xywh,
 )
 from ltr.actors.base import Actor
+from ltr.actors.density_loss import BoxLossSettings, EnergyLoss, box_density_loss
 from ltr.common.settings import renamed_field
 from ltr.models.detection import Detector
 from ltr.models.detection.confidence import ConfidenceBranch, Objects
@@ -52,6 +53,10 @@ class DetectionProposalSettings:
     """M (C.2)."""
     sigmas: tuple[float, ...] = (0.0375, 0.075, 0.15)
     """Standard deviations of the mixture's components, relative to the label's size (C.2, Table S1)."""
+    sigmas_nce: tuple[float, ...] = (0.075, 0.15, 0.3)
+    """Those of the losses nce and nce_plus (BMVC 2020)."""
+    beta: float = 0.1
+    """nce_plus: noise on the label, relative to the mixture's own (BMVC 2020)."""
     min_iou: float = 0.5
     """iou_net: overlap that a candidate must have (C.2)."""
 
@@ -65,19 +70,35 @@ class DetectionActor(Actor):
     If the system refines, validation also measures the mean IoU with the label of boxes about as far from it as a
     detector's (`start_iou`), and of the same boxes refined (`refined_iou`).
 
+    Args:
+        detector: whose system decides what is trained.
+        proposals: the candidate boxes.
+        loss: of the system `ebm`, one of `density_loss.py`.
+        constants: of the losses other than 'nll'.
+
     Raises:
-        ValueError: if the settings of the proposals are out of range.
+        ValueError: if settings are out of range, or another system than `ebm` is given a loss.
     """
 
-    def __init__(self, detector: Detector, proposals: DetectionProposalSettings) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        proposals: DetectionProposalSettings,
+        loss: EnergyLoss = "nll",
+        constants: BoxLossSettings | None = None,
+    ) -> None:
         super().__init__()
         if proposals.num_samples < 1 or not 0 < proposals.min_iou < 1:
             raise ValueError(
                 "proposals.num_samples must be at least 1 and proposals.min_iou between 0 and 1, "
                 f"got {proposals.num_samples} and {proposals.min_iou}"
             )
+        if loss != "nll" and detector.system != "ebm":
+            raise ValueError(f"loss {loss} is one of the system ebm, and the system is {detector.system}")
         self.detector, self.proposals = detector, proposals
-        self.mixture = GaussianMixtureProposal(proposals.sigmas)
+        p = proposals
+        self.mixture = GaussianMixtureProposal(p.sigmas_nce if loss in ("nce", "nce_plus") else p.sigmas)
+        self.density_loss = box_density_loss(loss, self.mixture, p.num_samples, p.beta, constants or BoxLossSettings())
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         if self.detector.branch is not None:
@@ -146,19 +167,18 @@ class DetectionActor(Actor):
         objects = Objects(pyramid, image, label, rects[:, 2:])
         truth = rect_to_rel(rects, objects.size)[:, None]
 
-        if self.detector.system == "iou_net":
-            y = rect_to_rel(iou_uniform_boxes(rects, p.num_samples, p.min_iou), objects.size[:, None])
-        else:
-            y = self.mixture.sample(truth[:, 0], p.num_samples)
-        stats = {}  # NaN for a batch without objects, and averages skip NaN
+        stats: dict[str, Tensor] = {}  # NaN for a batch without objects, and averages skip NaN
         if self.detector.system == "ebm":
-            log_q = self.mixture.log_prob(y, truth[:, 0])
-            f = branch.energy(objects, torch.cat([truth, y], dim=1))
-            loss = nll_importance_sampling(f[:, 0], f[:, 1:], log_q)
-            with torch.no_grad():
-                stats["log_z"] = log_partition_importance_sampling(f[:, 1:], log_q).mean()
-                stats["effective_samples"] = effective_sample_size(f[:, 1:], log_q).mean()
+            loss, stats = self.density_loss(
+                lambda y: branch.energy(objects, y), truth[:, 0], statistics=not self.training
+            )
+            if not self.training:
+                stats["nll"] = stats["log_z"] - stats["f_label"]
         else:
+            if self.detector.system == "iou_net":
+                y = rect_to_rel(iou_uniform_boxes(rects, p.num_samples, p.min_iou), objects.size[:, None])
+            else:
+                y = self.mixture.sample(truth[:, 0], p.num_samples)
             f = branch.energy(objects, y)
             iou = elementwise_iou(rel_to_rect(y, objects.size[:, None]), rects[:, None])
             loss = F.smooth_l1_loss(f, 2 * iou - 1)

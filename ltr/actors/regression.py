@@ -10,32 +10,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from ebm_common import (
     Energy,
     GaussianMixtureProposal,
     SoftmaxBins,
-    contrastive_divergence,
-    denoising_score_matching,
-    effective_sample_size,
     gaussian_loss,
     huber_loss,
-    kl_importance_sampling,
     l2_loss,
-    langevin_sample,
     laplace_loss,
-    log_partition_importance_sampling,
     multivariate_laplace_loss,
-    nll_importance_sampling,
-    noise_contrastive_estimation,
-    score_matching,
 )
 from ltr.actors.base import Actor
+from ltr.actors.density_loss import DensityLoss, EnergyLoss
 from ltr.common.settings import renamed_field
 
-EnergyLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm"]
 BaselineKind = Literal[
     "direct_l2",
     "direct_huber",
@@ -75,9 +65,9 @@ class EnergyLossSettings:
 class EnergyActor(Actor):
     """Trains f(x, y) so that p(y | x) = exp f(x, y) / Z(x).
 
-    Statistics are the loss and, for losses with a proposal, `log_z` and `effective_samples`. In validation every loss
-    has those two and `nll` (Eq. 4), by which models of different losses can be compared; and, if `predict` is given,
-    `error`, the mean absolute error.
+    Statistics are the loss and, for losses with a proposal, those of :class:`DensityLoss`. In validation every loss has
+    these and `nll` (Eq. 4), by which models of different losses can be compared; and, if `predict` is given, `error`,
+    the mean absolute error.
 
     Args:
         net: `net.encode(x)` returns features, (B, C) or any that `net.energy(features, y)` takes beside y (B, M, D) to
@@ -94,16 +84,17 @@ class EnergyActor(Actor):
 
     def __init__(self, net: nn.Module, loss: EnergyLossSettings, predict: Predict | None = None) -> None:
         super().__init__()
-        if loss.num_samples < 1 or loss.langevin_iterations < 0:
-            raise ValueError(
-                "loss.num_samples must be at least 1 and loss.langevin_iterations at least 0, "
-                f"got {loss.num_samples} and {loss.langevin_iterations}"
-            )
-        for name in ("beta", "sigma_gt", "sigma_dsm", "langevin_step"):
-            if not getattr(loss, name) > 0:
-                raise ValueError(f"loss.{name} must be positive, got {getattr(loss, name)}")
         self.net, self.loss, self.predict = net, loss, predict
-        self.proposal = GaussianMixtureProposal(loss.sigmas)
+        self.density_loss = DensityLoss(
+            loss.kind,
+            GaussianMixtureProposal(loss.sigmas),
+            loss.num_samples,
+            beta=loss.beta,
+            sigma_gt=loss.sigma_gt,
+            sigma_dsm=loss.sigma_dsm,
+            langevin_step=loss.langevin_step,
+            langevin_iterations=loss.langevin_iterations,
+        )
 
     def trainable_parameters(self) -> list[nn.Parameter]:
         return [p for p in self.net.parameters() if p.requires_grad]
@@ -118,51 +109,12 @@ class EnergyActor(Actor):
         def energy(y: Tensor) -> Tensor:
             return self.net.energy(features, y)
 
-        with_proposal = self.loss.kind in ("nll", "kld", "nce", "nce_plus")
-        loss, stats = (self._by_proposal if with_proposal else self._without_proposal)(energy, label)
+        loss, stats = self.density_loss(energy, label, statistics=not self.training)
         if not self.training:
-            if self.loss.kind == "nll":
-                stats["nll"] = loss
-            else:
-                stats["nll"], of_proposal = self._likelihood(energy, label)
-                stats |= of_proposal
+            stats["nll"] = stats["log_z"] - stats["f_label"]
             if self.predict is not None:
                 stats["error"] = (self.predict(energy, batch) - label).abs().mean()
         return loss, {"loss": loss.detach(), **stats}
-
-    def _by_proposal(self, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        if self.loss.kind == "nll":
-            return self._likelihood(energy, label)
-        y = self.proposal.sample(label, self.loss.num_samples)
-        log_q = self.proposal.log_prob(y, label)
-        if self.loss.kind == "kld":
-            f = energy(y)
-            loss = kl_importance_sampling(f, log_q, GaussianMixtureProposal([self.loss.sigma_gt]).log_prob(y, label))
-        else:
-            first = label[:, None]
-            if self.loss.kind == "nce_plus":
-                first = self.proposal.scaled(self.loss.beta).sample(label, 1)
-            f = energy(torch.cat([first, y], dim=1))
-            f_first, f = f[:, 0], f[:, 1:]
-            loss = noise_contrastive_estimation(f_first, f, self.proposal.log_prob(first, label)[:, 0], log_q)
-        return loss, _sampling_statistics(f, log_q)
-
-    def _without_proposal(self, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        s = self.loss
-        if s.kind == "sm":
-            return score_matching(energy, label[:, None]), {}
-        if s.kind == "dsm":
-            return denoising_score_matching(energy, label, s.sigma_dsm, s.num_samples), {}
-        chains = label[:, None].expand(-1, s.num_samples, -1)
-        y = langevin_sample(energy, chains, s.langevin_step, s.langevin_iterations)
-        f = energy(torch.cat([label[:, None], y], dim=1))
-        return contrastive_divergence(f[:, 0], f[:, 1:]), {}
-
-    def _likelihood(self, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        y = self.proposal.sample(label, self.loss.num_samples)
-        log_q = self.proposal.log_prob(y, label)
-        f = energy(torch.cat([label[:, None], y], dim=1))
-        return nll_importance_sampling(f[:, 0], f[:, 1:], log_q), _sampling_statistics(f[:, 1:], log_q)
 
 
 class BaselineActor(Actor):
@@ -238,11 +190,3 @@ class BaselineActor(Actor):
             assert self.bins is not None
             return self.bins.moments(output).mean
         return output[0]
-
-
-def _sampling_statistics(f: Tensor, log_q: Tensor) -> dict[str, Tensor]:
-    with torch.no_grad():
-        return {
-            "log_z": log_partition_importance_sampling(f, log_q).mean(),
-            "effective_samples": effective_sample_size(f, log_q).mean(),
-        }

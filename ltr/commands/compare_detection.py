@@ -4,6 +4,7 @@
     ebm-compare-detection --seeds 3 --systems direct ebm
     ebm-compare-detection --table s1  # the EBM with 18 proposal distributions: Table S1
     ebm-compare-detection --table s1 --seeds 2 --sigmas .15 .3 .0375,.15
+    ebm-compare-detection --table losses  # the EBM by NCE+ and the other losses of BMVC 2020
 
 Runs are in {workspace}/checkpoints/ltr/detection_small; tables (text, JSON, LaTeX), detections and
 a contact sheet are in {workspace}/detection_comparison. A stopped comparison continues with the
@@ -21,7 +22,7 @@ from pathlib import Path
 from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
-from ltr.evaluation.detection.comparison import TABLE_S1, DetectionComparison
+from ltr.evaluation.detection.comparison import LOSS_NAMES, TABLE_S1, DetectionComparison
 from ltr.models.detection import SYSTEMS
 
 
@@ -29,10 +30,12 @@ from ltr.models.detection import SYSTEMS
 def main(argv: list[str] | None = None) -> int:
     """Returns 0 if the table is complete, 128 + signal (Ctrl-C: 130) if a signal stopped the comparison."""
     parser = CommandParser(prog="ebm-compare-detection", description=__doc__)
-    parser.add_argument("--table", choices=("systems", "s1"), default="systems",
-                        help="all systems, or Table S1's proposal distributions (systems)")  # fmt: skip
+    parser.add_argument("--table", choices=("systems", "s1", "losses"), default="systems",
+                        help="all systems, Table S1's proposals, or losses of the EBM (systems)")  # fmt: skip
     parser.add_argument("--sigmas", nargs="+", type=_sigmas, default=list(TABLE_S1), metavar="S",
                         help="rows of --table s1: '.3 .0375,.15' are two (the paper's 18)")  # fmt: skip
+    parser.add_argument("--losses", nargs="+", choices=LOSS_NAMES, default=list(LOSS_NAMES), metavar="LOSS",
+                        help=f"rows of --table losses, of {', '.join(LOSS_NAMES)} (all)")  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 .. N - 1 (1)")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM",
                         help=f"of {', '.join(SYSTEMS)} (all)")  # fmt: skip
@@ -49,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     comparison = DetectionComparison(get_path("workspace", o.workspace), o.device, o.samples)
     if o.table == "s1":
         table = comparison.table_s1(o.sigmas, o.seeds)
+    elif o.table == "losses":
+        table = comparison.table_of_losses(o.losses, o.seeds)
     else:
         table = comparison.table_of_systems(o.systems, o.seeds)
     if table.rows:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from ltr.actors.density_loss import BoxLossSettings, EnergyLoss
 from ltr.actors.detection import DetectionActor, DetectionProposalSettings
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
@@ -49,6 +50,11 @@ class DetectionSettings(TrainSettings):
     torchvision's is downloaded. System `direct` starts from it if it is given, and from ImageNet's weights if not."""
     data: DetectionDataSettings = field(default_factory=DetectionDataSettings)
     proposals: DetectionProposalSettings = field(default_factory=DetectionProposalSettings)
+    loss: EnergyLoss = "nll"
+    """ebm only. nll: the paper's likelihood. The others are those of Gustafsson et al., BMVC 2020, whose detectors
+    refine with steps of (4e-4, 1.6e-3), nce_plus (8e-4, 3.2e-3), dsm and mcmc (2.5e-5, 1e-4)."""
+    loss_constants: BoxLossSettings = field(default_factory=BoxLossSettings)
+    """Of kld, mcmc and dsm; nce and nce_plus have theirs in the proposals."""
     epochs: int = 60
     """Of 1,000 steps each."""
     samples_per_epoch: int = 16_000
@@ -116,7 +122,7 @@ def build(settings: DetectionSettings) -> Task:
         raise UserError(f"data.val_images is {d.val_images}; it must be at least 1")
     train, val = images(settings, "train"), images(settings, "val")
     try:
-        actor = DetectionActor(Detector(settings.detector), settings.proposals)
+        actor = DetectionActor(Detector(settings.detector), settings.proposals, settings.loss, settings.loss_constants)
         length = settings.epochs * settings.samples_per_epoch
         samples = DetectionSamples(train, length, settings.seed, train=True, flip=d.flip, max_ratio=base.max_size)
         number = min(d.val_images, len(val.usable()))

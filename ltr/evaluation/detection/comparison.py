@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ltr.actors.density_loss import EnergyLoss
 from ltr.common.device import choose_device
 from ltr.common.provenance import provenance
 from ltr.common.seeds import seed_for_build
@@ -52,6 +53,15 @@ TABLE_S1 = {
     (0.075, 0.15, 0.3): 37.42,
 }
 """The paper's AP on COCO's validation images, by the standard deviations of the proposal's components."""
+LOSS_NAMES: dict[EnergyLoss, str] = {
+    "nll": "ML-IS (Eq. 4)",
+    "kld": "KLD-IS",
+    "nce": "NCE",
+    "nce_plus": "NCE+",
+    "mcmc": "ML-MCMC",
+    "dsm": "DSM",
+}
+"""The names that Gustafsson et al. (BMVC 2020) give the losses, by --loss."""
 _TUNING_IMAGES = 100
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of the system's own step-lengths
 
@@ -124,6 +134,24 @@ class DetectionComparison:
             cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
             name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
             table.rows.append((name, [*cells, str(len(results)), str(TABLE_S1.get(sigmas, "-"))]))
+        table.notes += [*self._notes(), *self._chosen_steps()]
+        return table
+
+    def table_of_losses(self, losses: Sequence[EnergyLoss], seeds: int) -> Table:
+        """AP of the EBM trained by each loss, and of its detections without refinement."""
+        results: dict[str, list[DetectorEvaluation]] = {}
+        with self._until_stopped():
+            for seed, loss in itertools.product(range(seeds), losses):
+                settings = self._settings("ebm", seed)
+                settings.loss = loss
+                detector, name = self._trained(settings, f"{'ebm' if loss == 'nll' else f'ebm_{loss}'}_{seed}")
+                results.setdefault(f"{LOSS_NAMES[loss]}, {UNREFINED}", []).append(
+                    self._score(detector, name, refine=False)
+                )
+                results.setdefault(LOSS_NAMES[loss], []).append(self._score(detector, name))
+        table = make_table(
+            results, "Losses of the EBM on generated images: COCO's AP in percent, mean ± standard error"
+        )
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
 

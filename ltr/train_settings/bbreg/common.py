@@ -7,6 +7,7 @@ from typing import Literal
 
 from ltr import dataset
 from ltr.actors.bbreg import BBRegActor, BBRegProposalSettings, BBRegRefinementSettings, BoxLoss
+from ltr.actors.density_loss import BoxLossSettings
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
@@ -53,9 +54,11 @@ class BBRegSettings(TrainSettings):
     crop: CropSettings = field(default_factory=CropSettings)
     proposals: BBRegProposalSettings = field(default_factory=BBRegProposalSettings)
     loss: BoxLoss = "nll"
-    """nll and nce_plus train a density with the mixture's candidates: by the paper's likelihood, or by NCE+ (Gustafsson
-    et al., BMVC 2020) with proposals.beta. iou trains a prediction of the overlap. The best weights have the lowest
-    validation loss of this kind; losses of different kinds cannot be compared."""
+    """iou trains a prediction of the overlap. All others train a density: nll is the paper's likelihood, and the rest
+    are those of Gustafsson et al., BMVC 2020. The best weights have the lowest validation loss of this kind (mcmc and
+    dsm: the lowest negative log-likelihood); losses of different kinds cannot be compared."""
+    loss_constants: BoxLossSettings = field(default_factory=BoxLossSettings)
+    """Of kld, mcmc and dsm; nce_plus has proposals.beta."""
     refinement: BBRegRefinementSettings = field(default_factory=BBRegRefinementSettings)
 
 
@@ -134,13 +137,14 @@ def build(settings: BBRegSettings) -> Task:
         )
     try:
         net = AtomNet(settings.model, backbone_weights=settings.backbone_weights)
-        actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement)
+        actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement, settings.loss_constants)
         length = settings.epochs * settings.samples_per_epoch
         train_sets, val_sets = [_open(s, "train", d) for s in d.sets], [_open(s, "val", d) for s in d.val_sets]
         train = BoxPairs(train_sets, d.proportions, length, d.max_gap, settings.crop, settings.seed)
         val = BoxPairs(val_sets, [1.0] * len(val_sets), d.val_samples, d.max_gap, settings.crop, settings.seed + 1)
     except ValueError as error:
         raise UserError(f"these settings do not fit each other: {error}") from error
+    best = "nll" if settings.loss in ("mcmc", "dsm") else "loss"  # mcmc's loss is zero on average at the optimum
     if d.feature_cache:
         folder = get_path("workspace", settings.workspace) / "feature_cache"
 
@@ -152,5 +156,5 @@ def build(settings: BBRegSettings) -> Task:
             key = json.dumps(key_parts)
             return CachedFeatures(pairs, num_pairs, net.feature_extractor, folder, key, len(pairs), settings.workers)
 
-        return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets))
-    return Task(actor, train, val)
+        return Task(actor, cached(train, d.feature_cache, d.sets), cached(val, len(val), d.val_sets), best=best)
+    return Task(actor, train, val, best=best)

@@ -204,7 +204,8 @@ def test_statistics_of_each_system():
     for system, (_, kind) in SYSTEMS.items():
         own = {"iou_error"} if kind == "iou" else of_density
         actor = quadratic_actor(system)
-        for training, more in ((True, set()), (False, {"start_iou", "refined_iou"})):
+        in_validation = {"start_iou", "refined_iou"} | (set() if kind == "iou" else {"nll"})
+        for training, more in ((True, set()), (False, in_validation)):
             with torch.set_grad_enabled(training):
                 loss, stats = actor.train(training)(batch_of(box))
             assert stats.keys() == {"loss"} | own | more

@@ -94,12 +94,12 @@ def test_each_loss_is_that_of_ebm_common_and_trains_every_parameter(kind, batch)
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in actor.net.x_net.parameters())
     assert actor.net.joint[0].weight.grad.abs().max() > 0
-    sampled = {"log_z", "effective_samples"} if kind in ("nll", "kld", "nce", "nce_plus") else set()
+    sampled = {"log_z", "f_label", "effective_samples"} if kind in ("nll", "kld", "nce", "nce_plus") else set()
     assert stats.keys() == {"loss"} | sampled
     torch.testing.assert_close(stats["loss"], loss.detach())
 
 
-@pytest.mark.parametrize("kind", ["nll", "nce", "nce_plus"])
+@pytest.mark.parametrize("kind", ["nll", "kld", "nce"])
 def test_encodes_once_and_asks_for_label_and_candidates_together(kind, batch):
     actor = actor_of(kind)
     actor(batch)
@@ -117,7 +117,7 @@ def test_validation_has_the_likelihood_and_the_error_whatever_the_loss(kind, bat
     actor = EnergyActor(SmallNet(), EnergyLossSettings(kind=kind, num_samples=M, sigmas=(0.2, 1.0)), predict).eval()
     with torch.no_grad():
         _, stats = actor(batch)
-    assert stats.keys() == {"loss", "nll", "log_z", "effective_samples", "error"}
+    assert stats.keys() == {"loss", "nll", "log_z", "f_label", "effective_samples", "error"}
     assert stats["error"].item() == pytest.approx(1.0) and seen == [(B, 1)]
     assert not any(value.requires_grad for value in stats.values())
 
@@ -138,7 +138,7 @@ def test_statistics_of_a_density_that_is_known():
     [
         ({"num_samples": 0}, "num_samples"),
         ({"langevin_iterations": -1}, "langevin_iterations"),
-        ({"beta": 0.0}, "beta"),
+        ({"beta": -0.1}, "beta"),
         ({"sigma_gt": float("nan")}, "sigma_gt"),
         ({"sigma_dsm": -1.0}, "sigma_dsm"),
         ({"langevin_step": 0.0}, "langevin_step"),

@@ -137,6 +137,16 @@ def test_rows_of_ones_own_and_of_the_paper(tiny, capsys):
     assert runs == {"direct_0", "ebm_0.3_0", "ebm_0"}
 
 
+def test_losses_share_the_run_of_the_paper_s_own(tiny, capsys):
+    assert run(tiny, "--table", "losses", "--losses", "nll", "mcmc", "dsm", "nce_plus") == 0
+    printed = capsys.readouterr().out
+    assert (tiny / "detection_comparison" / "table_losses.txt").read_text() in printed
+    for name in ("ML-IS (Eq. 4), unrefined", "ML-MCMC", "DSM", "NCE+"):
+        assert f"\n{name}  " in printed
+    runs = {folder.name for folder in (tiny / "checkpoints" / "ltr" / "detection_small").iterdir()}
+    assert runs == {"direct_0", "ebm_0", "ebm_mcmc_0", "ebm_dsm_0", "ebm_nce_plus_0"}
+
+
 @pytest.mark.parametrize("sigmas", ["0", "-.1,.2", "wide", "nan", ".1,", ""])
 def test_widths_that_are_none_are_refused(tiny, sigmas, capsys):
     with pytest.raises(SystemExit):
