@@ -128,22 +128,49 @@ def restored(settings: S, saved: dict[str, Any]) -> S:
 
     Raises:
         KeyError: if `saved` has a name that `settings` does not have.
+        TypeError: if a value is of another type than the setting.
     """
-    names = {f.name for f in dataclasses.fields(settings)}
+    fields = {f.name: f for f in dataclasses.fields(settings)}
+    if not isinstance(saved, dict):
+        raise TypeError(f"settings are names with values, not {saved!r}")
     values = with_current_names(settings, saved)
     for name, value in values.items():
-        if name not in names:
+        if name not in fields:
             raise KeyError(f"unknown setting {name}")
         now = getattr(settings, name)
         if dataclasses.is_dataclass(now) and not isinstance(now, type):
             values[name] = restored(now, value)
-        elif isinstance(now, tuple):
-            values[name] = _as_tuple(value)
+        else:
+            values[name] = _of_type(now, value, fields[name])
     return dataclasses.replace(settings, **values)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+def _of_type(now: Any, value: Any, of: dataclasses.Field) -> Any:
+    """A value as `to_plain` saved it, as the setting has it, whose present value is `now`."""
+    declared = str(of.type)
+    if isinstance(now, tuple) and isinstance(value, list):
+        items = [_of_type(now[0], item, of) if now else item for item in value]
+        return tuple(tuple(item) if isinstance(item, list) else item for item in items)
+    if isinstance(now, tuple):
+        raise TypeError(f"the setting {of.name} is a list, and cannot be {value!r}")
+    if value is None and (now is None or "None" in declared):
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(now, float) or isinstance(now, int) and not isinstance(now, bool) and "float" in declared:
+        if value in ("inf", "-inf", "nan"):  # which JSON does not have
+            return float(value)
+        fits = number
+    elif isinstance(now, bool):
+        fits = isinstance(value, bool)
+    elif isinstance(now, int):
+        fits = number and isinstance(value, int)
+    elif isinstance(now, str):
+        fits = isinstance(value, str)
+    else:
+        fits = True  # what None stands for is not known
+    if not fits:
+        raise TypeError(f"the setting {of.name} cannot be {value!r}")
+    return value
 
 
 def differences(settings: Any, saved: dict[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

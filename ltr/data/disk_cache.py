@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ltr.common.errors import UserError
-from ltr.common.files import locked, write_json
+from ltr.common.files import locked, read_text, write_json
+from ltr.common.plain import from_json
+from ltr.data.row_files import CHECKSUMS, RowFiles, map_array, row_checksum, seal
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,9 @@ _SAVE_SECONDS = 20  # a process that is killed loses at most the rows of this ti
 _DONE = "rows_done.json"
 
 
-def cached_rows(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]], what: str, remedy: str) -> Rows:
+def cached_rows(
+    folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]], what: str, remedy: str
+) -> RowFiles:
     """Arrays of `num_rows` rows, memory-mapped for reading; they are computed if `folder` does not hold them yet.
 
     If several processes want the same rows at the same time, one computes and the others wait.
@@ -54,22 +58,7 @@ def cached_rows(folder: Path, num_rows: int, compute: Callable[[int], Iterator[R
                 raise _not_written(folder, what, remedy, error) from error
             if not folder.is_dir():  # another process may have made it meanwhile
                 _make(folder, num_rows, compute, what, remedy)
-    return open_rows(folder)
-
-
-def open_rows(folder: Path) -> Rows:
-    """The arrays of a complete folder, memory-mapped.
-
-    Raises:
-        UserError: if a file is damaged.
-    """
-    arrays = {}
-    for file in sorted(folder.glob("*.npy")):
-        try:
-            arrays[file.stem] = np.load(file, mmap_mode="r")
-        except (OSError, EOFError, ValueError) as error:
-            raise UserError(f"{file} is damaged and cannot be read ({error}); delete {folder}") from error
-    return arrays
+    return RowFiles(folder)
 
 
 def _make(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]], what: str, remedy: str) -> None:
@@ -83,14 +72,14 @@ def _make(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]],
         for rows in compute(done) if done < num_rows else ():
             if not arrays:
                 arrays = {k: _new_array(part / f"{k}.npy", (num_rows, *v.shape[1:]), v.dtype) for k, v in rows.items()}
-            for name, value in rows.items():
-                arrays[name][done : done + len(value)] = value
-            done += len(next(iter(rows.values())))
+                arrays[CHECKSUMS] = _new_array(part / f"{CHECKSUMS}.npy", (num_rows,), np.dtype(np.uint32))
+            done += _write(rows, arrays, done, what)
             if time.monotonic() - saved > _SAVE_SECONDS:
                 _save(part, arrays, done)
                 saved = time.monotonic()
         for array in arrays.values():
             array.flush()
+        seal(part, arrays)
         (part / _DONE).unlink(missing_ok=True)
         os.rename(part, folder)
     except OSError as error:
@@ -103,6 +92,20 @@ def _make(folder: Path, num_rows: int, compute: Callable[[int], Iterator[Rows]],
                 _save(part, arrays, done)
 
 
+def _write(rows: Rows, arrays: dict[str, np.memmap], start: int, what: str) -> int:
+    """Write rows from number `start` on with their checksums; returns how many."""
+    count = len(next(iter(rows.values())))
+    for name, value in rows.items():
+        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
+            raise UserError(
+                f"the {what} cannot be used: {name} is not finite in the rows {start} to {start + count - 1}"
+            )
+        arrays[name][start : start + count] = value
+    for k in range(count):
+        arrays[CHECKSUMS][start + k] = row_checksum({name: value[k] for name, value in rows.items()})
+    return count
+
+
 def _save(part: Path, arrays: dict[str, np.memmap], done: int) -> None:
     for array in arrays.values():
         array.flush()
@@ -112,12 +115,16 @@ def _save(part: Path, arrays: dict[str, np.memmap], done: int) -> None:
 def _partial_rows(part: Path, num_rows: int) -> tuple[dict[str, np.memmap], int]:
     """The arrays of an interrupted computation and how many of their rows are computed; none if they are not usable."""
     try:
-        done = json.loads((part / _DONE).read_bytes())
-        arrays = {file.stem: np.load(file, mmap_mode="r+") for file in part.glob("*.npy")}
-    except (OSError, EOFError, ValueError):
+        done = from_json(read_text(part / _DONE))
+        arrays: dict[str, Any] = {file.stem: map_array(file, "r+") for file in part.glob("*.npy")}
+        checksums = arrays[CHECKSUMS]
+        usable = type(done) is int and 0 < done <= num_rows and len(arrays) > 1
+        if not usable or any(array.shape[:1] != (num_rows,) for array in arrays.values()):
+            return {}, 0
+        last = {name: array[done - 1] for name, array in arrays.items() if name != CHECKSUMS}
+        return (arrays, done) if row_checksum(last) == checksums[done - 1] else ({}, 0)
+    except (OSError, ValueError, KeyError, UserError):
         return {}, 0
-    usable = isinstance(done, int) and 0 < done <= num_rows and all(len(array) == num_rows for array in arrays.values())
-    return (arrays, done) if usable and arrays else ({}, 0)
 
 
 def _new_array(file: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ltr.common.errors import UserError
 from ltr.common.progress import progress_bar
 from ltr.data.disk_cache import Rows, cached_rows
 from ltr.data.loading import batches
@@ -67,10 +66,8 @@ class EncodedSamples(Dataset):
             "features",
             "Choose another --workspace, or --encoder.frozen_copies 0 for none.",
         )
-        try:
-            self.features, self.labels = (torch.from_numpy(np.array(arrays[name])) for name in ("features", "labels"))
-        except KeyError as error:
-            raise UserError(f"{folder} lacks its {error.args[0]}.npy; delete that folder") from error
+        arrays.check()
+        self.features, self.labels = (torch.from_numpy(np.array(arrays[name])) for name in ("features", "labels"))
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))  # the last epoch and its order
 
     def __len__(self) -> int:

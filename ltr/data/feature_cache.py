@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from ltr.common.progress import progress_bar
-from ltr.data.disk_cache import Rows, cached_rows, open_rows
+from ltr.data.disk_cache import Rows, cached_rows
 from ltr.data.loading import batches
+from ltr.data.row_files import RowFiles
 from ltr.models.backbone import Backbone
 from ltr.models.backbone.frozen import FrozenBackbone
 
@@ -42,7 +43,8 @@ class CachedFeatures(Dataset):
         workers: loader processes while computing.
 
     Raises:
-        UserError: if the folder cannot be written, the disk is full, or a pair cannot be read.
+        UserError: if the folder cannot be written, the disk is full, or a pair cannot be read; `cache[k]`, if its row
+            is damaged.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class CachedFeatures(Dataset):
         self.num_pairs = num_pairs
         self.length = length
         self.folder = Path(folder) / _digest(pairs, num_pairs, backbone, key)
-        self.arrays = cached_rows(
+        self.rows = cached_rows(
             self.folder,
             num_pairs,
             lambda start: _compute(start, num_pairs, pairs, backbone, workers),
@@ -65,14 +67,14 @@ class CachedFeatures(Dataset):
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(np.array(array[k % self.num_pairs])) for name, array in self.arrays.items()}
+        return {name: torch.from_numpy(value) for name, value in self.rows.row(k % self.num_pairs).items()}
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "arrays": None}
+        return {**self.__dict__, "rows": None}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        self.arrays = open_rows(self.folder)
+        self.rows = RowFiles(self.folder)
 
 
 def _digest(pairs: Dataset, num_pairs: int, backbone: Backbone, key: str) -> str:

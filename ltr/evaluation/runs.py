@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 
 from ltr.actors.regression import BaselineActor, EnergyActor
 from ltr.common.errors import UserError
-from ltr.common.plain import to_plain
+from ltr.common.plain import from_json, to_plain
 from ltr.common.settings import differences, restored
 from ltr.models.weights_file import read_safetensors, state_dict_mismatch
 from ltr.train_settings.registry import load_settings
@@ -56,11 +55,17 @@ class TrainedRun:
         Raises:
             UserError: if the weights cannot be read or belong to another network.
         """
-        actor = build_actor(self.settings, targets, imagenet=False)
         _, state = read_safetensors(self.weights)
-        problem = state_dict_mismatch(actor.net.state_dict(), state)
+        try:
+            with torch.device("meta"):  # takes no memory: the settings in a file could ask for any size
+                own = build_actor(self.settings, targets, imagenet=False).net.state_dict()
+        except (RuntimeError, OverflowError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"the settings in {self.weights} describe an impossible network: {reason}") from error
+        problem = state_dict_mismatch(own, state)
         if problem:
             raise UserError(f"{self.weights} does not fit the network of its settings and {targets} targets: {problem}")
+        actor = build_actor(self.settings, targets, imagenet=False)
         actor.net.load_state_dict(state)
         return actor.to(device).eval()
 
@@ -160,7 +165,7 @@ def _read(task: str, folder: Path) -> TrainedRun:
         raise UserError(f"{folder} {problem}")
     metadata, _ = read_safetensors(files[0])
     try:
-        plain, epochs = json.loads(metadata["settings"]), int(metadata["epochs"])
+        plain, epochs = from_json(metadata["settings"]), int(metadata["epochs"])
         settings = load_settings(task, plain.get("detector", plain)["system"]).settings()
         settings = restored(settings, plain)
     except (UserError, KeyError, ValueError, TypeError, AttributeError) as error:

@@ -15,6 +15,8 @@ from torch import Tensor
 from torchvision.models import WeightsEnum
 
 from ltr.common.errors import UserError
+from ltr.common.files import check_regular
+from ltr.models.file_checks import archive_problem, content_problem, weights_problem
 
 
 def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
@@ -28,15 +30,16 @@ def read_pickle(file: Path, stand_ins: Mapping[str, type] | None = None) -> Any:
         UserError: if the file is missing, damaged or truncated, or needs other classes or functions.
     """
     try:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:  # PyTorch itself does not check checksums
-                bad = archive.testzip()
-            if bad is not None:
-                raise UserError(f"{file} is damaged: wrong checksum in its part {bad}")
+        check_regular(file)
+        if zipfile.is_zipfile(file) and (bad := archive_problem(file)):
+            raise UserError(f"{file} is damaged: {bad}")
         named_classes: list[Any] = [(stand_in, name) for name, stand_in in (stand_ins or {}).items()]
         with torch.serialization.safe_globals(named_classes), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd pickle protocols
-            return torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        if bad := content_problem(content):
+            raise UserError(f"{file} was refused: {bad}")
+        return content
     except UserError:
         raise
     except OSError as error:
@@ -63,24 +66,33 @@ def read_safetensors(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """The metadata and the tensors of a safetensors file.
 
     Raises:
-        UserError: if the file is missing, damaged or something else.
+        UserError: if the file is missing, damaged or something else, or a tensor holds a value that is not finite.
     """
     try:
+        check_regular(file)
         with safetensors.safe_open(str(file), "pt") as archive:
-            return archive.metadata() or {}, {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
+            metadata, state = archive.metadata() or {}, {k: archive.get_tensor(k) for k in archive.keys()}  # noqa: SIM118
+        problem = weights_problem(state)
+    except OSError as error:
+        raise UserError(f"{file} could not be read as safetensors: {error.strerror or _reason(error)}") from error
+    except Exception as error:  # safetensors' own, and what PyTorch says of an odd type of numbers
         raise UserError(f"{file} could not be read as safetensors: {_reason(error)}") from error
+    if problem:
+        raise UserError(f"{file} is damaged: {problem}")
+    return metadata, state
 
 
 def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
     """A state dict from a file of PyTorch; `name` of the network is for messages.
 
     Raises:
-        UserError: as :func:`read_pickle`, or the file holds no state dict.
+        UserError: as :func:`read_pickle`, or the file holds no state dict, or one with values that are not finite.
     """
     state = read_pickle(file)
     if not is_state_dict(state):
         raise UserError(f"{file} does not hold the weights of {name}: it is no state dict")
+    if problem := weights_problem(state):
+        raise UserError(f"{file} is damaged: {problem}")
     return state
 
 

@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.plugins import Precision
 from torch import Tensor, nn
 
 from ltr.common.errors import UserError
-from ltr.common.files import replace_file, writing
+from ltr.common.files import check_regular, replace_file, writing
+from ltr.models.file_checks import archive_problem, content_problem, weights_problem
+from ltr.trainers.checkpoint_parts import part_problem
 
 logger = logging.getLogger(__name__)
 
 FORMAT = "ebm-regression training checkpoint"
 VERSION = 1
+_ADAM = {"step", "exp_avg", "exp_avg_sq"}
 _REMEDY = "Remove it, choose another --run_name, or start anew with --restart."
 
 
@@ -83,21 +87,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         CheckpointError: if it cannot be opened, is no checkpoint of this trainer, or is a pickle that would run code.
     """
     try:
+        check_regular(path)
         if not zipfile.is_zipfile(path):
             raise DamagedCheckpointError(f"{path} is damaged: it is not a complete PyTorch file. {_REMEDY}")
-        with zipfile.ZipFile(path) as archive:  # PyTorch itself does not compare checksums when it reads
-            bad = archive.testzip()
-        if bad is not None:
-            raise DamagedCheckpointError(f"{path} is damaged: wrong checksum in its part {bad}. {_REMEDY}")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        problem = archive_problem(path)
+        if problem is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            problem = content_problem(content)
+    except CheckpointError:
+        raise
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} was not loaded: it holds Python objects, which can run code, and not plain data. {_REMEDY}"
         ) from error
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        if isinstance(error, (FileNotFoundError, PermissionError)):
-            raise CheckpointError(f"cannot open {path}: {error.strerror}.") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot open {path}: {error.strerror or error}.") from error
+    except Exception as error:  # a damaged file can fail anywhere
         raise DamagedCheckpointError(f"{path} is damaged and cannot be read. {_REMEDY}") from error
+    if problem:
+        raise DamagedCheckpointError(f"{path} is damaged: {problem}. {_REMEDY}")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this trainer. {_REMEDY}")
     if content.get("version") != VERSION:
@@ -111,20 +119,29 @@ def read_latest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
     If `last.pth` is damaged or missing, `previous.pth` takes its part, with a warning.
 
+    One is also damaged if parts are missing, or its weights are not finite.
+
     Raises:
         CheckpointError: if none of the existing ones can be read, or one is no plain data.
     """
     last, previous = folder / "last.pth", folder / "previous.pth"
     if last.exists():
         try:
-            return last, read_checkpoint(last)
+            return last, _read_whole(last)
         except DamagedCheckpointError as error:
             if not previous.exists():
                 raise
             logger.warning("%s Continuing from %s, the one before it.", str(error).split(". ")[0] + ".", previous)
     if previous.exists():
-        return previous, read_checkpoint(previous)
+        return previous, _read_whole(previous)
     return None
+
+
+def _read_whole(path: Path) -> dict[str, Any]:
+    content = read_checkpoint(path)
+    if problem := part_problem(content):
+        raise DamagedCheckpointError(f"{path} is damaged: {problem}. {_REMEDY}")
+    return content
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -153,13 +170,42 @@ def load_weights(model: nn.Module, saved: dict[str, Tensor], path: Path) -> None
 def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], path: Path) -> None:
     """Load the state of the checkpoint `path` into an optimiser.
 
+    The settings of the optimiser stay its own: only what it has learned is taken.
+
     Raises:
-        CheckpointError: if it belongs to another network or optimiser.
+        CheckpointError: if it belongs to another network or optimiser, or is damaged.
     """
+    own = optimizer.state_dict()["param_groups"]
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in own for number in group["params"]]
     try:
-        optimizer.load_state_dict(saved)
-    except (ValueError, KeyError) as error:
+        if [group["params"] for group in saved["param_groups"]] != [group["params"] for group in own]:
+            raise ValueError("it is of other parameters")
+        for number, parameter in zip(numbers, parameters, strict=True):
+            learned = saved["state"].get(number, {})
+            if learned and isinstance(optimizer, torch.optim.Adam) and not learned.keys() >= _ADAM:
+                raise ValueError(f"it lacks a part for parameter {number}")
+            tensors = {k: v for k, v in learned.items() if isinstance(v, Tensor)}
+            if problem := weights_problem(tensors):
+                raise ValueError(problem)
+            if any(value.ndim and value.shape != parameter.shape for value in tensors.values()):
+                raise ValueError(f"it has other shapes for parameter {number}")
+        optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+    except Exception as error:  # what is not as the optimiser wrote it can fail anywhere
         raise CheckpointError(
             f"the optimiser's state in {path} does not fit this network ({error}): "
             "choose another --run_name, or start anew with --restart."
         ) from error
+
+
+def load_scaler(precision: Precision, saved: dict[str, Any], path: Path) -> None:
+    """Load the factor of the gradients from the checkpoint `path`, which only half precision has.
+
+    Raises:
+        CheckpointError: if it is damaged.
+    """
+    try:
+        if saved:
+            precision.load_state_dict(saved)
+    except Exception as error:  # what is not as the scaler wrote it can fail anywhere
+        raise DamagedCheckpointError(f"{path} is damaged: its scaler cannot be used. {_REMEDY}") from error

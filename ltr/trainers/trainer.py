@@ -32,6 +32,7 @@ from ltr.data.loading import load_batches
 from ltr.trainers.checkpoint import (
     link_checkpoint,
     load_optimizer,
+    load_scaler,
     load_weights,
     read_latest,
     remove_checkpoints,
@@ -328,8 +329,7 @@ class Trainer:
         check_same_settings(self.settings, content["settings"], path)
         load_weights(self.model, content["model"], path)
         load_optimizer(self._raw_optimizer, content["optimizer"], path)
-        if content["scaler"]:
-            self.fabric.strategy.precision.load_state_dict(content["scaler"])
+        load_scaler(self.fabric.strategy.precision, content["scaler"], path)
         self.state = TrainingState.from_plain(content)
         self._say(f"continuing from {path}: epoch {self.state.epoch + 1}, step {self.state.step}")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from ltr.common.errors import UserError
+from ltr.common.plain import from_json
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
 from ltr.models.weights_file import read_safetensors
@@ -22,7 +22,7 @@ def read_toy_model(file: Path) -> tuple[dict[str, Any], nn.Module]:
     """
     metadata, state = read_safetensors(file)
     try:
-        settings = json.loads(metadata["settings"])
+        settings = from_json(metadata["settings"])
         if settings["data"] not in TOY_DENSITIES:
             raise KeyError(settings["data"])
         smooth = settings.get("net") == "smooth"

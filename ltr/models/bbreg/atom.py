@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from ltr.common.errors import UserError
 from ltr.common.files import write_bytes, writing
+from ltr.common.plain import from_json, to_plain
 from ltr.models.backbone import BACKBONES, build_backbone
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet
 from ltr.models.bbreg.pytracking_file import STAND_INS, atom_weights, is_from_pytracking
+from ltr.models.file_checks import weights_problem
 from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
 
 
@@ -42,7 +44,7 @@ class AtomNetConfig:
         if not isinstance(config.backbone, str) or config.backbone not in BACKBONES:
             raise ValueError(f"there is no backbone {config.backbone!r}; there are: {', '.join(BACKBONES)}")
         for pair in (config.channels, config.hidden):
-            if len(pair) != 2 or not all(isinstance(n, int) and n > 0 for n in pair):
+            if len(pair) != 2 or not all(type(n) is int and n > 0 for n in pair):
                 raise ValueError(f"two positive whole numbers were expected, not {pair}")
         return config
 
@@ -132,6 +134,12 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     if backbone is not None and config.backbone != backbone:
         raise UserError(f"{file} was trained on the backbone {config.backbone}, but {backbone} was asked for")
 
+    problem = weights_problem(state)
+    if problem:
+        raise UserError(f"{file} is damaged: {problem}")
+    problem = _head_mismatch(config, state)
+    if problem:
+        raise UserError(f"{file} is of another network: {problem}")
     holds_backbone = any(k.startswith("feature_extractor.") for k in state)
     net = AtomNet(config, imagenet=not holds_backbone, backbone_weights=backbone_weights)
     own = net.state_dict()
@@ -141,12 +149,27 @@ def load_atom_net(file: Path | str, backbone_weights: Path | None = None, backbo
     if problem:
         raise UserError(f"{file} is of another network: {problem}")
     state = {k: v for k, v in state.items() if k in own}
-    for name, value in state.items():
-        if not torch.isfinite(value.float()).all():
-            raise UserError(f"{file} is damaged: {name} holds values that are not finite")
     net.load_state_dict({**net.state_dict(), **{k: v.to(own[k].dtype) for k, v in state.items()}})
     net.notes = notes
     return net.eval()
+
+
+def _head_mismatch(config: AtomNetConfig, state: dict[str, Tensor]) -> str | None:
+    """Why a state dict does not fit the box network of a configuration; None if it fits.
+
+    No memory is taken: a network of the size that a file only claims to have could be of any size.
+    """
+    inputs = []
+    for name in ("bb_regressor.conv3_1t.0.weight", "bb_regressor.conv4_1t.0.weight"):
+        if name not in state or state[name].ndim != 4:
+            return f"{name} is missing"
+        inputs.append(state[name].shape[1])
+    try:
+        with torch.device("meta"):
+            head = AtomIoUNet((inputs[0], inputs[1]), config.channels, config.hidden)
+    except (RuntimeError, TypeError, OverflowError, ZeroDivisionError):
+        return f"there can be no network of {max(config.channels + config.hidden)} channels"
+    return state_dict_mismatch({f"bb_regressor.{k}": v for k, v in head.state_dict().items()}, state)
 
 
 def trained_by_pytracking(file: Path) -> bool:
@@ -196,9 +219,10 @@ def _read_pickle(file: Path) -> _Stored:
     content = read_pickle(file, STAND_INS)
     if isinstance(content, dict) and is_state_dict(content.get("model")):
         config = AtomNetConfig.from_mapping(_model_settings(content.get("settings")))
-        notes = {k: json.dumps(content[k]) for k in ("settings", "versions") if k in content}
-        if "position" in content:
-            notes["epochs"] = str(content["position"]["epoch"])
+        notes = {k: json.dumps(to_plain(content[k])) for k in ("settings", "versions") if k in content}
+        position = content.get("position")
+        if isinstance(position, dict) and "epoch" in position:
+            notes["epochs"] = str(position["epoch"])
         return _Stored(content["model"], config, notes)
     state = atom_weights(content)
     return _Stored(state, RESNET18, dict(_PYTRACKING) if is_from_pytracking(content) else {})
@@ -206,8 +230,8 @@ def _read_pickle(file: Path) -> _Stored:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return from_json(text)
+    except ValueError as error:
         raise ValueError(f"its header is no JSON ({error})") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,11 @@ import torch
 from torch import Tensor
 
 from ltr.common.errors import UserError
+from ltr.common.plain import from_json
 from ltr.common.settings import restored
 from ltr.models.detection.detector import Detector
 from ltr.models.detection.settings import DetectorSettings
+from ltr.models.file_checks import weights_problem
 from ltr.models.weights_file import is_state_dict, read_pickle, read_safetensors, state_dict_mismatch
 
 _CLASSES = "roi_heads.box_predictor.cls_score.bias"  # in torchvision's state dicts
@@ -43,18 +44,24 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
             content = {"model": {f"base.{key}": value for key, value in content.items()}, "settings": about}
         state, about = content.get("model", {}), content.get("settings", {})
     try:
-        plain = json.loads(about) if isinstance(about, str) else about
-        detector = Detector(restored(DetectorSettings(), plain["detector"]))
+        plain = from_json(about) if isinstance(about, str) else about
+        settings = restored(DetectorSettings(), plain["detector"])
+        with torch.device("meta"):  # takes no memory: the file could claim any size
+            own = Detector(settings).state_dict()
     except UserError as error:
         raise UserError(f"{path} describes an impossible detector: {error}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no detector of this project: it does not say which one it is") from error
-    own = detector.state_dict()
+    except (RuntimeError, OverflowError) as error:
+        raise UserError(f"{path} describes an impossible detector: {str(error).splitlines()[0]}") from error
     problem = state_dict_mismatch(own, state) if is_state_dict(state) else "it holds no weights"
     if problem is None:
         unexpected = [name for name in state if name not in own and not name.endswith("num_batches_tracked")]
         problem = f"{unexpected[0]} is unexpected" if unexpected else None
     if problem:
         raise UserError(f"{path} does not fit the detector that its settings describe: {problem}")
+    if problem := weights_problem(state):
+        raise UserError(f"{path} is damaged: {problem}")
+    detector = Detector(settings)
     detector.load_state_dict(state, strict=False)  # with or without the counters of batch norms, which nothing uses
     return detector.to(device).eval().requires_grad_(False)

@@ -59,7 +59,7 @@ def test_an_interruption_before_the_first_row_leaves_nothing(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("damage", ["no count", "count", "array", "length", "beyond"])
+@pytest.mark.parametrize("damage", ["no count", "count", "array", "length", "beyond", "changed"])
 def test_what_is_damaged_is_computed_anew(tmp_path, damage):
     calls = []
     with pytest.raises(KeyboardInterrupt):
@@ -70,6 +70,8 @@ def test_what_is_damaged_is_computed_anew(tmp_path, damage):
         count.unlink()
     elif damage == "array":
         (part / "a.npy").write_bytes((part / "a.npy").read_bytes()[:100])
+    elif damage == "changed":
+        np.save(part / "a.npy", np.zeros(NUMBER, int))
     elif damage == "length":
         np.save(part / "a.npy", np.zeros(NUMBER - 1, int))
     else:
@@ -85,6 +87,59 @@ def test_a_damaged_file_of_a_complete_folder_is_named(tmp_path):
         file.write_bytes(file.read_bytes()[:length])
         with pytest.raises(UserError, match=r"b\.npy is damaged.*delete .*rows"):
             keep(tmp_path / "rows", [])
+
+
+def flip_a_bit(folder):
+    content = bytearray((folder / "b.npy").read_bytes())
+    content[-1 - 12 * (NUMBER - 8)] ^= 1  # of row 7
+    (folder / "b.npy").write_bytes(content)
+
+
+def with_nan(folder):
+    values = np.load(folder / "b.npy")
+    values[7] = np.nan
+    np.save(folder / "b.npy", values)
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, with_nan])
+def test_a_row_that_has_changed_is_named(tmp_path, damage):
+    keep(tmp_path / "rows", [])
+    damage(tmp_path / "rows")
+    rows = keep(tmp_path / "rows", [])
+    assert rows.row(6)["a"] == 6
+    for read in (lambda: rows.row(7), rows.check):
+        with pytest.raises(UserError, match="row 7 of .*rows is damaged; delete"):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("b", np.zeros((NUMBER, 4), np.float32)), ("a", np.zeros(NUMBER)), ("checksums", np.zeros(3, np.uint32))],
+)
+def test_arrays_of_another_form_are_refused(tmp_path, name, values):
+    keep(tmp_path / "rows", [])
+    np.save(tmp_path / "rows" / f"{name}.npy", values)
+    with pytest.raises(UserError, match=rf"{name}\.npy is damaged: .*another form; delete"):
+        keep(tmp_path / "rows", [])
+
+
+@pytest.mark.parametrize("name", ["a.npy", "checksums.npy", "rows.json"])
+def test_what_a_folder_lacks_is_named(tmp_path, name):
+    keep(tmp_path / "rows", [])
+    (tmp_path / "rows" / name).unlink()
+    with pytest.raises(UserError, match=rf"lacks its {name}; delete"):
+        keep(tmp_path / "rows", [])
+    os.mkfifo(tmp_path / "rows" / name)
+    with pytest.raises(UserError, match="a pipe.*delete"):
+        keep(tmp_path / "rows", [])
+
+
+def test_rows_that_are_not_finite_are_not_kept(tmp_path):
+    def compute(start):
+        yield {"a": np.array([1.0, np.inf])}
+
+    with pytest.raises(UserError, match="rows cannot be used: a is not finite in the rows 0 to 1"):
+        cached_rows(tmp_path / "rows", 2, compute, "rows", "")
 
 
 _PROGRAM = """

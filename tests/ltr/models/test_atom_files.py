@@ -11,8 +11,9 @@ import safetensors.torch
 import torch
 
 from ltr.common.errors import UserError
-from ltr.models.bbreg import AtomNet, AtomNetConfig, load_atom_net, save_head
+from ltr.models.bbreg import AtomNet, AtomNetConfig, atom, load_atom_net, save_head
 from ltr.models.bbreg.export import main as export
+from ltr.models.weights_file import read_safetensors
 from ltr.trainers.checkpoint import save_checkpoint
 from tests.helpers.hostile_pickle import Command
 
@@ -251,3 +252,41 @@ def test_a_head_that_cannot_be_written(small, tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         save_head(small, tmp_path / "taken.safetensors")
     assert [f.name for f in tmp_path.iterdir()] == ["taken.safetensors"]
+
+
+@pytest.mark.parametrize("wide", [8_000, 100_000, 10**10, 10**30, True, 8.0])
+def test_a_header_alone_does_not_build_a_large_network(small, tmp_path, monkeypatch, wide):
+    """The shapes of the tensors in the file are compared before anything takes the memory that the header asks for."""
+    file = tmp_path / "head.safetensors"
+    save_head(small, file)
+    header, state = read_safetensors(file)
+    config = {"backbone": "efficientnet_lite0", "channels": [8, wide], "hidden": [16, 20]}
+    safetensors.torch.save_file(state, file, {**header, "config": json.dumps(config)})
+    monkeypatch.setattr(atom, "AtomNet", None)
+    assert "is of another network" in refusal(file)
+
+
+def test_one_number_that_claims_to_be_a_large_tensor_is_refused(small, tmp_path):
+    state = {k: v.flatten()[:1].clone().expand(v.shape) if v.ndim else v for k, v in small.state_dict().items()}
+    torch.save({"model": state, "settings": {"model": asdict(SMALL)}}, tmp_path / "a.pth")
+    assert "too few numbers" in refusal(tmp_path / "a.pth")
+
+
+def test_odd_contents_are_refused_in_a_sentence(small, tmp_path):
+    file, state = tmp_path / "a.pth", small.state_dict()
+    settings = {"model": asdict(SMALL)}
+    name = "bb_regressor.iou_predictor.bias"
+    for value in (torch.zeros(1).to_sparse(), torch.zeros(1, dtype=torch.complex64), torch.zeros(1, device="meta")):
+        torch.save({"model": {**state, name: value}, "settings": settings}, file)
+        assert "plain array" in refusal(file)
+    for odd in ({"position": 3}, {"position": {}}, {"versions": {1: {2, 3}}}):
+        torch.save({"model": state, "settings": settings, **odd}, file)
+        assert load_atom_net(file).config == SMALL
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, tmp_path / "a.safetensors", {"config": "[" * 10**5})
+    assert "no JSON" in refusal(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_a_pipe_in_place_of_a_network_is_refused(tmp_path, ending):
+    os.mkfifo(tmp_path / f"a.{ending}")
+    refusal(tmp_path / f"a.{ending}")

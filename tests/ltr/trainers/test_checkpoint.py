@@ -14,6 +14,7 @@ from ltr.trainers.checkpoint import (
     CheckpointError,
     DamagedCheckpointError,
     link_checkpoint,
+    load_optimizer,
     read_checkpoint,
     read_latest,
     save_checkpoint,
@@ -23,6 +24,16 @@ STATE = {
     "model": {"w": torch.arange(2000.0)},
     "position": {"epoch": 1, "step": 2},
     "settings": {"lr": 1e-3, "none": None},
+}
+WHOLE = {
+    **STATE,
+    "optimizer": {"state": {}, "param_groups": []},
+    "scaler": {},
+    "skipped": [0, 0],
+    "averages": {"loss": [1.0, 2.0]},
+    "history": [],
+    "best": None,
+    "seconds": 0.0,
 }
 
 
@@ -70,7 +81,7 @@ def test_a_second_name_takes_no_space_and_survives_the_next_save(tmp_path, monke
 
 
 def test_a_process_that_dies_between_the_two_renames_leaves_the_previous(tmp_path):
-    save_checkpoint(tmp_path / "last.pth", STATE)
+    save_checkpoint(tmp_path / "last.pth", WHOLE)
     (tmp_path / "last.pth").rename(tmp_path / "previous.pth")
     path, state = read_latest(tmp_path)
     assert path.name == "previous.pth" and state["position"] == STATE["position"]
@@ -122,3 +133,93 @@ def test_a_newer_format_is_refused(tmp_path, monkeypatch):
 def test_an_unreadable_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere.* cannot be written"):
         save_checkpoint(tmp_path / "nowhere" / "last.pth", STATE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *[{name: None} for name in WHOLE if name != "best"],
+        {"model": {"w": torch.tensor([1.0, float("nan")])}},
+        {"model": {"w": torch.zeros(1).expand(10**9)}},
+        {"position": {"epoch": True, "step": 0}},
+        {"position": {"epoch": 1}},
+        {"skipped": [1]},
+        {"averages": {"loss": 1.0}},
+        {"history": [1]},
+        {"best": "0.5"},
+    ],
+)
+def test_a_checkpoint_that_lacks_a_part_gives_way_to_the_one_before(tmp_path, change, caplog):
+    save_checkpoint(tmp_path / "last.pth", {**WHOLE, **change})
+    with pytest.raises(DamagedCheckpointError, match=r"last\.pth is damaged: .*--restart"):
+        read_latest(tmp_path)
+    save_checkpoint(tmp_path / "previous.pth", WHOLE)
+    assert read_latest(tmp_path)[0].name == "previous.pth"
+    assert "Continuing from" in caplog.text
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def doubled(times):
+    """A list that is 2^times long when it is written out, and short in a pickle."""
+    value = [0]
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize("content", [nested(90), doubled(40)])
+def test_a_small_file_that_stands_for_much_is_refused(tmp_path, content):
+    save_checkpoint(tmp_path / "last.pth", {**WHOLE, "settings": {"a": content}})
+    with pytest.raises(DamagedCheckpointError, match="nested|more than"):
+        read_latest(tmp_path)
+
+
+def test_compressed_parts_are_refused(tmp_path):
+    """`torch.save` stores them; a few kilobytes of compressed zeros could fill the memory."""
+    save_checkpoint(tmp_path / "stored.pth", WHOLE)
+    with (
+        zipfile.ZipFile(tmp_path / "stored.pth") as stored,
+        zipfile.ZipFile(tmp_path / "last.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    with pytest.raises(DamagedCheckpointError, match="compressed"):
+        read_latest(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_checkpoint_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "last.pth")
+    with pytest.raises(CheckpointError, match="a pipe"):
+        read_latest(tmp_path)
+
+
+def test_an_optimiser_takes_what_it_had_learned_and_keeps_its_settings(tmp_path):
+    def adam(lr=0.1):
+        torch.manual_seed(0)
+        weights = torch.nn.Parameter(torch.ones(3))
+        optimizer = torch.optim.Adam([weights], lr)
+        for _ in range(2):
+            weights.grad = torch.arange(3.0)
+            optimizer.step()
+        return optimizer
+
+    saved, fresh = adam().state_dict(), adam(0.5)
+    saved["param_groups"][0].update(lr=float("nan"), betas="x")
+    load_optimizer(fresh, saved, tmp_path / "last.pth")
+    assert fresh.param_groups[0]["lr"] == 0.5 and fresh.param_groups[0]["betas"] == (0.9, 0.999)
+
+    broken = adam().state_dict()
+    del broken["state"][0]["exp_avg"]
+    with pytest.raises(CheckpointError, match="lacks a part"):
+        load_optimizer(adam(), broken, tmp_path / "last.pth")
+    for damage in ({"exp_avg": torch.full((3,), float("inf"))}, {"exp_avg": torch.zeros(4)}, {"step": "x"}, 5):
+        broken = adam().state_dict()
+        broken["state"][0] = {**broken["state"][0], **damage} if isinstance(damage, dict) else damage
+        with pytest.raises(CheckpointError, match="optimiser's state.*--restart"):
+            load_optimizer(adam(), broken, tmp_path / "last.pth")

@@ -125,3 +125,28 @@ def test_files_older_than_the_counters_of_batch_norms_are_read(tmp_path):
     torch.save({"model": state, "settings": about}, tmp_path / "old.pth")
     images = photographs((96, 128))
     assert_equal(quick(load_detector(str(tmp_path / "old.pth")))(images), detector(images))
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, ending):
+    """With them a detector would find nothing, without a word."""
+    state = {k: v.contiguous() for k, v in make_detector("ebm").state_dict().items()}
+    state["branch.layers.0.weight" if "branch.layers.0.weight" in state else next(iter(state))].fill_(float("nan"))
+    about, file = {"detector": to_plain(DetectorSettings("ebm", LITE))}, tmp_path / f"nan.{ending}"
+    if ending == "pth":
+        torch.save({"model": state, "settings": about}, file)
+    else:
+        safetensors.torch.save_file(state, file, {"settings": json.dumps(about)})
+    with pytest.raises(UserError, match="nan.*not finite"):
+        load_detector(file)
+
+
+@pytest.mark.parametrize("classes", [10**9, 10**25, True, 6.0])
+def test_settings_alone_do_not_build_a_large_detector(tmp_path, monkeypatch, classes):
+    plain = to_plain(DetectorSettings("ebm", LITE))
+    state = {k: v.contiguous() for k, v in make_detector("ebm").state_dict().items()}
+    safetensors.torch.save_file(
+        state, tmp_path / "a.safetensors", changed(plain, base={**plain["base"], "num_classes": classes})
+    )
+    with pytest.raises(UserError, match=r"a\.safetensors (does not fit|describes an impossible|is no detector)"):
+        load_detector(tmp_path / "a.safetensors")
