@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +22,8 @@ class CommandParser(argparse.ArgumentParser):
         arguments.setdefault("epilog", examples)
         arguments.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **arguments)
+        # argparse takes -1 and -1.5 for numbers, and -1e-1 for an option
+        self._negative_number_matcher = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|-(inf|nan)$")
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         args = sys.argv[1:] if args is None else args

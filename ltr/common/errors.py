@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import ParamSpec, TypeVar
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 __all__ = ["DatasetError", "UserError", "cli_main"]
 
@@ -25,10 +28,10 @@ class DatasetError(UserError):
 def cli_main(main: Callable[P, R]) -> Callable[P, R]:
     """Decorates the main function of a command.
 
-    A `UserError` becomes the line ``error: <message>`` on stderr and exit code 2, without a traceback; Ctrl-C becomes
-    ``interrupted`` and exit code 130, as a shell expects. `SystemExit` passes through, and so do all other exceptions,
-    which are bugs and need their traceback. Letters that the terminal's encoding lacks, such as those of a file name,
-    are printed as escapes.
+    A `UserError` becomes the line ``error: <message>`` on stderr and exit code 2, without a traceback; so does a full
+    disk. Ctrl-C becomes ``interrupted`` and exit code 130, as a shell expects. `SystemExit` passes through, and so do
+    all other exceptions, which are bugs and need their traceback. Letters that the terminal's encoding lacks, such as
+    those of a file name, are printed as escapes.
     """
 
     @functools.wraps(main)
@@ -39,6 +42,12 @@ def cli_main(main: Callable[P, R]) -> Callable[P, R]:
             return main(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            what = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+            print(f"error: {what}: {error.strerror}; make room, or choose another folder", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -20,6 +20,8 @@ from typing import IO, Any
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 
+_TEMPORARY = ".tmp"
+
 
 def check_regular(path: str | os.PathLike) -> None:
     """Check, before a file is opened, that opening and reading it ends.
@@ -60,7 +62,7 @@ def replace_file(path: Path, write: Callable[[Path], object], keep: Path | None 
     Raises:
         OSError: if the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
         write(temporary)
         with open(temporary, "rb+") as file:
@@ -69,9 +71,25 @@ def replace_file(path: Path, write: Callable[[Path], object], keep: Path | None 
             os.replace(path, keep)
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)  # which a full disk does not say
+        raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, age: float = 0.0) -> None:
+    """Remove what processes that were killed while they wrote a file have left in a folder.
+
+    Args:
+        folder: without a process that writes into it, or `age` keeps its files.
+        age: seconds since a file was written to; younger ones stay.
+    """
+    for file in folder.glob(f".*{_TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            if time.time() - file.lstat().st_mtime >= age:
+                file.unlink()
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

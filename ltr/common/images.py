@@ -15,6 +15,8 @@ pixels, from which a decoder makes smaller blocks in a fraction of the time; ima
 
 from __future__ import annotations
 
+import io
+import warnings
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ltr.common.errors import UserError
 from ltr.common.files import read_bytes
@@ -41,6 +44,10 @@ _OPENCV_FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+
+
+MOST_PIXELS = 250_000_000
+"""Pixels of the largest image that is read, which take 750 MB; the largest cameras of phones have 200 million."""
 
 
 class ImageReadError(UserError):
@@ -78,6 +85,12 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
         raise ImageReadError(f"image {path} cannot be read: {error.strerror or error}") from error
     if not data:
         raise ImageReadError(f"image {path} is empty (0 bytes); copy or download it again")
+    megapixels = image_pixels(data) / 1e6
+    if megapixels > MOST_PIXELS / 1e6:
+        most = f"{MOST_PIXELS / 1e6:.0f}"
+        raise ImageReadError(
+            f"image {path} has {megapixels:.0f} megapixels, more than the {most} that are read; scale it"
+        )
     whole = _complete(data)
     if whole is None:
         raise ImageReadError(f"image {path} is truncated ({len(data)} bytes); copy or download it again")
@@ -96,6 +109,25 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
     if image is None:
         raise ImageReadError(f"image {path} cannot be decoded: it is damaged, or not an image")
     return image
+
+
+def image_pixels(data: bytes) -> int:
+    """The number of pixels that the header of an image file states; 0 if it cannot be read."""
+    if data.startswith(_PNG_START):
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    if data.startswith(_JPEG_START):
+        header = _jpeg_header(data)
+        frame = header.frame if header else b""
+        return int.from_bytes(frame[1:3], "big") * int.from_bytes(frame[3:5], "big")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                return image.width * image.height
+    except Image.DecompressionBombError:
+        return 2 * MOST_PIXELS
+    except Exception:  # Pillow raises errors of many classes for damaged headers, and does not know all formats
+        return 0
 
 
 def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -168,7 +200,7 @@ def _complete_png(data: bytes) -> bytes | None:
     """The chunks of a PNG file up to IEND, which is added if all compressed pixels are there; None if they are not."""
     position = len(_PNG_START)
     chunks: list[tuple[int, int]] = []  # start and end, without the checksum
-    pixels = zlib.decompressobj()
+    pixels, expected = zlib.decompressobj(), 16 * (image_pixels(data) + 2**20)  # at most 8 bytes a pixel, and filters
     while position + 8 <= len(data):
         length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
         end = position + 8 + length
@@ -180,11 +212,13 @@ def _complete_png(data: bytes) -> bytes | None:
         position = end + 4
     try:
         for start, end in chunks:
-            if data[start + 4 : start + 8] == b"IDAT" and not pixels.eof:
-                pixels.decompress(data[start + 8 : end])
+            packed = data[start + 8 : end] if data[start + 4 : start + 8] == b"IDAT" else b""
+            while packed and not pixels.eof and expected > 0:  # a little at a time: zeros can be packed a thousandfold
+                expected -= len(pixels.decompress(packed, 2**20))
+                packed = pixels.unconsumed_tail
     except zlib.error:
         return None
-    if not pixels.eof:
+    if not pixels.eof and expected > 0:
         return None
     # the checksum of the last chunk may be cut off
     whole = (data[start:end] + zlib.crc32(data[start + 4 : end]).to_bytes(4, "big") for start, end in chunks)

@@ -87,7 +87,7 @@ def row_checksum(row: Mapping[str, np.ndarray]) -> int:
     """The CRC-32 of one row of all arrays, in the order of their names."""
     checksum = 0
     for name in sorted(row):
-        checksum = zlib.crc32(np.ascontiguousarray(row[name]), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(row[name]).data, checksum)
     return checksum
 
 

@@ -56,16 +56,13 @@ class TrainedRun:
             UserError: if the weights cannot be read or belong to another network.
         """
         _, state = read_safetensors(self.weights)
-        try:
-            with torch.device("meta"):  # takes no memory: the settings in a file could ask for any size
-                own = build_actor(self.settings, targets, imagenet=False).net.state_dict()
-        except (RuntimeError, OverflowError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"the settings in {self.weights} describe an impossible network: {reason}") from error
+        if self.settings.bins.num_bins > sum(tensor.numel() for tensor in state.values()):  # before memory is taken
+            raise UserError(f"{self.weights} does not fit the network of its settings: it has fewer numbers than bins")
+        actor = build_actor(self.settings, targets, imagenet=False)
+        own = actor.net.state_dict()
         problem = state_dict_mismatch(own, state)
         if problem:
             raise UserError(f"{self.weights} does not fit the network of its settings and {targets} targets: {problem}")
-        actor = build_actor(self.settings, targets, imagenet=False)
         actor.net.load_state_dict(state)
         return actor.to(device).eval()
 
@@ -128,8 +125,8 @@ def check_made_with(settings: Any, weights: Path) -> None:
     """
     metadata, _ = read_safetensors(weights)
     try:
-        found = differences(settings, json.loads(metadata["settings"]))
-    except (KeyError, ValueError, AttributeError):
+        found = differences(settings, dict(from_json(metadata["settings"])))
+    except (KeyError, ValueError, TypeError, AttributeError):
         raise UserError(f"{weights} does not say how it was trained: delete it to train anew") from None
     if found:
         name, (before, now) = min(found.items())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from ltr.common.files import write_text, writing
+
+logger = logging.getLogger(__name__)
 
 
 class Averages:
@@ -43,26 +48,52 @@ class TrainingLog:
     def __init__(self, folder: Path, first_step: int, enabled: bool) -> None:
         self.folder = folder
         # purge_step hides points that an interrupted run wrote after its last checkpoint
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step) if enabled else None
+        self.writer: SummaryWriter | None = None
+        self._enabled = enabled
+        self._previous_hook = threading.excepthook
+        if enabled:
+            threading.excepthook = self._failed_in_thread
+            with self._curves():
+                self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Add one point per value at `step` (optimiser steps since the start of the training)."""
-        if self.writer is not None:
+        with self._curves():
             for name, value in values.items():
-                self.writer.add_scalar(f"{group}/{name}", value, step)
+                if self.writer is not None:
+                    self.writer.add_scalar(f"{group}/{name}", value, step)
 
     def epochs(self, history: list[dict[str, Any]]) -> None:
         """Rewrite `log.jsonl`, one line per epoch: a resumed run neither loses nor repeats a line."""
-        if self.writer is not None:
+        if self._enabled:
             text = "".join(json.dumps(_rounded(line)) + "\n" for line in history)
             path = self.folder / "log.jsonl"
             with writing(path, "choose another --workspace"):
                 write_text(path, text)
-            self.writer.flush()
+            with self._curves():
+                if self.writer is not None:
+                    self.writer.flush()
 
     def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
+        with self._curves():
+            if self.writer is not None:
+                self.writer.close()
+        threading.excepthook = self._previous_hook
+
+    @contextlib.contextmanager
+    def _curves(self) -> Iterator[None]:
+        """A block that writes curves: if they cannot be written, the training goes on without them."""
+        try:
+            yield
+        except OSError as error:
+            self.writer = None
+            reason = error.strerror or error
+            logger.warning("the curves in %s cannot be written from here on: %s", self.folder / "tensorboard", reason)
+
+    def _failed_in_thread(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own, and raises the same error in the next call of the writer."""
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard")):
+            self._previous_hook(failure)
 
 
 def _rounded(value: Any) -> Any:

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
-from ltr.common.files import locked, writing
+from ltr.common.files import locked, remove_abandoned, writing
 from ltr.common.plain import to_plain
 from ltr.common.progress import progress_bar
 from ltr.common.provenance import library_versions
@@ -299,6 +299,7 @@ class Trainer:
                 with writing(self.folder, "choose another --workspace"):
                     self.folder.mkdir(parents=True, exist_ok=True)
                     stack.enter_context(locked(self.folder / ".lock", when_taken=refuse))
+                remove_abandoned(self.folder)
             yield
 
     def _save(self, best: bool = False) -> None:

@@ -6,7 +6,6 @@ others are a folder or an archive in any of the layouts of :mod:`pytracking.anal
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from ltr.common.files import read_text
+from ltr.common.plain import from_json
 from pytracking.analysis.box_files import match_files, read_times
 from pytracking.analysis.result_layouts import find_runs, times_file
 from pytracking.evaluation.datasets.files import subfolders
@@ -66,9 +66,10 @@ class TrackerResults:
     def record(self) -> dict[str, Any] | None:
         """How the results were made, from run.json beside them; None without a readable one."""
         try:
-            return json.loads(read_text(self.folder / "run.json"))
+            record = from_json(read_text(self.folder / "run.json"))
         except (OSError, ValueError):
             return None  # the boxes can be scored all the same
+        return record if isinstance(record, dict) else None
 
 
 def find_results(results: Path, sequences: Sequence[str], wanted: Sequence[str] | None = None) -> list[TrackerResults]:

@@ -23,13 +23,14 @@ from typing import Any, TextIO
 import numpy as np
 
 from ltr.common.errors import UserError
-from ltr.common.files import make_writable, read_text, write_json, write_text
-from ltr.common.plain import to_plain
+from ltr.common.files import make_writable, read_text, remove_abandoned, write_json, write_text, writing
+from ltr.common.plain import from_json, to_plain
 from ltr.common.settings import with_current_names
 from pytracking.evaluation.datasets import DatasetError, TrackingSequence, read_boxes
 from pytracking.evaluation.density_log import density_file
 
 RECORD = "run.json"
+_ABANDONED = 3600.0  # seconds after which a file that is being written belongs to no process
 RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
 """Name of a numbered run's folder."""
 
@@ -76,6 +77,7 @@ class ResultFolder:
             raise ResultsError(
                 f"the results folder {self.path} cannot be written ({error.strerror}); choose another by --results"
             ) from error
+        remove_abandoned(self.path, _ABANDONED)
         difference = self.difference()
         if difference is None:
             return
@@ -86,9 +88,10 @@ class ResultFolder:
             )
         now = datetime.datetime.now(datetime.UTC)
         replaced = self.path / f"replaced_{now:%Y%m%d_%H%M%S_%f}"
-        replaced.mkdir()
-        for file in [path for path in self.path.iterdir() if path.is_file()]:
-            shutil.move(file, replaced / file.name)
+        with writing(replaced, "choose another folder by --results"):
+            replaced.mkdir()
+            for file in [path for path in self.path.iterdir() if path.is_file()]:
+                shutil.move(file, replaced / file.name)
 
     def difference(self) -> str | None:
         """In which settings the results in the folder differ from ``made_with``, in words; None if in none.
@@ -105,12 +108,12 @@ class ResultFolder:
 
     def _read_record(self) -> dict[str, Any] | None:
         try:
-            record = json.loads(read_text(self.path / RECORD))
+            record = from_json(read_text(self.path / RECORD))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise ResultsError(f"{self.path / RECORD} cannot be read ({error}); delete it, or use --runid") from error
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or not isinstance(record.get("made_with", {}), dict):
             raise ResultsError(f"{self.path / RECORD} is not the record of a run; delete it, or use --runid")
         return record
 
@@ -119,7 +122,9 @@ class ResultFolder:
         runs = (self._read_record() or {}).get("runs", [])
         # The settings stand once, under made_with.
         run = {key: value for key, value in provenance.items() if key not in ("settings", "seed")}
-        write_json(self.path / RECORD, {"made_with": self.made_with, "runs": [*runs, run]})
+        runs = runs if isinstance(runs, list) else []
+        with writing(self.path / RECORD, "make room, or choose another folder by --results"):
+            write_json(self.path / RECORD, {"made_with": self.made_with, "runs": [*runs, run]})
 
     def boxes_file(self, sequence: str) -> Path:
         return self.path / f"{sequence}.txt"

@@ -75,22 +75,32 @@ class BaseTracker(ABC):
         return None
 
 
+SMALLEST, LARGEST = 0.01, 1e6
+"""The sides that a first box can have, in pixels."""
+
+
 def check_first_box(box: np.ndarray, image: np.ndarray) -> np.ndarray:
     """`box` as float64 (4,), if a target can be there.
 
     Raises:
-        UserError: if it is not four finite numbers, has no positive size, or lies outside the image.
+        UserError: if it is not four finite numbers, has no positive size or one that no image has, or lies outside the
+            image.
     """
     try:
         box = np.array(box, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        raise UserError(f"the first box must be four numbers x, y, w, h, not {box!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"the first box must be four numbers x, y, w, h, not {str(box)[:60]}") from None
     text = ", ".join(f"{v:g}" for v in box)
     if box.shape != (4,) or not np.isfinite(box).all():
         raise UserError(f"the first box must be four finite numbers x, y, w, h, not ({text})")
     x, y, w, h = box
     if w <= 0 or h <= 0:
         raise UserError(f"the first box ({text}) has no area: its width and height must be positive")
+    if max(abs(box)) > LARGEST or min(w, h) < SMALLEST:
+        raise UserError(
+            f"the first box ({text}) is none in pixels: its sides must be from {SMALLEST:g} to {LARGEST:g}, and it "
+            "must lie as near"
+        )
     height, width = image.shape[:2]
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise UserError(f"the first box ({text}) lies outside the image, which is {width} x {height} pixels")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ltr.common.errors import UserError
-from ltr.common.files import write_json
+from ltr.common.files import write_json, writing
 from ltr.common.provenance import provenance
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
 from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
@@ -20,6 +20,7 @@ from ltr.train_settings.toy.common import ToySettings
 
 _TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
 _PICTURE_NUM_CELLS = 512
+_REMEDY = "make room, or choose another --workspace; the training itself is saved"
 logger = logging.getLogger(__name__)
 
 
@@ -33,6 +34,9 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: ToySetting
         system: 'gaussian' or 'ebm'.
         net: its network.
         settings: its settings.
+
+    Raises:
+        UserError: if the folder cannot be written.
     """
     density = TOY_DENSITIES[settings.data]
     divergence = kl_divergence(true_log_density(density), model_log_density(net))
@@ -40,7 +44,8 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: ToySetting
         f"KL(truth || {system}) = {divergence} nats, on {NUM_CELLS} x {NUM_CELLS} points of {LOW:g} < x, y < {HIGH:g}"
     )
     result = {"data": density.name, "system": system, "kl": dataclasses.asdict(divergence), "cells": NUM_CELLS}
-    write_json(folder / "kl.json", {**result, **provenance(settings, seed=settings.seed)})
+    with writing(folder / "kl.json", _REMEDY):
+        write_json(folder / "kl.json", {**result, **provenance(settings, seed=settings.seed)})
 
     nets = {system: net}
     (other,) = _TITLES.keys() - nets.keys()
@@ -52,7 +57,8 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: ToySetting
         if name in nets:
             panels[_TITLES[name]] = model_log_density(nets[name], _PICTURE_NUM_CELLS)
     path = folder / "densities.png"
-    draw_densities(path, panels)
+    with writing(path, _REMEDY):
+        draw_densities(path, panels)
     print(f"densities: {path}")
 
 

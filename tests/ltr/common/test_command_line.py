@@ -58,3 +58,12 @@ def test_no_command_has_a_parser_of_its_own():
     root = Path(command_line.__file__).parents[2]
     for module in [*root.glob("ltr/commands/*.py"), *root.glob("pytracking/commands/*.py")]:
         assert "ArgumentParser(" not in module.read_text(encoding="utf-8"), module
+
+
+@pytest.mark.parametrize("number", ["-1", "-1.5", "-.5", "-1e-1", "-2.5E+3", "-1.", "-inf"])
+def test_negative_numbers_are_no_options(number):
+    parser = CommandParser(prog="x")
+    parser.add_argument("--box", nargs=4, type=float)
+    parser.add_argument_group("more").add_argument("--other", type=float)
+    options = parser.parse_args(["--box", number, "1", number, "2", "--other", number])
+    assert options.box == [float(number), 1, float(number), 2] and options.other == float(number)

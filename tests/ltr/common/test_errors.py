@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from ltr.common.errors import UserError, cli_main
@@ -39,3 +42,29 @@ def test_everything_else_passes(error):
 
 def test_the_result_passes():
     assert run(None) == 7
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+@pytest.mark.parametrize("file", [None, "/data/table.txt"])
+def test_a_full_disk_is_one_line(capsys, number, file):
+    @cli_main
+    def command():
+        raise OSError(number, os.strerror(number), file)
+
+    with pytest.raises(SystemExit) as caught:
+        command()
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert (
+        message == f"error: {file or 'a file'} cannot be written: {os.strerror(number)}; " + message.partition("; ")[2]
+    )
+    assert message.count("\n") == 1 and "make room" in message
+
+
+def test_other_errors_of_the_system_are_bugs():
+    @cli_main
+    def command():
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    with pytest.raises(OSError, match="Bad file"):
+        command()

@@ -18,6 +18,7 @@ from ltr.common.files import (
     locked,
     read_bytes,
     read_text,
+    remove_abandoned,
     replace_file,
     write_json,
     write_text,
@@ -138,3 +139,35 @@ def test_reading_a_device_does_not_fill_the_memory():
 def test_a_byte_order_mark_is_no_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfx")
     assert read_text(tmp_path / "a.txt") == "x"
+
+
+def test_a_full_disk_is_named_with_its_file(tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.Path, "write_bytes", full)
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / "table.txt", "x")
+    assert caught.value.filename == str(tmp_path / "table.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from ltr.common.files import replace_file
+def write(temporary):
+    temporary.write_bytes(bytes(10**6))
+    os.kill(os.getpid(), signal.SIGKILL)
+replace_file(Path(sys.argv[1]) / "last.pth", write)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)])
+    (left,) = tmp_path.iterdir()
+    assert left.stat().st_size == 10**6
+    remove_abandoned(tmp_path, 3600)  # perhaps of a living process, as far as its age says
+    assert left.exists()
+    os.utime(left, (0, 0))
+    (tmp_path / "mine.tmp").touch()
+    remove_abandoned(tmp_path, 3600)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.tmp"]

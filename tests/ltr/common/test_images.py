@@ -1,5 +1,10 @@
 """read_image: one result whatever the file, and a named file whatever is wrong with it."""
 
+import contextlib
+import struct
+import tracemalloc
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -221,3 +226,35 @@ def test_write_to_no_format_or_no_folder(tmp_path, picture):
         write_image(tmp_path / "a.xyz", picture)
     with pytest.raises(UserError, match="cannot write"):
         write_image(tmp_path / "absent" / "a.jpg", picture)
+
+
+def hollow_png(width, height, packed=b"\x78\x9c\x03\x00\x00\x00\x00\x01"):
+    """A PNG file of any size that has no pixels."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return len(content).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path):
+    bmp = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54, 0, 0, 54, 40, 20000, 20000, 1, 24, 0, 0, 0, 0, 0, 0)
+    jpeg = bytearray(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    start = jpeg.index(b"\xff\xc0") + 5
+    jpeg[start : start + 4] = struct.pack(">HH", 20000, 20000)
+    for name, content in (("a.png", hollow_png(20000, 20000)), ("a.bmp", bmp), ("a.jpg", bytes(jpeg))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageReadError, match=rf"{name} has [45]00 megapixels.*scale it down"):
+            read_image(tmp_path / name)
+
+
+def test_a_small_picture_with_pixels_for_a_large_one_takes_little_memory(tmp_path):
+    packed = zlib.compress(bytes(300_000_000), 1)
+    (tmp_path / "a.png").write_bytes(hollow_png(4, 4, packed))
+    tracemalloc.start()
+    with contextlib.suppress(ImageReadError):  # a decoder may take what it needs and ignore the rest
+        read_image(tmp_path / "a.png")
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()

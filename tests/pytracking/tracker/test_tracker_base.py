@@ -39,6 +39,10 @@ def test_the_first_box_may_be_partly_outside_and_smaller_than_a_pixel():
         (None, "four finite numbers"),
         ("here", "four numbers"),
         ([5, 6, [7], 8], "four numbers"),
+        ([10**400, 6, 7, 8], "four numbers"),
+        ([0, 0, 1e308, 1e308], "none in pixels"),
+        ([5, 6, 1e-300, 8], "none in pixels"),
+        ([-1e7, 6, 2e7, 8], "none in pixels"),
     ],
 )
 def test_first_boxes_that_cannot_be_are_refused(box, reason):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pytracking.utils.drawing import draw_box, draw_dot, draw_label, enlarge
+from pytracking.utils.drawing import draw_box, draw_dot, draw_label, enlarge, label_size
 
 RED = (255, 0, 0)
 
@@ -68,3 +68,12 @@ def test_enlarging_by_one_copies():
     copy[:] = 0
     assert (image == 128).all()
     assert enlarge(image, 2.5).shape == (150, 200, 3)
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\u2028b", "a\0b", "a\ud800b"])
+def test_names_of_files_with_line_breaks_are_written_in_one_line(text):
+    images = [np.zeros((40, 120, 3), np.uint8) for _ in range(2)]
+    draw_label(images[0], text)
+    draw_label(images[1], "a b")
+    np.testing.assert_array_equal(*images)
+    assert label_size(text) == label_size("a b")
