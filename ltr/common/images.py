@@ -89,7 +89,7 @@ def read_image(path: str | Path, reduction: int = 1, orientation: int = 1) -> np
     if megapixels > MOST_PIXELS / 1e6:
         most = f"{MOST_PIXELS / 1e6:.0f}"
         raise ImageReadError(
-            f"image {path} has {megapixels:.0f} megapixels, more than the {most} that are read; scale it"
+            f"image {path} has {megapixels:.0f} megapixels, more than the {most} that are read; scale it down"
         )
     whole = _complete(data)
     if whole is None:
