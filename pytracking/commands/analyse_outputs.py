@@ -49,7 +49,10 @@ def pack_results(arguments: argparse.Namespace) -> None:
     for name, problem in dataset.problems.items():
         raise UserError(f"{name} of {dataset.title} cannot be packed: {problem}")
     if dataset.expected and len(dataset) < dataset.expected:
-        raise UserError(f"{dataset.summary()}: the others would be missing; name the whole with --dataset_root")
+        raise UserError(
+            f"{dataset.root} has {len(dataset)} of the {dataset.expected} sequences of {dataset.title}, and a file for "
+            "the server needs all; name the whole set with --dataset_root"
+        )
     results = read_results(arguments, [sequence.name for sequence in dataset])
     if not results:
         raise no_result(dataset.title, arguments)

@@ -34,7 +34,7 @@ from pytracking.evaluation.datasets.files import (
     subfolders,
 )
 from pytracking.evaluation.datasets.got10k import GOT10K_ORIGIN, read_got10k_visible, read_resolution
-from pytracking.evaluation.datasets.lasot import LASOT_ORIGIN, read_lasot_visible
+from pytracking.evaluation.datasets.lasot import EXTENSION_ORIGIN, LASOT_EXTENSION, LASOT_ORIGIN, read_lasot_visible
 from pytracking.evaluation.datasets.otb_attributes import otb_attributes
 from pytracking.evaluation.datasets.otb_frames import OTB_LENGTHS, pair_by_otb_range
 from pytracking.evaluation.datasets.vot import VOT_ORIGIN, read_annotation
@@ -67,6 +67,7 @@ class SequenceLayout:
 
 OTB_LAYOUT = SequenceLayout("OTB", OTB_ORIGIN)
 LASOT_LAYOUT = SequenceLayout("LaSOT", LASOT_ORIGIN, "lasot")
+EXTENSION_LAYOUT = SequenceLayout("LaSOT extension", EXTENSION_ORIGIN, "lasot_extension_subset")
 GOT10K_LAYOUT = SequenceLayout("GOT-10k", GOT10K_ORIGIN, "got10k")
 VOT_LAYOUT = SequenceLayout("VOT", VOT_ORIGIN)
 PLAIN_LAYOUT = SequenceLayout("groundtruth.txt", 0.0)
@@ -78,7 +79,7 @@ def layout_of(folder: Path, annotation: Path) -> SequenceLayout:
         return OTB_LAYOUT
     inside = {path.name.lower() for path in folder.iterdir()}
     if inside & {"full_occlusion.txt", "out_of_view.txt"}:
-        return LASOT_LAYOUT
+        return EXTENSION_LAYOUT if folder.name in LASOT_EXTENSION else LASOT_LAYOUT
     if "color" in inside:
         return VOT_LAYOUT
     if inside & {"absence.label", "cover.label", "meta_info.ini"}:
@@ -166,7 +167,7 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
     if len(boxes) == 1 < len(images) and not strict:  # the first box alone: no target is annotated after it
         boxes = extend_first_box(boxes, len(images))
     frames = None
-    if layout is LASOT_LAYOUT and len(images) == len(boxes) + 1:  # as some of LaSOT's are released
+    if layout in (LASOT_LAYOUT, EXTENSION_LAYOUT) and len(images) == len(boxes) + 1:  # as some of LaSOT's are released
         images = dict(list(images.items())[:-1])
     if not strict:
         frames = pair_in_order(images, boxes)
@@ -181,7 +182,11 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
             f"{benchmark}; copy the sequence again"
         )
     attributes = _read_attributes(folder / "attributes.txt") or otb_attributes(name, len(boxes))
-    read_visible = {LASOT_LAYOUT: read_lasot_visible, GOT10K_LAYOUT: read_got10k_visible}.get(layout)
+    read_visible = {
+        LASOT_LAYOUT: read_lasot_visible,
+        EXTENSION_LAYOUT: read_lasot_visible,
+        GOT10K_LAYOUT: read_got10k_visible,
+    }.get(layout)
     return TrackingSequence(
         name,
         frames,

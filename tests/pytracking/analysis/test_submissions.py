@@ -124,7 +124,7 @@ def test_pixels_counted_from_elsewhere_are_refused(benchmarks, tmp_path, capsys)
 
 def test_a_half_copied_set_is_refused(benchmarks, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(got10k, "GOT10K_SIZE", 180)
-    assert "GOT-10k test: 2 of 180 targets found" in fails(capsys, "pack", "got10k")
+    assert "has 2 of the 180 sequences of GOT-10k test, and a file" in fails(capsys, "pack", "got10k")
     monkeypatch.setattr(got10k, "GOT10K_SIZE", 2)
     (tmp_path / "got10k" / "test" / "GOT-10k_Test_000002" / "groundtruth.txt").unlink()
     assert "GOT-10k_Test_000002 of GOT-10k test cannot be packed" in fails(capsys, "pack", "got10k")

@@ -294,7 +294,11 @@ def test_folders_of_vot_and_lasot_sequences_have_their_regions_and_visibility(tm
     assert "VOT's layout, pixels from 0" in dataset.summary()
     np.testing.assert_array_equal(dataset["ants1"].ground_truth[1], [6, 6, 16, 12])
     lasot = get_dataset(str(trees.write_lasot(tmp_path / "lasot")))["bus-2"]
-    assert (len(lasot), lasot.scoring, lasot.visible.sum()) == (6, "lasot", 4)
+    assert (len(lasot), lasot.origin, lasot.scoring, lasot.visible.sum()) == (6, 1, "lasot", 4)
+    extension = get_dataset(trees.write_lasot(tmp_path / "extension", ["atv-1"]))
+    assert "LaSOT extension's layout, pixels from 0" in extension.summary()
+    atv = extension["atv-1"]
+    assert (len(atv), atv.origin, atv.scoring, atv.visible.sum()) == (6, 0, "lasot_extension_subset", 4)
 
 
 def test_an_origin_belongs_to_folders(tmp_path):
