@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,12 @@ def kept_choice(weights: Path) -> StepChoice | None:
                 weights.name,
             )
             return None
-        step = tuple(float(value) for value in entry.pop("step"))
-        if not step or not all(0 < value < math.inf for value in step):
-            raise ValueError(step)
-        return StepChoice(step, **entry)
-    except (KeyError, TypeError, ValueError, AttributeError):
+        choice = StepChoice(tuple(float(value) for value in entry.pop("step")), **entry)
+        steps_are_right = choice.step and all(0 < value < math.inf for value in choice.step)
+        if not (steps_are_right and 0 < (choice.decay or 1.0) <= 1 and int(choice.iterations) >= 0):
+            raise ValueError(choice)
+        return replace(choice, value=float(choice.value))
+    except (KeyError, TypeError, ValueError):
         logger.warning("%s is damaged and is ignored; ebm-search-steps chooses anew", weights.parent / FILE)
         return None
 
@@ -83,10 +84,11 @@ def origin(choice: StepChoice) -> str:
     return f"The step {values} was chosen by ebm-search-steps on {choice.images} ({choice.measure} {choice.value:.2f})"
 
 
-def _content(file: Path) -> dict[str, Any]:
-    """The entries of all weights; none if the file is missing or holds something else."""
+def _content(file: Path) -> dict[str, dict[str, Any]]:
+    """The entries of all weights; none of them if the file is missing or holds something else."""
     try:
         content = json.loads(read_text(file))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    entries = content.items() if isinstance(content, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}

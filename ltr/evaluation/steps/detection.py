@@ -105,15 +105,15 @@ def main(argv: list[str]) -> int:
         with saying_how_to_continue():
             search, iterations = search_detectors(files, images, options, out / "measured")
         table = make_table(search, f"Refinement of {SYSTEM_NAMES[system]}")
-        number = min(options.limit, len(images.usable()))
-        where = f"{number} images of {images.name}"
+        first = "the first " if options.limit < len(images.usable()) else ""
+        where = f"{first}{min(options.limit, len(images.usable()))} images of {images.name}"
         best = search.best
         step = (best["step"],) * 2 if "step" in best else (best["position"], best["size"])
         value = float(search.values[search.best_index])
         choice = StepChoice(step, best["decay"], iterations, MEAN_IOU, value, where, file_hash(images.annotations))
         table.notes.append(
-            f"On the first {where}; T = {iterations}; {len(files)} runs of {system}"
-            + (": one choice for all, as in the paper." if len(files) > 1 else ".")
+            f"On {where}; T = {iterations}; "
+            + (f"{len(files)} runs of {system}: one choice for all, as in the paper." if files[1:] else files[0].name)
         )
         table.notes += problems
         kept = [keep_choice(f.file, choice) for f in files]

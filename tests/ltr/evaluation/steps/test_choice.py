@@ -47,7 +47,19 @@ def test_a_damaged_file_is_as_none(weights, content):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"step": None}, {"step": []}, {"step": ["a"]}, {"step": [-1.0, 2.0]}, {"step": [float("nan")]}, {"more": 1}],
+    [
+        {"step": None},
+        {"step": []},
+        {"step": ["a"]},
+        {"step": [-1.0, 2.0]},
+        {"step": [float("nan")]},
+        {"decay": 2.0},
+        {"decay": "x"},
+        {"iterations": -1},
+        {"iterations": None},
+        {"value": "x"},
+        {"more": 1},
+    ],
 )
 def test_a_damaged_entry_is_said(weights, changes, caplog):
     file = keep_choice(weights, CHOICE)
