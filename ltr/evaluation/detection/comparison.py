@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ltr.actors.density_loss import EnergyLoss
+from ltr.actors.density_loss import BoxLossSettings, EnergyLoss
 from ltr.common.device import choose_device
 from ltr.common.provenance import provenance
 from ltr.common.seeds import seed_for_build
@@ -152,6 +152,14 @@ class DetectionComparison:
         table = make_table(
             results, "Losses of the EBM on generated images: COCO's AP in percent, mean ± standard error"
         )
+        c = BoxLossSettings()
+        constants = {
+            "kld": f"KLD-IS sigma_gt = {c.sigma_gt:g}",
+            "dsm": f"DSM sigma = {c.sigma_dsm:g}",
+            "mcmc": f"ML-MCMC alpha = {c.langevin_step:g}, L = {c.langevin_iterations}, so that chains hardly move",
+        }
+        published = [text for loss, text in constants.items() if loss in losses]
+        table.notes += [f"Published constants: {'; '.join(published)}."] if published else []
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
 
