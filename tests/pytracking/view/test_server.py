@@ -43,6 +43,38 @@ def test_a_taken_port_is_reported_in_one_line(visdom_page, capsys):
     assert f"port {port} is taken" in error and "--port" in error and error.count("\n") == 1
 
 
+def test_a_host_that_cannot_be_is_reported_in_one_line(visdom_page, capsys):
+    for host in ("no.such.host.invalid", "x" * 70):
+        error = error_of(capsys, "--host", host)
+        assert "--host" in error and error.count("\n") == 1
+
+
+def test_a_name_that_cannot_be_allowed_is_named(capsys):
+    assert "--host 'http://host'" in error_of(capsys, "--allow_host", "http://host")
+
+
+def test_a_folder_of_views_that_cannot_be_read_is_named(visdom_page, tmp_path, capsys):
+    (tmp_path / "view").mkdir()
+    (tmp_path / "view" / "layouts.json").write_bytes(b"\xff")
+    error = error_of(capsys, "--env_path", str(tmp_path))
+    assert str(tmp_path) in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("127.0.0.1", []),
+        ("localhost", []),
+        ("::1", []),
+        ("", [socket.gethostname()]),
+        ("0.0.0.0", [socket.gethostname()]),
+        ("gpu07", ["gpu07"]),
+    ],
+)
+def test_listening_to_other_machines_it_answers_under_this_machine_s_name(host, names):
+    assert server._own_names(host) == names
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly_and_leaves_nothing_behind(visdom_page, tmp_path, monkeypatch, end):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
