@@ -54,6 +54,11 @@ class Server:
         self._reader.join()
         return "".join(self._lines)
 
+    def memory(self):
+        """What it holds at present, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
+
     def kill(self):
         self.process.kill()
         self.process.wait()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ltr.common.errors import UserError
+from pytracking.view.gate import MARK
 
 DEFAULT_PORT = 8097
 
@@ -94,6 +95,17 @@ def split_address(text: str) -> ServerAddress:
     return ServerAddress(parts.scheme, host, port, parts.path.rstrip("/"))
 
 
+def parse_event(content: bytes) -> Mapping[str, Any] | None:
+    """An event of the page, from a message of the server; None for any other message."""
+    try:
+        event = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or "event_type" not in event or event.get("eid", _ENVIRONMENT) != _ENVIRONMENT:
+        return None
+    return event
+
+
 class VisdomClient:
     """Shows windows in visdom's page and receives the page's events.
 
@@ -125,12 +137,18 @@ class VisdomClient:
         self._made: set[str] = set()
         self._lock = threading.Lock()
         self._connected = False
+        self._guarded = False
         self._http: Any = None
         self._socket: Any = None
 
     @property
     def connected(self) -> bool:
         return self._connected
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the server refuses pages of other sites: it is `ebm-view`, not visdom's own."""
+        return self._guarded
 
     def connect(self) -> None:
         """Connect to the server and arrange the windows.
@@ -147,12 +165,10 @@ class VisdomClient:
         self._made.clear()
         self._http = requests.Session()
         self._http.trust_env = False  # no proxy: the server is nearly always on this machine
-        self._post(f"env/{_ENVIRONMENT}", {"eid": _ENVIRONMENT})
+        self._guarded = MARK in self._post(f"env/{_ENVIRONMENT}", {"eid": _ENVIRONMENT})
         try:
             self._arrange(websocket)
-            self._socket = websocket.create_connection(
-                f"{self._socket_address}/vis_socket", timeout=CONNECT_TIMEOUT, http_no_proxy=["*"]
-            )
+            self._socket = self._open_socket(websocket, "vis_socket")
         except (OSError, websocket.WebSocketException) as error:
             raise ServerError(f"it takes no WebSocket: {_first_line(error)}") from None
         self._connected = True
@@ -196,7 +212,8 @@ class VisdomClient:
         if self._http is not None:
             self._http.close()
 
-    def _post(self, path: str, message: Mapping[str, Any]) -> None:
+    def _post(self, path: str, message: Mapping[str, Any]) -> Mapping[str, str]:
+        """Send a message and return the headers of the answer, in which case does not matter."""
         import requests
 
         try:
@@ -209,21 +226,29 @@ class VisdomClient:
             reason = "there is no connection"
         else:
             if answer.ok:
-                return
+                return answer.headers
             reason = f"it answers {answer.status_code} {answer.reason}"
+            if MARK in answer.headers:
+                reason += f": {answer.text.strip()}"
         self._lost()
         raise ServerError(reason)
 
     def _arrange(self, websocket: Any) -> None:
         """Tell the server where windows go in pages opened from now on, as a page does when a user moves them."""
-        page = websocket.create_connection(
-            f"{self._socket_address}/socket", timeout=CONNECT_TIMEOUT, http_no_proxy=["*"]
-        )
+        page = self._open_socket(websocket, "socket")
         for title, at in self._positions.items():
             size = {"w": at.width, "h": at.height, "width": at.width, "height": at.height}
             item = {"i": title, "x": at.x, "y": at.y, **size, "moved": False, "static": False}
             page.send(json.dumps({"cmd": "layout_item_update", "eid": _ENVIRONMENT, "win": title, "data": item}))
         page.close()
+
+    def _open_socket(self, websocket: Any, path: str) -> Any:
+        return websocket.create_connection(
+            f"{self._socket_address}/{path}",
+            timeout=CONNECT_TIMEOUT,
+            http_no_proxy=["*"],
+            suppress_origin=True,  # only pages have one
+        )
 
     def _listen(self, socket: Any) -> None:
         """Receive the page's events until the connection ends."""
@@ -248,8 +273,8 @@ class VisdomClient:
                 break
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 break
-            event = json.loads(content) if opcode == websocket.ABNF.OPCODE_TEXT else {}
-            if "event_type" in event and event.get("eid", _ENVIRONMENT) == _ENVIRONMENT:
+            event = parse_event(content) if opcode == websocket.ABNF.OPCODE_TEXT else None
+            if event is not None:
                 self._on_event(event)
         if socket is self._socket:
             self._lost()

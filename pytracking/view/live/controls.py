@@ -102,7 +102,7 @@ class Controls:
         self._condition.notify_all()
 
     def _switch(self, number: Any, on: Any) -> bool:
-        if not isinstance(number, int) or not 0 <= number < len(self._blocks):
+        if type(number) is not int or not 0 <= number < len(self._blocks):
             return False
         block = list(self._blocks)[number]
         self._blocks[block] = bool(on)

@@ -34,6 +34,8 @@ RETRY_INTERVAL = 2.0
 MAX_WAIT = 5.0
 """Most seconds to wait for the server at the beginning, and for the last frame to be shown at the end."""
 
+_UNGUARDED = "visdom's own server, which any page in your browser can command; ebm-view refuses them"
+
 # Kinds of cost, see `Budget`.
 _REQUESTS, _PICTURE, _PLOTS = "requests", "picture", "plots"
 
@@ -174,7 +176,7 @@ class VisdomView:
     def _take_event(self, event: Mapping[str, Any]) -> None:
         if event.get("event_type") == "close":
             with self._condition:
-                self._closed_windows.add(str(event.get("target")))
+                self._closed_windows |= {title for title in POSITIONS if title == event.get("target")}
         self._controls.handle(event)
 
     def _redraw(self) -> None:
@@ -213,13 +215,14 @@ class VisdomView:
         except ServerError as error:
             if first:
                 self._say(
-                    f"live view: no server at {self._client.address} ({error}); start one with ebm-view, or with "
-                    "'python -m visdom.server'. The run continues"
+                    f"live view: no server at {self._client.address} ({error}); start one with ebm-view. The run "
+                    "continues"
                 )
         else:
             if self._closing:
                 return
-            self._say(f"live view: {self._client.address}" + ("" if first else " is there; the windows are shown"))
+            line = f"live view: {self._client.address}" + ("" if first else " is there; the windows are shown")
+            self._say(line if self._client.guarded else f"{line} ({_UNGUARDED})")
             self._page.forget()
             self._redraw()
         self._tried.set()

@@ -9,7 +9,8 @@ import pytest
 
 from ltr.common.errors import UserError
 from pytracking.view.live import client as client_module
-from pytracking.view.live.client import ServerError, VisdomClient, VisdomWindow, WindowPosition
+from pytracking.view.live.client import ServerError, VisdomClient, VisdomWindow, WindowPosition, parse_event
+from tests.helpers.hostile_view import fuzz_events
 
 pytest.importorskip("requests")
 pytest.importorskip("websocket")
@@ -157,3 +158,36 @@ def test_a_listener_whose_connection_was_closed_while_nothing_came_ends_quietly(
     listening = client(1, lost=lambda: told.append(1))
     listening._listen(Closed())  # not the current connection: no report
     assert not told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"5", b"null", b"{bad", b"[]", b'"event_type"', b"[" * 100_000, b"9" * 10_000, b"\xff", b"{}"]
+    + [b'{"event_type": "close", "eid": "another"}'],
+)
+def test_a_message_that_is_no_event_is_ignored(content):
+    assert parse_event(content) is None
+
+
+def test_a_listener_goes_on_after_any_message():
+    import websocket
+
+    class Junk:
+        messages = [b"5", b"null", b"{bad", b'{"event_type": "close", "target": "A"}']
+
+        def settimeout(self, seconds):
+            pass
+
+        def recv_data(self, control_frame):
+            if not self.messages:
+                raise websocket.WebSocketConnectionClosedException("closed")
+            return websocket.ABNF.OPCODE_TEXT, self.messages.pop(0)
+
+    heard = []
+    listening = VisdomClient("localhost", 1, {}, heard.append, lambda: None)
+    listening._listen(Junk())
+    assert heard == [{"event_type": "close", "target": "A"}]
+
+
+def test_fuzzed_messages_raise_nothing():
+    assert fuzz_events(2000)["handled"] > 200

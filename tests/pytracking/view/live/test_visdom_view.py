@@ -32,7 +32,7 @@ class Connection:
     def __init__(self, server, port, positions, on_event, on_lost):
         self.address = f"http://{server}:{port}"
         self.positions, self.event, self.on_lost = positions, on_event, on_lost
-        self.there = True
+        self.there = self.guarded = True
         self.connected = False
         self.windows = {}
         self.shown = []
