@@ -80,6 +80,7 @@ def browser() -> Iterator:
     # The sandbox needs rights, and /dev/shm a size, that containers often do not give.
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(argument)
+    options.add_argument("--host-resolver-rules=MAP evil.test 127.0.0.1")  # a site whose name leads to this machine
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     session = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield session
