@@ -330,3 +330,11 @@ def test_an_error_of_the_view_ends_the_view_and_not_the_run(watched, monkeypatch
     watched.connection.press(" ")
     for _ in range(3):
         assert watched.frame(wait=False) == NO_REQUEST
+
+
+def test_a_server_that_any_page_can_command_is_named_as_such(watched):
+    watched.connection.lose()
+    watched.connection.there, watched.connection.guarded = True, False
+    watched.view._redraw()
+    wait_for(lambda: len(watched.said) == 3)
+    assert "visdom's own server" in watched.said[2] and "ebm-view refuses them" in watched.said[2]
