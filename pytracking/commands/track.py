@@ -53,7 +53,9 @@ examples:
     data.add_argument("--sequence", nargs="+", metavar="NAME", help="only these sequences, by name or index from 0")
     results = parser.add_argument_group("results")
     results.add_argument("--results", type=Path, metavar="FOLDER", help="default: ./tracking_results")
-    results.add_argument("--runid", type=non_negative_int, metavar="N", help="number of this run: a folder of its own")
+    results.add_argument(
+        "--runid", "--run_id", type=non_negative_int, metavar="N", help="number of this run: a folder of its own"
+    )
     results.add_argument("--save_as", metavar="NAME", help="name of the results folder, in place of the parameter's")
     results.add_argument("--overwrite", action="store_true", help="run finished sequences again")
     results.add_argument("--density", action="store_true", help="write p(y|x) of each frame: {sequence}_density.jsonl")

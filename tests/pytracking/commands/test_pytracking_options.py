@@ -32,7 +32,7 @@ def test_the_options_of_run_video():
 
 def test_the_options_of_run_tracker():
     words = (
-        "--runid 3 --dataset_name otb nfs --sequence 0 --debug 1 --threads 4 --visdom_server 127.0.0.1 --visdom_port 1"
+        "--run_id 3 --dataset_name otb nfs --sequence 0 --debug 1 --threads 4 --visdom_server 127.0.0.1 --visdom_port 1"
     )
     found = parsed(track, *words.split())
     assert (found.runid, found.threads, found.dataset_name) == (3, 4, ["otb", "nfs"])
