@@ -17,12 +17,11 @@ from ltr.common.settings import differences
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.tables import Mean, Table, write_table
 from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
-from ltr.evaluation.toy.model_file import read_toy_model
+from ltr.evaluation.toy.model_file import SYSTEM_NAMES, read_toy_model
 from ltr.train_settings.registry import load_settings
 
 _COLUMNS = {"all": "KL", "negative": "x < 0", "positive": "x >= 0"}
 _TRAIN = "ebm-train toy ebm"
-_SYSTEMS = {"gaussian": "Gaussian", "ebm": "Energy-based"}
 
 
 @dataclass
@@ -101,14 +100,14 @@ def _evaluate(file: Path) -> tuple[tuple[str, str], dict[str, Any]]:
         UserError: if the file is damaged, or holds no network of the toy.
     """
     system = file.name.removesuffix("_final.safetensors")
-    if system not in _SYSTEMS:
+    if system not in SYSTEM_NAMES:
         raise UserError(f"{file} holds no network of the toy")
     settings, net = read_toy_model(file)
     own = differences(load_settings("toy", system).settings(), settings)
     kind = [f"{name} {saved}" for name, (saved, _) in sorted(own.items()) if name not in ("data", "seed")]
     divergence = kl_divergence(true_log_density(TOY_DENSITIES[settings["data"]]), model_log_density(net))
     result = {"run": file.parent.name, "seed": settings.get("seed"), "kl": asdict(divergence)}
-    return (settings["data"], ", ".join([_SYSTEMS[system], *kind])), result
+    return (settings["data"], ", ".join([SYSTEM_NAMES[system], *kind])), result
 
 
 def _table(rows: dict[tuple[str, str], list[dict[str, Any]]], problems: list[str]) -> Table:

@@ -13,6 +13,9 @@ from ltr.dataset.toy import TOY_DENSITIES
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet, ToySmoothEnergyNet
 from ltr.models.weights_file import read_safetensors
 
+SYSTEM_NAMES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
+"""The systems of the toy, and their names in tables and pictures."""
+
 
 def read_toy_model(file: Path) -> tuple[dict[str, Any], nn.Module]:
     """The settings, as plain data, and the network of a finished training, from its `{system}_final.safetensors`.

@@ -15,10 +15,9 @@ from ltr.common.files import write_json, writing
 from ltr.common.provenance import provenance
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
 from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_density, true_log_density
-from ltr.evaluation.toy.model_file import read_toy_model
+from ltr.evaluation.toy.model_file import SYSTEM_NAMES, read_toy_model
 from ltr.train_settings.toy.common import ToySettings
 
-_TITLES = {"gaussian": "Gaussian", "ebm": "Energy-based"}
 _PICTURE_NUM_CELLS = 512
 _REMEDY = "make room, or choose another --workspace; the training itself is saved"
 logger = logging.getLogger(__name__)
@@ -48,14 +47,14 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: ToySetting
         write_json(folder / "kl.json", {**result, **provenance(settings, seed=settings.seed)})
 
     nets = {system: net}
-    (other,) = _TITLES.keys() - nets.keys()
+    (other,) = SYSTEM_NAMES.keys() - nets.keys()
     beside = _newest_model(folder, other, settings.data)
     if beside is not None:
         nets[other] = beside
     panels = {"Truth": true_log_density(density, _PICTURE_NUM_CELLS)}
-    for name in _TITLES:
+    for name in SYSTEM_NAMES:
         if name in nets:
-            panels[_TITLES[name]] = model_log_density(nets[name], _PICTURE_NUM_CELLS)
+            panels[SYSTEM_NAMES[name]] = model_log_density(nets[name], _PICTURE_NUM_CELLS)
     path = folder / "densities.png"
     with writing(path, _REMEDY):
         draw_densities(path, panels)
