@@ -63,8 +63,9 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + stop_signal
     table = ablation.table()
     about = provenance(settings, baseline=own.baseline, rows=table.rows, notes=table.notes)
-    write_table(table, folder, "table", about)
-    print(f"{table.text()}\nThe table as text, LaTeX and JSON: {folder}/table.*")
+    print(table.text())
+    for path in write_table(table, folder, "table", about):
+        print(f"written: {path}")
     return 0
 
 

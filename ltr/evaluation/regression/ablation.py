@@ -68,11 +68,12 @@ class WidthAblation:
             workspace=self.settings.workspace,
             device=self.settings.device,
         )
-        runs, _ = find_runs(self.task.name, [self.folder / self._baseline_run])
+        names = (self._baseline_run, *self._runs.values())
+        runs, _ = find_runs(self.task.name, [self.folder / name for name in names])
+        results, _ = evaluate_runs(self.task, runs, options, by_every_ebm=True)
+        found = {result.refined_by: result for result in results[self.baseline]}
         for widths, paper in PAPER_ERRORS[self.task.name].items():
-            ebm, _ = find_runs(self.task.name, [self.folder / self._runs[widths]])
-            results, _ = evaluate_runs(self.task, [*runs, *ebm], options)
-            (result,) = results[self.baseline]
+            result = found[self._runs[widths]]
             error, plain = list(result.refined_errors.values())[-1], list(result.errors.values())[-1]
             table.rows.append((f"{widths[0]:g}, {widths[1]:g}", [Mean(error), Mean(paper)]))
         table.notes.append(f"Before refinement: {plain:.2f}. The paper does not say which baseline its figures are of.")

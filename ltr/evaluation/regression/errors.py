@@ -47,12 +47,16 @@ class BaselineErrors:
 
 
 def evaluate_runs(
-    task: RegressionTask, runs: list[TrainedRun], options: RegressionEvaluationOptions
+    task: RegressionTask,
+    runs: list[TrainedRun],
+    options: RegressionEvaluationOptions,
+    by_every_ebm: bool = False,
 ) -> tuple[dict[str, list[BaselineErrors]], LabelledImages]:
     """Evaluates all runs; with `options.refine`, energy-based runs refine the predictions of the baselines.
 
     The energy-based run of the same seed refines each baseline; if there is none, the first energy-based run does. Its
-    lambda is that of the options, or else what a search has chosen for it, or else the paper's.
+    lambda is that of the options, or else what a search has chosen for it, or else the paper's. With `by_every_ebm` all
+    of them refine it, one after the other, and a baseline has a result for each.
 
     Returns:
         Results by baseline, in the paper's order, without baselines that have no run; and the images.
@@ -88,10 +92,12 @@ def evaluate_runs(
         for run in baselines:
             actor: Any = run.load(label.shape[1], device)
             prediction = apply_to_images(actor.predict, run, actor, images, options, bar)
-            result = BaselineErrors(run.name, run.seed, errors(prediction))
-            results[run.system].append(result)
-            if ebms:
-                by_ebm[refining_run(run, ebms).weights].append((result, prediction))
+            plain = errors(prediction)
+            chosen = ebms if by_every_ebm else [refining_run(run, ebms)] if ebms else []
+            found = [BaselineErrors(run.name, run.seed, plain) for _ in chosen or [run]]
+            results[run.system] += found
+            for ebm, result in zip(chosen, found, strict=False):
+                by_ebm[ebm.weights].append((result, prediction))
         for ebm in ebms:
             if not by_ebm[ebm.weights]:
                 bar.update(len(images))
