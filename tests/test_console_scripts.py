@@ -13,6 +13,7 @@ SHIMS = {
     "ltr.run_calibration": "ebm-calibrate",
     "ltr.run_detection_comparison": "ebm-compare-detection",
     "ltr.run_evaluation": "ebm-evaluate",
+    "ltr.run_reproduction": "ebm-reproduce",
     "ltr.run_step_search": "ebm-search-steps",
     "ltr.run_toy_comparison": "ebm-compare-toy",
     "ltr.run_training": "ebm-train",

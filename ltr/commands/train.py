@@ -16,27 +16,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from ltr.commands.usage import parse_settings, usage_status
 from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
-from ltr.common.seeds import seed_for_build
-from ltr.evaluation.toy.report import write_report
+from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.registry import available_settings, current_name, load_settings
-from ltr.trainers.trainer import Trainer
-
-REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_report}
-"""What follows a finished training of a module, given the run's folder, the system's name, its network and settings.
-
-The first process calls it, also when a training that is complete already is started again.
-"""
 
 
 @cli_main
@@ -65,11 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = parse_settings(recipe, f"ebm-train {module} {name} [--run_name NAME] [--restart]", rest)
 
     folder = get_path("workspace", settings.workspace) / "checkpoints" / "ltr" / module / (own.run_name or name)
-    seed_for_build(settings.seed)
-    trainer = Trainer(settings, recipe.build(settings), folder, name)
-    finished = trainer.train(restart=own.restart)
-    if finished and module in REPORTS and trainer.is_first:
-        REPORTS[module](folder, name, trainer.model, settings)
+    trainer = Training(module, name, settings, folder).train(own.restart)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return 0 if trainer.stop_signal is None else 128 + trainer.stop_signal

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ltr.commands import train as train_command
+from ltr.evaluation.trainings import training
 from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.registry import available_settings
 from ltr.trainers.checkpoint import read_checkpoint
@@ -26,8 +27,9 @@ def tiny(monkeypatch, tmp_path):
         built.append(settings)
         return Task(TinyActor(), Line(10**9), Line(21, stream=1))
 
-    monkeypatch.setattr(train_command, "load_settings", lambda module, name: Recipe("A line.", make_settings, build))
-    monkeypatch.delitem(train_command.REPORTS, "toy")
+    for module in (train_command, training):
+        monkeypatch.setattr(module, "load_settings", lambda module, name: Recipe("A line.", make_settings, build))
+    monkeypatch.delitem(training.REPORTS, "toy")
     monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
     return built
 
@@ -71,7 +73,7 @@ def test_ctrl_c_exits_with_130(monkeypatch, tiny):
         self.stop_signal = 2
         return False
 
-    monkeypatch.setattr(train_command.Trainer, "train", train)
+    monkeypatch.setattr(training.Trainer, "train", train)
     assert train_command.main(["toy", "tiny"]) == 130
 
 

@@ -14,6 +14,7 @@ from ebm_common import GaussianMixtureProposal, importance_sample, log_partition
 from ltr.commands import train as train_command
 from ltr.dataset.toy import TOY_DENSITIES, ToySamples
 from ltr.evaluation.toy.divergence import grid_axis, kl_divergence, model_log_density, true_log_density
+from ltr.evaluation.trainings import training
 from ltr.models.regression.toy import ToyEnergyNet, ToyGaussianNet
 from ltr.train_settings.registry import load_settings
 from tests.helpers.comparing import same
@@ -88,7 +89,7 @@ def test_log_z_by_importance_sampling_agrees_with_the_grid_to_three_digits(train
 def reported(monkeypatch) -> list[Path]:
     """Folders of which a report would have been made: it takes longer than these trainings."""
     folders = []
-    monkeypatch.setitem(train_command.REPORTS, "toy", lambda folder, *_: folders.append(folder))
+    monkeypatch.setitem(training.REPORTS, "toy", lambda folder, *_: folders.append(folder))
     return folders
 
 
