@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 import sys
 
+from ltr.commands import ablate_detection
 from ltr.commands.usage import parse_settings, usage_status
 from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
@@ -45,8 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     task = argv[0]
     if task == "bbreg":
         raise UserError("the proposals of bbreg are compared in the tracker: python pytracking/run_ablation.py bbreg")
+    if task == "detection":
+        return ablate_detection.main(argv[1:])
     if task not in PAPER_ERRORS:
-        raise UserError(f"there is no ablation of {task!r}; there are: {', '.join([*PAPER_ERRORS, 'bbreg'])}")
+        raise UserError(
+            f"there is no ablation of {task!r}; there are: {', '.join([*PAPER_ERRORS, 'detection', 'bbreg'])}"
+        )
     parser = CommandParser(prog="ebm-ablate", add_help=False)
     parser.add_argument("--baseline", choices=BASELINES, default="direct_l2")
     parser.add_argument("--restart", action="store_true")

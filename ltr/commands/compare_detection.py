@@ -13,16 +13,15 @@ same command. To train the paper's ResNet-50 detectors on COCO, use `ebm-train d
 
 from __future__ import annotations
 
-import argparse
 import logging
-import math
 import sys
 from pathlib import Path
 
 from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
-from ltr.evaluation.detection.comparison import LOSS_NAMES, TABLE_S1, DetectionComparison
+from ltr.evaluation.detection.comparison import LOSS_NAMES, DetectionComparison
+from ltr.evaluation.detection.table_s1 import TABLE_S1, sigmas_option
 from ltr.models.detection import SYSTEMS
 
 
@@ -32,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser(prog="ebm-compare-detection", description=__doc__)
     parser.add_argument("--table", choices=("systems", "s1", "losses"), default="systems",
                         help="all systems, Table S1's proposals, or losses of the EBM (systems)")  # fmt: skip
-    parser.add_argument("--sigmas", nargs="+", type=_sigmas, default=list(TABLE_S1), metavar="S",
+    parser.add_argument("--sigmas", nargs="+", type=sigmas_option, default=list(TABLE_S1), metavar="S",
                         help="rows of --table s1: '.3 .0375,.15' are two (the paper's 18)")  # fmt: skip
     parser.add_argument("--losses", nargs="+", choices=LOSS_NAMES, default=list(LOSS_NAMES), metavar="LOSS",
                         help=f"rows of --table losses, of {', '.join(LOSS_NAMES)} (all)")  # fmt: skip
@@ -64,17 +63,6 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     print("stopped; the same command continues")
     return 128 + comparison.stop_signal
-
-
-def _sigmas(text: str) -> tuple[float, ...]:
-    """A row of Table S1 from its standard deviations: '0.0375,0.15'."""
-    try:
-        sigmas = tuple(map(float, text.split(",")))
-    except ValueError:
-        sigmas = (math.nan,)
-    if not all(0 < sigma < math.inf for sigma in sigmas):
-        raise argparse.ArgumentTypeError(f"{text!r} is no row: give positive numbers with commas between them")
-    return sigmas
 
 
 if __name__ == "__main__":

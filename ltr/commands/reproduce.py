@@ -1,20 +1,20 @@
-"""Do all trainings of a table of the paper, and print the table: ebm-reproduce <task> [--setting value ...]
+"""Do all trainings of a table of the paper: ebm-reproduce <task> [--setting value ...]
 
     ebm-reproduce age --seeds 0 1 2
     ebm-reproduce age --jobs 2 --encoder.name efficientnet_lite0 --encoder.frozen_copies 2 --epochs 3
     ebm-reproduce head_pose --systems gaussian ebm --gaussian.initial_scale 45
     ebm-reproduce bbreg --seeds 0 1 2 --jobs 2
 
-Finished trainings are skipped and stopped ones continue, so that the same command goes on after
-Ctrl-C or a failure. A training that fails is named, with its log, and the others go on; the exit
-code is then 1. Runs are those of `ebm-train <task> <system> --run_name <system>_<seed>`. All its
-settings work here and hold for all systems, or for one: --gaussian.initial_scale 45. The command's
-own options:
+The table comes at the end. Finished trainings are skipped and stopped ones continue, so that the
+same command goes on after Ctrl-C or a failure. A training that fails is named, with its log, and
+the others go on; the exit code is then 1. Runs are those of `ebm-train <task> <system> --run_name
+<system>_<seed>`. All its settings work here and hold for all systems, or for one, such as
+--gaussian.initial_scale 45. The command's own options:
 
-    --seeds N ...     seeds of each system (0)
+    --seeds N ...         seeds of each system (0)
     --systems NAME ...    systems to train (all of the table)
-    --jobs N          trainings at once, each a process; they share the GPUs, or the cores (1)
-    --label NAME      call runs <system>_NAME_<seed>, to keep several sets of settings
+    --jobs N              trainings at once, each a process; they share the GPUs, or the cores (1)
+    --label NAME          call runs <system>_NAME_<seed>, to keep several sets of settings
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     rounds = plan(reproduction, own.systems, own.seeds, own.label, settings_of)
     unused = special.keys() - {training.system for trainings in rounds for training in trainings}
     if unused:
-        raise UserError(f"--{min(unused)}.… sets something of a system that is not trained; it lacks in --systems")
+        raise UserError(f"--{min(unused)}.* is of a system that --systems leaves out")
     outcome = train_rounds(rounds, own.jobs)
     total = sum(map(len, rounds))
     if outcome.stop_signal is not None:

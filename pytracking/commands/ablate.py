@@ -1,7 +1,8 @@
-"""Compare widths of the proposal: ebm-ablate age | head_pose | bbreg [options] [--setting value ...]
+"""Compare widths of the proposal: ebm-ablate <task> [options] [--setting value ...]
 
     ebm-ablate age                                    # Table S3
     ebm-ablate head_pose --encoder.frozen_copies 8    # Table S5
+    ebm-ablate detection --jobs 2                     # Table S1: trains on COCO, scores
     ebm-ablate bbreg --threads 4                      # Table S2: trains, tracks OTB and NFS, scores
     ebm-ablate bbreg --on small --dataset_name otb --rows 0.05,0.5
 
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     status = usage_status(argv, 1)
     if status is not None:
-        print(f"{__doc__}\nTasks: {', '.join([*ltr_ablate.TASKS, 'bbreg'])}")
+        print(f"{__doc__}\nTasks: {', '.join([*ltr_ablate.TASKS, 'detection', 'bbreg'])}")
         return status
     if argv[0] != "bbreg":
         return ltr_ablate.main(argv)

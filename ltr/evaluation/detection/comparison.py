@@ -23,36 +23,16 @@ from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
 from ltr.evaluation.detection.sheet import draw_sheet
 from ltr.evaluation.detection.table import UNREFINED, make_table
+from ltr.evaluation.detection.table_s1 import joined, table_s1
 from ltr.evaluation.runs import check_made_with
 from ltr.evaluation.steps.choice import StepChoice, keep_choice, kept_choice
 from ltr.evaluation.steps.detections import MEAN_IOU, measure_detections, refinement_of
-from ltr.evaluation.tables import Mean, Table, write_table
+from ltr.evaluation.tables import Table, write_table
 from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, System, load_detector
 from ltr.train_settings.detection import DetectionSettings, build, images
 from ltr.train_settings.small_detection import small
 from ltr.trainers.trainer import Trainer
 
-TABLE_S1 = {
-    (0.01875,): 38.07,
-    (0.0375,): 38.47,
-    (0.075,): 37.52,
-    (0.15,): 35.05,
-    (0.025, 0.1): 38.97,
-    (0.0375, 0.15): 39.05,
-    (0.04375, 0.175): 39.07,
-    (0.05, 0.2): 39.02,
-    (0.0125, 0.025): 38.19,
-    (0.025, 0.05): 38.65,
-    (0.075, 0.15): 37.14,
-    (0.0125, 0.025, 0.05): 38.61,
-    (0.025, 0.05, 0.1): 38.95,
-    (0.0375, 0.075, 0.15): 39.11,
-    (0.04375, 0.0875, 0.175): 39.00,
-    (0.05, 0.1, 0.2): 38.76,
-    (0.0625, 0.125, 0.25): 37.96,
-    (0.075, 0.15, 0.3): 37.42,
-}
-"""The paper's AP on COCO's validation images, by the standard deviations of the proposal's components."""
 LOSS_NAMES: dict[EnergyLoss, str] = {
     "nll": "ML-IS (Eq. 4)",
     "kld": "KLD-IS",
@@ -116,24 +96,16 @@ class DetectionComparison:
 
     def table_s1(self, rows: Sequence[tuple[float, ...]], seeds: int) -> Table:
         """AP of the EBM for each proposal distribution, beside the paper's AP if the paper has that distribution."""
-        table = Table(
-            "Proposal distributions (Table S1): AP in percent of the EBM on generated images, the paper's on COCO",
-            ["AP", "AP75", "runs", "paper AP"],
-            [],
-        )
         found: dict[tuple[float, ...], list[DetectorEvaluation]] = {}
         with self._until_stopped():
             for seed, sigmas in itertools.product(range(seeds), rows):
                 settings = self._settings("ebm", seed)
                 settings.proposals = replace(settings.proposals, sigmas=sigmas)
-                name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + _joined(sigmas)
+                name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + joined(sigmas)
                 detector, name = self._trained(settings, f"{name}_{seed}")
                 result = self._score(detector, name)
                 found.setdefault(sigmas, []).append(result)
-        for sigmas, results in found.items():
-            cells = [Mean.of([100 * getattr(r.metrics, key) for r in results]) for key in ("ap", "ap75")]
-            name = f"L = {len(sigmas)}  {{{', '.join(map(str, sigmas))}}}"
-            table.rows.append((name, [*cells, str(len(results)), str(TABLE_S1.get(sigmas, "-"))]))
+        table = table_s1(found, "generated images")
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
 
@@ -247,7 +219,3 @@ class DetectionComparison:
             return []
         steps = ", ".join(f"{name} {s.step[0]:g} / {s.step[1]:g}" for name, s in self.steps.items())
         return [f"Step-lengths (position / size), chosen on {_TUNING_IMAGES} other images: {steps}."]
-
-
-def _joined(sigmas: tuple[float, ...]) -> str:
-    return "_".join(f"{sigma:g}" for sigma in sigmas)

@@ -84,7 +84,8 @@ def evaluate_runs(
     baselines = [run for run in runs if run.system in BASELINES]
     ebms = [run for run in runs if run.system == "ebm"] if options.refine else []
     by_ebm: dict[Path, list[tuple[BaselineErrors, Tensor]]] = {run.weights: [] for run in ebms}
-    used = {refining_run(run, ebms).weights for run in baselines} if ebms else set()
+    refining = {run.weights: ebms if by_every_ebm or not ebms else [refining_run(run, ebms)] for run in baselines}
+    used = {ebm.weights for chosen in refining.values() for ebm in chosen}
     steps = {weights: _step(task, weights, options.refinement.step) for weights in used}
     results: dict[str, list[BaselineErrors]] = {system: [] for system in BASELINES}
     total = (len(baselines) + len(ebms)) * len(images)
@@ -93,10 +94,9 @@ def evaluate_runs(
             actor: Any = run.load(label.shape[1], device)
             prediction = apply_to_images(actor.predict, run, actor, images, options, bar)
             plain = errors(prediction)
-            chosen = ebms if by_every_ebm else [refining_run(run, ebms)] if ebms else []
-            found = [BaselineErrors(run.name, run.seed, plain) for _ in chosen or [run]]
+            found = [BaselineErrors(run.name, run.seed, plain) for _ in refining[run.weights] or [run]]
             results[run.system] += found
-            for ebm, result in zip(chosen, found, strict=False):
+            for ebm, result in zip(refining[run.weights], found, strict=False):
                 by_ebm[ebm.weights].append((result, prediction))
         for ebm in ebms:
             if not by_ebm[ebm.weights]:

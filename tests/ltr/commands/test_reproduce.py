@@ -2,7 +2,7 @@
 
 import functools
 import signal
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 
 import pytest
 
@@ -13,31 +13,10 @@ from ltr.evaluation.trainings.board import last_line
 from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.registry import SYSTEMS
 from ltr.trainers.trainer import Trainer
+from tests.helpers.executors import Here
 from tests.helpers.faces import OPTIONS, make_utkface
 
 SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
-
-
-class Here(Executor):
-    """Makes calls in this very process: another executor under the same code."""
-
-    def __init__(self, jobs):
-        self.cancelled = False
-
-    def submit(self, function, /, *args, **kwargs):
-        future = Future()
-        if self.cancelled:
-            future.cancel()
-            return future
-        future.set_running_or_notify_cancel()
-        try:
-            future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def interrupt(self):
-        self.cancelled = True
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +137,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(toy, capsys, monkeypatch):
     assert toy(*wanted) == 0
     out = capsys.readouterr().out
     assert "ebm_0: already trained" in out and out.count(": trained") == 2
-    assert "continuing from" in (toy.runs / "ebm_0" / "train.log").read_text()
+    assert "continuing from" in (toy.runs / "ebm_1" / "train.log").read_text()
 
 
 @pytest.mark.parametrize(
