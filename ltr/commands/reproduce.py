@@ -1,7 +1,7 @@
 """Do all trainings of a table of the paper: ebm-reproduce <task> [--setting value ...]
 
     ebm-reproduce age --seeds 0 1 2
-    ebm-reproduce age --jobs 2 --encoder.name efficientnet_lite0 --encoder.frozen_copies 2 --epochs 3
+    ebm-reproduce age --jobs 2 --encoder.name efficientnet_lite0 --encoder.frozen_copies 2
     ebm-reproduce head_pose --systems gaussian ebm --gaussian.initial_scale 45
     ebm-reproduce bbreg --seeds 0 1 2 --jobs 2
 
