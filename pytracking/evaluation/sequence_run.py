@@ -14,7 +14,9 @@ from ltr.common.seeds import seed_everything
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.density_log import DensityLog, density_file
 from pytracking.evaluation.results import PartialResult, ResultFolder
+from pytracking.evaluation.typed_boxes import box_doubt
 from pytracking.tracker.base import BaseTracker, check_first_box
+from pytracking.utils.video import warn
 from pytracking.view.base import NO_REQUEST, Request, TargetTracker, TrackedFrame, View, Views
 
 
@@ -106,6 +108,8 @@ def run_and_save(
         for frame in frames:
             (target,) = frame.targets
             first = frame.index == 0
+            if first and (doubt := box_doubt(sequence.first_box, frame.image)[0]):
+                warn(f"{sequence.name}: {doubt}")
             boxes.append(sequence.ground_truth[0] if first else sequence.to_annotation(target.output.box))
             times.append(target.seconds)
             partial.add(boxes[-1])

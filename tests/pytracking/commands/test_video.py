@@ -441,6 +441,14 @@ def test_boxes_that_cannot_be(call, tmp_path, capsys, box, words):
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_a_box_that_leaves_the_image_and_could_be_corners_is_said(call, tmp_path, capsys):
+    video = write_video(tmp_path / "clip.mkv", 3)
+    assert call(video, "--box", "10", "6", "46", "34") == 0
+    assert "73% of the first box (10, 6, 46, 34) lies inside the image" in (error := capsys.readouterr().err)
+    assert "if these are left, top, right, bottom, give --box 10 6 36 28" in error
+    assert call(video, "--box", "-2", "-3", "20", "20") == 0 and "warning" not in capsys.readouterr().err
+
+
 def test_a_box_that_is_no_numbers(call, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         call(tmp_path / "clip.mkv", "--box", "5", "six", "10", "8")

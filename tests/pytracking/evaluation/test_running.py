@@ -167,6 +167,20 @@ def test_first_boxes_that_cannot_be_tracked(run, data, box, words):
     assert not (report.folder / "bad.partial.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ("11,7,46,34", "if these are left, top, right, bottom, give 10 6 36 28"),
+        ("1.25,1.5,0.25,0.2", "looks like fractions of the image, which is 48 x 36 pixels"),
+    ],
+)
+def test_first_boxes_of_another_form_are_said(run, data, capsys, box, words):
+    folder = write_sequence(data, "one", 3)
+    (folder / "groundtruth_rect.txt").write_text(box)
+    assert run().finished
+    assert words in (error := capsys.readouterr().err) and error.startswith("warning: one: ")
+
+
 def test_frames_without_a_target_do_not_matter(run, data):
     folder = write_sequence(data, "one", 3)
     (folder / "groundtruth_rect.txt").write_text("5,6,10,8\nnan,nan,nan,nan\n0,0,0,0\n")
