@@ -10,7 +10,9 @@ from itertools import chain, dropwhile, pairwise
 import av
 import numpy as np
 
-from pytracking.utils.video import Decoding, Frame, NumberedPacket, Video, packet_number, warn
+from pytracking.utils.frame_source import Frame, warn
+from pytracking.utils.video import Video
+from pytracking.utils.video_decoding import Decoding, NumberedPacket, packet_number
 from pytracking.utils.video_index import Anchor, VideoIndex, index_video, mark_of, seek_time
 
 _CACHE = 256 * 2**20  # bytes of decoded pictures that are kept when reading backwards,

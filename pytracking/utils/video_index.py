@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, cast
 import av
 import numpy as np
 
-from pytracking.utils.video import JUMP, TRANSPORTS, Decoding, Video
+from pytracking.utils.video import Video
+from pytracking.utils.video_decoding import JUMP, TRANSPORTS, Decoding
 
 _IN_ORDER = frozenset("mjpeg png ffv1 ffvhuff huffyuv prores dnxhd rawvideo qtrle".split())
 """Codecs that store pictures in the order in which they are shown."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pytracking.utils.video import RisingTimes, Video, VideoError
+from pytracking.utils.rising_times import RisingTimes
+from pytracking.utils.video import Video, VideoError
 from pytracking.utils.video_writer import VideoWriter
 from tests.helpers import video_files as files
 from tests.helpers.video_files import RED
