@@ -27,6 +27,7 @@ class Stream:
 
     name = "camera"
     path = None
+    live = True
 
     def __str__(self):
         return "rtsp://camera.local/stream"
