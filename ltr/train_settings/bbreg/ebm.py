@@ -1,6 +1,6 @@
 """The paper's energy-based tracker (Section 4.2, Appendix D.1): mixture proposals, negative log-likelihood.
 
-`--loss nce_plus` trains it by NCE+ instead, with the same proposals: see `ltr.actors.bbreg`.
+`--loss nce_plus` trains it by NCE+ instead, with the same proposals; `ltr.actors.density_loss` has all losses.
 
 On the small default backbone, with data and a budget for one machine without a GPU."""
 
