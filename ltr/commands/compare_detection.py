@@ -16,8 +16,10 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import get_args
 
 from ltr.common.command_line import CommandParser
+from ltr.common.device import DeviceChoice
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.detection.comparison import LOSS_NAMES, DetectionComparison
@@ -39,9 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="SYSTEM",
                         help=f"of {', '.join(SYSTEMS)} (all)")  # fmt: skip
     parser.add_argument("--samples", type=int, default=800, metavar="N", help="training images of an epoch (800)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(auto: cuda if there is one)"
-    )
+    parser.add_argument("--device", choices=get_args(DeviceChoice), default="auto", help="(auto: cuda if there is one)")
     parser.add_argument("--workspace", type=Path, metavar="FOLDER", help="root of runs and results (the environment's)")
     o = parser.parse_args(argv)
     if o.seeds < 1 or o.samples < 8:

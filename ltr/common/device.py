@@ -1,20 +1,32 @@
 """The device on which a command computes."""
 
+from typing import Literal
+
 import torch
 
 from ltr.common.errors import UserError
 
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+"""What an option --device takes. 'auto' is cuda if there is one, and never mps: no Apple GPU has run the tests."""
 
-def choose_device(choice: str) -> torch.device:
-    """The device that an option --device names: 'cpu', 'cuda', or 'auto' for cuda if there is one.
+
+def choose_device(choice: DeviceChoice) -> torch.device:
+    """The device that an option --device names.
 
     Raises:
-        UserError: if the user asks for cuda and there is none.
+        UserError: if the user asks for a device that there is not.
     """
     cuda = torch.cuda.is_available()
     if choice == "cuda" and not cuda:
         raise UserError("--device cuda was asked for, but PyTorch finds no CUDA device. Use --device cpu.")
+    if choice == "mps":
+        return usable_device(choice)
     return torch.device("cuda" if cuda and choice != "cpu" else "cpu")
+
+
+def for_sums(device: torch.device) -> torch.device:
+    """Where sums in float64 of numbers on this device are made: the CPU for Apple's GPUs, which have no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def usable_device(name: str | torch.device | None) -> torch.device:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from ltr.common.device import DeviceChoice
 from ltr.common.plain import to_plain
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ class TrainSettings:
     """Largest norm of the whole gradient; PyTracking has no limit."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """32-true is the paper's; mixed precision computes the layers in half precision, and boxes and labels exactly."""
-    device: Literal["auto", "cpu", "cuda"] = run_field("auto")
-    """auto: cuda if there is one."""
+    device: DeviceChoice = run_field("auto")
+    """auto: cuda if there is one, else cpu; mps, Apple's GPU, only if you ask for it."""
     workers: int = run_field(4)
     """Loader processes per training process; 0 loads in the training process."""
     val_every: int = run_field(5)

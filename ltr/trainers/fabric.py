@@ -30,10 +30,12 @@ def make_fabric(settings: TrainSettings) -> Fabric:
         UserError: if the device is absent, or does not have the precision.
     """
     kind = choose_device(settings.device).type
-    if settings.precision == "16-mixed" and kind == "cpu":
+    if settings.precision == "16-mixed" and kind != "cuda":
         raise UserError("--precision 16-mixed needs a CUDA device. Use bf16-mixed or 32-true.")
     by_torchrun = TorchElasticEnvironment.detect() and all(name in os.environ for name in _OF_TORCHRUN)
     world, local = (int(os.environ[name]) if by_torchrun else 1 for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if kind == "mps" and world > 1:
+        raise UserError("--device mps trains in one process. Start it without torchrun, or use --device cpu.")
     others = [f"{name}={os.environ[name]}" for name in _OF_CLUSTERS if os.environ.get(name, "1") != "1"]
     if others and not by_torchrun:
         logger.warning("%s is ignored: this process trains alone. Start several by torchrun.", ", ".join(others))

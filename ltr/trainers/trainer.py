@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ltr.common.device import for_sums
 from ltr.common.errors import UserError
 from ltr.common.files import locked, remove_abandoned, writing
 from ltr.common.plain import to_plain
@@ -232,7 +233,7 @@ class Trainer:
 
     def _reduce(self, collected: list[dict[str, Any]], extra: dict[str, Any]) -> tuple[dict[str, float], bool]:
         """Means over parts and processes, and whether any process was told to stop, in one exchange."""
-        device = self.fabric.device
+        device = for_sums(self.fabric.device)
         names = sorted(collected[0])
         zero = torch.zeros((), dtype=torch.float64, device=device)
         means = [sum((_scalar(stats[name], device) for stats in collected), zero) / len(collected) for name in names]
@@ -348,7 +349,7 @@ class Trainer:
 
 def _scalar(value: float | Tensor, device: torch.device) -> Tensor:
     if isinstance(value, Tensor):
-        return value.detach().to(device, torch.float64).reshape(())
+        return value.detach().to(device).to(torch.float64).reshape(())  # in this order: not every device has float64
     return torch.tensor(value, dtype=torch.float64, device=device)
 
 

@@ -12,10 +12,10 @@ import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ltr.actors.density_loss import BoxLossSettings, EnergyLoss
-from ltr.common.device import choose_device
+from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.provenance import provenance
 from ltr.common.seeds import seed_for_build
 from ltr.dataset import DetectionImages, read_coco_detection
@@ -56,14 +56,14 @@ class DetectionComparison:
     Args:
         workspace: root of runs ({workspace}/checkpoints/ltr/detection_small) and results
             ({workspace}/detection_comparison).
-        device: 'auto', 'cpu' or 'cuda'.
+        device: where it trains and detects.
         samples: training images of an epoch.
 
     Attributes:
         stop_signal: the signal that stopped the comparison, or None.
     """
 
-    def __init__(self, workspace: Path, device: Literal["auto", "cpu", "cuda"], samples: int) -> None:
+    def __init__(self, workspace: Path, device: DeviceChoice, samples: int) -> None:
         self.workspace, self.device, self.samples = workspace, device, samples
         self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
         self.out = workspace / "detection_comparison"

@@ -175,13 +175,13 @@ def _timed(detector: Detector, image: Tensor, refine: bool, device: torch.device
 
 def _plain(image_id: int, found: Mapping[str, Tensor], seconds: float) -> ImageDetections:
     """Detections rounded to 0.001 pixels and scores to 1e-6, so that those scored equal those on disk."""
-    boxes = xyxy_to_xywh(found["boxes"].double().cpu()).tolist()
+    boxes = xyxy_to_xywh(found["boxes"].cpu().double()).tolist()
     return ImageDetections(
         image_id,
         round(seconds, 6),
         [[round(value, 3) for value in box] for box in boxes],
         found["labels"].tolist(),
-        [round(score, 6) for score in found["scores"].double().tolist()],
+        [round(score, 6) for score in found["scores"].cpu().double().tolist()],
     )
 
 

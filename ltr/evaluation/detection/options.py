@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from ltr.common.device import choose_device
+from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.errors import UserError
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.table import SYSTEM_NAMES
@@ -51,7 +51,7 @@ class DetectionEvaluationOptions:
     """Folder for table, detections and contact sheets; default: a folder in the workspace."""
     workspace: Path | None = None
     """Root of runs and results."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """auto: cuda if there is one."""
 
     def check(self) -> None:

@@ -76,7 +76,7 @@ def changes(before: Sequence[Boxes], after: Sequence[Boxes], truth: Sequence[Box
     """
     found = []
     for number, (b, a, t) in enumerate(zip(before, after, truth, strict=True)):
-        start, end, goal = (as_tensor(x["boxes"]).double().reshape(-1, 4).cpu() for x in (b, a, t))
+        start, end, goal = (as_tensor(x["boxes"]).cpu().double().reshape(-1, 4) for x in (b, a, t))
         keys, goal_labels = _keys(b), as_tensor(t["labels"]).cpu()
         unmatched = torch.ones(len(goal), dtype=torch.bool)
         for i, j in _pairs(keys, _keys(a)):

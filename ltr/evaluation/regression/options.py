@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ltr.common.device import DeviceChoice
+
 
 @dataclass
 class RegressionRefinementSettings:
@@ -37,7 +39,7 @@ class RegressionEvaluationOptions:
     """Folder for the table as text, JSON and LaTeX; default: a folder in the workspace."""
     workspace: Path | None = None
     """Root of runs, cached features and results."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """auto: cuda if there is one."""
     workers: int = 0
     """Processes that load images."""

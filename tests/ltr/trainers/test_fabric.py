@@ -3,8 +3,11 @@
 import logging
 
 import pytest
+import torch
 
+from ltr.common.errors import UserError
 from ltr.common.settings import TrainSettings
+from ltr.trainers import fabric
 from ltr.trainers.fabric import make_fabric
 
 LEFT_OVER = {
@@ -69,3 +72,14 @@ def test_what_torchrun_starts_trains_together(monkeypatch):
         monkeypatch.setenv(name, value)
     fabric = make_fabric(TrainSettings(device="cpu"))
     assert (fabric.world_size, fabric.global_rank, fabric.local_rank) == (4, 3, 1)
+
+
+def test_apples_gpu_trains_alone_and_without_half_floats(monkeypatch):
+    monkeypatch.setattr(fabric, "choose_device", torch.device)
+    with pytest.raises(UserError, match="--precision 16-mixed needs a CUDA device"):
+        make_fabric(TrainSettings(device="mps", precision="16-mixed"))
+    started = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": "1", "GROUP_RANK": "0"}
+    for name, value in {**started, "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="--device mps trains in one process"):
+        make_fabric(TrainSettings(device="mps"))
