@@ -44,7 +44,7 @@ def run(device: str, quick: bool) -> Iterator[Table]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         views = {"none": Views, "video": lambda: VideoView(folder / "video.mp4"), "density of each": DensityOfEach}
-        port = stack.enter_context(_server(table))
+        port = stack.enter_context(live_server(table.notes))
         if port:
             views["live view"] = lambda: VisdomView("localhost", port)
             views["live view in a browser"] = lambda: VisdomView("localhost", port)
@@ -80,14 +80,14 @@ def _follow(tracker, make: Callable[[], View], frames: list[np.ndarray], box: np
 
 
 @contextlib.contextmanager
-def _server(table: Table) -> Iterator[int | None]:
-    """The port of a visdom server, or None where there is none to start."""
+def live_server(notes: list[str]) -> Iterator[int | None]:
+    """The port of a visdom server, or None where there is none to start, which `notes` then says."""
     try:
         missing = VisdomPackage.find().missing()
     except Exception as error:
         missing = [str(error)]
     if missing:
-        table.notes.append("no live view: bash install.sh --visdom")
+        notes.append("no live view: bash install.sh --visdom")
         yield None
         return
     with socket.socket() as free:
