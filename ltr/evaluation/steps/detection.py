@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from ltr.common.device import choose_device
+from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.provenance import file_hash
@@ -64,7 +64,7 @@ class DetectionSearchOptions:
     """Folder for the tables as text, JSON and LaTeX; default: a folder in the workspace."""
     workspace: Path | None = None
     """Root of runs and results."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """auto: cuda if there is one."""
 
 

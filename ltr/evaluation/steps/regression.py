@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import tyro
 from torch import Tensor
 from tqdm import tqdm
 
-from ltr.common.device import choose_device
+from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.common.provenance import file_hash
@@ -54,7 +54,7 @@ class RegressionSearchOptions:
     """Folder for the table as text, JSON and LaTeX; default: a folder in the workspace."""
     workspace: Path | None = None
     """Root of runs, cached features and results."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     """auto: cuda if there is one."""
     workers: int = 0
     """Processes that load images."""
