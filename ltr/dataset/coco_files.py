@@ -25,7 +25,7 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,8 +258,13 @@ def read_instances(path: Path) -> dict:
 
 
 def _without_outline(thing: dict) -> dict:
-    """Drops outlines while the file is read: they are most of it, and would take several GB."""
-    thing.pop("segmentation", None)
+    """Drops outlines while the file is read: they are most of it, and would take several GB. Where there is no box,
+    that of the polygons takes its place."""
+    outline = thing.pop("segmentation", None)
+    if isinstance(outline, list) and outline and "bbox" not in thing:
+        with suppress(TypeError, ValueError):
+            points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in outline]).astype(np.float64)
+            thing["bbox"] = [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()]
     return thing
 
 
@@ -335,10 +340,10 @@ def _read_images(path: Path, listed: Sequence[dict], with_sizes: bool) -> tuple[
             raise DatasetError(f"{path}, image {number}: the file name {name!r} names no file")
         index[number] = len(names)
         names.append(name)
-        if with_sizes or (isinstance(image.get("width"), int) and isinstance(image.get("height"), int)):
-            sizes.append((image["width"], image["height"]))
-        else:
-            sizes.append((0, 0))
+        known = isinstance(image.get("width"), int) and isinstance(image.get("height"), int)
+        if with_sizes and not known:
+            raise DatasetError(f"{path}, image {number}: width and height must be whole numbers; add them")
+        sizes.append((image["width"], image["height"]) if known else (0, 0))
     if not names:
         raise DatasetError(f"{path} lists no image")
     return names, index, np.array(sizes, np.int32)

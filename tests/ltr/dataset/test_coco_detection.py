@@ -10,6 +10,7 @@ import pytest
 
 from ltr.common.images import ImageReadError, write_image
 from ltr.dataset import DatasetError, read_coco_detection
+from ltr.dataset.coco_files import read_coco
 
 FILE = r"instances_train2017\.json"
 
@@ -147,7 +148,7 @@ def test_missing_parts(root, tmp_path):
         (lambda d: d.pop("categories"), "is not a COCO instances file: KeyError 'categories'"),
         (lambda d: d.pop("images"), "is not a COCO instances file: KeyError 'images'"),
         (lambda d: d["images"].clear(), "lists no image"),
-        (lambda d: d["images"][1].pop("width"), "is not a COCO instances file: KeyError 'width'"),
+        (lambda d: d["images"][1].pop("width"), "width and height must be whole numbers; add them"),
         (lambda d: d["images"][1].update(id=77), "two images with id 77, 77.jpg and 9.jpg"),
         (lambda d: d["images"][1].update(id="nine"), "an image with id 'nine'"),
         (lambda d: d["images"][1].update(id=2**80), "is not a COCO instances file: OverflowError"),
@@ -197,6 +198,14 @@ def test_a_single_unusable_annotation_is_counted(root, caplog, number, change, m
     assert (
         f"1 of 6 annotations cannot be used and are left out; the first: annotation {number}: {message}" in caplog.text
     )
+
+
+def test_polygons_without_a_box_have_theirs(root):
+    data = annotations()
+    del data["annotations"][3]["bbox"]
+    data["annotations"][3]["segmentation"] = [[10, 12.5, 30, 12.5, 30, 16], [12, 15, 14, 15, 14, 20]]
+    write(root, data)
+    assert [10, 12.5, 20, 7.5] in np.asarray(read_coco(root, "train", detection=True).boxes).tolist()
 
 
 def test_annotations_none_of_which_can_be_used(root):
