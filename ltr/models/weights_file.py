@@ -116,6 +116,11 @@ def download(weights: WeightsEnum, name: str, remedy: str) -> dict[str, Tensor]:
         ) from error
 
 
+def downloaded(weights: WeightsEnum) -> Path:
+    """Where :func:`download` keeps a state dict."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+
+
 def is_state_dict(value: Any) -> TypeGuard[dict[str, Tensor]]:
     """Whether a value is a dictionary of tensors by name."""
     return isinstance(value, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())

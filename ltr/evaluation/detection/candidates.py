@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
+
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError
 from ltr.dataset import DetectionImages, read_coco_detection
@@ -13,6 +15,7 @@ from ltr.evaluation.detection.options import DetectionEvaluationOptions
 from ltr.evaluation.detection.table import SYSTEM_NAMES
 from ltr.evaluation.runs import TrainedRun, check_alike, find_runs
 from ltr.models.detection import load_detector
+from ltr.models.weights_file import downloaded
 from ltr.train_settings.detection import DetectionDataSettings
 from ltr.train_settings.detection import images as trained_images
 
@@ -46,10 +49,30 @@ def find_detector_runs(options: DetectionEvaluationOptions, workspace: Path) -> 
             + f"; train one: ebm-train detection {wanted or 'direct'}"
         )
     check_alike(runs, _SYSTEM_SPECIFIC)
-    missing = [system for system in SYSTEM_NAMES if system not in {run.system for run in runs}]
+    found = {run.system for run in runs} | ({"direct"} if base_detector(runs) else set())
+    missing = [system for system in SYSTEM_NAMES if system not in found]
     if missing and wanted is None:
         problems.insert(0, f"No finished run of {', '.join(missing)}; train one: ebm-train detection NAME.")
     return runs, problems
+
+
+def base_detector(runs: Sequence[TrainedRun]) -> DetectorFile | None:
+    """The Faster-RCNN on which all the runs stand, for its row; None if a run of it is among them, or no file.
+
+    Where the runs do not name it, it is torchvision's, which they have downloaded.
+    """
+    bases = {run.settings.base_weights for run in runs}
+    if len(bases) != 1 or any(run.system == "direct" for run in runs):
+        return None
+    (given,) = bases
+    if given is None and runs[0].settings.detector.base.name != "resnet50_fpn":
+        return None
+    file = Path(given) if given is not None else downloaded(FasterRCNN_ResNet50_FPN_Weights.COCO_V1)
+    try:
+        system = load_detector(file).system
+    except UserError:
+        return None
+    return DetectorFile("direct", f"base_{file.stem}", file) if system == "direct" else None
 
 
 def named_detectors(options: DetectionEvaluationOptions) -> list[DetectorFile]:

@@ -20,7 +20,13 @@ from ltr.common.errors import UserError
 from ltr.common.files import write_text
 from ltr.common.provenance import file_hash, provenance
 from ltr.dataset import DetectionImages
-from ltr.evaluation.detection.candidates import DetectorFile, find_detector_runs, named_detectors, read_images
+from ltr.evaluation.detection.candidates import (
+    DetectorFile,
+    base_detector,
+    find_detector_runs,
+    named_detectors,
+    read_images,
+)
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
 from ltr.evaluation.detection.notes import choice_notes, data_notes, training_notes
@@ -54,6 +60,10 @@ def main(argv: list[str]) -> int:
     else:
         runs, problems = find_detector_runs(options, workspace)
         candidates = [DetectorFile(run.system, run.name, run.weights) for run in runs]
+        base = base_detector(runs) if options.system is None else None
+        if base is not None:
+            candidates.insert(0, base)
+            problems.append(f"{SYSTEM_NAMES['direct']} is the base of the others, {base.file}.")
     images = read_images(options, runs)
     refining = [c.file for c in candidates if c.system in CONFIDENCE_SYSTEMS]
     choices = {file: choice for file in refining if (choice := kept_choice(file)) is not None}

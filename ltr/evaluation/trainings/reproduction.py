@@ -122,6 +122,8 @@ def results(reproduction: Reproduction, trained: Sequence[Training]) -> None:
     argv = [*reproduction.evaluation, "--device", s.device, "--runs", *(str(training.folder) for training in trained)]
     if s.workspace is not None:
         argv += ["--workspace", str(s.workspace)]
+    if reproduction.module == "detection" and s.data.root is not None:
+        argv += ["--root", str(s.data.root)]
     importlib.import_module(f"ltr.evaluation.{reproduction.module}").main(argv)
 
 

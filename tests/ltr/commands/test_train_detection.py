@@ -26,3 +26,10 @@ def test_train_and_score_on_coco(shared_data, tmp_path, capsys):
     assert "Faster-RCNN" in printed and "Ours (EBM)" in printed and "The first 2 of 85 images" in printed
     (table,) = (tmp_path / "evaluation" / "detection").glob("*.json")
     assert json.loads(table.read_text())
+
+    # the base is a row of the table even where no run of it is in it
+    assert evaluate.main(["detection", "--runs", str(runs / "ebm"), "--root", coco, "--limit", "1", *where]) == 0
+    printed = capsys.readouterr().out
+    assert f"Faster-RCNN is the base of the others, {base}." in printed and "No finished run of gaussian" in printed
+    rows = [line.split("  ")[0] for line in printed.splitlines()]
+    assert rows.index("Faster-RCNN") < rows.index("Ours (EBM)")
