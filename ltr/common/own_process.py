@@ -135,8 +135,8 @@ def _work(
         import torch  # which a call may do without, and which takes seconds
 
         torch.set_num_threads(max(1, torch.get_num_threads() // jobs))
-    threading.Thread(target=_interrupt_when_told, args=(connection,), daemon=True).start()
     try:
+        threading.Thread(target=_interrupt_when_told, args=(connection,), daemon=True).start()
         answer = "value", function(*args, **kwargs)
     except UserError as error:
         answer = "error", str(error)
