@@ -48,6 +48,7 @@ def test_only_the_package_that_pins_the_order_imports_pyav():
     assert users and {file.parent for file in users} == {Path("pytracking/utils")}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_whatever_is_imported_first_opencv_is_loaded_before_pyav():
     modules = [m.name for m in pkgutil.iter_modules(pytracking.__path__, "pytracking.")]
