@@ -28,6 +28,7 @@ from ltr.common.frame_order import find_images
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
 from pytracking.evaluation.datasets.files import (
     extend_first_box,
+    may_exist,
     pair_in_order,
     read_boxes,
     read_images,
@@ -163,6 +164,9 @@ def read_target(name: str, folder: Path, annotation: Path | None, dataset: str, 
     layout = layout_of(folder, annotation)
     boxes = read_annotation(annotation) if layout in (VOT_LAYOUT, PLAIN_LAYOUT) else read_boxes(annotation)
     where = image_folder(folder)
+    if not may_exist(where):
+        places = ", ".join(f"{each}/" for each in IMAGE_FOLDERS)
+        raise DatasetError(f"sequence {name} has no images in {folder}, nor in a folder of it named {places}")
     images = read_images(where, name)
     if len(boxes) == 1 < len(images) and not strict:  # the first box alone: no target is annotated after it
         boxes = extend_first_box(boxes, len(images))

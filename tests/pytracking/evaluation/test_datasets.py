@@ -426,3 +426,10 @@ def test_what_is_expected_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"no sequences of empty .*; a sequence is a folder with images in img/"):
         get_dataset(str(tmp_path / "empty"))
+
+
+def test_images_in_a_folder_of_another_name_say_which_are_looked_for(tmp_path):
+    (tmp_path / "walk" / "JPEGImages").mkdir(parents=True)
+    (tmp_path / "walk" / "groundtruth_rect.txt").write_text("1,2,10,8\n")
+    with pytest.raises(DatasetError, match="has no images in .*walk, nor in .* img/, color/, imgs/, images/, frames/"):
+        get_dataset(str(tmp_path))
