@@ -23,7 +23,6 @@ left out if less than half of it lies in its image.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import defaultdict
@@ -34,6 +33,7 @@ import numpy as np
 
 from ltr.common.images import ImageReadError
 from ltr.common.orientation import image_forms
+from ltr.common.plain import from_json
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset, dataset_root, hash_split, read_lines
 from ltr.dataset.box_forms import many_outside, outside_image
 
@@ -139,9 +139,9 @@ def _read_index(path: Path) -> list[dict]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DatasetError(f"{path}, line {number}: not a JSON object ({error.msg})") from None
+            row = from_json(line)
+        except ValueError as error:
+            raise DatasetError(f"{path}, line {number}: not a JSON object ({error})") from None
         problem = _problem(row)
         if not problem and "sequence" in row:
             key = (row["set"], row["sequence"], row["frame"])
