@@ -25,7 +25,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ltr.common.files import make_writable, writing
+from ltr.common.errors import UserError
+from ltr.common.files import locked, make_writable, writing
 from ltr.common.plain import to_plain
 from pytracking.annotation.record_file import RecordFile, write_record
 from pytracking.annotation.video_record import ABSENT_FLAG
@@ -61,6 +62,7 @@ class VideoResults:
         self._source = source
         self._name = source.name
         self._density = density
+        self._only = ExitStack()  # the lock of this run
         self._files: list[_ObjectFiles] = []
         self._ends: list[str] = []  # of the names of each object's files
         with writing(self.folder, "choose another folder with --out"):
@@ -100,11 +102,17 @@ class VideoResults:
         ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
         with writing(self.folder / self._source.name, REMEDY):  # its name may be too long
             self._name = self._take_name(ends)
+            self._only.enter_context(locked(_reservation(self.folder, self._name), when_taken=self._refuse))
         index = self._index_file = TextLines(self.folder / f"{self._name}_frames.txt")
         self._files = [_ObjectFiles(self.folder / f"{self._name}{end}.txt", index, self._density) for end in ends]
         rows = self.folder / f"{self._name}_frames.partial.jsonl"
         with writing(rows, REMEDY):
             return GrowingFile(rows, index.frames)
+
+    def _refuse(self) -> None:
+        raise UserError(
+            f"a run on {self._source} is going on in {self.folder}; wait for it, or name another folder by --out"
+        )
 
     def _take_name(self, ends: list[str]) -> str:
         """The first name whose files hold no results of another source; reserves it.
@@ -125,6 +133,10 @@ class VideoResults:
         raise AssertionError("there is always another name")
 
     def close(self, complete: bool) -> None:
+        with self._only:
+            self._close(complete)
+
+    def _close(self, complete: bool) -> None:
         if self._rows is None or not self.frames:
             return
         with ExitStack() as stack:  # closes all of them, even if one fails

@@ -189,7 +189,8 @@ def _annotations(folder: Path) -> list[Row]:
     }
     (folder / "coco" / "annotations" / "instances_val2017.json").write_text(json.dumps(instances))
     write_frames(folder / "coco" / "val2017", [1], 4)
-    lines = [{"file": f"000{n}.jpg", "set": "a", "sequence": "b", "frame": n, "boxes": [[5, 6, 16, 12]]} for n in (1, 2)]
+    line = {"set": "a", "sequence": "b", "boxes": [[5, 6, 16, 12]]}
+    lines = [{"file": f"000{number}.jpg", "frame": number, **line} for number in (1, 2)]
     (folder / "images" / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "paths" / "ebm_paths.toml").write_text("[paths]\notb = '/data/otb'\nresults = 'runs'\n")
 
