@@ -144,6 +144,11 @@ class Video:
         """
         # The cover of an album is a video stream too, as is the preview that drones and phones write.
         streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        known = [s for s in streams if s.codec_context is not None]
+        if streams and not known:
+            container.close()
+            raise VideoError(f"{self} has a video in an unknown format; convert it, or copy it again")
+        streams = known
         if len(streams) > 1 and not self.address:
             self._counts = self._counts or self._count_pictures()
             streams = [s for s in streams if self._counts.get(s.index, 0) > 1] or streams

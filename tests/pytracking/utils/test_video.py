@@ -313,3 +313,10 @@ def test_macos_twin_of_a_video_is_named(tmp_path):
     (tmp_path / "._a.mp4").write_bytes(b"\x00\x05\x16\x07" + bytes(4000))
     with pytest.raises(VideoError, match=r"\._a\.mp4 is no video but what macOS notes about one; give .*/a\.mp4"):
         Video(tmp_path / "._a.mp4")
+
+
+def test_a_format_that_is_not_known_is_refused(tmp_path):
+    file = files.write(tmp_path / "a.mp4")
+    file.write_bytes(file.read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(VideoError, match="a.mp4 has a video in an unknown format"):
+        list(Video(file))
