@@ -9,7 +9,6 @@ the mean over sequences.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from ltr.common.files import read_text
+from ltr.common.plain import from_json
 from pytracking.analysis.metrics import overlap
 from pytracking.analysis.tables import align
 from pytracking.analysis.tracker_results import TrackerResults
@@ -72,7 +72,7 @@ def read_densities(file: Path) -> SequenceDensities:
         raise UserError(f"the densities {file} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         try:
-            frame = dict(json.loads(line))
+            frame = dict(from_json(line))
             if "truth" not in frame:
                 continue
             box, truth = np.array(frame["box"], float), np.array(frame["truth"]["box"], float)
@@ -86,7 +86,7 @@ def read_densities(file: Path) -> SequenceDensities:
                     float(frame["effective_sample_size"]),
                 )
             )
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
             raise UserError(f"{file}, line {number}: not a frame of a density file ({error!r})") from error
     if not rows:
         raise UserError(f"{file} has no frame with a density and an annotated box")
