@@ -81,7 +81,17 @@ def test_a_target_that_is_always_lost_is_counted_among_all(results):
     assert [row["frames"] for row in report.rows()] == ["all"] * 3
 
 
-@pytest.mark.parametrize("bad", ["{", "[1]", "[" * 9999, f'{{"truth": {{"level": 1{"0" * 400}}}}}', '{"frame": 1, "truth": {"level": 0.5}}', '{"frame": 1, "truth": 3}'])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{",
+        "[1]",
+        "[" * 9999,
+        f'{{"truth": {{"level": 1{"0" * 400}}}}}',
+        '{"frame": 1, "truth": {"level": 0.5}}',
+        '{"frame": 1, "truth": 3}',
+    ],
+)
 def test_a_bad_line_is_named(results, bad):
     file = results / "results/atom/ebm/a_density.jsonl"
     file.write_text(file.read_text() + bad + "\n")
