@@ -172,7 +172,7 @@ def test_the_papers_values_are_the_defaults():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["ebm", "--loss.num_samples", "0"], "loss.num_samples must be at least 1"),
+        (["ebm", "--loss.num_samples", "0"], "num_samples must be at least 1"),
         (["ebm", "--loss.kind", "sm"], "choose --net smooth"),
         (["ebm", "--loss.sigmas", "0.1", "-1"], "sigmas must be positive"),
         (["gaussian", "--samples_per_epoch", "0"], "samples_per_epoch is 0"),
