@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 import pytracking.commands
-import pytracking.utils
-import pytracking.view
 
 ROOT = Path(pytracking.__file__).parents[1]
 
@@ -42,18 +40,23 @@ def imports(file: Path) -> set[str]:
     return found
 
 
-def test_only_the_package_that_pins_the_order_imports_pyav():
+def users_of_pyav() -> list[Path]:
     files = [file for package in ("ebm_common", "ltr", "pytracking") for file in (ROOT / package).rglob("*.py")]
-    users = {file.relative_to(ROOT) for file in files if "av" in imports(file)}
+    return [file.relative_to(ROOT) for file in files if "av" in imports(file)]
+
+
+def test_only_the_package_that_pins_the_order_imports_pyav():
+    users = users_of_pyav()
     assert users and {file.parent for file in users} == {Path("pytracking/utils")}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_whatever_is_imported_first_opencv_is_loaded_before_pyav():
+    """The packages, the commands, and each module that imports PyAV itself."""
     modules = [m.name for m in pkgutil.iter_modules(pytracking.__path__, "pytracking.")]
-    for package in (pytracking.commands, pytracking.utils, pytracking.view):
-        modules += [m.name for m in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    modules += [m.name for m in pkgutil.iter_modules(pytracking.commands.__path__, "pytracking.commands.")]
+    modules += [".".join(file.with_suffix("").parts) for file in users_of_pyav()]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, *modules], capture_output=True, text=True, env=environment, timeout=300
