@@ -5,10 +5,11 @@ Nothing is converted: :func:`first_box_notes` says which form would fit, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
+from ltr.common.listing import some
 from pytracking.analysis.metrics import valid_frames
 
 _ROUNDED = 0.51  # pixels that rounding can change
@@ -75,10 +76,10 @@ def first_box_notes(tracker: str, forms: dict[str, str | None]) -> list[str]:
         names = [name for name, each in forms.items() if each == form]
         where = f"the first box of {tracker} is not the annotated one in {len(names)} of {len(forms)} sequences"
         if form is None:
-            notes.append(f"{where} ({_some(names)}), in no known form; was it run from another box or data set?")
+            notes.append(f"{where} ({some(names, 3)}), in no known form; was it run from another box or data set?")
         elif form:
             notes.append(
-                f"{where} ({_some(names)}); it would be if these files hold {form}, and then its scores are wrong: "
+                f"{where} ({some(names, 3)}); it would be if these files hold {form}, and then its scores are wrong: "
                 f"{REMEDIES[form]}"
             )
     return notes
@@ -101,8 +102,3 @@ def _scaled(box: np.ndarray, target: np.ndarray, same: bool = False) -> bool:
 
 def _fractions(first: np.ndarray, box: np.ndarray, target: np.ndarray) -> bool:
     return bool((first >= -0.01).all() and (first <= 1.01).all() and _scaled(box, target))
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

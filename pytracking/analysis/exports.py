@@ -20,8 +20,9 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from ltr.common.files import write_text, writing
+from ltr.common.listing import some
 from pytracking.analysis.box_files import GroundTruth
-from pytracking.analysis.result_boxes import read_result, some
+from pytracking.analysis.result_boxes import read_result
 from pytracking.analysis.result_text import boxes_text, times_text
 from pytracking.analysis.sequence_names import name_for
 from pytracking.analysis.tables import ANOTHER_FOLDER, make_folder

@@ -8,13 +8,14 @@ said in a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.listing import some
 from pytracking.analysis.box_files import GroundTruth, read_boxes
 from pytracking.analysis.box_forms import is_annotated_box
 from pytracking.analysis.metrics import overlap, valid_frames
@@ -168,9 +169,3 @@ def _first_lines(boxes: np.ndarray, truth: np.ndarray) -> _FirstLines:
 def _mean_overlap(boxes: np.ndarray, truth: np.ndarray) -> float:
     valid = valid_frames(truth)
     return float(overlap(boxes[valid], truth[valid]).mean()) if valid.any() else 0.0
-
-
-def some(names: Sequence[str], limit: int = 12) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{', '.join(names[:limit])}{more}"

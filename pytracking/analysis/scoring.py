@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.listing import some
 from pytracking.analysis.box_files import GroundTruth
 from pytracking.analysis.box_forms import first_box_notes, form_of
 from pytracking.analysis.metrics import SequenceScore, mean_curves, score_sequence, valid_frames
 from pytracking.analysis.official import OFFICIAL, pooled
-from pytracking.analysis.result_boxes import read_result, some
+from pytracking.analysis.result_boxes import read_result
 from pytracking.analysis.rules import rule_of
 from pytracking.analysis.score_report import Report, TrackerScore, mean_rates, spread
 from pytracking.analysis.speed import mean_speed, measure_speed

@@ -21,9 +21,9 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from ltr.common.files import replace_file, writing
+from ltr.common.listing import some
 from pytracking.analysis.box_files import GroundTruth, read_boxes
 from pytracking.analysis.box_forms import REMEDIES, form_of
-from pytracking.analysis.result_boxes import some
 from pytracking.analysis.result_text import boxes_text, times_text
 from pytracking.analysis.tables import ANOTHER_FOLDER, make_folder
 from pytracking.analysis.tracker_results import TrackerResults

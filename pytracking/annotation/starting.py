@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ltr.common.listing import some
 from pytracking.annotation.tracks import AnnotationError, ObjectTrack, TrackBox, VideoTracks
 from pytracking.utils.video import warn
 
@@ -57,11 +58,11 @@ def starting_boxes(video: VideoTracks, file: Path, from_zero: bool = True) -> St
     tracks = [(track, given) for track in video.tracks if (given := _given(track))]
     if not tracks:
         raise AnnotationError(f"{file} has no box that a person gave: all are interpolated, or mark an absent target")
-    finished = [str(track.id) for track, given in tracks if _is_finished(given)]
+    finished = [track.id for track, given in tracks if _is_finished(given)]
     if finished:
-        names = ", ".join(finished[:5]) + (f" and {len(finished) - 5} more" if len(finished) > 5 else "")
+        names = some([str(number) for number in finished], 5)
         warn(f"{file} has boxes of object {names} in frame after frame: of these, only the first is taken")
-    tracks = [(track, given[:1] if str(track.id) in finished else given) for track, given in tracks]
+    tracks = [(track, given[:1] if track.id in finished else given) for track, given in tracks]
     # Objects that start in the first frame come first, as their boxes have no frame.
     tracks.sort(key=lambda pair: not _at_once(pair[1][0], from_zero))
     later = [

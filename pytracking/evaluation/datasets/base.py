@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.errors import DatasetError
+from ltr.common.listing import some
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ class SequenceList:
             raise DatasetError(f"no sequence {key} in {self.title}: it has {len(self)}, numbered from 0")
         lower = {name.lower(): sequence.name for name, sequence in by_name.items()}
         near = [lower[name] for name in difflib.get_close_matches(wanted.lower(), lower, n=3)]
-        listed = f"did you mean {' or '.join(near)}?" if near else _some([sequence.name for sequence in self], "it has")
+        listed = f"did you mean {' or '.join(near)}?" if near else f"it has {some([each.name for each in self], 8)}"
         raise DatasetError(f"no sequence '{key}' in {self.title} under {self.root}; {listed}")
 
     def select(self, names: Iterable[str]) -> list[TrackingSequence]:
@@ -192,9 +193,3 @@ RESULT_ENDS = ("_time", ".partial")
 def plain_name(name: str) -> str:
     """The name of a sequence with every separator spelled '-', and accents as one letter (macOS writes two)."""
     return unicodedata.normalize("NFC", name).replace("_", "-").replace(".", "-")
-
-
-def _some(names: Iterable[str], opening: str, limit: int = 8) -> str:
-    names = list(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{opening} {', '.join(names[:limit])}{more}"
