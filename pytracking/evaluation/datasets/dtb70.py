@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from ltr.common.environment import get_path
-from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, may_exist, read_boxes, read_images, subfolders
+from pytracking.evaluation.datasets.files import frame_of_each_line, may_exist, read_boxes, read_images, subfolders
 
 DTB70_ORIGIN = 1.0
 DTB70_SIZE = 70
@@ -38,11 +37,7 @@ def read_dtb70(root: str | os.PathLike | None) -> SequenceList:
 
 
 def _read_sequence(name: str, folder: Path) -> TrackingSequence:
-    boxes = read_boxes(folder / "groundtruth_rect.txt")
-    images = read_images(folder / "img", name)
-    if len(images) > len(boxes):
-        raise DatasetError(
-            f"sequence {name}: {folder / 'groundtruth_rect.txt'} has {len(boxes)} lines, but {folder / 'img'} has "
-            f"{len(images)} images; copy the sequence again"
-        )
-    return TrackingSequence(name, every_frame(images, min(images), len(boxes), name), boxes, "dtb70", DTB70_ORIGIN)
+    annotation = folder / "groundtruth_rect.txt"
+    boxes, images = read_boxes(annotation), read_images(folder / "img", name)
+    frames = frame_of_each_line(images, min(images), annotation, len(boxes), name)
+    return TrackingSequence(name, frames, boxes, "dtb70", DTB70_ORIGIN)

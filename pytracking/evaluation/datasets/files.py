@@ -140,6 +140,20 @@ def every_frame(images: dict[int, Path], first: int, count: int, name: str) -> l
     return frames
 
 
+def frame_of_each_line(images: dict[int, Path], first: int, annotation: Path, lines: int, name: str) -> list[Path]:
+    """The image of each line of an annotation, from number ``first`` on.
+
+    Raises:
+        DatasetError: if there are more images than lines, or :func:`every_frame` does.
+    """
+    if len(images) > lines:
+        raise DatasetError(
+            f"sequence {name}: {annotation} has {lines} lines, but {next(iter(images.values())).parent} has "
+            f"{len(images)} images; copy the sequence again"
+        )
+    return every_frame(images, first, lines, name)
+
+
 def extend_first_box(boxes: np.ndarray, count: int) -> np.ndarray:
     """(count, 4): a first box that stands alone, (1, 4), followed by frames without annotation (NaN)."""
     return np.concatenate([boxes, np.full((count - 1, 4), np.nan)])

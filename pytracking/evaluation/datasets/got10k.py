@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.environment import get_path
-from ltr.common.errors import DatasetError
 from ltr.common.files import read_text
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
 from pytracking.evaluation.datasets.files import (
-    every_frame,
     extend_first_box,
+    frame_of_each_line,
     may_exist,
     read_boxes,
     read_flags,
@@ -77,17 +76,12 @@ def _is_of_another_split(name: str, split: str) -> bool:
 
 
 def _read_sequence(name: str, folder: Path, dataset: str, first_box_alone: bool) -> TrackingSequence:
-    boxes = read_boxes(folder / "groundtruth.txt")
-    images = read_images(folder, name)
+    annotation = folder / "groundtruth.txt"
+    boxes, images = read_boxes(annotation), read_images(folder, name)
     alone = first_box_alone and len(boxes) == 1
     if alone:
         boxes = extend_first_box(boxes, max(images))
-    frames = every_frame(images, 1, len(boxes), name)
-    if len(images) > len(boxes):
-        raise DatasetError(
-            f"sequence {name}: {folder / 'groundtruth.txt'} has {len(boxes)} lines, but {folder} has {len(images)} "
-            "images; copy the sequence again"
-        )
+    frames = frame_of_each_line(images, 1, annotation, len(boxes), name)
     return TrackingSequence(
         name,
         frames,

@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from ltr.common.environment import get_path
-from ltr.common.errors import DatasetError
 from pytracking.evaluation.datasets.base import SequenceList, TrackingSequence, read_all
-from pytracking.evaluation.datasets.files import every_frame, extend_first_box, read_boxes, read_images
+from pytracking.evaluation.datasets.files import extend_first_box, frame_of_each_line, read_boxes, read_images
 
 TRACKINGNET_ORIGIN = 0.0
 TRACKINGNET_SIZE = 511
@@ -46,12 +45,7 @@ def _read_sequence(name: str, folder: Path, annotation: Path) -> TrackingSequenc
     alone = len(boxes) == 1 < len(images)
     if alone:
         boxes = extend_first_box(boxes, max(images) - first + 1)
-    if len(images) > len(boxes):
-        raise DatasetError(
-            f"sequence {name}: {annotation} has {len(boxes)} lines, but {folder} has {len(images)} images; copy the "
-            "sequence again"
-        )
-    frames = every_frame(images, first, len(boxes), name)
+    frames = frame_of_each_line(images, first, annotation, len(boxes), name)
     server = TRACKINGNET_SERVER if alone else ""
     return TrackingSequence(
         name, frames, boxes, "trackingnet", TRACKINGNET_ORIGIN, scoring="trackingnet", scored_by=server
