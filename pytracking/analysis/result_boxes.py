@@ -58,7 +58,7 @@ def read_result(result: TrackerResults, sequences: Iterable[GroundTruth]) -> Ali
         if before and len(truth) == OTB_LENGTHS[name] and len(boxes[name]) == len(truth) + before:
             boxes[name] = boxes[name][before:]
             omitted.append(name)
-    late, notes = first_line_missing(result.name, boxes, truths)
+    late, notes = _first_line_missing(result.name, boxes, truths)
     for name in late:
         boxes[name] = np.concatenate([truths[name][:1], boxes[name]])
     if restarts:
@@ -94,7 +94,7 @@ def _read(path: Path, truth: np.ndarray) -> tuple[np.ndarray, int]:
     return boxes, regions.restarts
 
 
-def first_line_missing(
+def _first_line_missing(
     tracker: str, boxes: dict[str, np.ndarray], truths: dict[str, np.ndarray]
 ) -> tuple[list[str], list[str]]:
     """Which of a tracker's files lack the line of the first frame.

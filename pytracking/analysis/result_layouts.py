@@ -112,7 +112,7 @@ def _repetitions(folder: Path, sequences: Sequence[str]) -> list[FoundRun]:
         spellings = (sequence_key(each) for each in (name, *names_elsewhere(name)))
         inner = next((folders[key] for key in spellings if key in folders), None)
         files = sorted(path for path in inner.iterdir() if path.suffix in (".bin", ".txt")) if inner else []
-        by_number = {path.stem: path for path in files if is_repetition(path)}  # text rather than its binary form
+        by_number = {path.stem: path for path in files if _is_repetition(path)}  # text rather than its binary form
         if by_number:
             found[name] = list(by_number.values())
     count = max(map(len, found.values()), default=0)
@@ -122,7 +122,7 @@ def _repetitions(folder: Path, sequences: Sequence[str]) -> list[FoundRun]:
     ]
 
 
-def is_repetition(path: Path) -> bool:
+def _is_repetition(path: Path) -> bool:
     """Whether a file is {sequence}/{sequence}_001.txt."""
     match = _REPETITION.fullmatch(path.stem)
     return match is not None and match["name"] == path.parent.name
@@ -133,7 +133,7 @@ def times_file(boxes: Path) -> tuple[Path, int] | None:
 
     The files of a number of repetitions share one file of times, with a column for each.
     """
-    match = _REPETITION.fullmatch(boxes.stem) if is_repetition(boxes) else None
+    match = _REPETITION.fullmatch(boxes.stem) if _is_repetition(boxes) else None
     name, column = (match["name"], int(match["number"]) - 1) if match else (boxes.stem, 0)
     places = (boxes.with_name(f"{name}_time.txt"), boxes.parent / "times" / f"{name}_time.txt")
     shared = next(((path, column) for path in places if path.is_file()), None)

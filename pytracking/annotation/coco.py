@@ -129,10 +129,9 @@ class _Reader:
                 raise AnnotationError(f"{self._path}: object {number} has two boxes in one frame")
             tracks.append(ObjectTrack(number, label, tuple(found)))
         files = entry.get("file_names")
-        files = (
-            files if isinstance(files, list) and files else [""]
-        )  # YouTube-VIS names a video by the folder of its images
-        title = entry.get("name") or PurePosixPath(str(files[0])).parent.name
+        first = str(files[0]) if isinstance(files, list) and files else ""
+        # YouTube-VIS names a video by the folder of its images.
+        title = entry.get("name") or PurePosixPath(first).parent.name
         size = None
         if entry.get("width") and entry.get("height"):
             width, height = (finite(entry[key], f"{self._path}: {key} of a video") for key in ("width", "height"))

@@ -120,7 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"failed: {sentence}", file=sys.stderr)
     if stopped is not None:
         again = [f"--{name}" for name in ("restart", "overwrite") if getattr(options, name)]
-        print(f"stopped; the same command{f' without {chr(32).join(again)}' if again else ''} continues")
+        without = f" without {' '.join(again)}" if again else ""
+        print(f"stopped; the same command{without} continues")
         return 128 + stopped
     return 1 if failed else 0
 

@@ -112,14 +112,13 @@ class SequenceList:
             raise DatasetError(f"'{key}' can be {' or '.join(alike)} of {self.title}; write the one that you mean")
         if alike and alike[0] in self.problems:
             raise self.problems[alike[0]]
-        by_name = {plain_name(sequence.name): sequence for sequence in self.sequences}
         if alike:
             return next(sequence for sequence in self.sequences if sequence.name == alike[0])
         if key.isdecimal():
             if int(key) < len(self):
                 return self.sequences[int(key)]
             raise DatasetError(f"no sequence {key} in {self.title}: it has {len(self)}, numbered from 0")
-        lower = {name.lower(): sequence.name for name, sequence in by_name.items()}
+        lower = {plain_name(sequence.name).lower(): sequence.name for sequence in self.sequences}
         near = [lower[name] for name in difflib.get_close_matches(wanted.lower(), lower, n=3)]
         listed = f"did you mean {' or '.join(near)}?" if near else f"it has {some([each.name for each in self], 8)}"
         raise DatasetError(f"no sequence '{key}' in {self.title} under {self.root}; {listed}")

@@ -43,7 +43,7 @@ SET_LAYOUTS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], SequenceLi
         lambda root: _has("sequences", "anno")(root) or _is_nfs(root),
         read_nfs,
     ),
-    "a VOT workspace (sequences/)": (lambda root: _has("sequences")(root), read_vot),
+    "a VOT workspace (sequences/)": (_has("sequences"), read_vot),
     "TColor-128 (NAME/NAME_gt.txt)": (_is_tpl, read_tpl),
 }
 
