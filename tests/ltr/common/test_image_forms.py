@@ -10,25 +10,17 @@ from PIL import Image
 
 from ltr.common import images
 from ltr.common.images import read_image, shrink
+from tests.helpers.pictures import colours_grey_and_black, with_black_ink
 
 
 @pytest.fixture(scope="module")
 def picture() -> Image.Image:
-    """40 x 64, with colours, grey and black."""
-    y, x = np.mgrid[0:40, 0:64]
-    pixels = np.stack([x * 4, y * 6, 255 - x * 3], axis=-1).astype(np.uint8)
-    pixels[:10] = pixels[:10, :, :1]
-    pixels[10:14] = 0
-    return Image.fromarray(pixels)
+    return colours_grey_and_black()
 
 
 @pytest.fixture(scope="module")
 def inks(picture) -> Image.Image:
-    """The picture in CMYK, with black ink."""
-    light = np.asarray(picture).astype(float)
-    white = light.max(-1, keepdims=True)
-    values = np.concatenate([255 - 255 * light / np.maximum(white, 1), 255 - white], axis=-1)
-    return Image.fromarray(values.round().astype(np.uint8), "CMYK")
+    return with_black_ink(picture)
 
 
 def shown(file: Path) -> np.ndarray:

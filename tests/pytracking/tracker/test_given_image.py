@@ -9,6 +9,7 @@ from PIL import Image
 
 from ltr.common.errors import UserError
 from pytracking.tracker.given_image import check_image
+from tests.helpers.pictures import colours_grey_and_black, with_black_ink
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 
@@ -29,20 +30,7 @@ def test_alpha_is_dropped_and_colours_stay():
 
 @pytest.fixture(scope="module")
 def picture() -> Image.Image:
-    """40 x 60 with all there is: colours, grey and black, which CMYK prints with its fourth ink."""
-    y, x = np.mgrid[0:40, 0:60]
-    pixels = np.stack([x * 4, y * 6, 255 - x * 2], axis=-1).astype(np.uint8)
-    pixels[:10] = pixels[:10, :, :1]
-    pixels[10:14] = 0
-    return Image.fromarray(pixels)
-
-
-def with_black_ink(picture: Image.Image) -> Image.Image:
-    """CMYK as printers have it: what all three colours share is black."""
-    light = np.asarray(picture).astype(float)
-    white = light.max(-1, keepdims=True)
-    inks = np.concatenate([255 - 255 * light / np.maximum(white, 1), 255 - white], axis=-1)
-    return Image.fromarray(inks.round().astype(np.uint8), "CMYK")
+    return colours_grey_and_black()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr", "HSV"])
@@ -51,7 +39,7 @@ def test_pictures_of_pillow_are_what_it_shows(picture, mode):
     given = source.get(mode, lambda: picture.convert(mode))()
     assert given.mode == mode
     checked = check_image(given)
-    assert checked.shape == (40, 60, 3) and checked.dtype == np.uint8 and checked.flags["C_CONTIGUOUS"]
+    assert checked.shape == (40, 64, 3) and checked.dtype == np.uint8 and checked.flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(checked, np.asarray(given.convert("RGB")))
     loss = np.abs(checked.astype(int) - np.asarray(picture)).mean()
     assert loss < 15 or mode in ("L", "LA", "1")  # and it shows the picture
@@ -74,7 +62,7 @@ def test_transparency_is_dropped_and_not_blended(picture, tmp_path):
 def test_16_bits_of_pillow_are_scaled(picture, order):
     grey = np.asarray(picture.convert("L"))
     deep = Image.frombytes(
-        "I;16" if order[0] == "<" else "I;16B", (60, 40), (grey.astype(np.uint16) << 8).astype(order).tobytes()
+        "I;16" if order[0] == "<" else "I;16B", (64, 40), (grey.astype(np.uint16) << 8).astype(order).tobytes()
     )
     np.testing.assert_array_equal(check_image(deep), np.repeat(grey[..., None], 3, axis=2))
 
