@@ -70,8 +70,7 @@ def _engines(folder: Path) -> dict[str, Engine]:
     list(write_graphs(net, NETWORK, folder, ["onnx"]))
     engines["ONNX Runtime"] = _files(folder, one, _onnx_runtime)
     if find_spec("openvino") is not None:
-        for precision in ("f32", "bf16"):
-            name = {"f32": "OpenVINO", "bf16": "OpenVINO, bfloat16"}[precision]
+        for name, precision in (("OpenVINO", "f32"), ("OpenVINO, bfloat16", "bf16")):
             engines[name] = _files(folder, one, lambda *a, precision=precision: _openvino(*a, precision))
     return engines
 

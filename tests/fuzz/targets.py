@@ -101,7 +101,7 @@ def _checkpoints(folder: Path) -> list[Row]:
     net = AtomNet(_SMALL).eval()
     save_head(net, folder / "head" / "a.safetensors")
     content = {
-        "model": {k: v for k, v in net.state_dict().items()},
+        "model": dict(net.state_dict()),
         "position": {"epoch": 1, "step": 0},
         "settings": {"model": {"backbone": "efficientnet_lite0", "channels": [8, 12], "hidden": [16, 20]}},
         "versions": {"torch": "2"},

@@ -109,7 +109,7 @@ def _onnx(name: str, graph: Graph, program: torch.export.ExportedProgram, about:
 def _pt2(name: str, graph: Graph, program: torch.export.ExportedProgram, about: dict[str, str]) -> bytes:
     file = io.BytesIO()
     with _quiet():
-        torch.export.save(program, file, extra_files={key: value for key, value in about.items()})
+        torch.export.save(program, file, extra_files=dict(about))
     return file.getvalue()
 
 
