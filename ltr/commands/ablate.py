@@ -39,9 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 128 + signal (Ctrl-C: 130) if a training was stopped and its state saved."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    status = usage_status(argv, 1)
+    status = usage_status(argv, 1, f"{__doc__}\nTasks: {', '.join([*PAPER_ERRORS, 'detection'])}")
     if status is not None:
-        print(f"{__doc__}\nTasks: {', '.join(PAPER_ERRORS)}")
         return status
     task = argv[0]
     if task == "bbreg":

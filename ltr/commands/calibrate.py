@@ -28,9 +28,8 @@ from ltr.train_settings.registry import load_settings
 def main(argv: list[str] | None = None) -> int:
     """Returns 0."""
     argv = sys.argv[1:] if argv is None else argv
-    status = usage_status(argv, 2)
+    status = usage_status(argv, 2, str(__doc__))
     if status is not None:
-        print(__doc__)
         return status
     name, network = argv[:2]
     recipe = load_settings("bbreg", name)

@@ -15,7 +15,7 @@ import importlib
 import logging
 import sys
 
-from ltr.commands.usage import usage_status
+from ltr.commands.usage import usage_status, with_list
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation import TASKS
 
@@ -25,11 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    status = usage_status(argv, 1)
+    status = usage_status(argv, 1, with_list(__doc__, "Tasks:", TASKS))
     if status is not None:
-        print(f"{__doc__}\nTasks:")
-        for task, what in TASKS.items():
-            print(f"    {task}: {what}")
         return status
     if argv[0] not in TASKS:
         raise UserError(f"there is no task {argv[0]!r} to evaluate; there are: {', '.join(TASKS)}")

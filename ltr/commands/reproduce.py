@@ -23,7 +23,7 @@ import logging
 import sys
 from collections.abc import Collection, Sequence
 
-from ltr.commands.usage import parse_settings, usage_status
+from ltr.commands.usage import parse_settings, usage_status, with_list
 from ltr.common.command_line import CommandParser, non_negative_int, positive_int
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.trainings.reproduction import REPRODUCTIONS, plan, results
@@ -36,11 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0, 1 if a training failed, or 128 + signal (Ctrl-C: 130) if the trainings were stopped."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    status = usage_status(argv, 1)
+    tasks = {task: reproduction.what for task, reproduction in REPRODUCTIONS.items()}
+    status = usage_status(argv, 1, with_list(__doc__, "Tasks:", tasks))
     if status is not None:
-        print(f"{__doc__}\nTasks:")
-        for task, reproduction in REPRODUCTIONS.items():
-            print(f"    {task}: {reproduction.what}")
         return status
     task = argv[0]
     if task not in REPRODUCTIONS:

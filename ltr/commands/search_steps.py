@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ltr.actors.bbreg import BBRegActor
-from ltr.commands.usage import parse_settings, usage_status
+from ltr.commands.usage import parse_settings, usage_status, with_list
 from ltr.common.command_line import CommandParser, positive_float, positive_int
 from ltr.common.device import choose_device
 from ltr.common.errors import UserError, cli_main
@@ -47,11 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    status = usage_status(argv, 1)
+    status = usage_status(argv, 1, with_list(__doc__, "Tasks:", TASKS))
     if status is not None:
-        print(f"{__doc__}\nTasks:")
-        for task, what in TASKS.items():
-            print(f"    {task}: {what}")
         return status
     match argv[0]:
         case "bbreg":
@@ -68,9 +65,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _search_boxes(argv: list[str]) -> int:
-    status = usage_status(argv, 2)
+    status = usage_status(argv, 2, f"usage: {_BOX_USAGE}\n\n{__doc__}")
     if status is not None:
-        print(f"usage: {_BOX_USAGE}\n\n{__doc__}")
         return status
     name, network = argv[0], Path(argv[1])
     parser = CommandParser(prog="ebm-search-steps bbreg", add_help=False)
@@ -81,7 +77,7 @@ def _search_boxes(argv: list[str]) -> int:
     parser.add_argument("--start_error", nargs=2, type=_error, default=(0.0, 0.0))
     parser.add_argument("--out", type=Path)
     own, rest = parser.parse_known_args(argv[2:])
-    settings: BBRegSettings = parse_settings(load_settings("bbreg", name), f"{_BOX_USAGE}", rest)
+    settings: BBRegSettings = parse_settings(load_settings("bbreg", name), _BOX_USAGE, rest)
     climb, _ = default_climb(settings)
     climb = replace(
         climb,

@@ -19,7 +19,7 @@ import sys
 
 import torch
 
-from ltr.commands.usage import parse_settings, usage_status
+from ltr.commands.usage import parse_settings, usage_status, with_list
 from ltr.common.command_line import CommandParser
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
@@ -32,11 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     """Returns 0 when the training is complete, 128 + signal (Ctrl-C: 130) when it was stopped and its state saved."""
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    status = usage_status(argv, 2)
+    known = {module: " ".join(names) for module, names in available_settings().items()}
+    status = usage_status(argv, 2, with_list(__doc__, "Modules and names:", known))
     if status is not None:
-        print(f"{__doc__}\nModules and names:")
-        for known, names in available_settings().items():
-            print(f"    {known}: {' '.join(names)}")
         return status
     # the options of the run itself; what this parser does not know are settings
     parser = CommandParser(prog="ebm-train", add_help=False)

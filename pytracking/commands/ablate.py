@@ -79,9 +79,8 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0, 1 if some sequences failed, or 128 + signal (Ctrl-C: 130) if it was stopped and its state saved."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    status = usage_status(argv, 1)
+    status = usage_status(argv, 1, f"{__doc__}\nTasks: {', '.join([*ltr_ablate.TASKS, 'detection', 'bbreg'])}")
     if status is not None:
-        print(f"{__doc__}\nTasks: {', '.join([*ltr_ablate.TASKS, 'detection', 'bbreg'])}")
         return status
     if argv[0] != "bbreg":
         return ltr_ablate.main(argv)
