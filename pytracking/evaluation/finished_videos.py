@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,11 @@ def _why_again(
     path = getattr(source, "path", None)
     if path is not None and path.exists() and path.stat().st_mtime > file.stat().st_mtime:
         return "is older than the video"
-    made_with = json.loads(json.dumps(to_plain(spec.made_with())))
+    made_with = to_plain(spec.made_with())
     changes = differences(as_recorded_today(record.get("made_with", {}), spec.settings()), made_with)
     if changes:
         return f"was made with other settings ({'; '.join(changes[:3])})"
-    if json.loads(json.dumps(describe_choice(source, options))) != record.get("selection"):
+    if to_plain(describe_choice(source, options)) != record.get("selection"):
         return "is of other frames, or has other boxes in them"
     if options.boxes is not None:
         first = np.array(record.get("first_boxes", [])[: len(options.boxes) or None], np.float64)

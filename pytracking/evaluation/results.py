@@ -14,7 +14,6 @@ is complete. Until then, and after a failure, its boxes are in ``{sequence}.part
 import contextlib
 import dataclasses
 import datetime
-import json
 import re
 import shutil
 from pathlib import Path
@@ -60,7 +59,7 @@ class ResultFolder:
         self.path = Path(path)
         self.integer = integer
         self._settings = made_with.get("settings")
-        self.made_with = json.loads(json.dumps(to_plain({**made_with, "integer_boxes": integer})))
+        self.made_with = to_plain({**made_with, "integer_boxes": integer})
 
     def prepare(self, overwrite: bool = False) -> None:
         """Create the folder, or check that results may be added to it.
