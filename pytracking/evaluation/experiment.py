@@ -82,10 +82,11 @@ def _import(module: str) -> ModuleType:
         file = Path(module).expanduser()
         if not file.is_file():
             raise UserError(f"there is no file {file} of experiments")
-        spec = importlib.util.spec_from_file_location(file.stem, file)
+        name = f"experiments_in_{file.stem}"  # not the file's own, which may be that of a library
+        spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None and spec.loader is not None
         found = importlib.util.module_from_spec(spec)
-        sys.modules[file.stem] = found
+        sys.modules[name] = found
         spec.loader.exec_module(found)
         return found
     full = f"pytracking.experiments.{module}"

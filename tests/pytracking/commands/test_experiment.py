@@ -1,5 +1,6 @@
 """Experiments: what a function returns is run, whether it is written for this package or for PyTracking."""
 
+import random
 import re
 import sys
 
@@ -49,8 +50,8 @@ def call(tmp_path):
     yield lambda name, *options: experiment.main(
         [str(tmp_path / "own.py"), name, "--results", str(tmp_path / "results"), *options]
     )
-    sys.modules.pop("own", None)
-    sys.modules.pop("old", None)
+    sys.modules.pop("experiments_in_own", None)
+    sys.modules.pop("experiments_in_old", None)
 
 
 def test_every_tracker_runs_on_every_data_set_and_once(call, tmp_path, capsys):
@@ -104,6 +105,14 @@ def test_an_experiment_written_for_pytracking(call, tmp_path):
     assert names == ["atom/default_000", "atom/default_001", "atom/default_002", "opencv/csrt"]
     assert [tracker.seed for tracker in found.trackers] == [0, 1, 2, 0]
     assert [sequence.name for sequence in found.sequences()] == ["one", "two"]
+
+
+def test_a_file_that_is_called_like_a_library_does_not_take_its_place(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "random", random)  # put back, whatever becomes of it
+    file = tmp_path / "random.py"
+    file.write_text("from pytracking.experiments.myexperiments import atom_nfs_uav")
+    assert len(load_experiment(str(file), "atom_nfs_uav").trackers) == 3
+    assert sys.modules["random"] is random
 
 
 def test_the_example_is_that_of_the_paper():
