@@ -12,7 +12,7 @@ from ltr.common.plain import to_plain
 from pytracking.evaluation.results import as_recorded_today, differences
 from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_export import describe_objects
-from pytracking.evaluation.video_results import recorded_run
+from pytracking.evaluation.video_results import object_ends, recorded_run
 from pytracking.evaluation.video_run import VideoRunOptions, describe_choice
 from pytracking.utils.video import FrameSource
 
@@ -65,8 +65,7 @@ def _why_again(
         described = describe_objects(names, options.ids, options.labels)
         if described != record.get("objects"):
             return "has other names of the objects"
-    ends = [""] if len(names) == 1 else [f"_{name}" for name in names]
     kinds = [".txt", "_density.jsonl"] if options.density else [".txt"]
-    missing = [f"{file.stem}{end}{kind}" for end in ends for kind in kinds]
+    missing = [f"{file.stem}{end}{kind}" for end in object_ends(names) for kind in kinds]
     missing = [name for name in missing if not (file.parent / name).exists()]
     return f"has no {missing[0]} beside it" if missing else ""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class VideoResults:
 
     def _begin(self, frame: TrackedFrame) -> GrowingFile:
         """Open the files; returns that of the JSON file's frames."""
-        ends = self._ends = [""] if len(frame.targets) == 1 else [f"_{target.name}" for target in frame.targets]
+        ends = self._ends = object_ends([target.name for target in frame.targets])
         with writing(self.folder / self._source.name, REMEDY):  # its name may be too long
             self._name = self._take_name(ends)
             self._only.enter_context(locked(_reservation(self.folder, self._name), when_taken=self._refuse))
@@ -176,8 +176,7 @@ class VideoResults:
         record, identity = _recorded(self.record_file()), source_identity(self._source)
         if record is None or not _same(record, identity):
             return
-        count = len(record.get("first_boxes", []))
-        ends = [""] if count == 1 else [f"_{number + 1}" for number in range(count)]
+        ends = object_ends([str(number + 1) for number in range(len(record.get("first_boxes", [])))])
         for file in set(_files_of(self._name, ends)) - set(_files_of(self._name, self._ends)):
             if all(_same(owner, identity) for owner in _owners(self.folder, file)):
                 with writing(self.folder / file, REMEDY):
@@ -246,6 +245,11 @@ def _other_source(folder: Path, name: str, ends: list[str], identity: dict[str, 
             owner = _recorded(reservation) or {}
             return None if _same(owner, identity) else owner.get("source", "another run")
     return None
+
+
+def object_ends(names: Sequence[str]) -> list[str]:
+    """How the names of each object's files end: not at all if there is one object only."""
+    return [""] if len(names) == 1 else [f"_{name}" for name in names]
 
 
 def _files_of(name: str, ends: list[str]) -> list[str]:
