@@ -32,7 +32,7 @@ _FAR = 30_000.0  # OpenCV draws in 32 bits of which it keeps some for itself
 
 
 def whole_scale(image: np.ndarray) -> int:
-    """The whole number by which a small image is enlarged, so that it is about 480 pixels high; otherwise 1."""
+    """The whole number by which a small image (H, W, 3) is enlarged to a height of about 480 pixels; otherwise 1."""
     return max(1, round(_LEAST_HEIGHT / image.shape[0]))
 
 
@@ -44,7 +44,8 @@ def enlarge(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def fit_in(image: np.ndarray, width: int, height: int, background: Colour = (0, 0, 0)) -> np.ndarray:
-    """`image` scaled to this size with its sides in proportion, centred before a background; itself if it fits."""
+    """`image`, uint8 (H, W, 3), scaled in proportion and centred before a background, uint8 (height, width, 3); `image`
+    itself if it has this size."""
     if image.shape[:2] == (height, width):
         return image
     scaled = enlarge(image, min(width / image.shape[1], height / image.shape[0]))[:height, :width]
