@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun
 from ltr.evaluation.steps.choice import StepChoice, kept_choice
 from ltr.train_settings.registry import load_settings
-from ltr.train_settings.regression import samples
+from ltr.train_settings.regression import Part, samples
 
 
 @dataclass
@@ -117,7 +117,7 @@ def _step(task: RegressionTask, weights: Path, asked: float | None) -> tuple[flo
     return (task.step if asked is None else asked, None) if chosen is None else (chosen.step[0], chosen)
 
 
-def read_images(task: RegressionTask, run: TrainedRun, split: Literal["test", "val"]) -> LabelledImages:
+def read_images(task: RegressionTask, run: TrainedRun, split: Part) -> LabelledImages:
     """The images of a split, as the run's settings name them.
 
     Raises:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ltr.common.errors import UserError
 from ltr.dataset import LabelledImages
 from ltr.evaluation.departures import departures, departures_note
-from ltr.evaluation.regression.errors import BaselineErrors
+from ltr.evaluation.regression.errors import BaselineErrors, read_images
 from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun
@@ -105,13 +106,19 @@ def _training_note(runs: list[TrainedRun], images: LabelledImages) -> str:
 def _departures(task: RegressionTask, runs: list[TrainedRun]) -> list[str]:
     """A note about every setting of the trainings that is not the paper's, if there are any."""
     found: dict[str, str] = {}
+    ignored = list(_NOT_IN_PAPER)
+    try:
+        all_images = len(read_images(task, runs[0], "train"))  # runs that share a table have the same
+    except UserError:  # they are where the runs were trained; the note on the training says how many it used
+        all_images = None
+        ignored.append("samples_per_epoch")
     for run in runs:
-        recipe = load_settings(task.name, run.system)
         settings = run.settings
-        if recipe.images and settings.samples_per_epoch == len(recipe.images(settings, "train")):
+        if settings.samples_per_epoch == all_images:
             settings = replace(settings, samples_per_epoch=0)  # all images, which a training replaces by their number
         unused = [name for name, systems in _USED_BY.items() if run.system not in systems]
-        for name, text in departures([(settings, recipe.settings())], [*_NOT_IN_PAPER, *unused]).items():
+        paper = load_settings(task.name, run.system).settings()
+        for name, text in departures([(settings, paper)], [*ignored, *unused]).items():
             found.setdefault(name, text)
     return departures_note(found)
 

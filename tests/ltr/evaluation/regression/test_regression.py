@@ -284,6 +284,19 @@ def test_every_setting_that_is_not_the_papers_is_noted(workspace, runs):
     assert "initial_scale 45 (1)" in note(initial_scale=45.0)[0]
 
 
+def test_a_table_needs_no_training_images(workspace, runs, tmp_path, monkeypatch):
+    """They may be where the runs were trained: what depends on them is not noted, and all else is."""
+    found, _ = find_runs("age", [runs])
+    results, images = evaluate_runs(age.TASK, found, options(workspace))
+    monkeypatch.setenv("EBM_UTKFACE", str(tmp_path / "elsewhere"))
+    [note] = [
+        line
+        for line in make_table(age.TASK, results, found, images, options(workspace), []).notes
+        if line.startswith("Not the paper's")
+    ]
+    assert "epochs 1 (75)" in note and "samples_per_epoch" not in note
+
+
 def test_the_searched_step_is_that_of_the_evaluation_and_is_used_by_it(workspace, runs, tmp_path, capsys, caplog):
     """The grid has the evaluation's errors on validation images; its best is beside the runs; an option wins."""
     where = ["--runs", str(runs), "--workspace", str(workspace), "--out", str(tmp_path / "out")]
