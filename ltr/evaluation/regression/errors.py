@@ -94,10 +94,12 @@ def evaluate_runs(
             actor: Any = run.load(label.shape[1], device)
             prediction = apply_to_images(actor.predict, run, actor, images, options, bar)
             plain = errors(prediction)
-            found = [BaselineErrors(run.name, run.seed, plain) for _ in refining[run.weights] or [run]]
-            results[run.system] += found
-            for ebm, result in zip(refining[run.weights], found, strict=False):
-                by_ebm[ebm.weights].append((result, prediction))
+            refiners: Sequence[TrainedRun | None] = refining[run.weights] or [None]
+            for refiner in refiners:
+                result = BaselineErrors(run.name, run.seed, plain)
+                results[run.system].append(result)
+                if refiner is not None:
+                    by_ebm[refiner.weights].append((result, prediction))
         for ebm in ebms:
             if not by_ebm[ebm.weights]:
                 bar.update(len(images))

@@ -24,7 +24,6 @@ from ltr.dataset import LabelledImages
 from ltr.evaluation.line_log import LineLog
 from ltr.evaluation.regression.errors import (
     apply_to_images,
-    mean_absolute_errors,
     read_images,
     refine,
     refining_run,
@@ -157,5 +156,4 @@ def _search(grid: StepGrid, baselines: Sequence[TrainedRun], log: LineLog[Measur
 
 def _error(prediction: Tensor, label: Tensor) -> float:
     """The mean absolute error over all images and targets."""
-    errors = mean_absolute_errors(prediction, label, tuple(map(str, range(label.shape[1]))))
-    return list(errors.values())[-1]
+    return (prediction.double() - label.double()).abs().mean().item()
