@@ -30,13 +30,13 @@ from ebm_common import (
     rel_to_rect,
 )
 from ltr.actors.base import Actor
-from ltr.actors.density_loss import BoxLossSettings, box_density_loss, running_statistics
+from ltr.actors.density_loss import BoxLossSettings, EnergyLoss, box_density_loss, running_statistics
 from ltr.actors.held_out_refinement import ITERATIONS, mean_of_best, random_starts
 from ltr.common.settings import renamed_field
 from ltr.models.backbone.frozen import FrozenBackbone
 from ltr.models.bbreg import AtomNet, BoxFeatures
 
-BoxLoss = Literal["nll", "kld", "nce", "nce_plus", "mcmc", "dsm", "sm", "iou"]
+BoxLoss = Literal[EnergyLoss, "iou"]
 
 _GPU_ROUNDS = 8
 """Rounds of candidates between two checks whether any is missing; each check waits for the GPU."""

@@ -129,9 +129,8 @@ class DensityLoss:
     def _by_proposal(self, kind: EnergyLoss, energy: Energy, label: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         y = self.proposal.sample(label, self.num_samples)
         log_q = self.proposal.log_prob(y, label)
-        marked = [
-            label[:, None]
-        ]  # of which NCE+ and KLD-IS do not train with the exact label: it is for the statistics
+        # NCE+ and KLD-IS do not train with the exact label: there it is for the statistics alone
+        marked = [label[:, None]]
         if kind == "nce_plus":
             # a share beta of the way to a candidate: noise of the mixture's shape, beta times as wide
             marked.append(marked[0].lerp(self.proposal.sample(label, 1), self.beta))
