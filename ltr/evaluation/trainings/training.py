@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -18,11 +17,13 @@ from torch import nn
 
 from ltr.common.errors import UserError
 from ltr.common.files import writing
+from ltr.common.plain import from_json
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import differences
 from ltr.evaluation.toy.report import write_report
 from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.registry import load_settings
+from ltr.trainers.task import Task
 from ltr.trainers.trainer import Trainer
 
 REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_report}
@@ -73,7 +74,7 @@ class Training:
             return False
         metadata, _ = read_safetensors(self.weights)
         try:
-            found, epochs = differences(self.settings, json.loads(metadata["settings"])), int(metadata["epochs"])
+            found, epochs = differences(self.settings, from_json(metadata["settings"])), int(metadata["epochs"])
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{self.weights} does not say how it was trained; delete {self.folder}") from error
         longer = "epochs" in found and self.settings.schedule.kind != "one_cycle"
@@ -84,15 +85,22 @@ class Training:
             raise UserError(f"{self.folder} was trained with other settings ({listed})")
         return epochs >= self.settings.epochs
 
+    def build(self) -> Task:
+        """Its task, and with it the caches that trainings share.
+
+        Raises:
+            UserError: if settings do not fit each other, or data or weights are missing.
+        """
+        seed_for_build(self.settings.seed)
+        return load_settings(self.module, self.system).build(self.settings)
+
     def train(self, restart: bool = False) -> Trainer:
         """Trains here, from the last checkpoint on; returns the trainer, whose `stop_signal` tells if it was stopped.
 
         Raises:
             UserError: as :class:`ltr.trainers.trainer.Trainer`.
         """
-        seed_for_build(self.settings.seed)
-        task = load_settings(self.module, self.system).build(self.settings)
-        trainer = Trainer(self.settings, task, self.folder, self.system)
+        trainer = Trainer(self.settings, self.build(), self.folder, self.system)
         finished = trainer.train(restart=restart)
         if finished and self.module in REPORTS and trainer.is_first:
             REPORTS[self.module](self.folder, self.system, trainer.model, self.settings)
@@ -112,8 +120,7 @@ def train_with_log(training: Training) -> int | None:
 def prepare_with_log(training: Training) -> None:
     """Builds a training's task, and with it the caches that trainings share; what it prints goes to its log."""
     with _printing_to(training.log):
-        seed_for_build(training.settings.seed)
-        load_settings(training.module, training.system).build(training.settings)
+        training.build()
 
 
 @contextlib.contextmanager
