@@ -80,11 +80,14 @@ class TrainSettings:
     epochs: int = 50
     """Paper D.1."""
     samples_per_epoch: int = 64000
-    """PyTracking: 1000 iterations of 64. An incomplete last batch is dropped."""
+    """PyTracking: 1000 iterations of 64."""
     batch_size: int = 64
     """Samples of one optimiser step, all processes and accumulated parts together. PyTracking: 64."""
+    drop_last: bool = True
+    """Whether the last batch of an epoch is left out if it is incomplete (PyTracking: yes)."""
     accumulate: int = run_field(1)
-    """Parts into which a batch is cut if memory is short; the optimiser still gets the whole batch."""
+    """Parts into which each process cuts its share of a batch if memory is short; the optimiser still gets the whole
+    batch."""
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     grad_clip: float | None = None
@@ -109,7 +112,8 @@ class TrainSettings:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch."""
-        return self.samples_per_epoch // self.batch_size
+        complete, left = divmod(self.samples_per_epoch, self.batch_size)
+        return complete + (left > 0 and not self.drop_last)
 
 
 def with_current_names(settings: Any, saved: dict[str, Any]) -> dict[str, Any]:

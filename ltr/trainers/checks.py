@@ -27,13 +27,16 @@ def check_settings(settings: TrainSettings, world: int) -> None:
         raise UserError(f"--schedule.warmup is {s.schedule.warmup}; it must be at least 0 and less than 1.")
     if s.workers < 0:
         raise UserError(f"--workers is {s.workers}; it must be at least 0.")
-    if s.batch_size % (world * s.accumulate):
+    if s.batch_size < world * s.accumulate:
         raise UserError(
             f"--batch_size {s.batch_size} cannot be divided into {world} processes times {s.accumulate} accumulated "
-            f"parts: make it a multiple of {world * s.accumulate}."
+            f"parts: make it at least {world * s.accumulate}."
         )
-    if s.samples_per_epoch < s.batch_size:
-        raise UserError(f"--samples_per_epoch {s.samples_per_epoch} is less than --batch_size {s.batch_size}.")
+    if s.drop_last and s.samples_per_epoch < s.batch_size:
+        raise UserError(
+            f"--samples_per_epoch {s.samples_per_epoch} is less than --batch_size {s.batch_size}: make the batch "
+            "smaller, or give --drop_last False."
+        )
 
 
 def check_same_settings(settings: TrainSettings, saved: dict[str, Any], path: Path) -> None:

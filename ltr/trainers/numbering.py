@@ -1,29 +1,66 @@
-"""Which samples make which batch: a function of the settings, the process and the position alone."""
+"""Which samples make which batch: a function of the settings, the process and the position alone.
+
+The samples of an optimiser step are the same for any number of processes. Each process has every `world`-th of them, so
+that no sample comes twice and none is left out, whatever divides by what.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 from ltr.common.settings import TrainSettings
 
 
-def train_batches(settings: TrainSettings, world: int, rank: int, first_step: int) -> Iterator[list[int]]:
-    """Sample numbers of each batch that a process loads, from a step to the end of the training.
+@dataclass(frozen=True)
+class Part:
+    """What a process computes at once.
 
-    A batch is one accumulated part of the process's share of an optimiser step's samples.
+    Attributes:
+        numbers: of its samples.
+        share: how many they are of all samples of the step; 0 for a process that has none, and computes one for
+            nothing because the others wait for its gradient.
+    """
+
+    numbers: list[int]
+    share: float
+
+
+def parts_of_step(settings: TrainSettings, world: int, rank: int, step: int) -> list[Part]:
+    """What a process computes of an optimiser step, in parts whose sizes differ by one at most.
 
     Args:
         settings: the training's.
         world, rank: number of processes, and which of them this is.
-        first_step: optimiser steps done already.
+        step: counted from the start of the training.
     """
-    size = settings.batch_size // (world * settings.accumulate)
+    samples = _samples_of_step(settings, step)
+    own = samples[rank::world]
+    if not own:  # of the last batch of an epoch, which may be smaller than the number of processes
+        return [Part([samples[0]], 0.0)]
+    count = min(settings.accumulate, len(own))
+    bounds = [len(own) * k // count for k in range(count + 1)]
+    return [Part(list(own[a:b]), (b - a) / len(samples)) for a, b in pairwise(bounds)]
+
+
+def size_of_step(settings: TrainSettings, step: int) -> int:
+    """Number of samples of an optimiser step, of all processes together."""
+    return len(_samples_of_step(settings, step))
+
+
+def _samples_of_step(settings: TrainSettings, step: int) -> range:
+    epoch, within = divmod(step, settings.steps_per_epoch)
+    first = epoch * settings.samples_per_epoch
+    start = within * settings.batch_size
+    return range(first + start, first + min(start + settings.batch_size, settings.samples_per_epoch))
+
+
+def train_batches(settings: TrainSettings, world: int, rank: int, first_step: int) -> Iterator[list[int]]:
+    """Sample numbers of each part that a process loads, from a step to the end of the training."""
     for step in range(first_step, settings.epochs * settings.steps_per_epoch):
-        epoch, within = divmod(step, settings.steps_per_epoch)
-        first = epoch * settings.samples_per_epoch + within * settings.batch_size
-        own = range(first + rank, first + settings.batch_size, world)
-        for part in range(settings.accumulate):
-            yield list(own[part * size : (part + 1) * size])
+        for part in parts_of_step(settings, world, rank, step):
+            yield part.numbers
 
 
 def validation_batches(settings: TrainSettings, world: int, rank: int, num_samples: int) -> list[list[int]]:

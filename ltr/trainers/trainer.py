@@ -43,7 +43,7 @@ from ltr.trainers.checks import check_same_settings, check_settings
 from ltr.trainers.export import export_weights
 from ltr.trainers.fabric import make_fabric
 from ltr.trainers.log import Averages, TrainingLog
-from ltr.trainers.numbering import train_batches
+from ltr.trainers.numbering import parts_of_step, size_of_step, train_batches
 from ltr.trainers.schedule import learning_rate, make_optimizer
 from ltr.trainers.signals import StopSignal
 from ltr.trainers.state import TrainingState
@@ -159,7 +159,7 @@ class Trainer:
     def _train_epoch(self, batches: Iterator[Any]) -> None:
         s, state = self.settings, self.state
         self.module.train()
-        window, window_start, window_steps = Averages(), time.monotonic(), 0
+        window, window_start, window_samples = Averages(), time.monotonic(), 0.0
         title = f"epoch {state.epoch + 1}/{s.epochs}"
         with progress_bar(s.steps_per_epoch, title, "step", state.step, leave=False, show=self.is_first) as bar:
             while state.step < s.steps_per_epoch and self.stop_signal is None:
@@ -167,16 +167,17 @@ class Trainer:
                 stats = self._train_step(batches)
                 state.step += 1
                 state.seconds += time.monotonic() - started
-                state.averages.add(stats)
-                window.add(stats)
-                window_steps += 1
+                share = size_of_step(s, self.global_step - 1) / s.batch_size
+                state.averages.add(stats, share)
+                window.add(stats, share)
+                window_samples += share * s.batch_size
                 if self.global_step % s.log_every == 0:
-                    speed = window_steps * s.batch_size / (time.monotonic() - window_start)
+                    speed = window_samples / (time.monotonic() - window_start)
                     self._log.scalars("train", window.means(), self.global_step)
                     self._log.scalars(
                         "run", {"learning_rate": stats["lr"], "samples_per_second": speed}, self.global_step
                     )
-                    window, window_start, window_steps = Averages(), time.monotonic(), 0
+                    window, window_start, window_samples = Averages(), time.monotonic(), 0.0
                 loss = state.averages.means()["loss"]
                 bar.set_postfix_str(f"loss {loss:.4g}, all done in {self._remaining()}", refresh=False)
                 bar.update()
@@ -186,18 +187,20 @@ class Trainer:
 
     def _train_step(self, batches: Iterator[Any]) -> dict[str, float]:
         """One optimiser step at the present position; returns its statistics, averaged over parts and processes."""
-        settings, step, parts = self.settings, self.global_step, self.settings.accumulate
+        settings, step = self.settings, self.global_step
+        parts = parts_of_step(settings, self.world, self.rank, step)
         lr = learning_rate(settings, step)
         for group in self._raw_optimizer.param_groups:
             group["lr"] = lr
-        collected: list[dict[str, Any]] = []
-        for part in range(parts):
+        collected: list[tuple[float, dict[str, Any]]] = []
+        for number, part in enumerate(parts):
             batch = self._next(batches)
-            seed_everything(settings.seed, TRAINING_STREAM, step, part, self.rank)
-            with self.fabric.no_backward_sync(self.module, enabled=part < parts - 1):
+            seed_everything(settings.seed, TRAINING_STREAM, step, number, self.rank)
+            weight = part.share * self.world  # gradients are averaged over the processes
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(parts) - 1):
                 loss, stats = self.module(self.fabric.to_device(batch))
-                self.fabric.backward(loss / parts)
-            collected.append({**stats, "loss": loss})
+                self.fabric.backward(loss * weight)
+            collected.append((weight, {**stats, "loss": loss}))
 
         # with '16-mixed' the gradients are scaled, may overflow, and are checked by the scaler's own step
         scaled = settings.precision == "16-mixed"
@@ -231,12 +234,15 @@ class Trainer:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         return torch.nn.utils.get_total_norm(gradients)
 
-    def _reduce(self, collected: list[dict[str, Any]], extra: dict[str, Any]) -> tuple[dict[str, float], bool]:
+    def _reduce(
+        self, collected: list[tuple[float, dict[str, Any]]], extra: dict[str, Any]
+    ) -> tuple[dict[str, float], bool]:
         """Means over parts and processes, and whether any process was told to stop, in one exchange."""
         device = for_sums(self.fabric.device)
-        names = sorted(collected[0])
+        names = sorted(collected[0][1])
         zero = torch.zeros((), dtype=torch.float64, device=device)
-        means = [sum((_scalar(stats[name], device) for stats in collected), zero) / len(collected) for name in names]
+        counted = [(weight, stats) for weight, stats in collected if weight]
+        means = [sum((weight * _scalar(stats[name], device) for weight, stats in counted), zero) for name in names]
         tail = [*extra.values(), float(self._received.number is not None)]
         values = torch.stack([*means, *(_scalar(value, device) for value in tail)])
         if self.world > 1:

@@ -63,7 +63,7 @@ def training_notes(runs: Sequence[TrainedRun]) -> list[str]:
     systems: dict[str, list[str]] = {}
     for run in runs:
         s = run.settings
-        what = f"{run.epochs * s.samples_per_epoch // s.batch_size} steps of {s.batch_size} images"
+        what = f"{run.epochs * s.steps_per_epoch} steps of {s.batch_size} images"
         if run.system not in systems.setdefault(what, []):
             systems[what].append(run.system)
     if not runs:

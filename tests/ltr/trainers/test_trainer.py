@@ -242,6 +242,36 @@ def test_accumulated_parts_equal_the_whole_batch(tmp_path):
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("accumulate", [1, 3, 5])
+def test_every_step_follows_the_mean_gradient_of_its_samples(tmp_path, accumulate):
+    """Also where parts differ in size, and the last batch has fewer samples than there are parts."""
+
+    class Linear(TinyActor):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Linear(3, 1, bias=False)
+
+        def forward(self, batch):
+            loss = (self.net(batch["x"])[:, 0] - batch["y"]).square().mean()
+            return loss, {"k": batch["k"].float().mean()}
+
+    sgd = OptimizerSettings(kind="sgd", lr=0.1, momentum=0.0)
+    schedule = ScheduleSettings(kind="step", step_size=1, gamma=0.5)
+    settings = make_settings(
+        epochs=2, samples_per_epoch=20, drop_last=False, accumulate=accumulate, optimizer=sgd, schedule=schedule
+    )
+    trainer = make_trainer(tmp_path, settings, Linear())
+    w = trainer.model.weight.detach().double()[0]
+    trainer.train()
+    for epoch, (rate, steps) in enumerate([(0.1, [(0, 8), (8, 16), (16, 20)]), (0.05, [(20, 28), (28, 36), (36, 40)])]):
+        for first, end in steps:
+            samples = [Line(40)[k] for k in range(first, end)]
+            x, y = (torch.stack([sample[name] for sample in samples]).double() for name in "xy")
+            w = w - rate * 2 * ((x @ w - y) @ x) / (end - first)
+        assert history(tmp_path)[epoch]["train"]["k"] == pytest.approx(9.5 + 20 * epoch)  # of all samples, each once
+    torch.testing.assert_close(final_weights(tmp_path)["weight"][0].double(), w, rtol=0, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -258,8 +288,8 @@ def test_two_processes_equal_one(tmp_path):
 
 
 def test_a_batch_that_cannot_be_cut_is_refused(tmp_path):
-    with pytest.raises(UserError, match="multiple of 3"):
-        make_trainer(tmp_path, make_settings(accumulate=3))
+    with pytest.raises(UserError, match="--batch_size 8 cannot be divided .* 9 accumulated parts: make it at least 9"):
+        make_trainer(tmp_path, make_settings(accumulate=9))
 
 
 # --- failures
