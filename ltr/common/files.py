@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and locks that processes share.
+"""Files that are written whole or not at all.
 
 The functions raise OSError as `open` does; :func:`writing` turns it into a sentence for the user.
 """
@@ -13,9 +13,8 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
@@ -134,65 +133,6 @@ def writing(path: Path, remedy: str) -> Iterator[None]:
         if error.errno == errno.ENAMETOOLONG:
             remedy = "give what it is named after a shorter name"
         raise UserError(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
-
-
-@contextlib.contextmanager
-def locked(path: Path, when_taken: Callable[[], object]) -> Iterator[None]:
-    """A block that one process at a time can be in. A process that is killed leaves no lock behind.
-
-    Args:
-        path: the lock file; its folder exists.
-        when_taken: is called if another process holds the lock, before waiting for it; it may raise to give up.
-
-    Raises:
-        OSError: if the lock file cannot be opened.
-    """
-    with open(path, "a") as file:
-        if not _lock(file, False):
-            when_taken()
-            _lock(file, True)
-        try:
-            yield
-        finally:
-            _unlock(file)
-
-
-def _flock(file: IO, wait: bool) -> bool:
-    """Locks a file for this process, on Unix; False if another process holds the lock and this one does not wait."""
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _lock_byte(file: IO, wait: bool) -> bool:
-    """Does the same on Windows, where a process locks a part of a file: its first byte, which need not exist."""
-    msvcrt = import_module("msvcrt")
-    while True:
-        file.seek(0)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            if not wait:
-                return False
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return True
-
-
-def _unlock_byte(file: IO) -> None:
-    msvcrt = import_module("msvcrt")
-    file.seek(0)
-    msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-
-_RETRY_SECONDS = 0.2
-_ON_WINDOWS = os.name == "nt"
-_lock: Callable[[IO, bool], bool] = _lock_byte if _ON_WINDOWS else _flock
-_unlock: Callable[[IO], None] = _unlock_byte if _ON_WINDOWS else lambda file: None  # closing the file unlocks it
 
 
 def make_writable(folder: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ltr.common.errors import UserError
-from ltr.common.files import locked, read_text, write_json
+from ltr.common.files import read_text, write_json
+from ltr.common.locks import locked
 from ltr.common.plain import from_json
 from ltr.data.row_files import CHECKSUMS, RowFiles, map_array, row_checksum, seal
 

@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from ltr.common.device import for_sums
 from ltr.common.errors import UserError
-from ltr.common.files import locked, remove_abandoned, writing
+from ltr.common.files import remove_abandoned, writing
+from ltr.common.locks import locked
 from ltr.common.plain import to_plain
 from ltr.common.progress import progress_bar
 from ltr.common.provenance import library_versions

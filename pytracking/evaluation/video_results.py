@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from ltr.common.errors import UserError
-from ltr.common.files import locked, make_writable, writing
+from ltr.common.files import make_writable, writing
+from ltr.common.locks import locked
 from ltr.common.plain import to_plain
 from pytracking.annotation.record_file import RecordFile, write_record
 from pytracking.annotation.video_record import ABSENT_FLAG

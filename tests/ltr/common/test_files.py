@@ -1,13 +1,10 @@
-"""Files that are whole or absent, and locks."""
+"""Files that are whole or absent."""
 
 import json
 import os
 import stat
 import subprocess
 import sys
-import threading
-import time
-from types import ModuleType
 
 import pytest
 
@@ -15,7 +12,6 @@ from ltr.common import files
 from ltr.common.errors import UserError
 from ltr.common.files import (
     check_regular,
-    locked,
     read_bytes,
     read_text,
     remove_abandoned,
@@ -57,69 +53,6 @@ def test_the_old_content_can_be_kept(tmp_path):
     for text in ("one", "two", "three"):
         replace_file(tmp_path / "a", lambda temporary, text=text: temporary.write_text(text), keep=tmp_path / "before")
     assert [(tmp_path / name).read_text() for name in ("before", "a")] == ["two", "three"]
-
-
-class WindowsLocks(ModuleType):
-    """The part of `msvcrt` that locks a byte of a file, here for the files of one process."""
-
-    LK_UNLCK, LK_NBLCK = 0, 2
-
-    def __init__(self):
-        super().__init__("msvcrt")
-        self.taken = set()
-
-    def locking(self, descriptor, mode, count):
-        key = (os.fstat(descriptor).st_ino, os.lseek(descriptor, 0, os.SEEK_CUR), count)
-        if mode == self.LK_UNLCK:
-            self.taken.remove(key)
-        elif key in self.taken:
-            raise PermissionError(13, "Permission denied")
-        else:
-            self.taken.add(key)
-
-
-@pytest.fixture(params=["here", "windows"])
-def system(request, monkeypatch):
-    """The locks of this machine, and those of Windows."""
-    if request.param == "windows":
-        monkeypatch.setitem(sys.modules, "msvcrt", WindowsLocks())
-        monkeypatch.setattr(files, "_lock", files._lock_byte)
-        monkeypatch.setattr(files, "_unlock", files._unlock_byte)
-
-
-def test_what_only_unix_has_is_not_needed_for_the_import():
-    code = "import sys; sys.modules['fcntl'] = None; import ltr.common.files"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_lock_is_waited_for(tmp_path, system):
-    held, order = threading.Event(), []
-
-    def hold():
-        with locked(tmp_path / "lock", when_taken=pytest.fail):
-            held.set()
-            time.sleep(0.3)
-            order.append("first")
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    with locked(tmp_path / "lock", when_taken=lambda: order.append("taken")):
-        order.append("second")
-    thread.join()
-    assert order == ["taken", "first", "second"]
-
-
-def test_a_lock_that_is_taken_is_reported(tmp_path, system):
-
-    def give_up():
-        raise UserError("it is taken")
-
-    with locked(tmp_path / "lock", when_taken=give_up):
-        with pytest.raises(UserError, match="it is taken"), locked(tmp_path / "lock", when_taken=give_up):
-            pass
-    with locked(tmp_path / "lock", when_taken=give_up):
-        pass
 
 
 def test_reading_a_pipe_does_not_wait(tmp_path):
