@@ -9,13 +9,18 @@ The folder ``{results}/{tracker}/{param or save_as}[_{run:03d}]/`` holds for eac
 and, if densities were asked for, ``{sequence}_density.jsonl`` (:mod:`pytracking.evaluation.density_log`). ``run.json``
 says what the results were made with, and records each call that added to them. The files of a sequence appear when it
 is complete. Until then, and after a failure, its boxes are in ``{sequence}.partial.txt``.
+
+Several processes, also on several machines, may fill one folder: each sequence is run by one of them at a time, and
+none adds to results that were made with something else.
 """
 
 import contextlib
 import dataclasses
 import datetime
+import math
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,12 +28,14 @@ import numpy as np
 
 from ltr.common.errors import UserError
 from ltr.common.files import make_writable, read_text, remove_abandoned, write_json, write_text, writing
+from ltr.common.locks import locked
 from ltr.common.plain import from_json, to_plain
 from ltr.common.settings import with_current_names
 from pytracking.evaluation.datasets import DatasetError, TrackingSequence, read_boxes
 from pytracking.evaluation.density_log import density_file
 
 RECORD = "run.json"
+_LOCK = ".lock"
 _ABANDONED = 3600.0  # seconds after which a file that is being written belongs to no process
 RUN_FOLDER = re.compile(r"(?P<param>.+)_(?P<run>\d{3})")
 """Name of a numbered run's folder."""
@@ -77,20 +84,67 @@ class ResultFolder:
                 f"the results folder {self.path} cannot be written ({error.strerror}); choose another by --results"
             ) from error
         remove_abandoned(self.path, _ABANDONED)
-        difference = self.difference()
-        if difference is None:
-            return
-        if not overwrite:
-            raise ResultsError(
-                f"{self.path} holds results that this run cannot add to ({difference}); choose another folder by "
-                "--runid or --save_as, or replace them by --overwrite"
-            )
+        with self._alone():
+            if not overwrite:
+                self._check_same("choose another folder by --runid or --save_as, or replace them by --overwrite")
+            elif self.difference() is not None:
+                self._move_aside()
+
+    def _move_aside(self) -> None:
         now = datetime.datetime.now(datetime.UTC)
         replaced = self.path / f"replaced_{now:%Y%m%d_%H%M%S_%f}"
         with writing(replaced, "choose another folder by --results"):
+            for lock in [path for path in self.path.glob(".*.lock") if path.name != _LOCK]:
+                with locked(lock, self._refuse_to_replace, remove=True):
+                    pass
             replaced.mkdir()
-            for file in [path for path in self.path.iterdir() if path.is_file()]:
+            for file in [path for path in self.path.iterdir() if path.is_file() and path.name[0] != "."]:
                 shutil.move(file, replaced / file.name)
+
+    def _refuse_to_replace(self) -> None:
+        raise ResultsError(
+            f"another process is writing results into {self.path}, so they cannot be replaced; wait for it, or choose "
+            "another folder by --runid or --save_as"
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A short block in which no other process checks or changes what the folder's results were made with."""
+        with contextlib.ExitStack() as stack:
+            with writing(self.path / _LOCK, "choose another folder by --results"):
+                stack.enter_context(locked(self.path / _LOCK, lambda: None))
+            yield
+
+    def _check_same(self, remedy: str) -> None:
+        """Check that results may be added.
+
+        Raises:
+            ResultsError: if there are results made with other settings; its message ends with the remedy.
+        """
+        difference = self.difference()
+        if difference is not None:
+            raise ResultsError(f"{self.path} holds results that this run cannot add to ({difference}); {remedy}")
+
+    @contextlib.contextmanager
+    def claimed(self, sequence: str) -> Iterator[None]:
+        """A block in which no other process runs this sequence into the folder, or replaces the folder's results.
+
+        Raises:
+            ResultsError: if another process is running it, or has replaced the folder's results since `prepare`.
+        """
+
+        def refuse() -> None:
+            raise ResultsError(
+                f"another process is running it, with results in {self.path}; the same command, given later, goes on"
+            )
+
+        lock = self.path / f".{sequence}.lock"
+        with contextlib.ExitStack() as stack:
+            with self._alone():
+                self._check_same("another command has begun to fill this folder meanwhile")
+                with writing(lock, "choose another folder by --results"):
+                    stack.enter_context(locked(lock, refuse, remove=True))
+            yield
 
     def difference(self) -> str | None:
         """In which settings the results in the folder differ from ``made_with``, in words; None if in none.
@@ -117,13 +171,19 @@ class ResultFolder:
         return record
 
     def add_record(self, provenance: dict[str, Any]) -> None:
-        """Record in run.json that a run with this provenance adds to the folder."""
-        runs = (self._read_record() or {}).get("runs", [])
+        """Record in run.json that a run with this provenance adds to the folder.
+
+        Raises:
+            ResultsError: if it cannot be written, or another process has replaced the folder's results since `prepare`.
+        """
         # The settings stand once, under made_with.
         run = {key: value for key, value in provenance.items() if key not in ("settings", "seed")}
-        runs = runs if isinstance(runs, list) else []
-        with writing(self.path / RECORD, "make room, or choose another folder by --results"):
-            write_json(self.path / RECORD, {"made_with": self.made_with, "runs": [*runs, run]})
+        with self._alone():
+            self._check_same("another command has begun to fill this folder meanwhile")
+            runs = (self._read_record() or {}).get("runs", [])
+            runs = runs if isinstance(runs, list) else []
+            with writing(self.path / RECORD, "make room, or choose another folder by --results"):
+                write_json(self.path / RECORD, {"made_with": self.made_with, "runs": [*runs, run]})
 
     def boxes_file(self, sequence: str) -> Path:
         return self.path / f"{sequence}.txt"
@@ -153,6 +213,13 @@ class ResultFolder:
         if density and not density_file(file).exists():
             return False, f"{file} has no densities beside it"
         return True, ""
+
+    def seconds(self, sequence: str) -> float:
+        """The tracker's seconds for a finished sequence; not a number if its times cannot be read."""
+        try:
+            return float(np.loadtxt(self.times_file(sequence)).sum())
+        except (OSError, ValueError):
+            return math.nan
 
     def save(self, sequence: str, boxes: np.ndarray, times: np.ndarray, density: bool = False) -> None:
         """Write a finished sequence: ``boxes`` (N, 4) in annotation coordinates, ``times`` (N,) in seconds.

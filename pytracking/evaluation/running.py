@@ -156,11 +156,11 @@ def run_dataset(
     with closing(progress):
         try:
             if threads > 1 and not debug and view is None:
-                work = _SequenceWork(spec.seed, folder, density)
+                work = _SequenceWork(spec.seed, folder, density, overwrite)
                 count = min(threads, len(waiting))
                 run_on_workers(waiting, spec, work, count, progress, on_ready, lambda name: f"{name}.partial.txt")
             else:
-                _run_here(waiting, spec, folder, progress, on_ready, debug, density, view)
+                _run_here(waiting, spec, folder, progress, on_ready, debug, density, view, overwrite)
         except KeyboardInterrupt:
             progress.write(
                 f"{len(report.finished)} of {len(waiting)} sequences were finished and stay in {folder.path}; "
@@ -177,9 +177,10 @@ class _SequenceWork:
     seed: int
     folder: ResultFolder
     density: bool
+    again: bool
 
     def __call__(self, sequence: TrackingSequence, tracker: BaseTracker, advance: Callable[[int], None]) -> float:
-        return run_and_save(sequence, tracker, self.seed, self.folder, advance, self.density)
+        return run_and_save(sequence, tracker, self.seed, self.folder, advance, self.density, again=self.again)
 
 
 def _run_here(
@@ -191,6 +192,7 @@ def _run_here(
     debug: int,
     density: bool,
     view: View | None,
+    again: bool,
 ) -> None:
     tracker = spec.make()
     on_ready(tracker_device(tracker))
@@ -204,7 +206,7 @@ def _run_here(
 
         try:
             with _views(folder.path / f"{sequence.name}.mp4" if debug else None, view) as views:
-                seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, density, views)
+                seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, density, views, again)
         except FrameError as error:
             if debug:
                 traceback.print_exc()

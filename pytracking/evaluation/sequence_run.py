@@ -78,20 +78,39 @@ def run_and_save(
     advance: Callable[[int], None],
     density: bool = False,
     view: View | None = None,
+    again: bool = False,
 ) -> float:
-    """Run one sequence, write its result, and return the tracker's seconds.
+    """Run one sequence, write its result, and return the tracker's seconds. If another process has finished it just
+    now, its result is taken.
 
     Args:
         seed: of the global random generators.
-        advance: called with 1 after each frame.
+        advance: called with the number of frames that are done, after each.
         density: write p(y | x) of each frame too.
         view: shown each frame, and left open.
+        again: also if its result is there.
 
     Raises:
         FrameError: see :func:`run_sequence`.
-        ResultsError: if the result cannot be written.
+        ResultsError: if the result cannot be written, or another process is running the sequence.
         KeyboardInterrupt: if the view's user stops the run.
     """
+    with folder.claimed(sequence.name):
+        if not again and folder.is_finished(sequence, density)[0]:
+            advance(len(sequence))
+            return folder.seconds(sequence.name)
+        return _run_and_save(sequence, tracker, seed, folder, advance, density, view)
+
+
+def _run_and_save(
+    sequence: TrackingSequence,
+    tracker: BaseTracker,
+    seed: int,
+    folder: ResultFolder,
+    advance: Callable[[int], None],
+    density: bool,
+    view: View | None,
+) -> float:
     seed_everything(seed)
     shown = view or Views()
     boxes, times = [], []
