@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import ebm_common
 import ltr.models
 import ltr.ops
 from ltr.common.errors import UserError
+from ltr.common.locks import locked
 from ltr.evaluation.tables import REMEDY
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ CODE = _digest_of_code()
 class LineLog(Generic[T]):
     """Results by a key of theirs. Appended ones are on disk at once. Use it in a `with` block.
 
+    One process at a time has a file open: another one that wants it waits, and then has the results of the first.
+
     Args:
         path: without its ending: the file is {path}-{digest}.jsonl. None keeps all in memory only.
         kind: of the results, a dataclass of plain values.
@@ -61,23 +65,26 @@ class LineLog(Generic[T]):
         self._kind, self._key = kind, key
         self._results: dict[Any, T] = {}
         self._file: BinaryIO | None = None
+        self._opened = ExitStack()
         if self.path is None:
             return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "a+b")  # noqa: SIM115
-            if restart:
-                self._file.truncate(0)
-            self._read(self._file, header)
-        except OSError as error:
-            raise self._failed(error) from error
+        with ExitStack() as stack:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path.with_suffix(".lock"), self._say_that_it_waits, remove=True))
+                self._file = stack.enter_context(open(self.path, "a+b"))
+                if restart:
+                    self._file.truncate(0)
+                self._read(self._file, header)
+            except OSError as error:
+                raise self._failed(error) from error
+            self._opened = stack.pop_all()
 
     def __enter__(self) -> LineLog[T]:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._opened.close()
 
     def __contains__(self, key: Any) -> bool:
         return key in self._results
@@ -121,6 +128,9 @@ class LineLog(Generic[T]):
             self._file.flush()
         except OSError as error:
             raise self._failed(error) from error
+
+    def _say_that_it_waits(self) -> None:
+        logger.warning("waiting for another process, which computes the same for %s", self.path)
 
     def _failed(self, error: OSError) -> UserError:
         return UserError(f"{self.path} cannot be written: {error.strerror or error}; {REMEDY}")
