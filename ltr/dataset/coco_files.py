@@ -384,7 +384,8 @@ def _locate(path: Path, folder: Path, names: Sequence[str]) -> list[str | None]:
     """
     split = [name.rpartition("/") for name in names]
     within = [not name.startswith("/") and ".." not in name.split("/") for name in names]
-    listings = {parent: _listing(folder / parent) for (parent, _, _), ok in zip(split, within, strict=True) if ok}
+    parents = {parent for (parent, _, _), ok in zip(split, within, strict=True) if ok}
+    listings = {parent: _listing(folder / parent) for parent in parents}
     files = [
         name if ok and last in listings[parent] else None
         for name, (parent, _, last), ok in zip(names, split, within, strict=True)

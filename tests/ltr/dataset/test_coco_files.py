@@ -1,6 +1,7 @@
 """Data sets in COCO's format as annotation tools write them, in miniature."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,14 @@ def test_photographs_with_an_exif_orientation(tmp_path, caplog):
     assert "EXIF orientation 3" in caplog.text
     np.testing.assert_array_equal(tracking.frames(0, [0])[0], upright)
     np.testing.assert_array_equal(tracking.frames(1, [0])[0], stored)
+
+
+def test_a_folder_is_listed_once_whatever_the_number_of_images(tmp_path, write_frames, monkeypatch):
+    names = [f"{part}/{i}.jpg" for part in ("a", "b") for i in range(5)]
+    for part in ("a", "b"):
+        write_frames(tmp_path / "train2017" / part, [f"{i}.jpg" for i in range(5)])
+    write(tmp_path / "annotations" / "instances_train2017.json", content(names))
+    listed, scan = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(Path(folder)) or scan(folder))
+    assert len(read_coco_detection(tmp_path)) == 10
+    assert sorted(folder.name for folder in listed) == ["a", "b"]
