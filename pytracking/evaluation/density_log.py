@@ -54,18 +54,15 @@ class DensityLog:
 
     def add(self, index: int, target: Target) -> None:
         """Add the frame `index`, counted from 0."""
-        output, density = target.output, target.output.density
-        line = {"frame": index, "box": _plain(output.box), "score": float(output.score), "flag": output.flag}
-        if density is not None:
-            line |= density.to_json(LEVELS)
-            if target.truth is not None:
-                level, cdf = density.level(target.truth), density.cdf(target.truth)
-                line["truth"] = {"box": _plain(target.truth), "level": round(level, 5), "cdf": _plain(cdf)}
+        self.add_line(index, density_line(index, target))
+
+    def add_line(self, index: int, line: str) -> None:
+        """Add a frame's line, as :func:`density_line` makes it."""
         with self._explained():
             if self._file is None:
                 self._partial.parent.mkdir(parents=True, exist_ok=True)
                 self._file = GrowingFile(self._partial, self._frames)
-            self._file.add(index, json.dumps(line) + "\n")
+            self._file.add(index, line + "\n")
 
     def __exit__(self, kind, error, trace) -> None:
         if self._file is None:
@@ -88,6 +85,18 @@ class DensityLog:
             yield
         except OSError as error:
             raise UserError(f"the densities {self._partial} cannot be written: {error.strerror or error}") from error
+
+
+def density_line(index: int, target: Target) -> str:
+    """The line of the frame `index`, counted from 0."""
+    output, density = target.output, target.output.density
+    line = {"frame": index, "box": _plain(output.box), "score": float(output.score), "flag": output.flag}
+    if density is not None:
+        line |= density.to_json(LEVELS)
+        if target.truth is not None:
+            level, cdf = density.level(target.truth), density.cdf(target.truth)
+            line["truth"] = {"box": _plain(target.truth), "level": round(level, 5), "cdf": _plain(cdf)}
+    return json.dumps(line)
 
 
 def _plain(array: np.ndarray) -> list[float]:

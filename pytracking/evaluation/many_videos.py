@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,10 +17,9 @@ from ltr.common.secrets_in_text import without_secrets
 from pytracking.annotation.formats import export_tracks
 from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.finished_videos import EarlierRun, earlier_run
-from pytracking.evaluation.running import TrackerSpec
+from pytracking.evaluation.running import TrackerSpec, on_this_machine
 from pytracking.evaluation.video_run import VideoOutcome, VideoRunOptions, chosen_frames, results_folder, run_video
-from pytracking.evaluation.workers import run_on_workers
-from pytracking.tracker.base import BaseTracker
+from pytracking.evaluation.workers import KeptTracker, run_on_workers
 from pytracking.utils.video_sources import open_source
 
 
@@ -119,12 +119,12 @@ def run_videos(
                 work = _VideoWork(spec, overwrite, debug)
                 hidden = [replace(job, options=replace(job.options, window=False, visdom=None)) for job in jobs]
                 count = min(threads, len(jobs))
-                run_on_workers(hidden, spec, work, count, progress, lambda device: None, lambda video: "a .partial.txt")
+                run_on_workers(hidden, work, spec, on_this_machine(spec), count, progress, lambda device: None)
             else:
                 if any(not job.problem and not job.left_out for job in jobs):
                     spec.make()  # if it cannot be made, no video is to blame; its network stays loaded
                 for job in jobs:
-                    progress.finish(job.name, 1, _run_one(spec, job, overwrite, debug, bar=True))
+                    progress.finish(job, _run_one(spec, job, overwrite, debug, bar=True))
         except KeyboardInterrupt:
             progress.write(report.summary())
             progress.write("the same command continues with what is not finished")
@@ -139,17 +139,25 @@ class _Progress:
         self._count, self._report, self._ended = count, report, 0
         self._bar = tqdm(total=count, unit="video", disable=None)
 
-    def advance(self, frames: int) -> None:
+    def begin(self, job: VideoJob) -> bool:
+        return True
+
+    def report(self, job: VideoJob, content: list[Any]) -> None:
         """Nothing: the length of a video is not known before its end."""
 
-    def finish(self, name: str, frames: int, result: _Ended) -> None:
-        self._report.add(name, result)
+    def again(self, job: VideoJob, cause: str) -> None:
+        self.write(f"{job.name} is run again: {cause}")
+
+    def finish(self, job: VideoJob, ended: _Ended) -> None:
+        self._report.add(job.name, ended)
         self._ended += 1
-        self.write(f"[{self._ended}/{self._count}] {result.line}")
+        self.write(f"[{self._ended}/{self._count}] {ended.line}")
         self._bar.update()
 
-    def fail(self, name: str, cause: str, frames_left: int) -> None:
-        self.finish(name, 0, _failed(name, cause))
+    def fail(self, job: VideoJob, cause: str, died: bool) -> None:
+        if died:
+            cause += "; its boxes so far are in a .partial.txt"
+        self.finish(job, _failed(job.name, cause))
 
     def write(self, line: str) -> None:
         tqdm.write(line)
@@ -166,8 +174,8 @@ class _VideoWork:
     overwrite: bool
     debug: bool
 
-    def __call__(self, job: VideoJob, tracker: BaseTracker, advance: Callable[[int], None]) -> _Ended:
-        # The run makes its own trackers, one for each object; their network is loaded once, with `tracker`.
+    def __call__(self, kept: KeptTracker, report: Callable[[Any], None], job: VideoJob) -> _Ended:
+        # The run makes its own trackers, one for each object; their network is loaded once, with the kept one.
         return _run_one(self.spec, job, self.overwrite, self.debug, bar=False)
 
 

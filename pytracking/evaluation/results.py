@@ -22,7 +22,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -234,34 +234,7 @@ class ResultFolder:
             write_text(self.boxes_file(sequence), "".join(format_box(box, self.integer) for box in boxes))
             self.partial_file(sequence).unlink(missing_ok=True)
         except OSError as error:
-            raise _cannot_write(self.boxes_file(sequence), error) from error
-
-
-class PartialResult:
-    """Boxes of an unfinished sequence, written line by line, so that even a killed process leaves its lines."""
-
-    def __init__(self, folder: ResultFolder, sequence: str):
-        self._path, self._integer = folder.partial_file(sequence), folder.integer
-        self._file: TextIO | None = None
-
-    def __enter__(self) -> "PartialResult":
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)  # of an earlier attempt
-        return self
-
-    def add(self, box: np.ndarray) -> None:
-        """Add one frame's box, (4,) in annotation coordinates."""
-        try:
-            if self._file is None:  # a sequence that fails on its first frame leaves no file
-                self._file = open(self._path, "w", buffering=1, encoding="utf-8")
-            self._file.write(format_box(box, self._integer))
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
-
-    def __exit__(self, *exception) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
+            raise cannot_write(self.boxes_file(sequence), error) from error
 
 
 def as_recorded_today(made_with: Any, settings: Any) -> Any:
@@ -277,7 +250,8 @@ def as_recorded_today(made_with: Any, settings: Any) -> Any:
     return made_with
 
 
-def _cannot_write(path: Path, error: OSError) -> ResultsError:
+def cannot_write(path: Path, error: OSError) -> ResultsError:
+    """The error of a file that cannot be written."""
     return ResultsError(f"{path} cannot be written: {error.strerror}")
 
 

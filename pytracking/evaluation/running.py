@@ -6,16 +6,19 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltr.common.errors import UserError
-from ltr.common.provenance import file_hash, provenance
+from ltr.common.executors import ProcessExecutor
+from ltr.common.provenance import device_name, file_hash, provenance
 from pytracking.evaluation.datasets import TrackingSequence
+from pytracking.evaluation.recording import SequenceRecorder, SequenceWriter
 from pytracking.evaluation.report import Progress, RunReport
 from pytracking.evaluation.results import RUN_FOLDER, ResultFolder
-from pytracking.evaluation.sequence_run import FrameError, failure, run_and_save, tracker_device
-from pytracking.evaluation.workers import run_on_workers
+from pytracking.evaluation.sequence_run import FrameError, failure, sequence_results, tracker_device
+from pytracking.evaluation.workers import MakeExecutor, SequenceWork, run_on_workers
 from pytracking.factory import Tracker, tracker_settings
 from pytracking.tracker.base import BaseTracker
 from pytracking.view.base import View, Views
@@ -150,15 +153,16 @@ def run_dataset(
         return report
 
     def on_ready(device: str) -> None:
-        folder.add_record(provenance(device=device, threads=threads, sequences=[s.name for s in waiting]))
+        about = provenance(threads=threads, sequences=[s.name for s in waiting])
+        folder.add_record({**about, "device": device})
 
     progress = Progress(waiting, report)
     with closing(progress):
         try:
             if threads > 1 and not debug and view is None:
-                work = _SequenceWork(spec.seed, folder, density, overwrite)
-                count = min(threads, len(waiting))
-                run_on_workers(waiting, spec, work, count, progress, on_ready, lambda name: f"{name}.partial.txt")
+                work, jobs = SequenceWork(density), min(threads, len(waiting))
+                with closing(SequenceRecorder(folder, progress, density, overwrite)) as recorder:
+                    run_on_workers(waiting, work, spec, on_this_machine(spec), jobs, recorder, on_ready)
             else:
                 _run_here(waiting, spec, folder, progress, on_ready, debug, density, view, overwrite)
         except KeyboardInterrupt:
@@ -170,17 +174,9 @@ def run_dataset(
     return report
 
 
-@dataclass(frozen=True)
-class _SequenceWork:
-    """What a worker does with a sequence."""
-
-    seed: int
-    folder: ResultFolder
-    density: bool
-    again: bool
-
-    def __call__(self, sequence: TrackingSequence, tracker: BaseTracker, advance: Callable[[int], None]) -> float:
-        return run_and_save(sequence, tracker, self.seed, self.folder, advance, self.density, again=self.again)
+def on_this_machine(spec: TrackerSpec) -> MakeExecutor:
+    """Makes executors of trackers in processes of this machine; one that has to be on a certain GPU sees all GPUs."""
+    return partial(ProcessExecutor, share_gpus=spec.device in (None, "cuda"))
 
 
 def _run_here(
@@ -195,27 +191,27 @@ def _run_here(
     again: bool,
 ) -> None:
     tracker = spec.make()
-    on_ready(tracker_device(tracker))
+    on_ready(device_name(tracker_device(tracker)))
     for sequence in sequences:
-        done = 0
-
-        def advance(frames: int) -> None:
-            nonlocal done
-            done += frames
-            progress.advance(frames)
-
+        writer = SequenceWriter(folder, sequence, density, again)
         try:
-            with _views(folder.path / f"{sequence.name}.mp4" if debug else None, view) as views:
-                seconds = run_and_save(sequence, tracker, spec.seed, folder, advance, density, views, again)
+            with writer, _views(folder.path / f"{sequence.name}.mp4" if debug else None, view) as views:
+                if writer.is_finished:
+                    progress.advance(len(sequence))
+                else:
+                    for frame in sequence_results(sequence, tracker, spec.seed, density, views):
+                        writer.add(frame)
+                        progress.advance(1)
+                seconds = writer.finish()
         except FrameError as error:
             if debug:
                 traceback.print_exc()
-            progress.fail(sequence.name, failure(sequence, error), len(sequence) - done)
+            progress.fail(sequence.name, failure(sequence, error), len(sequence) - writer.frames)
             if debug:
                 return
             tracker = spec.make()  # the failed one may be in any state
         except UserError as error:
-            progress.fail(sequence.name, str(error), len(sequence) - done)
+            progress.fail(sequence.name, str(error), len(sequence) - writer.frames)
         else:
             progress.finish(sequence.name, len(sequence), seconds)
 

@@ -3,7 +3,8 @@
 import traceback
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,9 @@ from ltr.common.errors import UserError
 from ltr.common.images import read_image
 from ltr.common.seeds import seed_everything
 from pytracking.evaluation.datasets import TrackingSequence
-from pytracking.evaluation.density_log import DensityLog, density_file
-from pytracking.evaluation.results import PartialResult, ResultFolder
+from pytracking.evaluation.density_log import density_line
 from pytracking.evaluation.typed_boxes import box_doubt
 from pytracking.tracker.base import BaseTracker, check_first_box
-from pytracking.utils.video import warn
 from pytracking.view.base import NO_REQUEST, Request, TargetTracker, TrackedFrame, View, Views
 
 
@@ -70,75 +69,55 @@ def _read_ahead(paths: list[Path]) -> Generator[np.ndarray, None, None]:
             yield image
 
 
-def run_and_save(
-    sequence: TrackingSequence,
-    tracker: BaseTracker,
-    seed: int,
-    folder: ResultFolder,
-    advance: Callable[[int], None],
-    density: bool = False,
-    view: View | None = None,
-    again: bool = False,
-) -> float:
-    """Run one sequence, write its result, and return the tracker's seconds. If another process has finished it just
-    now, its result is taken.
+@dataclass(frozen=True)
+class FrameResult:
+    """What is kept of a frame.
+
+    Attributes:
+        box: (4,) in annotation coordinates.
+        seconds: of the tracker.
+        density: the line of :mod:`pytracking.evaluation.density_log`; None if it was not asked for.
+        doubt: why the first box may be of another form; empty if it looks right.
+    """
+
+    box: np.ndarray
+    seconds: float
+    density: str | None = None
+    doubt: str = ""
+
+
+def sequence_results(
+    sequence: TrackingSequence, tracker: BaseTracker, seed: int, density: bool = False, view: View | None = None
+) -> Generator[FrameResult, None, None]:
+    """Run one sequence, frame by frame.
 
     Args:
         seed: of the global random generators.
-        advance: called with the number of frames that are done, after each.
-        density: write p(y | x) of each frame too.
+        density: make p(y | x) of each frame too.
         view: shown each frame, and left open.
-        again: also if its result is there.
 
     Raises:
         FrameError: see :func:`run_sequence`.
-        ResultsError: if the result cannot be written, or another process is running the sequence.
         KeyboardInterrupt: if the view's user stops the run.
     """
-    with folder.claimed(sequence.name):
-        if not again and folder.is_finished(sequence, density)[0]:
-            advance(len(sequence))
-            return folder.seconds(sequence.name)
-        return _run_and_save(sequence, tracker, seed, folder, advance, density, view)
-
-
-def _run_and_save(
-    sequence: TrackingSequence,
-    tracker: BaseTracker,
-    seed: int,
-    folder: ResultFolder,
-    advance: Callable[[int], None],
-    density: bool,
-    view: View | None,
-) -> float:
     seed_everything(seed)
     shown = view or Views()
-    boxes, times = [], []
 
     def request() -> Request:
         return shown.request() | Request(density=density)
 
-    log = DensityLog(density_file(folder.boxes_file(sequence.name))) if density else None
-    with (
-        PartialResult(folder, sequence.name) as partial,
-        log or nullcontext(),
-        closing(run_sequence(sequence, tracker, request)) as frames,
-    ):
+    with closing(run_sequence(sequence, tracker, request)) as frames:
         for frame in frames:
             (target,) = frame.targets
             first = frame.index == 0
-            if first and (doubt := box_doubt(sequence.first_box, frame.image)[0]):
-                warn(f"{sequence.name}: {doubt}")
-            boxes.append(sequence.ground_truth[0] if first else sequence.to_annotation(target.output.box))
-            times.append(target.seconds)
-            partial.add(boxes[-1])
-            if log:
-                log.add(frame.index, target)
             if not shown.show(frame):
                 raise KeyboardInterrupt
-            advance(1)
-    folder.save(sequence.name, np.array(boxes), np.array(times), density)
-    return float(np.sum(times))
+            yield FrameResult(
+                sequence.ground_truth[0] if first else sequence.to_annotation(target.output.box),
+                target.seconds,
+                density_line(frame.index, target) if density else None,
+                box_doubt(sequence.first_box, frame.image)[0] if first else "",
+            )
 
 
 def failure(sequence: TrackingSequence, error: FrameError) -> str:

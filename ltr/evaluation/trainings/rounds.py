@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ltr.common.errors import UserError
-from ltr.common.own_process import ProcessExecutor
+from ltr.common.executors import ProcessExecutor
 from ltr.evaluation.trainings.board import Board
 from ltr.evaluation.trainings.training import Training, prepare_with_log, train_with_log
 from ltr.trainers.signals import StopSignal

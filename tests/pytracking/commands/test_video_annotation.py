@@ -224,7 +224,7 @@ def test_several_videos_on_several_processes(folder, capsys):
     assert call(*videos, "--boxes", "boxes.csv", "--threads", 2, "--export", "cvat") == 1
     out = capsys.readouterr().out
     assert "failed: b.mkv: ValueError: the filter exploded" in out
-    assert "failed: d.mkv: its worker process was killed by signal 9" in out
+    assert "failed: d.mkv: its process was ended by SIGKILL" in out
     assert boxes("out/a.txt")[3] == [5.75, 6, 10, 8] and boxes("out/c.txt")[3] == [5.75, 6, 10, 8]
     assert read_boxes(folder / "out/cvat/a.xml")[0].tracks[0].id == 3
 

@@ -259,7 +259,7 @@ def test_workers_give_the_same_results_and_one_that_dies_is_replaced(run, data, 
         write_sequence(data, name, 5)
     report = run(threads=2)
     assert sorted(report.finished) == ["x", "y", "z"]
-    assert "killed by signal 9" in report.failed["dies"] and "dies.partial.txt" in report.failed["dies"]
+    assert "ended by SIGKILL" in report.failed["dies"] and "dies.partial.txt" in report.failed["dies"]
     assert "the filter exploded" in report.failed["raises"]
     assert len(lines_of(report.folder / "dies.partial.txt")) == 2
     in_parallel = {name: (report.folder / f"{name}.txt").read_text() for name in "xyz"}

@@ -6,9 +6,9 @@ import pytest
 
 from ltr.common.errors import UserError
 from pytracking.evaluation.datasets import get_dataset
+from pytracking.evaluation.recording import SequenceWriter
 from pytracking.evaluation.results import ResultFolder, ResultsError
 from pytracking.evaluation.running import run_dataset
-from pytracking.evaluation.sequence_run import run_and_save
 from tests.helpers.evaluation_fakes import FakeSpec, write_sequence
 
 
@@ -42,11 +42,11 @@ def test_a_sequence_that_another_command_runs_is_left_to_it(run, tmp_path):
 def test_what_another_command_has_finished_meanwhile_is_taken(run, tmp_path):
     folder, (sequence, *_) = folder_of(tmp_path, FakeSpec()), get_dataset(str(tmp_path / "data"))
     run()
-    frames = []
-    assert run_and_save(sequence, None, 0, folder, frames.append) == pytest.approx(folder.seconds(sequence.name))
-    assert frames == [5]
-    with pytest.raises(Exception, match=r"^0$"):  # its first frame, without a tracker
-        run_and_save(sequence, None, 0, folder, frames.append, again=True)
+    with SequenceWriter(folder, sequence, density=False) as writer:
+        assert writer.is_finished and writer.finish() == pytest.approx(folder.seconds(sequence.name))
+    assert folder.is_finished(sequence)[0]
+    with SequenceWriter(folder, sequence, density=False, again=True) as writer:
+        assert not writer.is_finished
 
 
 def test_results_that_are_being_written_are_not_replaced(run, tmp_path):
