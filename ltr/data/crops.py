@@ -12,6 +12,7 @@ PyTracking rounds crops to whole pixels and maps boxes into them by three formul
 PyTracking, the tracker has one documented setting that restores it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,13 +77,32 @@ class Crop:
         # OpenCV's coordinates count from the centres of pixels, those of this class from their edges
         shifted = [c + (0.5 * s - 0.5) for c, s in zip(corner, scale, strict=True)]
         to_source = np.array([[scale[0], 0, shifted[0]], [0, scale[1], shifted[1]]])
-        return cv2.warpAffine(
-            image,
+        patch = cv2.warpAffine(
+            _with_fourth_channel(image, corner, [s * self.output for s in scale]),
             to_source,
             (self.output, self.output),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
+        return cv2.cvtColor(patch, cv2.COLOR_RGBA2RGB)
+
+
+def _with_fourth_channel(image: np.ndarray, corner: Sequence[float], size: Sequence[float]) -> np.ndarray:
+    """An image (H, W, 3) as (H, W, 4), undefined where it is more than two pixels from a region.
+
+    OpenCV 5 interpolates four channels in less than half the time of three, with the same result.
+    """
+    height, width = image.shape[:2]
+    wide = np.empty((height, width, 4), np.uint8)
+    (left, right), (top, bottom) = map(_touched, corner, size, (width, height))
+    cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2RGBA, wide[top:bottom, left:right])
+    return wide
+
+
+def _touched(start: float, size: float, limit: int) -> tuple[int, int]:
+    """First and last + 1 of the pixels, of `limit`, that interpolation in [start, start + size) may read."""
+    first = int(np.clip(np.floor(start) - 2, 0, limit - 1))
+    return first, int(np.clip(np.ceil(start + size) + 2, first + 1, limit))
 
 
 def _blocks(start: float, size: float, limit: int, block: int) -> tuple[int, int]:
