@@ -6,13 +6,13 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
-from ltr.ops import kernels
+from ltr.ops import kernels, reference
 
 
 def prroi_pool(
@@ -81,6 +81,27 @@ def _flatten(boxes: Tensor | Sequence[Tensor], input: Tensor) -> tuple[Tensor, T
         return joined, None
     images = [b for b, length in enumerate(lengths) for _ in range(length)]
     return joined, torch.tensor(images, device=joined.device)
+
+
+def pool_and_slope(
+    input: Tensor, boxes: Tensor, bins: int, spatial_scale: float, slope: bool = True
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """:func:`prroi_pool` of boxes (B, M, 4), without an autograd graph, and its gradient in the boxes.
+
+    Returns:
+        The pooled values (B M, C, bins, bins), and a function from a gradient in them to that in the boxes (B M, 4); it
+        can be called once, if `slope` is true.
+    """
+    boxes, _ = _flatten(boxes.detach(), input)
+    arguments = bins, bins, spatial_scale
+    pool = kernels.choose(input)
+    if pool is not reference.prroi_pool:
+        backward = torch.ops.ebm_regression.prroi_pool_backward_boxes
+        return pool(input, boxes, *arguments), lambda grad: backward(grad, input, boxes, *arguments)
+    with torch.set_grad_enabled(slope):
+        boxes.requires_grad_(slope)
+        pooled = pool(input, boxes, *arguments)
+    return pooled.detach(), lambda grad: torch.autograd.grad(pooled, boxes, grad)[0]
 
 
 class PrRoIPool(nn.Module):

@@ -16,7 +16,8 @@ from ebm_common.boxes import rel_to_rect, xywh_to_xyxy
 from ltr.models.backbone import STRIDES
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet, BoxFeatures, LinearBlock, Modulation
 from ltr.models.inference import optimize_for_inference
-from ltr.ops import dense, prroi_pool
+from ltr.ops import dense
+from ltr.ops.prroi_pool import pool_and_slope
 
 
 class FrozenBoxNet:
@@ -135,27 +136,30 @@ class _Compiled:
 
 
 class _Torch:
-    """f in PyTorch, on any device. Autograd leads from pooled features to the boxes."""
+    """f in PyTorch, on any device. No step of it waits for the device."""
 
     def __init__(self, levels: list[Level], bias: float):
         self.levels, self.bias = levels, bias
 
     def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
-        with torch.set_grad_enabled(gradient):
-            y = y.detach().requires_grad_(gradient)
-            boxes = y.view(len(maps[0]), -1, 4)
-            corners = xywh_to_xyxy(boxes if size is None else rel_to_rect(boxes, size[:, None]))
-            pooled = [
-                prroi_pool(features, corners - level.first_cell, level.bins, level.scale)
-                for level, features in zip(self.levels, maps, strict=True)
-            ]
-        f, of_pooled = maps[0].new_full((len(y),), self.bias), []
-        for level, values in zip(self.levels, pooled, strict=True):
-            hidden = torch.addmm(level.bias, values.detach().permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
+        boxes = y.detach().view(len(maps[0]), -1, 4)
+        rect = boxes if size is None else rel_to_rect(boxes, size[:, None])
+        corners = xywh_to_xyxy(rect)
+        f, of_corners = maps[0].new_full((len(y),), self.bias), None
+        for level, features in zip(self.levels, maps, strict=True):
+            cells = corners - level.first_cell
+            pooled, of_boxes = pool_and_slope(features, cells, level.bins, level.scale, gradient)
+            hidden = torch.addmm(level.bias, pooled.permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
             f = f + hidden @ level.out
             if gradient:
                 of_flat = ((hidden > 0) * level.out) @ level.weight
-                of_pooled.append(of_flat.unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))
-        if not gradient:
+                slope = of_boxes(of_flat.unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))
+                of_corners = slope if of_corners is None else of_corners + slope
+        if of_corners is None:
             return f, y.new_zeros(0, 4)
-        return f, torch.autograd.grad(pooled, y, of_pooled)[0]
+        first, last = of_corners.view(boxes.shape).split(2, dim=-1)
+        if size is None:  # the corners are the first two coordinates, and their sum with the last two
+            return f, torch.cat([first + last, last], dim=-1).flatten(0, 1)
+        # the corners are centre * size -+ side / 2, with side = exp(y[2:])
+        of_y = torch.cat([size[:, None] * (first + last), rect[..., 2:] / 2 * (last - first)], dim=-1)
+        return f, of_y.flatten(0, 1)
