@@ -38,10 +38,9 @@ PARTS = {
     "crop": (Crop, "extract"),
     "backbone": (TrackerNetwork, "features"),
     "box head's convolutions": (FrozenBoxNet, "encode"),
-    "classifier's features": (TargetClassifier, "prepare"),
-    "classifier's scores": (TargetClassifier, "scores"),
+    "classifier's scores": (TargetClassifier, "respond"),
     "localisation": (atom, "localize"),
-    "refinement": (shared_steps, "ascend"),
+    "refinement": (shared_steps, "_climb"),
     "classifier's memory": (TargetClassifier, "remember"),
     "classifier's updates": (TargetClassifier, "update"),
 }

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ltr.common.errors import UserError
 
@@ -27,6 +28,11 @@ def choose_device(choice: DeviceChoice) -> torch.device:
 def for_sums(device: torch.device) -> torch.device:
     """Where sums in float64 of numbers on this device are made: the CPU for Apple's GPUs, which have no float64."""
     return torch.device("cpu") if device.type == "mps" else device
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on the device. A GPU goes on with its work meanwhile: the call does not wait for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def usable_device(name: str | torch.device | None) -> torch.device:

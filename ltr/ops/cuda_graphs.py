@@ -70,6 +70,8 @@ class Captured:
         with _lock, torch.inference_mode(False), torch.no_grad():
             graph = self._graphs.get(key)
             if graph is None:
+                if len(self._calls) > 8 * MOST:
+                    self._calls.clear()
                 self._calls[key] += 1
                 if self._calls[key] >= OFTEN:
                     return self._capture(key, recorder, tensors, constants)
@@ -102,7 +104,7 @@ class Captured:
         self._graphs[key] = _Graph(inputs, outputs, replay)
         if len(self._graphs) > MOST:
             dropped, _ = self._graphs.popitem(last=False)
-            del self._calls[dropped]
+            self._calls.pop(dropped, None)
         return expected
 
 
@@ -110,6 +112,11 @@ def _agree(found: Tensor, expected: Tensor) -> bool:
     a, b = found.double(), expected.double()
     size = float(b[b.isfinite()].abs().max()) if b.isfinite().any() else 0.0
     return torch.allclose(a, b, rtol=1e-3, atol=1e-3 * size, equal_nan=True)
+
+
+def captures(device: torch.device) -> bool:
+    """Whether functions become graphs on the device; shapes should then stay as they are."""
+    return recorder_of(device) is not None
 
 
 def recorder_of(device: torch.device) -> Recorder | None:

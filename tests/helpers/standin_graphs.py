@@ -4,6 +4,7 @@ A recording runs on the memory of its arguments alone and writes its results int
 last replay. While it is recorded and replayed, whatever would read from a GPU or copy to it is refused.
 """
 
+import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,13 +23,19 @@ _SHAPES_DEPEND_ON_DATA = {
 }
 
 
-class _RefuseByName(TorchFunctionMode):
+class Refuse(TorchFunctionMode):
+    """Refuses the calls from Python that wait for a GPU, whatever device they meet."""
+
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
         if name in _READ_BY_PYTHON:
             raise RuntimeError(f"operation not permitted when stream is capturing: {name} reads from the device")
         if name in _COPIED_FROM_PYTHON:
             raise RuntimeError(f"operation not permitted when stream is capturing: {name} copies to the device")
+        if name in ("__getitem__", "__setitem__"):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            if any(isinstance(i, list | np.ndarray) for i in index):
+                raise RuntimeError("operation not permitted when stream is capturing: a list of indices is copied")
         return function(*args, **(kwargs or {}))
 
 
@@ -54,7 +61,7 @@ class StandIn:
 
     def __call__(self, function):
         def run():
-            with _RefuseByName(), _RefuseByOperator():
+            with Refuse(), _RefuseByOperator():
                 return function()
 
         self.recorded += 1

@@ -17,6 +17,7 @@ from ltr.models.backbone import STRIDES
 from ltr.models.bbreg.atom_iou_net import AtomIoUNet, BoxFeatures, LinearBlock, Modulation
 from ltr.models.inference import optimize_for_inference
 from ltr.ops import dense
+from ltr.ops.cuda_graphs import Captured
 from ltr.ops.prroi_pool import pool_and_slope
 
 
@@ -43,10 +44,8 @@ class FrozenBoxNet:
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
         """As :meth:`AtomIoUNet.encode`, of features that have the dtype of the convolutions."""
-        stride8, stride16 = (
-            branch(test[level]).float() * factor[..., None, None]
-            for branch, level, factor in zip(self.branches, STRIDES, modulation, strict=True)
-        )
+        levels = (test[level] for level in STRIDES)
+        stride8, stride16 = _modulated(*levels, *modulation, net=self)
         return BoxFeatures(stride8, stride16, size)
 
     def relative_energy(self, features: BoxFeatures) -> "BoxEnergy":
@@ -56,6 +55,15 @@ class FrozenBoxNet:
     def pixel_energy(self, features: BoxFeatures) -> "BoxEnergy":
         """f(x, y) of boxes (B, M, 4) as x, y, w, h in pixels of the crop."""
         return BoxEnergy(self, features, relative=False)
+
+
+@Captured
+def _modulated(stride8: Tensor, stride16: Tensor, *modulation: Tensor, net: FrozenBoxNet) -> tuple[Tensor, ...]:
+    """The two maps of :class:`BoxFeatures`."""
+    return tuple(
+        branch(level).float() * factor[..., None, None]
+        for branch, level, factor in zip(net.branches, (stride8, stride16), modulation, strict=True)
+    )
 
 
 class BoxEnergy:

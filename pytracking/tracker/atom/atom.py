@@ -173,8 +173,7 @@ class Atom(BaseTracker):
         """Look for the target in a crop; `last` is its last position in the patch, None for the middle."""
         s = self.settings
         features = yield BackbonePass(self.network, crop.extract(image), self._learns_on_classification)
-        sample = self.classifier.prepare(features[s.classifier.layer])
-        scores = self.classifier.scores(sample)
+        sample, scores = self.classifier.respond(features[s.classifier.layer])
         found = localize(scores, crop.output, self._size / crop.scale, s.localization, last)
         if not self._region.accepts(found.offset, found.score):
             found = replace(found, flag="not_found")

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltr.ops.cuda_graphs import Captured
 from pytracking.tracker.atom.filter_problem import Samples, filter_objective, solve_filter, solve_joint
 from pytracking.tracker.atom.localization import gaussian_label
 from pytracking.tracker.atom.memory import SampleMemory
@@ -67,19 +68,12 @@ class TargetClassifier:
             watch,
         )
         self._remembered = 0
-        self.memory = SampleMemory(self.project(features), labels, s.memory, s.first_frame_weight)
+        self.memory = SampleMemory(_project(features, self.projection), labels, s.memory, s.first_frame_weight)
 
-    def project(self, normalised: Tensor) -> Tensor:
-        """(N, K, H, W) normalised features -> (N, channels, H, W)."""
-        return (normalised.permute(0, 2, 3, 1) @ self.projection.T).permute(0, 3, 1, 2)
-
-    def prepare(self, features: Tensor) -> Tensor:
-        """Backbone features (1, K, H, W) of a frame -> a projected sample (1, channels, H, W)."""
-        return self.project(normalise(features))
-
-    def scores(self, sample: Tensor) -> Tensor:
-        """Responses (H, W) to a projected sample (1, channels, H, W)."""
-        return Samples(sample, self.settings.kernel).correlate(self.filter)[0]
+    def respond(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Backbone features (1, K, H, W) of a frame -> the projected sample (1, channels, H, W), and scores (H, W)."""
+        sample, scores = _respond(features, self.projection, self.filter, kernel=self.settings.kernel)
+        return sample, scores
 
     def label(self, center: np.ndarray, device: torch.device) -> Tensor:
         """The desired response (H, W) to a target whose centre is (x, y) cells from the map's edge."""
@@ -97,15 +91,48 @@ class TargetClassifier:
     def update(self, watch: Callable[[Tensor], None] | None = None) -> None:
         """Improve the filter on the memory. `watch` is called with the objective, a scalar, before and after."""
         s = self.settings
-        features, labels, weights = self.memory.contents()
-        samples = Samples(features, s.kernel)
-        if watch is not None:
-            watch(filter_objective(samples, labels, weights, self.filter, s.filter_reg, s.response_floor))
-        self.filter = solve_filter(
-            samples, labels, weights, self.filter, s.filter_reg, s.response_floor, s.update_iterations
+        stored = features, labels, weights = self.memory.contents()
+
+        def report() -> None:
+            if watch is not None:
+                samples = Samples(features, s.kernel)
+                watch(filter_objective(samples, labels, weights, self.filter, s.filter_reg, s.response_floor))
+
+        report()
+        (self.filter,) = _improve(
+            *stored,
+            self.filter,
+            kernel=s.kernel,
+            filter_reg=s.filter_reg,
+            floor=s.response_floor,
+            iterations=s.update_iterations,
         )
-        if watch is not None:
-            watch(filter_objective(samples, labels, weights, self.filter, s.filter_reg, s.response_floor))
+        report()
+
+
+@Captured
+def _respond(features: Tensor, projection: Tensor, filter: Tensor, kernel: int) -> tuple[Tensor, ...]:
+    sample = _project(normalise(features), projection)
+    return sample, Samples(sample, kernel).correlate(filter)[0]
+
+
+@Captured
+def _improve(
+    features: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    filter: Tensor,
+    kernel: int,
+    filter_reg: float,
+    floor: float,
+    iterations: int,
+) -> tuple[Tensor, ...]:
+    return (solve_filter(Samples(features, kernel), labels, weights, filter, filter_reg, floor, iterations),)
+
+
+def _project(normalised: Tensor, projection: Tensor) -> Tensor:
+    """(N, K, H, W) normalised features -> (N, channels, H, W)."""
+    return (normalised.permute(0, 2, 3, 1) @ projection.T).permute(0, 3, 1, 2)
 
 
 def normalise(features: Tensor) -> Tensor:

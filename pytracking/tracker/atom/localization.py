@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ltr.common.device import upload
 from ltr.data.sampling import PATCH
+from ltr.ops.cuda_graphs import captures
+from pytracking.tracker.atom.peaks import peaks, peaks_on_gpu
 from pytracking.tracker.atom.settings import LocalizationSettings
 
 
@@ -32,30 +35,10 @@ class Localization:
 
 
 @lru_cache(maxsize=8)
-def _fourier_matrix(cells: int, output: int) -> Tensor:
-    """(output, cells) trigonometric interpolation: row j samples at cell coordinate j * cells / output."""
-    frequencies = np.fft.fftfreq(cells, 1 / cells)
-    position = np.arange(output) * cells / output
-    phase = 2j * np.pi * frequencies[None] * position[:, None] / cells
-    basis = np.exp(phase)
-    if cells % 2 == 0:  # the Nyquist frequency has no sign: its real part interpolates real values
-        basis[:, cells // 2] = np.cos(np.pi * position)
-    return torch.from_numpy(np.real(basis @ np.fft.fft(np.eye(cells))) / cells)
-
-
-@lru_cache(maxsize=8)
-def _motion_prior(output: int, strength: float, last: tuple[float, float]) -> np.ndarray:
+def _motion_prior(output: int, strength: float, last: tuple[float, float], device: torch.device) -> Tensor:
     """(output, output) factors of scores: 1 at `last` (x, y), 1 - strength from half a search region away on."""
     x, y = ((np.arange(output) - center) / (PATCH / 2) for center in last)
-    return 1 - strength * np.minimum(y[:, None] ** 2 + x[None] ** 2, 1)
-
-
-def upsample(scores: Tensor, output: int) -> np.ndarray:
-    """Scores (H, W) resampled by their Fourier series to (output, output); row i lies at cell i H / output."""
-    scores = scores.detach().cpu().double()
-    # In PyTorch: the threads of numpy's BLAS keep spinning after their work and take the cores from PyTorch's.
-    fine = _fourier_matrix(scores.shape[0], output) @ scores @ _fourier_matrix(scores.shape[1], output).T
-    return fine.numpy()
+    return upload(torch.from_numpy(1 - strength * np.minimum(y[:, None] ** 2 + x[None] ** 2, 1)), device)
 
 
 def localize(
@@ -74,23 +57,17 @@ def localize(
         settings: thresholds.
         last: (x, y) of the target's last position, in patch pixels from the patch's edge; None for its centre.
     """
-    fine = upsample(scores, output)
+    on_gpu = captures(scores.device)
+    scores = scores if on_gpu else scores.cpu()
     last = np.full(2, output / 2) if last is None else last
-    if settings.motion_prior:
-        fine *= _motion_prior(output, settings.motion_prior, tuple(map(float, last)))
+    strength = settings.motion_prior
+    prior = _motion_prior(output, strength, tuple(map(float, last)), scores.device) if strength else None
+    reach = settings.neighbourhood * target_size / 2
+    (y1, x1, score), (y2, x2, second) = (peaks_on_gpu if on_gpu else peaks)(scores, output, reach, prior)
     # Score cell i covers the feature cells from edge i - 2 to edge i + 2: its centre is i cells from the patch's edge.
-    (y1, x1), score = _peak(fine)
-    offset1 = np.array([x1, y1]) - last
+    offset1, offset2 = np.array([x1, y1]) - last, np.array([x2, y2]) - last
     if score < settings.not_found:  # the target is lost
         return Localization(offset1, score, "not_found")
-
-    half = settings.neighbourhood * target_size / 2
-    rest = fine.copy()
-    rows = slice(max(round(y1 - half[1]), 0), max(round(y1 + half[1]) + 1, 0))
-    columns = slice(max(round(x1 - half[0]), 0), max(round(x1 + half[0]) + 1, 0))
-    rest[rows, columns] = 0
-    (y2, x2), second = _peak(rest)
-    offset2 = np.array([x2, y2]) - last
 
     if second > settings.distractor * score:
         limit = settings.displacement * output / 2
@@ -105,11 +82,6 @@ def localize(
     return Localization(offset1, score, "normal")
 
 
-def _peak(scores: np.ndarray) -> tuple[tuple[int, int], float]:
-    row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
-    return (int(row), int(column)), float(scores[row, column])
-
-
 def gaussian_label(cells: int, center: np.ndarray, sigma: np.ndarray, device: torch.device) -> Tensor:
     """exp(-|k - c|^2 / 2 sigma^2) on a score map (cells, cells).
 
@@ -119,4 +91,4 @@ def gaussian_label(cells: int, center: np.ndarray, sigma: np.ndarray, device: to
     """
     k = np.arange(cells)
     x, y = (np.exp(-((k - c) ** 2) / (2 * s**2)) for c, s in zip(center, sigma, strict=True))
-    return torch.from_numpy(np.outer(y, x)).float().to(device)
+    return upload(torch.from_numpy(np.outer(y, x)).float(), device)

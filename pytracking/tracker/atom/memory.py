@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+from ltr.common.device import upload
+from ltr.ops.cuda_graphs import captures
+
 
 class SampleMemory:
     """A fixed number of samples whose weights decay as newer ones arrive.
@@ -49,6 +52,10 @@ class SampleMemory:
         self.used = max(self.used, index + 1)
 
     def contents(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (N, C, H, W), labels (N, H, W) and weights (N,) of the stored samples."""
-        weights = self.weights[: self.used].to(self.features.device)
-        return self.features[: self.used], self.labels[: self.used], weights
+        """Features (N, C, H, W), labels (N, H, W) and weights (N,) of the stored samples.
+
+        For a CUDA graph, which needs one shape, those of the whole memory, whose empty places weigh nothing.
+        """
+        device = self.features.device
+        count = len(self.weights) if captures(device) else self.used
+        return self.features[:count], self.labels[:count], upload(self.weights[:count], device)

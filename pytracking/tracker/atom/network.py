@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ltr.common.device import upload
 from ltr.common.errors import UserError
-from ltr.models.backbone import Backbone
+from ltr.models.backbone import STRIDES, Backbone
 from ltr.models.bbreg import FrozenBoxNet, load_atom_net
 from ltr.models.inference import optimize_for_inference
+from ltr.ops.cuda_graphs import Captured
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.network_files import network_file
 
@@ -36,21 +38,29 @@ class TrackerNetwork(NamedTuple):
 
     def features(self, patches: np.ndarray, classification: bool) -> dict[str, Tensor]:
         """The backbone's features of patches, uint8 (N, S, S, 3), and, if wanted, the classification layer's."""
-        pixels = torch.from_numpy(patches).to(self.scale.device)
-        colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
-        side = patches.shape[2]
-        images = torch.addcmul(self.shift.repeat(side), colours, self.scale.repeat(side))
-        images = images.view(pixels.shape).permute(0, 3, 1, 2).to(self.dtype)
-        # On a CPU one image after the other: what passes between the layers has to stay in the cache.
-        parts = images.split(1) if images.device.type == "cpu" else [images]
-        features = [self._extract(part, classification) for part in parts]
-        return features[0] if len(parts) == 1 else {k: torch.cat([f[k] for f in features]) for k in features[0]}
+        pixels = upload(torch.from_numpy(patches), self.scale.device)
+        maps = _features(pixels, network=self, classification=classification)
+        return dict(zip((*STRIDES, "classification"), maps, strict=False))
 
-    def _extract(self, images: Tensor, classification: bool) -> dict[str, Tensor]:
-        features = self.backbone.extract(images)
-        if classification and self.classification is not None:
-            features["classification"] = self.classification(features["stride16"])
-        return features
+
+@Captured
+def _features(pixels: Tensor, network: TrackerNetwork, classification: bool) -> tuple[Tensor, ...]:
+    """The features of pixels, uint8 (N, S, S, 3): strides 8 and 16, and, if wanted, the classification layer's."""
+    colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
+    side = pixels.shape[2]
+    images = torch.addcmul(network.shift.repeat(side), colours, network.scale.repeat(side))
+    images = images.view(pixels.shape).permute(0, 3, 1, 2).to(network.dtype)
+
+    def maps(images: Tensor) -> tuple[Tensor, ...]:
+        features = network.backbone.extract(images)
+        levels = tuple(features[level] for level in STRIDES)
+        if classification and network.classification is not None:
+            return (*levels, network.classification(features["stride16"]))
+        return levels
+
+    # On a CPU one image after the other: what passes between the layers has to stay in the cache.
+    parts = [maps(part) for part in (images.split(1) if images.device.type == "cpu" else [images])]
+    return parts[0] if len(parts) == 1 else tuple(map(torch.cat, zip(*parts, strict=True)))
 
 
 def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetwork:

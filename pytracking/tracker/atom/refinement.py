@@ -16,6 +16,7 @@ from ebm_common import (
     rect_to_rel,
     rel_to_rect,
 )
+from ltr.common.device import upload
 from ltr.data.crops import Crop
 from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, Modulation
 from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
@@ -88,26 +89,26 @@ class BoxRefiner:
 
     def head_pass(self, features: dict[str, Tensor], crop: Crop, box: np.ndarray) -> HeadPass:
         """What :meth:`encode` computes, to be computed."""
-        size = torch.tensor(crop.to_patch(box)[None, 2:], dtype=torch.float32, device=features["stride8"].device)
-        return HeadPass(self.head, self.modulation, features, size)
+        size = torch.from_numpy(crop.to_patch(box)[None, 2:]).float()
+        return HeadPass(self.head, self.modulation, features, upload(size, features["stride8"].device))
 
     def refine(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> RefinedBox | None:
-        """Climb from `box` (image pixels) and random boxes around it; None if no box of reasonable shape is left."""
+        """Climb from `box` (image pixels), with which the features were encoded, and random boxes around it; None if no
+        box of reasonable shape is left."""
         ascent = self.ascent(features, crop, box, path)
         return self.finish(ascent, ascent.compute([ascent])[0], crop)
 
     def ascent(self, features: BoxFeatures, crop: Crop, box: np.ndarray, path: bool = False) -> Ascent:
         """The ascent of :meth:`refine`, to be computed; :meth:`finish` takes its result."""
-        starts = self._starts(torch.from_numpy(crop.to_patch(box)).to(features.size))
-        first = rect_to_rel(starts, features.size) if self.settings.space == "relative" else starts
-        return Ascent(self.head, self.settings, features, first[None], starts, path)
+        # On the CPU, for ten boxes: the starts are the same on every device, and no kernel is launched.
+        start = torch.from_numpy(crop.to_patch(box)).float()
+        starts, size = self._starts(start), start[None, 2:]
+        first = rect_to_rel(starts, size) if self.settings.space == "relative" else starts
+        return Ascent(self.head, self.settings, features, size, first[None], starts, path)
 
     def finish(self, ascent: Ascent, climbed: Climbed, crop: Crop) -> RefinedBox | None:
         """The refined box, from where the boxes have climbed to; see :meth:`refine`."""
-        # The rest is for ten boxes only: one transfer to the CPU.
-        rect = self._rect(climbed.y, ascent.features)
-        ascended = torch.cat([rect, climbed.f[:, None]], dim=1).cpu().double().numpy()
-        ends, scores = ascended[:, :4], ascended[:, 4]
+        ends, scores = self._rect(climbed.y, ascent.size).double().numpy(), climbed.f.double().numpy()
         ends[:, 2:] = np.maximum(ends[:, 2:], 1)
 
         ratio = ends[:, 2] / ends[:, 3]
@@ -118,22 +119,22 @@ class BoxRefiner:
         return RefinedBox(
             crop.to_image(ends[top].mean(0)),
             float(scores[top].mean()),
-            crop.to_image(ascent.starts.cpu().double().numpy()),
+            crop.to_image(ascent.starts.double().numpy()),
             crop.to_image(ends),
             scores,
             top,
             *(() if climbed.visited is None else self._path(ascent, climbed.visited, crop)),
         )
 
-    def _rect(self, y: Tensor, features: BoxFeatures) -> Tensor:
+    def _rect(self, y: Tensor, size: Tensor) -> Tensor:
         """Boxes (..., 4) in the space of the ascent -> x, y, w, h in patch pixels."""
-        return rel_to_rect(y, features.size) if self.settings.space == "relative" else y
+        return rel_to_rect(y, size) if self.settings.space == "relative" else y
 
     def _path(self, ascent: Ascent, y: Tensor, crop: Crop) -> tuple[np.ndarray, np.ndarray]:
         """The visited boxes (T + 1, M, 4) in image pixels, and f (T, M) of all but the last."""
         energy = ascent.energy()
         f = energy(y[:-1].flatten(0, 1)[None]).view(y[:-1].shape[:2]) if len(y) > 1 else y.new_empty(0, y.shape[1])
-        return crop.to_image(self._rect(y, ascent.features).cpu().double().numpy()), f.cpu().double().numpy()
+        return crop.to_image(self._rect(y, ascent.features.size).cpu().double().numpy()), f.cpu().double().numpy()
 
     def _starts(self, box: Tensor) -> Tensor:
         """`box` (4,) and random ones around it: (M, 4)."""

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from ebm_common import ascend
+from ltr.common.device import upload
 from ltr.models.backbone import STRIDES
 from ltr.models.bbreg import BoxEnergy, BoxFeatures, FrozenBoxNet, Modulation
+from ltr.ops.cuda_graphs import Captured
 from pytracking.tracker.atom.network import TrackerNetwork
 from pytracking.tracker.atom.settings import TrackerRefinementSettings
 from pytracking.tracker.together import SharedStep
@@ -67,9 +69,10 @@ class Climbed(NamedTuple):
     """What an ascent comes to.
 
     Attributes:
-        y: (M, 4) the last boxes.
-        f: (M,) before the last step.
-        visited: (T + 1, M, 4) all boxes, the last ones included; None if they were not asked for.
+        y: (M, 4) the last boxes, on the CPU.
+        f: (M,) before the last step, on the CPU.
+        visited: (T + 1, M, 4) all boxes, the last ones included, on the network's device; None if they were not asked
+            for.
     """
 
     y: Tensor
@@ -85,7 +88,8 @@ class Ascent(SharedStep):
         head: the box network.
         settings: of the ascent.
         features: of the target.
-        first: (1, M, 4), the boxes to start from, in the space of the settings.
+        size: (1, 2), that of the features, on the CPU.
+        first: (1, M, 4), the boxes to start from, in the space of the settings, on the CPU.
         starts: (M, 4), the same in pixels of the patch.
         path: whether the visited boxes are asked for.
     """
@@ -94,6 +98,7 @@ class Ascent(SharedStep):
     head: FrozenBoxNet
     settings: TrackerRefinementSettings
     features: BoxFeatures
+    size: Tensor
     first: Tensor
     starts: Tensor
     path: bool
@@ -104,31 +109,48 @@ class Ascent(SharedStep):
 
     def energy(self) -> BoxEnergy:
         """f of boxes (1, M, 4) of this target, in the space of the ascent."""
-        return _energy(self.head, self.settings, self.features)
+        return _energy(self.head, self.settings.space, self.features)
 
     @staticmethod
     def compute(steps: Sequence["Ascent"]) -> list[Climbed]:
-        s = steps[0].settings
-        first = torch.cat([step.first for step in steps])
-        features = steps[0].features
+        s, features = steps[0].settings, steps[0].features
         if len(steps) > 1:
             features = BoxFeatures(*map(torch.cat, zip(*(step.features for step in steps), strict=True)))
-        factors = first.new_tensor([s.step[0]] * 2 + [s.step[1]] * 2)
-        visited: list[Tensor] = []
-        recording = any(step.path for step in steps)
-
-        def step_length(y: Tensor) -> Tensor:
-            if recording:
-                visited.append(y.clone())
-            return factors if s.space == "relative" else factors * y[..., [2, 3, 2, 3]]
-
-        result = ascend(_energy(steps[0].head, s, features), first, step_length, s.iterations, score_final=False)
-        path = torch.stack([*visited, result.y]) if recording else None
+        first = upload(torch.cat([step.first for step in steps]), features.size.device)
+        head, path = steps[0].head, any(step.path for step in steps)
+        reached, *visited = _climb(
+            first, *features, head=head, space=s.space, iterations=s.iterations, step=tuple(s.step), path=path
+        )
+        reached = reached.cpu()  # a GPU is waited for here, and where the target was located
         return [
-            Climbed(result.y[k], result.f[k], path[:, k] if path is not None and step.path else None)
+            Climbed(reached[k, :, :4], reached[k, :, 4], visited[0][:, k] if step.path else None)
             for k, step in enumerate(steps)
         ]
 
 
-def _energy(head: FrozenBoxNet, settings: TrackerRefinementSettings, features: BoxFeatures) -> BoxEnergy:
-    return head.relative_energy(features) if settings.space == "relative" else head.pixel_energy(features)
+@Captured
+def _climb(
+    first: Tensor,
+    *features: Tensor,
+    head: FrozenBoxNet,
+    space: str,
+    iterations: int,
+    step: tuple[float, float],
+    path: bool,
+) -> tuple[Tensor, ...]:
+    """The last boxes with f before the last step, (B, M, 5), and with `path` all visited boxes, (T + 1, B, M, 4)."""
+    factors = torch.cat([first.new_full((2,), length) for length in step])
+    visited: list[Tensor] = []
+
+    def step_length(y: Tensor) -> Tensor:
+        if path:
+            visited.append(y.clone())
+        return factors if space == "relative" else factors * torch.cat([y[..., 2:]] * 2, dim=-1)
+
+    result = ascend(_energy(head, space, BoxFeatures(*features)), first, step_length, iterations, score_final=False)
+    reached = torch.cat([result.y, result.f[..., None]], dim=-1)
+    return (reached, torch.stack([*visited, result.y])) if path else (reached,)
+
+
+def _energy(head: FrozenBoxNet, space: str, features: BoxFeatures) -> BoxEnergy:
+    return head.relative_energy(features) if space == "relative" else head.pixel_energy(features)

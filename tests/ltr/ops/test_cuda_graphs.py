@@ -100,6 +100,10 @@ def masks(x):
     return (x[x > 0],)
 
 
+def picks(x):
+    return (x[[1, 0]],)
+
+
 calls = 0
 
 
@@ -117,6 +121,7 @@ def counts_its_calls(x):
         (copies_from_python, "tensor copies"),
         (reads_an_array, "numpy reads"),
         (masks, "mask"),
+        (picks, "indices"),
         (counts_its_calls, "its replay differs from the call"),
     ],
 )

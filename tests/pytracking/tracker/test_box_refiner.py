@@ -1,7 +1,6 @@
 """Refinement and density with energies whose maximum is known."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +8,8 @@ import torch
 
 from ebm_common import rect_to_rel, rel_to_rect
 from ltr.data.crops import Crop
+from ltr.models.backbone import STRIDES
+from ltr.models.bbreg import BoxFeatures
 from pytracking.tracker.atom.refinement import BoxRefiner
 from pytracking.tracker.atom.settings import TrackerDensitySettings, TrackerRefinementSettings
 
@@ -25,7 +26,7 @@ class QuadraticHead:
         self.sharpness = sharpness
 
     def encode(self, modulation, features, size):
-        return SimpleNamespace(size=size)
+        return BoxFeatures(features["stride8"], features["stride16"], size)
 
     def relative_energy(self, features):
         return lambda y: self.energy(features, y)
@@ -48,7 +49,7 @@ def refiner(head=None, seed=0, first_size=START[2:], **settings) -> BoxRefiner:
 
 
 def encoded(refiner: BoxRefiner, box: np.ndarray = START):
-    return refiner.encode({"stride8": torch.zeros(1, 1, 36, 36)}, CROP, box)
+    return refiner.encode(dict.fromkeys(STRIDES, torch.zeros(1, 1, 36, 36)), CROP, box)
 
 
 def refine(refiner: BoxRefiner, box: np.ndarray = START):
@@ -179,7 +180,7 @@ def test_the_density_is_that_of_the_energy():
     corners = [(0, 3), (5, 6), (2, 11)]
     boxes = np.array([[x, d.y[r], d.x[c] - x, bottom - d.y[r]] for r, c in corners])
     size = torch.from_numpy(CROP.to_patch(START)).float()[None, 2:]
-    f = head.energy(SimpleNamespace(size=size), rect_to_rel(torch.from_numpy(CROP.to_patch(boxes)).float(), size))
+    f = head.energy(BoxFeatures(None, None, size), rect_to_rel(torch.from_numpy(CROP.to_patch(boxes)).float(), size))
     found = np.array([d.log_density[r, c] for r, c in corners])
     np.testing.assert_allclose(found - found[0], (f - f[0]).numpy(), atol=1e-3)
 
