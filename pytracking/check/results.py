@@ -1,0 +1,34 @@
+"""One line of the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+State = Literal["PASS", "FAIL", "SKIP", "info"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found.
+
+    Attributes:
+        what: was checked, such as 'prroi_pool, cuda, float32'.
+        state: 'SKIP' where there was nothing to check, 'info' for figures that are neither right nor wrong.
+        detail: figures and limits, or the reason.
+        figures: the same as plain data, for the log.
+    """
+
+    what: str
+    state: State
+    detail: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def line(self) -> str:
+        return f"{self.state:4}  {self.what}: {self.detail}"
+
+
+def within(what: str, value: float, limit: float, detail: str = "", **figures: Any) -> Result:
+    """Whether an error is at most `limit`; one that is not a number is not."""
+    shown = f"{value:.1e}, at most {limit:.0e}" + (f"; {detail}" if detail else "")
+    return Result(what, "PASS" if value <= limit else "FAIL", shown, {"value": value, "limit": limit, **figures})
