@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
+from ltr.common.figures import save_figure
 from ltr.common.files import write_text, writing
 from pytracking.analysis.line_styles import label_text, line_styles
 from pytracking.analysis.metrics import CENTER_THRESHOLDS, NORM_CENTER_THRESHOLDS, OVERLAP_THRESHOLDS
@@ -222,9 +223,9 @@ def _save(figure: Figure, path: Path) -> None:
     if path.suffix == ".tex":
         write_text(path, tikz(figure, path))
     elif path.suffix == ".pdf":
-        figure.savefig(path, metadata={"CreationDate": None})  # the same results give the same bytes
+        save_figure(figure, path, metadata={"CreationDate": None})  # the same results give the same bytes
     else:
-        figure.savefig(path, dpi=300)
+        save_figure(figure, path, dpi=300)
 
 
 def svg(figure: Figure, prefix: str) -> str:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ltr.common.errors import UserError
+from ltr.common.files import write_bytes
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
@@ -14,12 +15,8 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1])[1].tobytes())
-        partial.replace(path)
+        write_bytes(path, cv2.imencode(path.suffix, image[..., ::-1])[1].tobytes())
     except OSError as error:
         raise UserError(f"the picture {path} cannot be written: {error.strerror}; choose another --out") from error
-    finally:
-        partial.unlink(missing_ok=True)

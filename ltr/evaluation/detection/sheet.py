@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, as_tensor
 
 from ebm_common import elementwise_iou, xywh_to_xyxy, xyxy_to_xywh
+from ltr.common.figures import save_figure
 from ltr.common.files import writing
 from ltr.common.images import ImageReadError
 from ltr.dataset import DetectionImages
@@ -122,7 +123,7 @@ def contact_sheet(
         figure = _draw(images, found, categories, title)
         with writing(path, REMEDY):
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=_DPI)
+            save_figure(figure, path, dpi=_DPI)
 
 
 def draw_sheet(

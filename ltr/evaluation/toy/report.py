@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ltr.common.errors import UserError
+from ltr.common.figures import save_figure
 from ltr.common.files import write_json, writing
 from ltr.common.provenance import provenance
 from ltr.dataset.toy import HIGH, LOW, TOY_DENSITIES
@@ -75,7 +76,7 @@ def draw_densities(path: Path, panels: dict[str, Tensor]) -> None:
         axis.set(title=title, xlabel="x", xticks=range(-2, 3))
     axes[0].set_ylabel("y")
     figure.colorbar(image, ax=axes, label="p(y | x)", extend="max", pad=0.02)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def _newest_model(folder: Path, system: str, data: str) -> nn.Module | None:
