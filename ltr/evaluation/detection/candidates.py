@@ -19,8 +19,9 @@ from ltr.models.weights_file import downloaded
 from ltr.train_settings.detection import DetectionDataSettings
 from ltr.train_settings.detection import images as trained_images
 
-_SYSTEM_SPECIFIC = ("detector.system", "detector.refinement", "proposals", "optimizer", "schedule", "grad_clip",
-                    "epochs", "samples_per_epoch", "batch_size")  # fmt: skip
+SYSTEM_SPECIFIC = ("detector.system", "detector.refinement", "proposals", "optimizer", "schedule", "grad_clip",
+                   "epochs", "samples_per_epoch", "batch_size")  # fmt: skip
+"""Settings in which the trainings of different systems of a table may differ."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def find_detector_runs(options: DetectionEvaluationOptions, workspace: Path) -> 
             + "".join(f"; {problem}" for problem in problems[:1])
             + f"; train one: ebm-train detection {wanted or 'direct'}"
         )
-    check_alike(runs, _SYSTEM_SPECIFIC)
+    check_alike(runs, SYSTEM_SPECIFIC)
     found = {run.system for run in runs} | ({"direct"} if base_detector(runs) else set())
     missing = [system for system in SYSTEM_NAMES if system not in found]
     if missing and wanted is None:

@@ -29,6 +29,16 @@ from ltr.evaluation.detection.candidates import (
 )
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
+from ltr.evaluation.detection.kept_rows import (
+    Row,
+    kept_note,
+    move_aside,
+    only_writer,
+    others,
+    read_rows,
+    runs_of,
+    why_not_shared,
+)
 from ltr.evaluation.detection.notes import choice_notes, data_notes, training_notes
 from ltr.evaluation.detection.options import DetectionEvaluationOptions
 from ltr.evaluation.detection.sheet import draw_sheet
@@ -68,14 +78,22 @@ def main(argv: list[str]) -> int:
     refining = [c.file for c in candidates if c.system in CONFIDENCE_SYSTEMS]
     choices = {file: choice for file in refining if (choice := kept_choice(file)) is not None}
     results, sheets = _evaluate_all(candidates, images, options, choices, out)
-    table = make_table(results, f"Detection on {images.name}: COCO's AP in percent, mean ± standard error over runs")
-    table.notes += data_notes(results, images, options.max_detections)
-    if options.step is None:
-        table.notes += choice_notes(choices.values(), images)
-    table.notes += [*training_notes(runs), *problems]
-    print(table.text())
-    for path in [*_write(table, results, candidates, runs, options, out), *sheets]:
-        print(f"written: {path}")
+    rows = _rows(results, candidates, runs, choices, images, options)
+    with only_writer(out, _stem(options)):
+        earlier, said = _earlier_rows(rows, options, out)
+        rows = {**earlier, **rows}
+        table = make_table(
+            {key: row.results for key, row in rows.items()},
+            f"Detection on {images.name}: COCO's AP in percent, mean ± standard error over runs",
+        )
+        table.notes += data_notes({key: row.results for key, row in rows.items()}, images, options.max_detections)
+        table.notes += dict.fromkeys(note for row in rows.values() for note in row.notes)
+        table.notes += [*training_notes(runs_of(rows)), *kept_note(earlier), *problems]
+        print(table.text())
+        for path in [*_write(table, rows, options, out), *sheets]:
+            print(f"written: {path}")
+    for sentence in said:
+        print(sentence)
     print(f"detections, as COCO results: {out / 'detections'}")
     return 0
 
@@ -152,21 +170,54 @@ def _stem(options: DetectionEvaluationOptions) -> str:
     return stem if options.max_detections == MAX_DETECTIONS else f"{stem}_max{options.max_detections}"
 
 
-def _write(
-    table: Table,
+def _rows(
     results: Mapping[str, Sequence[DetectorEvaluation]],
     candidates: Sequence[DetectorFile],
     runs: Sequence[TrainedRun],
+    choices: Mapping[Path, StepChoice],
+    images: DetectionImages,
     options: DetectionEvaluationOptions,
-    out: Path,
-) -> list[Path]:
+) -> dict[str, Row]:
+    about = provenance(options, device=choose_device(options.device))
+    rows = {}
+    for key, found in results.items():
+        files = [c.file for c in candidates if c.system == key.partition(" ")[0]]
+        made = {**about, "files": {str(file): file_hash(file) for file in files}}
+        chosen = [choices[file] for file in files if file in choices and options.step is None]
+        own = [run for run in runs if run.weights in files]
+        rows[key] = Row([*found], [_record(r) for r in found], made, choice_notes(chosen, images), own)
+    return rows
+
+
+def _earlier_rows(
+    new: Mapping[str, Row], options: DetectionEvaluationOptions, out: Path
+) -> tuple[dict[str, Row], list[str]]:
+    """The rows of the table on disk that stay, if one system was asked for; and sentences for the user.
+
+    A table with rows that can neither stay nor are evaluated anew gets another name.
+    """
+    stem = _stem(options)
+    try:
+        rows = others(read_rows(out / f"{stem}.json"), new)
+        problem = why_not_shared(rows, new) if options.system else "it has rows of other systems"
+    except UserError as error:
+        rows, problem = {}, str(error)
+    else:
+        if not rows or problem is None:
+            return rows, []
+    moved = [str(path) for path in move_aside(out, stem)]
+    return {}, [f"the earlier table is now {', '.join(moved)}: {problem}"]
+
+
+def _write(table: Table, rows: Mapping[str, Row], options: DetectionEvaluationOptions, out: Path) -> list[Path]:
     about = provenance(
         options,
         device=choose_device(options.device),
-        results={key: [_record(r) for r in found] for key, found in results.items()},
+        results={key: row.records for key, row in rows.items()},
         notes=table.notes,
-        files={str(c.file): file_hash(c.file) for c in candidates},
-        runs={str(run.weights): run.settings for run in runs},
+        rows={key: row.to_plain() for key, row in rows.items()},
+        files={name: digest for row in rows.values() for name, digest in row.made.get("files", {}).items()},
+        runs={str(run.weights): run.settings for run in runs_of(rows)},
     )
     return write_table(table, out, _stem(options), about)
 

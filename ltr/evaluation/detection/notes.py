@@ -10,7 +10,7 @@ from ltr.common.provenance import file_hash
 from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.coco_metrics import MAX_DETECTIONS
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation
-from ltr.evaluation.detection.table import SYSTEM_NAMES
+from ltr.evaluation.detection.table import SYSTEM_NAMES, row_name
 from ltr.evaluation.runs import TrainedRun
 from ltr.evaluation.steps.choice import StepChoice, origin
 
@@ -36,9 +36,14 @@ def data_notes(
         more = f"{crowded} image{'s have' if crowded > 1 else ' has'} more objects, up to {counts.max()}"
         note += f", but {more}: --max_detections {counts.max()} counts them all"
     notes.append(f"{note}.")
-    threads = first.about["threads"]
-    on = f"{first.about['device']}, {threads} thread{'s' if threads > 1 else ''}"
-    notes.append(f"images/s: of the median image, one image at a time, without reading it; on {on}.")
+    machines: dict[str, list[str]] = {}
+    for key, found in results.items():
+        for about in [result.about for result in found]:
+            threads = f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+            machines.setdefault(f"{about['device']}, {threads}", []).append(row_name(key))
+    several = len(machines) > 1
+    on = [f"{name} ({', '.join(dict.fromkeys(rows))})" if several else name for name, rows in machines.items()]
+    notes.append(f"images/s: of the median image, one image at a time, without reading it; on {'; on '.join(on)}.")
     for system, name in SYSTEM_NAMES.items():
         used = [r.about["refinement"] for r in results.get(system, ()) if r.about["refinement"]]
         for s in [s for k, s in enumerate(used) if s not in used[:k]]:

@@ -20,7 +20,8 @@ class DetectionEvaluationOptions:
     """Evaluates trained detectors on images in COCO's layout, for example: ebm-evaluate detection ebm --limit 500"""
 
     system: tyro.conf.Positional[str | None] = None
-    """One of the paper's systems, such as ebm; default: all that have a finished run."""
+    """One of the paper's systems, such as ebm, whose row goes into the table that is there; default: all that have a
+    finished run, in a new table."""
     checkpoint: tuple[Path, ...] = ()
     """Files of trained detectors; they replace the runs of the workspace."""
     runs: tuple[Path, ...] = ()

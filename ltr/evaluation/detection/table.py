@@ -40,11 +40,12 @@ def make_table(results: Mapping[str, Sequence[DetectorEvaluation]], title: str) 
         found = results[key]
         cells = [_percent([getattr(r.metrics, name) for r in found]) for name in _COLUMNS.values()]
         speed = Mean.of([r.images_per_second for r in found])
-        table.rows.append((_row_name(key), [*cells, speed, str(len(found))]))
+        table.rows.append((row_name(key), [*cells, speed, str(len(found))]))
     return table
 
 
-def _row_name(key: str) -> str:
+def row_name(key: str) -> str:
+    """The paper's name of a system's row; another key is its own name."""
     system, _, rest = key.partition(" ")
     name = SYSTEM_NAMES.get(system)
     return key if name is None else name if not rest else f"{name}, {rest}"

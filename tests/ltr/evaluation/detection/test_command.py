@@ -131,7 +131,7 @@ def test_finished_runs_share_a_table(runs, root, tmp_path, capsys):
     assert len(first) > 4 and first != second
     assert command(root, tmp_path, "direct", "--runs", runs) == 0
     text = capsys.readouterr().out
-    assert "Faster-RCNN" in text and "Ours" not in text and "No finished run" not in text
+    assert "Faster-RCNN" in text and "No finished run" not in text
 
 
 def changed(runs, folder, name, section, **values):
@@ -215,3 +215,84 @@ def test_what_the_command_refuses(files, root, tmp_path, capsys, arguments, mess
     error = capsys.readouterr().err
     assert left.value.code == 2 and error.count("\n") == 1
     assert re.search(message, error)
+
+
+def rows_of(file):
+    table = file.read_text().split("images.\n")[0]  # without the notes
+    return [line.split("  ")[0] for line in table.splitlines() if line.startswith(("Faster", "Ours"))]
+
+
+def test_one_system_leaves_the_rows_of_the_others(runs, root, tmp_path, capsys):
+    """The table of all systems stays one when one of them is evaluated anew, with all that is known of each row."""
+    out = tmp_path / "evaluation" / "detection"
+    assert command(root, tmp_path, "--runs", runs, "--unrefined") == 0
+    table, before = (out / "val.txt").read_text(), json.loads((out / "val.json").read_text())
+    assert command(root, tmp_path, "direct", "--runs", runs) == 0
+    said = capsys.readouterr().out
+    assert rows_of(out / "val.txt") == ["Faster-RCNN", "Ours (EBM), unrefined", "Ours (EBM)"]
+    day = before["time"][:10]
+    assert f"Of earlier evaluations: Ours (EBM), unrefined ({day}); Ours (EBM) ({day})." in said
+    assert said.count("Ours (EBM) refined by") == 2 and "replaced" not in said
+    after = json.loads((out / "val.json").read_text())
+    assert after["results"] == before["results"] and after["files"] == before["files"]
+    assert after["runs"] == before["runs"] and after["rows"]["ebm"] == before["rows"]["ebm"]
+    assert after["rows"]["direct"]["made"]["settings"]["system"] == "direct"
+    numbers = [line for line in table.splitlines() if line.startswith("Ours")]
+    assert set(numbers) <= set((out / "val.txt").read_text().splitlines())
+    assert not list(out.glob("*replaced*")) and not list(out.glob(".*"))
+
+
+def test_without_refinement_a_row_stays_beside_the_same_detector_alone(files, root, tmp_path):
+    out = tmp_path / "evaluation" / "detection"
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"], "--unrefined") == 0
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"]) == 0
+    assert rows_of(out / "val.txt") == ["Ours (EBM), unrefined", "Ours (EBM)"]
+    table = json.loads((out / "val.json").read_text())
+    table["results"]["ebm unrefined"][0]["about"]["weights"] = "of another detector"
+    (out / "val.json").write_text(json.dumps(table))
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"]) == 0
+    assert rows_of(out / "val.txt") == ["Ours (EBM)"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table["results"]["direct"][0].update(images=3), "its row Faster-RCNN is of other images"),
+        (lambda table: table["results"]["direct"][0]["metrics"].pop("ap50"), "cannot be read as a table of detectors"),
+        (lambda table: table.update(results=[1]), "cannot be read as a table of detectors"),
+        (lambda table: table["rows"]["direct"].update(runs={"a": {"settings": 1}}), "cannot be read as a table"),
+    ],
+)
+def test_rows_that_cannot_stay_are_kept_under_another_name(files, root, tmp_path, capsys, change, said):
+    out = tmp_path / "evaluation" / "detection"
+    assert command(root, tmp_path, "--checkpoint", files["direct"]) == 0
+    table = json.loads((out / "val.json").read_text())
+    change(table)
+    (out / "val.json").write_text(json.dumps(table))
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"]) == 0
+    assert rows_of(out / "val.txt") == ["Ours (EBM)"]
+    assert "the earlier table is now" in (text := capsys.readouterr().out) and said in text
+    (kept,) = out.glob("val_replaced_*.txt")
+    assert rows_of(kept) == ["Faster-RCNN"] and json.loads(kept.with_suffix(".json").read_text()) == table
+
+
+def test_a_new_table_of_all_does_not_destroy_rows_that_it_lacks(files, root, tmp_path, capsys):
+    out = tmp_path / "evaluation" / "detection"
+    assert command(root, tmp_path, "--checkpoint", files["direct"], files["ebm"]) == 0
+    assert command(root, tmp_path, "--checkpoint", files["ebm"]) == 0
+    assert rows_of(out / "val.txt") == ["Ours (EBM)"] and "it has rows of other systems" in capsys.readouterr().out
+    assert [rows_of(file) for file in out.glob("val_replaced_*.txt")] == [["Faster-RCNN", "Ours (EBM)"]]
+    assert command(root, tmp_path, "--checkpoint", files["direct"], files["ebm"]) == 0
+    assert len(list(out.glob("val_replaced_*.txt"))) == 1
+
+
+def test_rows_of_a_table_of_an_earlier_version_stay(files, root, tmp_path):
+    out = tmp_path / "evaluation" / "detection"
+    assert command(root, tmp_path, "--checkpoint", files["direct"]) == 0
+    table = json.loads((out / "val.json").read_text())
+    del table["rows"]
+    (out / "val.json").write_text(json.dumps(table))
+    assert command(root, tmp_path, "ebm", "--checkpoint", files["ebm"]) == 0
+    assert rows_of(out / "val.txt") == ["Faster-RCNN", "Ours (EBM)"]
+    kept = json.loads((out / "val.json").read_text())["rows"]["direct"]["made"]
+    assert (kept["time"], kept["commit"], kept["files"]) == (table["time"], table["commit"], table["files"])
