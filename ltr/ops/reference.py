@@ -66,7 +66,11 @@ def usable_boxes(boxes: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     boxes = boxes.to(torch.promote_types(boxes.dtype, torch.float32)) * scale
     span = boxes[..., 2:] - boxes[..., :2]  # not finite where a corner is not, or where the difference overflows
     usable = ((span > _EMPTY) & (span < torch.inf)).all(-1, keepdim=True)
-    return usable, torch.where(usable, boxes, boxes.new_tensor([0.0, 0.0, 1.0, 1.0]))
+    low, high = boxes.split(2, dim=-1)
+    harmless = torch.cat(
+        [torch.zeros_like(low), torch.ones_like(high)], dim=-1
+    )  # made on the device: nothing is copied
+    return usable, torch.where(usable, boxes, harmless)
 
 
 def bin_weights(low: Tensor, high: Tensor, bins: int, cells: int) -> Tensor:

@@ -158,7 +158,7 @@ class _Torch:
             cells = corners - level.first_cell
             pooled, of_boxes = pool_and_slope(features, cells, level.bins, level.scale, gradient)
             hidden = torch.addmm(level.bias, pooled.permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
-            f = f + hidden @ level.out
+            f = torch.addmv(f, hidden, level.out)
             if gradient:
                 of_flat = ((hidden > 0) * level.out) @ level.weight
                 slope = of_boxes(of_flat.unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import inference
-from ltr.ops import cuda_graphs, dense
+from ltr.ops import cuda_graphs, dense, kernels, reference
 from pytracking import track_together
 from pytracking.factory import tracker_settings
 from pytracking.tracker.atom import classifier, network, peaks, shared_steps
@@ -140,10 +140,12 @@ def test_events_and_densities_are_the_same(sequence, monkeypatch):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.kernels
-def test_pytorchs_layers_with_the_operators_as_on_a_gpu(sequence, monkeypatch):
-    """Not the CPU's fused layers: what a GPU would record."""
+@pytest.mark.parametrize("pooling", [pytest.param("operators", marks=pytest.mark.kernels), "torch"])
+def test_pytorchs_layers_as_on_a_gpu(pooling, sequence, monkeypatch):
+    """Not the CPU's fused layers: what a GPU would record, with its kernels and without."""
     frames, (box, _) = sequence
+    if pooling == "torch":
+        monkeypatch.setattr(kernels, "choose", lambda features: reference.prroi_pool)
     monkeypatch.setattr(dense, "available", lambda: False)
     settings = make("ebm").settings
     on_gpu = network._load.__wrapped__(
@@ -202,9 +204,10 @@ def on_fake_gpu():
 
 
 @pytest.mark.kernels
-def test_no_part_waits_for_the_gpu_or_copies_to_it(on_fake_gpu):
+def test_no_part_waits_for_the_gpu_or_copies_to_it(on_fake_gpu, monkeypatch):
     """A tensor of the CPU among those of the GPU is an error there, and so is a condition on a tensor."""
     mode, net = on_fake_gpu
+    monkeypatch.setitem(kernels.FOUND, "cuda", kernels.FOUND["cpu"])  # where the CUDA library is not built
     with mode, torch.no_grad(), Refuse():
         gpu = torch.device("cuda")
         pixels = torch.empty(1, 288, 288, 3, dtype=torch.uint8, device=gpu)
