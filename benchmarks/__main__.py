@@ -21,6 +21,7 @@ PARTS = {
     "kernels": "PrRoIPool's kernels against the torch form and against memory bandwidth",
     "frame": "the parts of a tracked frame, frames per second, first frame, memory",
     "objects": "several objects of one video: by themselves, and with shared passes through the network",
+    "sequences": "many sequences at once on one device: by processes, and by shared passes in one",
     "engines": "the networks of a frame on a CPU: ours, plain PyTorch, ONNX Runtime, OpenVINO",
     "view": "what it costs to look at a run: video, density, live view",
     "training": "training images per second: the loader and the step",

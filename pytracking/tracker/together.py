@@ -1,4 +1,4 @@
-"""Several trackers on one frame at the cost of shared passes through their network.
+"""Several trackers, on one frame or on one frame each, at the cost of shared passes through their network.
 
 A tracker that can share its passes writes a frame as a generator, :meth:`BaseTracker.track_steps`: it yields each
 :class:`SharedStep`, such as a pass through the backbone, and goes on with its answer. One tracker by itself has each
@@ -56,21 +56,28 @@ def run_alone(steps: Steps[T]) -> T:
 
 
 @torch.no_grad()
-def track_together(trackers: Sequence[BaseTracker], image: np.ndarray, density: bool = False) -> list[TrackerOutput]:
+def track_together(
+    trackers: Sequence[BaseTracker], image: np.ndarray | Sequence[np.ndarray], density: bool = False
+) -> list[TrackerOutput]:
     """Track several targets in the next frame, with one pass through the network for all of them.
 
-    Boxes are those of `tracker.track(image, density)` for each tracker, up to rounding. Trackers that share no passes,
-    such as OpenCV's, track one after the other.
+    The targets can be those of one video, or of many that a GPU tracks side by side. Boxes are those of
+    `tracker.track(image, density)` for each tracker, up to rounding. Trackers that share no passes, such as OpenCV's,
+    track one after the other.
 
     Args:
         trackers: each initialised with a target of its own.
-        image: uint8 (H, W, 3) RGB.
+        image: uint8 (H, W, 3) RGB; a list of images, of any sizes, has one for each tracker.
         density: whether the outputs have a density.
 
     Raises:
-        UserError: if the image cannot be used.
+        UserError: if an image cannot be used.
+        ValueError: if there is not one image for each tracker.
     """
-    runs = [tracker.track_steps(image, density) for tracker in trackers]
+    images = image if isinstance(image, list | tuple) else [image] * len(trackers)
+    if len(images) != len(trackers):
+        raise ValueError(f"{len(trackers)} trackers cannot track in {len(images)} images: each needs one")
+    runs = [tracker.track_steps(frame, density) for tracker, frame in zip(trackers, images, strict=True)]
     outputs: dict[int, TrackerOutput] = {}
     waiting: dict[int, SharedStep] = {}
 

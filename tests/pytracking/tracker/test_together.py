@@ -78,6 +78,24 @@ def test_targets_together_have_the_boxes_of_targets_alone(param, scene, passes):
         assert len(passes["Ascent"]) <= 1
 
 
+def test_targets_of_several_videos_share_passes(scene, passes):
+    frames, boxes = scene
+    videos = [frames, [np.ascontiguousarray(frame[:-40, ::-1]) for frame in frames]]
+    mirrored = boxes[0] * (-1, 1, 1, 1) + (frames[0].shape[1] - boxes[0][2], 0, 0, 0)
+    alone, together = ([make("ebm"), make("ebm")] for _ in range(2))
+    for trackers in (alone, together):
+        for tracker, video, box in zip(trackers, videos, (boxes[0], mirrored), strict=True):
+            tracker.initialize(video[0], box)
+    expected = [tracker.track(video[1]) for tracker, video in zip(alone, videos, strict=True)]
+    for served in passes.values():
+        served.clear()
+    for found, single in zip(track_together(together, [video[1] for video in videos]), expected, strict=True):
+        assert_same(found, single)
+    assert passes == {"BackbonePass": [2], "HeadPass": [2], "Ascent": [2]}
+    with pytest.raises(ValueError, match="2 trackers cannot track in 1 images"):
+        track_together(together, frames[:1])
+
+
 def test_a_lost_target_searches_elsewhere_and_the_others_wait_for_it(scene, passes):
     frames, boxes = scene
     alone, together = (started("ebm", frames[0], boxes[:2]) for _ in range(2))
