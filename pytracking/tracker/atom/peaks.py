@@ -76,12 +76,12 @@ def _find_peaks(scores: Tensor, rows: Tensor, columns: Tensor, reach: Tensor, *p
     for factors in prior:
         fine = fine * factors
     first = _peak_of_tensor(fine)
-    beside = []
+    near = []
     for axis, extent in enumerate((reach[1], reach[0])):
         positions = torch.arange(fine.shape[axis], dtype=fine.dtype, device=fine.device)
         low, high = (first[axis] - extent).round(), (first[axis] + extent).round()
-        beside.append((positions < low) | (positions > high))
-    rest = torch.where(beside[0][:, None] | beside[1], fine, 0)
+        near.append((positions >= low) & (positions <= high))
+    rest = fine.masked_fill(near[0][:, None] & near[1], 0)
     return (torch.stack([first, _peak_of_tensor(rest)]),)
 
 
