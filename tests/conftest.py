@@ -32,6 +32,14 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory) -> Iterator[None]:
+    """Tests remember nothing in the user's folder of what they read of data sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EBM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def module_folder(tmp_path_factory) -> Iterator[Path]:
     """What `tmp_path` is to a test, for all tests of a file: its trained networks do not wait for the session's end."""

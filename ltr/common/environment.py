@@ -10,7 +10,7 @@ A path is the first of these that is set:
        otb = '/data/otb'
        results = 'runs/tracking'      # relative paths count from the file's own folder
 
-Only ``results`` and ``workspace`` have defaults.
+Only ``results``, ``workspace`` and ``cache`` have defaults.
 """
 
 import difflib
@@ -42,9 +42,10 @@ PATH_NAMES = {
     "image_folder": "an image folder with its index.jsonl",
     "results": "where tracking results are written",
     "workspace": "where checkpoints, logs and generated data are written",
+    "cache": "where it is remembered what was read of large data sets",
 }
 """What each name stands for; data sets are in the layouts of their own distributions."""
-DEFAULTS = {"results": "tracking_results", "workspace": "workspace"}
+DEFAULTS = {"results": "tracking_results", "workspace": "workspace", "cache": "~/.cache/ebm_regression"}
 """Folders that are made when they are needed; all others must exist."""
 _NO_OPTION = ""
 
@@ -90,7 +91,7 @@ def _find(name: str, flag_value: str | os.PathLike | None) -> tuple[Path, str]:
         if value:
             return file.parent / Path(value).expanduser(), f"the settings file {file}"
     if name in DEFAULTS:
-        return Path(DEFAULTS[name]), "default"
+        return Path(DEFAULTS[name]).expanduser(), "default"
     option = "" if flag_value == _NO_OPTION else "give it on the command line, "
     raise EnvironmentPathError(
         f"no folder is set for {PATH_NAMES[name]} ('{name}'): {option}set the environment variable {variable}, or "

@@ -7,25 +7,19 @@ frames, and whether it is visible there. An annotated object of a still image is
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from ltr.common.errors import DatasetError
 from ltr.common.files import read_text
 from ltr.common.images import read_image
-
-logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 VAL_FRACTION = 0.1
 """Share of the images or sequences that a split by hash keeps for validation."""
@@ -98,44 +92,6 @@ class VideoDataset(ABC):
                 self._cache.popitem(last=False)
         self._cache.move_to_end(index)
         return self._cache[index]
-
-    def _usable(self, names: list[T], flags: Callable[[T], list[Path]] = lambda name: []) -> list[T]:
-        """The sequences whose annotations can be read, of `names`, whose order is that of the data set.
-
-        It reads the annotations of all sequences, so that nothing odd is found in mid-training, and warns of those that
-        are left out, and of label files that are missing.
-
-        Args:
-            names: of the sequences.
-            flags: the label files of a sequence that say where its target is hidden.
-
-        Raises:
-            DatasetError: if none can be read.
-        """
-
-        def problem(index: int) -> DatasetError | None:
-            try:
-                self._read_sequence(index)
-            except DatasetError as error:
-                return error
-            return None
-
-        with ThreadPoolExecutor(8) as pool:
-            problems = list(pool.map(problem, range(len(names))))
-        usable = [name for name, error in zip(names, problems, strict=True) if error is None]
-        odd = [error for error in problems if error is not None]
-        if not usable and odd:
-            raise DatasetError(f"none of the {len(names)} sequences of {self.name} can be used; the first: {odd[0]}")
-        if odd:
-            count = f"{len(odd)} of {len(names)} sequences"
-            logger.warning("%s of %s are left out; the first: %s", count, self.name, odd[0])
-        missing = [file for name in usable for file in flags(name) if not file.exists()]
-        if missing:
-            logger.warning(
-                "%s lacks %d label files, the first is %s; no frame of these sequences counts as hidden by them",
-                self.name, len(missing), missing[0],
-            )  # fmt: skip
-        return usable
 
     def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
         """Images of a sequence, each uint8 RGB (H, W, 3), in the order of `ids`.

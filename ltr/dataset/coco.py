@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ltr.common.columns import name_columns
 from ltr.common.images import ImageReadError
 from ltr.common.orientation import image_forms
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset
-from ltr.dataset.coco_files import read_coco
+from ltr.dataset.coco_files import CocoPart, find_coco, read_coco, skipped_text
+from ltr.dataset.remembered import Reading, remembered, spread
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,8 @@ class COCO(VideoDataset):
     """Every annotated object of COCO that is no crowd, as a still image; the module's docstring shows the layout.
 
     The constructor reads the annotation file and the headers of the images; for the whole of COCO this takes about half
-    a minute and, for a moment, 2 GB. Images are rotated by their EXIF orientation if their sizes in the annotation file
-    are rotated; where the size does not decide, they are left out with a warning.
+    a minute and, for a moment, 2 GB, and is remembered. Images are rotated by their EXIF orientation if their sizes in
+    the annotation file are rotated; where the size does not decide, they are left out with a warning.
 
     Args:
         root: the folder of `annotations`.
@@ -43,36 +45,47 @@ class COCO(VideoDataset):
 
     def __init__(self, root: str | Path, split: str = "train", year: int | None = None):
         super().__init__("coco")
-        data = read_coco(root, split, year)
-        self.images = data.part.images
-        if not len(data.boxes):
-            raise DatasetError(f"{data.part.annotations} holds no object that can be used{data.skipped_text()}")
-        self._files = data.files
-        used = np.unique(data.image_of)
-        sizes = [(int(width), int(height)) for width, height in data.sizes[used]]
-        items = [(self.images / self._files[i], size, False) for i, size in zip(used, sizes, strict=True)]
-        forms = image_forms(items, data.part.annotations)
-        refused = [form for form in forms if isinstance(form, ImageReadError)]
-        self._orientations = np.ones(len(self._files), np.uint8)
-        for i, form in zip(used, forms, strict=True):
-            self._orientations[i] = 0 if isinstance(form, ImageReadError) else form.orientation
-        if len(refused) == len(forms):
-            raise DatasetError(f"none of the {len(forms)} images with an object can be used; the first: {refused[0]}")
-        if refused:
-            logger.warning("%d of %d images are left out; the first: %s", len(refused), len(forms), refused[0])
-        keep = self._orientations[data.image_of] > 0
-        self._image_of = data.image_of[keep].astype(np.int32)
-        self._boxes = data.boxes[keep].astype(np.float32)
-        logger.info("%s: %d objects%s", data.part.annotations, len(self), data.skipped_text())
+        part = find_coco(root, split, year)
+        self.images = part.images
+        self._columns = remembered("coco", part.options(root), Path(root), lambda: _read(part), part.annotations)
+        skipped = skipped_text(self._columns.about["skipped"])
+        logger.info("%s: %d objects%s", part.annotations, len(self), skipped)
 
     def __len__(self) -> int:
-        return len(self._boxes)
+        return len(self._columns["boxes"])
 
     def _read_sequence(self, index: int) -> SequenceInfo:
-        return SequenceInfo(self._boxes[index : index + 1], np.ones(1, bool), is_video=False)
+        return SequenceInfo(self._columns["boxes"][index : index + 1], np.ones(1, bool), is_video=False)
 
     def _orientation(self, index: int, frame: int) -> int:
-        return int(self._orientations[self._image_of[index]])
+        return int(self._columns["orientations"][self._columns["image_of"][index]])
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self.images / self._files[self._image_of[index]]
+        return self.images / self._columns.names("files")[self._columns["image_of"][index]]
+
+
+def _read(part: CocoPart) -> Reading:
+    data = read_coco(part)
+    if not len(data.boxes):
+        raise DatasetError(f"{part.annotations} holds no object that can be used{skipped_text(data.skipped)}")
+    used = np.unique(data.image_of)
+    sizes = [(int(width), int(height)) for width, height in data.sizes[used]]
+    items = [(part.images / data.files[i], size, False) for i, size in zip(used, sizes, strict=True)]
+    forms = image_forms(items, part.annotations)
+    refused = [form for form in forms if isinstance(form, ImageReadError)]
+    orientations = np.ones(len(data.files), np.uint8)
+    for i, form in zip(used, forms, strict=True):
+        orientations[i] = 0 if isinstance(form, ImageReadError) else form.orientation
+    if len(refused) == len(forms):
+        raise DatasetError(f"none of the {len(forms)} images with an object can be used; the first: {refused[0]}")
+    if refused:
+        logger.warning("%d of %d images are left out; the first: %s", len(refused), len(forms), refused[0])
+    keep = orientations[data.image_of] > 0
+    arrays = {
+        **name_columns("files", data.files),
+        "orientations": orientations,
+        "image_of": data.image_of[keep].astype(np.int32),
+        "boxes": data.boxes[keep].astype(np.float32),
+    }
+    watched = [*data.folders, *spread([file for file, _, _ in items])]
+    return Reading(arrays, watched, {"skipped": data.skipped})

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ltr.common.columns import Columns, Names, name_columns
 from ltr.common.images import ImageReadError, read_image
 from ltr.common.orientation import image_form
-from ltr.dataset.coco_files import read_coco
+from ltr.dataset.coco_files import CocoPart, find_coco, read_coco, skipped_text
+from ltr.dataset.remembered import Reading, remembered
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +26,13 @@ logger = logging.getLogger(__name__)
 class DetectionImages:
     """N images with their objects. It holds names and numbers only, so it is cheap to send to data loader workers.
 
-    Attributes:
+    Args:
         name: for messages.
         annotations: COCO's annotation file; it may list images whose files are missing.
         folder: of the images.
-        files: names of the images in that folder.
-        ids: int64 (N,), COCO's image ids.
-        sizes: int32 (N, 2), widths and heights in the annotation file.
+        columns: files, ids, sizes, offsets, boxes and labels, see the properties. Mapped from a file they are read-only
+            and shared by loader workers.
         categories: label -> name.
-        offsets: int64 (N + 1,); the objects of image i are rows offsets[i] to offsets[i + 1] of `all_boxes`.
-        all_boxes: float32 (M, 4), xyxy in pixels, inside their images and at least a pixel wide and high.
-        all_labels: int64 (M,), keys of `categories`.
         skipped: number of skipped items of each kind.
         label_offset: label minus category id: 1 if the file has a category 0, otherwise 0.
     """
@@ -42,18 +40,43 @@ class DetectionImages:
     name: str
     annotations: Path
     folder: Path
-    files: list[str]
-    ids: np.ndarray
-    sizes: np.ndarray
+    columns: Columns
     categories: dict[int, str]
-    offsets: np.ndarray
-    all_boxes: np.ndarray
-    all_labels: np.ndarray
     skipped: dict[str, int] = field(default_factory=dict)
     label_offset: int = 0
 
+    @property
+    def files(self) -> Names:
+        """Names of the images in their folder."""
+        return self.columns.names("files")
+
+    @property
+    def ids(self) -> np.ndarray:
+        """int64 (N,), COCO's image ids."""
+        return self.columns["ids"]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """int32 (N, 2), widths and heights in the annotation file."""
+        return self.columns["sizes"]
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """int64 (N + 1,); the objects of image i are rows offsets[i] to offsets[i + 1] of :attr:`all_boxes`."""
+        return self.columns["offsets"]
+
+    @property
+    def all_boxes(self) -> np.ndarray:
+        """float32 (M, 4), xyxy in pixels, inside their images and at least a pixel wide and high."""
+        return self.columns["boxes"]
+
+    @property
+    def all_labels(self) -> np.ndarray:
+        """int64 (M,), keys of `categories`."""
+        return self.columns["labels"]
+
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.ids)
 
     def image(self, i: int) -> np.ndarray:
         """Image i, uint8 (H, W, 3) RGB, rotated by its EXIF orientation if its size in the annotations is rotated.
@@ -94,7 +117,7 @@ def read_coco_detection(root: str | Path, split: str = "train", year: int | None
 
     Boxes are clipped to their images; a box is dropped if less than half of it lies inside. Images without a file and
     annotations that cannot be used are skipped with a warning. For the whole of COCO, reading the annotation file takes
-    about ten seconds and, for a moment, 2 GB.
+    about ten seconds and, for a moment, 2 GB; what it finds is remembered.
 
     Args:
         root: the folder of `annotations`, or of another layout of :mod:`ltr.dataset.coco_files`.
@@ -105,32 +128,43 @@ def read_coco_detection(root: str | Path, split: str = "train", year: int | None
         DatasetError: if annotations or images are missing, the annotations are damaged, or the boxes are in another
             form; the message names file and id.
     """
-    data = read_coco(root, split, year, detection=True)
+    part = find_coco(root, split, year)
+    columns = remembered("coco_detection", part.options(root), Path(root), lambda: _read(part), part.annotations)
+    label_offset = int(columns.about["label_offset"])
+    images = DetectionImages(
+        name=f"{Path(root).absolute().name} {part.images.name}",
+        annotations=part.annotations,
+        folder=part.images,
+        columns=columns,
+        categories={int(number) + label_offset: name for number, name in columns.about["categories"]},
+        skipped=columns.about["skipped"],
+        label_offset=label_offset,
+    )
+    _report(images)
+    return images
+
+
+def _read(part: CocoPart) -> Reading:
+    data = read_coco(part, detection=True)
     label_offset = int(0 in data.categories)
     limits = data.sizes[data.image_of]
     low = np.clip(data.boxes[:, :2], 0, limits)
     high = np.clip(data.boxes[:, :2] + data.boxes[:, 2:], 0, limits)
     order = np.argsort(data.image_of, kind="stable")
     count = np.bincount(data.image_of, minlength=len(data.files))
-    images = DetectionImages(
-        name=f"{Path(root).absolute().name} {data.part.images.name}",
-        annotations=data.part.annotations,
-        folder=data.part.images,
-        files=data.files,
-        ids=data.ids,
-        sizes=data.sizes,
-        categories={number + label_offset: name for number, name in data.categories.items()},
-        offsets=np.concatenate([[0], np.cumsum(count)]),
-        all_boxes=np.concatenate([low, high], axis=1)[order].astype(np.float32),
-        all_labels=data.category_ids[order] + label_offset,
-        skipped=data.skipped,
-        label_offset=label_offset,
-    )
-    _report(images, data.skipped_text())
-    return images
+    arrays = {
+        **name_columns("files", data.files),
+        "ids": data.ids,
+        "sizes": data.sizes,
+        "offsets": np.concatenate([[0], np.cumsum(count)]),
+        "boxes": np.concatenate([low, high], axis=1)[order].astype(np.float32),
+        "labels": data.category_ids[order] + label_offset,
+    }
+    about = {"categories": list(data.categories.items()), "skipped": data.skipped, "label_offset": label_offset}
+    return Reading(arrays, data.folders, about)
 
 
-def _report(images: DetectionImages, skipped: str) -> None:
+def _report(images: DetectionImages) -> None:
     usable = len(images.usable())
     logger.info(
         "%s: %d images with %d objects of %d categories, %d images with none%s",
@@ -139,5 +173,5 @@ def _report(images: DetectionImages, skipped: str) -> None:
         len(images.all_boxes),
         len(images.categories),
         len(images) - usable,
-        skipped,
+        skipped_text(images.skipped),
     )

@@ -24,7 +24,7 @@ import math
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +63,10 @@ class CocoPart:
     images: Path
     share: str | None = None
 
+    def options(self, root: str | Path) -> list[str | None]:
+        """What decides which objects are found, besides the content of the files."""
+        return [os.path.relpath(self.images, root), self.share]
+
 
 @dataclass(frozen=True, eq=False)
 class CocoObjects:
@@ -78,6 +82,7 @@ class CocoObjects:
         category_ids: int64 (M,), as in the file.
         categories: id -> name.
         skipped: number of skipped items of each kind.
+        folders: those that were searched for the images.
     """
 
     part: CocoPart
@@ -89,11 +94,13 @@ class CocoObjects:
     category_ids: np.ndarray
     categories: dict[int, str]
     skipped: dict[str, int]
+    folders: list[Path]
 
-    def skipped_text(self) -> str:
-        """The end of a sentence: what was skipped, if anything."""
-        skipped = [f"{count} {what}" for what, count in self.skipped.items() if count]
-        return f"; skipped: {', '.join(skipped)}" if skipped else ""
+
+def skipped_text(skipped: Mapping[str, int]) -> str:
+    """The end of a sentence: what was skipped, if anything."""
+    listed = [f"{count} {what}" for what, count in skipped.items() if count]
+    return f"; skipped: {', '.join(listed)}" if listed else ""
 
 
 def find_coco(root: str | Path, split: str, year: int | None = None) -> CocoPart:
@@ -180,18 +187,17 @@ def _any_case(root: Path, name: str) -> Path | None:
     return path
 
 
-def read_coco(root: str | Path, split: str, year: int | None = None, detection: bool = False) -> CocoObjects:
+def read_coco(part: CocoPart, detection: bool = False) -> CocoObjects:
     """Reads a part of a data set. What it skips is counted; a warning gives the first of a kind that is odd.
 
     Args:
-        root, split, year: see :func:`find_coco`.
+        part: as :func:`find_coco` finds it.
         detection: whether sizes of images and categories are needed.
 
     Raises:
-        DatasetError: if annotations or images are missing, the annotations are damaged, none of them can be used, or
-            the boxes are in another form.
+        DatasetError: if images are missing, the annotations are damaged, none of them can be used, or the boxes are in
+            another form.
     """
-    part = find_coco(root, split, year)
     path = part.annotations
     data = read_instances(path)
     with instances_form(path):
@@ -210,7 +216,7 @@ def read_coco(root: str | Path, split: str, year: int | None = None, detection: 
             "%s has no split: %d of its %d images are for %s, by a hash of their names", path, used.sum(), len(names),
             {"train": "training", "val": "validation"}[part.share],
         )  # fmt: skip
-    files = _locate(path, part.images, names)
+    files, folders = _locate(path, part.images, names)
     present = np.array([file is not None for file in files])
     limits = sizes[image_of]
     outside = outside_image(boxes, limits, path)
@@ -242,6 +248,7 @@ def read_coco(root: str | Path, split: str, year: int | None = None, detection: 
             "boxes outside their image": int(outside.sum()),
             "boxes under a pixel": int(tiny.sum()),
         },
+        folders,
     )
 
 
@@ -374,8 +381,8 @@ def _read_objects(
     return np.array(image_of, np.int64), box_array, np.array(category_ids, np.int64), dict(skipped)
 
 
-def _locate(path: Path, folder: Path, names: Sequence[str]) -> list[str | None]:
-    """The file of each image, relative to the folder; None where there is none.
+def _locate(path: Path, folder: Path, names: Sequence[str]) -> tuple[list[str | None], list[Path]]:
+    """The file of each image, relative to the folder, None where there is none; and the folders that were searched.
 
     It lists folders, because checking each of 118,000 files takes long.
 
@@ -390,8 +397,9 @@ def _locate(path: Path, folder: Path, names: Sequence[str]) -> list[str | None]:
         name if ok and last in listings[parent] else None
         for name, (parent, _, last), ok in zip(names, split, within, strict=True)
     ]
+    folders = [folder / parent for parent in parents]
     if None in files:
-        _search(folder, names, files)
+        folders += _search(folder, names, files)
     missing = [name for name, file in zip(names, files, strict=True) if file is None]
     if len(missing) == len(names):
         raise DatasetError(f"{folder} holds none of the {len(names)} images that {path} lists, such as {names[0]}")
@@ -399,13 +407,19 @@ def _locate(path: Path, folder: Path, names: Sequence[str]) -> list[str | None]:
         first = missing[0]
         lacking = f"{len(missing)} of the {len(names)} images"
         logger.warning("%s lacks %s that %s lists, the first is %s; they are skipped", folder, lacking, path, first)
-    return files
+    return files, folders
 
 
-def _search(folder: Path, names: Sequence[str], files: list[str | None]) -> None:
-    """Fills in the missing files by the ends of their names, whatever their case, where one file fits best."""
+def _search(folder: Path, names: Sequence[str], files: list[str | None]) -> list[Path]:
+    """Fills in the missing files by the ends of their names, whatever their case, where one file fits best.
+
+    Returns:
+        The folders that were searched.
+    """
     candidates: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    searched = []
     for parent, _, entries in os.walk(folder):
+        searched.append(Path(parent))
         relative = Path(parent).relative_to(folder).parts
         for entry in entries:
             candidates[_plain(entry)].append((*relative, entry))
@@ -420,6 +434,7 @@ def _search(folder: Path, names: Sequence[str], files: list[str | None]) -> None
     for k, file in found.items():
         if wanted[file] == 1:  # of two images with one file, at least one has the other's boxes
             files[k] = file
+    return searched
 
 
 def _listed_parts(name: str) -> list[str]:

@@ -18,10 +18,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from ltr.dataset.annotated_videos import AnnotatedVideos
 from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,
-    VideoDataset,
     count_frames,
     dataset_root,
     hash_split,
@@ -36,7 +36,7 @@ _SETTING = "got10k"
 _log = logging.getLogger(__name__)
 
 
-class GOT10k(VideoDataset):
+class GOT10k(AnnotatedVideos[str]):
     """Sequences of GOT-10k's `train` folder; the module's docstring shows the layout.
 
     The paper trains and validates on the parts 'vottrain' and 'votval' of that folder, which exclude sequences that
@@ -59,16 +59,13 @@ class GOT10k(VideoDataset):
     """
 
     def __init__(self, root: str | Path, split: str | None = "train", split_file: str | Path | None = None):
-        super().__init__(_SETTING)
         if split not in ("train", "val", None):
             raise ValueError(f"split must be 'train', 'val' or None, not {split!r}")
         root = dataset_root(root, _SETTING, "GOT-10k's train/list.txt")
-        self.root = root if (root / "list.txt").is_file() else root / "train"
-        if not (self.root / "list.txt").is_file():
-            raise DatasetError(
-                f"{self.root / 'list.txt'} is missing (path '{_SETTING}'); unpack GOT-10k's train archive"
-            )
-        names = read_names(self.root / "list.txt", _SETTING)
+        folder = root if (root / "list.txt").is_file() else root / "train"
+        if not (folder / "list.txt").is_file():
+            raise DatasetError(f"{folder / 'list.txt'} is missing (path '{_SETTING}'); unpack GOT-10k's train archive")
+        names = read_names(folder / "list.txt", _SETTING)
 
         own_list = root / f"got10k_vot_{split}_split.txt"
         if split_file is None and split is not None and own_list.is_file():
@@ -83,25 +80,27 @@ class GOT10k(VideoDataset):
             _log.warning("%s is missing: a hash of the names splits GOT-10k, not the paper's lists", own_list)
             kept = hash_split(names, split)
             names = [name for name in names if name in kept]
-        self.sequences = names
-        require_folders(self.root, names, _SETTING, "unpack them, or list those you have in a split_file")
-        self.sequences = self._usable(names, self._flags)
+        require_folders(folder, names, _SETTING, "unpack them, or list those you have in a split_file")
+        super().__init__(_SETTING, folder, names)
 
-    def __len__(self) -> int:
-        return len(self.sequences)
+    def _folder(self, name: str) -> Path:
+        return self.root / name
 
-    def _read_sequence(self, index: int) -> SequenceInfo:
-        folder = self.root / self.sequences[index]
-        num_frames = count_frames(folder / "groundtruth.txt", folder, _SETTING, _frame_name)
-        boxes = read_boxes(folder / "groundtruth.txt", _SETTING, num_frames)
-        absent, cover = (read_flags(file, _SETTING, len(boxes), num_frames) for file in self._flags(folder.name))
+    def _annotation(self, name: str) -> Path:
+        return self.root / name / "groundtruth.txt"
+
+    def _read(self, name: str) -> SequenceInfo:
+        annotation = self._annotation(name)
+        num_frames = count_frames(annotation, self._folder(name), _SETTING, _frame_name)
+        boxes = read_boxes(annotation, _SETTING, num_frames)
+        absent, cover = (read_flags(file, _SETTING, len(boxes), num_frames) for file in self._flags(name))
         return video_info(boxes, hidden=(absent > 0) | (cover == 0))
 
     def _flags(self, name: str) -> list[Path]:
         return [self.root / name / file for file in ("absence.label", "cover.label")]
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self.root / self.sequences[index] / _frame_name(frame)
+        return self._folder(self.sequences[index]) / _frame_name(frame)
 
 
 def _frame_name(frame: int) -> str:

@@ -25,17 +25,20 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ltr.common.columns import name_columns
 from ltr.common.images import ImageReadError
 from ltr.common.orientation import image_forms
 from ltr.common.plain import from_json
 from ltr.dataset.base import DatasetError, SequenceInfo, VideoDataset, dataset_root, hash_split, read_lines
 from ltr.dataset.box_forms import many_outside, outside_image
+from ltr.dataset.remembered import Reading, remembered, spread
 
 logger = logging.getLogger(__name__)
 
@@ -70,66 +73,96 @@ class ImageFolder(VideoDataset):
     ):
         if kinds not in _KINDS:
             raise ValueError(f"kinds must be one of {', '.join(_KINDS)}, not {kinds!r}")
+        if split not in ("train", "val", None):
+            raise ValueError(f"split must be 'train', 'val' or None, not {split!r}")
         self.root = dataset_root(root, "image_folder", f"{index} and the images that it lists")
         self.min_side = min_side
-        rows = _read_index(self.root / index)
+        file = self.root / index
+        if not file.is_file():
+            read_lines(file, "image_folder")  # says what it is
+        options = [split, kinds, min_side]
+        self._columns = remembered(
+            "image_folder", options, self.root, lambda: _read(file, split, kinds, min_side), source=file
+        )
+        if not len(self):
+            raise DatasetError(f"{file} holds no target of kinds={kinds!r}, split={split!r}")
+        weights = _weights(self._columns["set_of"], self._columns.about["sets"], set_weights, file)
+        super().__init__("image_folder", weights)
 
-        stills = [row for row in rows if "sequence" not in row and kinds != "video"]
-        videos: dict[str, list[dict]] = defaultdict(list)
-        for row in rows:
-            if "sequence" in row and kinds != "stills":
-                videos[f"{row['set']}/{row['sequence']}"].append(row)
-        kept_stills = hash_split((row["file"] for row in stills), split)
-        kept_videos = hash_split(videos, split)
-
-        stills = [row for row in stills if row["file"] in kept_stills]
-        videos = {name: members for name, members in videos.items() if name in kept_videos}
-        video_rows = [row for members in videos.values() for row in members]
-        self._orientations = _check_rows([*stills, *video_rows], self.root / index)
-
-        files: list[str] = []  # one for each used row
-        row_of_frame, boxes, starts, is_video, sets = [], [], [0], [], []
-        for row in stills:
-            files.append(row["file"])
-            for box in row["boxes"]:
-                if min(box[2:]) >= min_side:
-                    row_of_frame.append(len(files) - 1)
-                    boxes.append(box)
-                    starts.append(len(boxes))
-                    is_video.append(False)
-                    sets.append(row["set"])
-        for members in videos.values():
-            for row in sorted(members, key=lambda row: row["frame"]):
-                row_of_frame.append(len(files))
-                files.append(row["file"])
-                boxes.append(row["boxes"][0] if row["boxes"] else [0.0] * 4)
-            starts.append(len(boxes))
-            is_video.append(True)
-            sets.append(members[0]["set"])
-        if not sets:
-            raise DatasetError(f"{self.root / index} holds no target of kinds={kinds!r}, split={split!r}")
-
-        self.sets: list[str] = sets
+    @property
+    def sets(self) -> list[str]:
         """Name of the set of each sequence."""
-        self._files = files
-        self._row_of_frame = np.array(row_of_frame, np.int64)
-        self._boxes = np.array(boxes, np.float32)
-        self._starts = np.array(starts, np.int64)  # sequence i: frames starts[i] .. starts[i + 1] - 1
-        self._is_video = np.array(is_video)
-        super().__init__("image_folder", _weights(sets, set_weights, {row["set"] for row in rows}, self.root / index))
+        names = self._columns.about["sets"]
+        return [names[k] for k in self._columns["set_of"]]
 
     def __len__(self) -> int:
-        return len(self.sets)
+        return len(self._columns["is_video"])
 
     def _read_sequence(self, index: int) -> SequenceInfo:
-        boxes = self._boxes[self._starts[index] : self._starts[index + 1]]
-        return SequenceInfo(boxes, boxes[:, 2:].min(axis=1) >= self.min_side, bool(self._is_video[index]))
+        start, end = self._columns["starts"][index : index + 2]  # of its frames
+        boxes = self._columns["boxes"][start:end]
+        return SequenceInfo(boxes, boxes[:, 2:].min(axis=1) >= self.min_side, bool(self._columns["is_video"][index]))
+
+    def _row(self, index: int, frame: int) -> int:
+        """The number of a frame's image."""
+        return self._columns["row_of_frame"][self._columns["starts"][index] + frame]
 
     def _orientation(self, index: int, frame: int) -> int:
-        return self._orientations.get(int(self._row_of_frame[self._starts[index] + frame]), 1)
+        return int(self._columns["orientations"][self._row(index, frame)])
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self.root / self._files[self._row_of_frame[self._starts[index] + frame]]
+        return self.root / self._columns.names("files")[self._row(index, frame)]
+
+
+def _read(index: Path, split: str | None, kinds: str, min_side: float) -> Reading:
+    rows = _read_index(index)
+    set_names = sorted({row["set"] for row in rows})
+    stills = [row for row in rows if "sequence" not in row and kinds != "video"]
+    videos: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        if "sequence" in row and kinds != "stills":
+            videos[f"{row['set']}/{row['sequence']}"].append(row)
+    kept_stills = hash_split((row["file"] for row in stills), split)
+    kept_videos = hash_split(videos, split)
+
+    stills = [row for row in stills if row["file"] in kept_stills]
+    videos = {name: members for name, members in videos.items() if name in kept_videos}
+    used = [*stills, *(row for members in videos.values() for row in members)]
+    turned = _check_rows(used, index)
+
+    number = {id(row): k for k, row in enumerate(used)}
+    code = {name: k for k, name in enumerate(set_names)}
+    row_of_frame, boxes, starts, is_video, set_of = [], [], [0], [], []
+    for row in stills:
+        for box in row["boxes"]:
+            if min(box[2:]) >= min_side:
+                row_of_frame.append(number[id(row)])
+                boxes.append(box)
+                starts.append(len(boxes))
+                is_video.append(False)
+                set_of.append(code[row["set"]])
+    for members in videos.values():
+        for row in sorted(members, key=lambda row: row["frame"]):
+            row_of_frame.append(number[id(row)])
+            boxes.append(row["boxes"][0] if row["boxes"] else [0.0] * 4)
+        starts.append(len(boxes))
+        is_video.append(True)
+        set_of.append(code[members[0]["set"]])
+    files = [row["file"] for row in used]
+    orientations = np.ones(len(files), np.uint8)
+    orientations[list(turned)] = list(turned.values())
+    arrays = {
+        **name_columns("files", files),
+        "orientations": orientations,
+        "row_of_frame": np.array(row_of_frame, np.int64),
+        "boxes": np.array(boxes, np.float32).reshape(-1, 4),
+        "starts": np.array(starts, np.int64),  # sequence i: frames starts[i] to starts[i + 1] - 1
+        "is_video": np.array(is_video, bool),
+        "set_of": np.array(set_of, np.int32),
+    }
+    folders = {os.path.dirname(row["file"]) for row in rows}
+    watched = [*(index.parent / folder for folder in folders), *spread([index.parent / file for file in files])]
+    return Reading(arrays, watched, {"sets": set_names})
 
 
 def _read_index(path: Path) -> list[dict]:
@@ -224,16 +257,16 @@ def _problem(row: object) -> str:
 
 
 def _weights(
-    sets: list[str], set_weights: Mapping[str, float] | None, known: set[str], index: Path
+    set_of: np.ndarray, names: list[str], set_weights: Mapping[str, float] | None, index: Path
 ) -> np.ndarray | None:
     if not set_weights:
         return None
     for name, weight in set_weights.items():
-        if name not in known:
-            raise DatasetError(f"set_weights names {name!r}, {index} has only {', '.join(sorted(known))}")
+        if name not in names:
+            raise DatasetError(f"set_weights names {name!r}, {index} has only {', '.join(names)}")
         if not (math.isfinite(weight) and weight >= 0):
             raise DatasetError(f"set_weights: the weight of {name!r} must be a number >= 0, not {weight}")
-    weights = np.array([set_weights.get(name, 1.0) for name in sets], np.float64)
+    weights = np.array([set_weights.get(name, 1.0) for name in names], np.float64)[set_of]
     if not weights.any():
         raise DatasetError(f"set_weights leaves no target of {index}: every weight is 0")
     return weights

@@ -17,10 +17,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ltr.dataset.annotated_videos import AnnotatedVideos
 from ltr.dataset.base import (
     DatasetError,
     SequenceInfo,
-    VideoDataset,
     count_frames,
     dataset_root,
     read_boxes,
@@ -32,7 +32,7 @@ from ltr.dataset.base import (
 _SETTING = "lasot"
 
 
-class LaSOT(VideoDataset):
+class LaSOT(AnnotatedVideos[str]):
     """LaSOT's training or testing set; the module's docstring shows the layout.
 
     LaSOT's own lists in the root name the sequences: `training_set.txt` and `testing_set.txt`. If only the testing set
@@ -51,36 +51,39 @@ class LaSOT(VideoDataset):
     """
 
     def __init__(self, root: str | Path, split: str = "train", split_file: str | Path | None = None):
-        super().__init__(_SETTING)
-        self.root = dataset_root(root, _SETTING, "LaSOT's categories (airplane/airplane-1/groundtruth.txt, ...)")
-        self.sequences = _split_names(self.root, split, split_file)
-        missing = [name for name in self.sequences if not self._folder(name).is_dir()]
+        root = dataset_root(root, _SETTING, "LaSOT's categories (airplane/airplane-1/groundtruth.txt, ...)")
+        names = _split_names(root, split, split_file)
+        missing = [name for name in names if not _sequence_folder(root, name).is_dir()]
         if missing:
             raise DatasetError(
-                f"{len(missing)} of {len(self.sequences)} listed sequences are missing, the first is "
-                f"{self._folder(missing[0])} (path '{_SETTING}'): unpack them, or list those you have in a split_file"
+                f"{len(missing)} of {len(names)} listed sequences are missing, the first is "
+                f"{_sequence_folder(root, missing[0])} (path '{_SETTING}'): unpack them, or list those you have in a "
+                "split_file"
             )
-        self.sequences = self._usable(self.sequences, self._flags)
-
-    def __len__(self) -> int:
-        return len(self.sequences)
+        super().__init__(_SETTING, root, names)
 
     def _folder(self, name: str) -> Path:
-        return self.root / name.rsplit("-", 1)[0] / name
+        return _sequence_folder(self.root, name) / "img"
 
-    def _read_sequence(self, index: int) -> SequenceInfo:
-        folder = self._folder(self.sequences[index])
-        annotation = folder / "groundtruth.txt"
-        num_frames = count_frames(annotation, folder / "img", _SETTING, _frame_name)
+    def _annotation(self, name: str) -> Path:
+        return _sequence_folder(self.root, name) / "groundtruth.txt"
+
+    def _read(self, name: str) -> SequenceInfo:
+        annotation = self._annotation(name)
+        num_frames = count_frames(annotation, self._folder(name), _SETTING, _frame_name)
         boxes = read_boxes(annotation, _SETTING, num_frames)
-        hidden = [read_flags(file, _SETTING, len(boxes), num_frames) > 0 for file in self._flags(folder.name)]
+        hidden = [read_flags(file, _SETTING, len(boxes), num_frames) > 0 for file in self._flags(name)]
         return video_info(boxes, hidden=hidden[0] | hidden[1])
 
     def _flags(self, name: str) -> list[Path]:
-        return [self._folder(name) / file for file in ("full_occlusion.txt", "out_of_view.txt")]
+        return [self._annotation(name).with_name(file) for file in ("full_occlusion.txt", "out_of_view.txt")]
 
     def _frame_path(self, index: int, frame: int) -> Path:
-        return self._folder(self.sequences[index]) / "img" / _frame_name(frame)
+        return self._folder(self.sequences[index]) / _frame_name(frame)
+
+
+def _sequence_folder(root: Path, name: str) -> Path:
+    return root / name.rsplit("-", 1)[0] / name
 
 
 def _frame_name(frame: int) -> str:

@@ -14,7 +14,7 @@ def empty_machine(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "cwd")
-    for name in ("OTB", "RESULTS", "WORKSPACE", "NFS"):
+    for name in ("OTB", "RESULTS", "WORKSPACE", "CACHE", "NFS"):
         monkeypatch.delenv(f"EBM_{name}", raising=False)
 
 
@@ -50,9 +50,10 @@ def test_relative_and_home_paths(tmp_path, monkeypatch):
     assert get_path("nfs") == tmp_path / "home"
 
 
-def test_only_results_and_workspace_have_defaults():
+def test_what_is_written_has_defaults_and_data_sets_have_none(tmp_path):
     assert str(get_path("results")) == "tracking_results"
     assert str(get_path("workspace")) == "workspace"
+    assert get_path("cache") == tmp_path / "home" / ".cache" / "ebm_regression"
     ways = r"set the environment variable EBM_NFS, or write nfs = .*ebm_paths\.toml.*paths\.toml"
     with pytest.raises(EnvironmentPathError, match=r"\('nfs'\): " + ways):  # where no option gives it
         get_path("nfs")

@@ -10,7 +10,7 @@ import pytest
 
 from ltr.common.images import ImageReadError, write_image
 from ltr.dataset import DatasetError, read_coco_detection
-from ltr.dataset.coco_files import read_coco
+from ltr.dataset.coco_files import find_coco, read_coco
 
 FILE = r"instances_train2017\.json"
 
@@ -205,7 +205,7 @@ def test_polygons_without_a_box_have_theirs(root):
     del data["annotations"][3]["bbox"]
     data["annotations"][3]["segmentation"] = [[10, 12.5, 30, 12.5, 30, 16], [12, 15, 14, 15, 14, 20]]
     write(root, data)
-    assert [10, 12.5, 20, 7.5] in np.asarray(read_coco(root, "train", detection=True).boxes).tolist()
+    assert [10, 12.5, 20, 7.5] in np.asarray(read_coco(find_coco(root, "train"), detection=True).boxes).tolist()
 
 
 def test_annotations_none_of_which_can_be_used(root):

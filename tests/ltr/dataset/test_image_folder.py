@@ -79,7 +79,7 @@ def test_split_keeps_the_boxes_of_an_image_together(root):
     write_index(root, [{"file": f"cards/../cards/{'./' * k}0.jpg", "set": "cards", "boxes": boxes} for k in range(20)])
     train, val = ImageFolder(root, split="train"), ImageFolder(root, split="val")
     assert (len(train), len(val)) == (54, 6)
-    assert not set(train._files) & set(val._files)
+    assert not {*train._columns.names("files")} & {*val._columns.names("files")}
 
 
 def test_missing_root_and_index(root):
