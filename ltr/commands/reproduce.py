@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     if outcome.stop_signal is not None:
         print(f"stopped; {len(outcome.trained)} of {total} trainings are done, and the same command continues")
         return 128 + outcome.stop_signal
-    results(reproduction, outcome.trained)
+    results(reproduction, [t for trainings in rounds for t in trainings if t in outcome.trained])
     for name, failure in outcome.failures.items():
         print(f"{name} failed: {failure}", file=sys.stderr)
     return int(bool(outcome.failures))

@@ -143,6 +143,7 @@ class Trainer:
     def _run(self) -> None:
         s, state = self.settings, self.state
         if state.epoch >= s.epochs:
+            self._log.epochs(state.history)  # of which a process that was killed may have left the last one out
             self._say(f"already trained for {state.epoch} epochs")
             return
         numbers = train_batches(s, self.world, self.rank, self.global_step)

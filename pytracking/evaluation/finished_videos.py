@@ -68,4 +68,7 @@ def _why_again(
     kinds = [".txt", "_density.jsonl"] if options.density else [".txt"]
     missing = [f"{file.stem}{end}{kind}" for end in object_ends(names) for kind in kinds]
     missing = [name for name in missing if not (file.parent / name).exists()]
-    return f"has no {missing[0]} beside it" if missing else ""
+    if missing:
+        return f"has no {missing[0]} beside it"
+    drawn = [str(made) for made in (options.save_video, options.save_images) if made and not made.exists()]
+    return f"is of a run without {drawn[0]}" if drawn else ""

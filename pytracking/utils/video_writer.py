@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ltr.common.locks import locked
 from pytracking.utils.drawing import fit_in
 from pytracking.utils.video import DEFAULT_FPS, VideoError, file_name
 
@@ -60,6 +61,7 @@ class VideoWriter:
         self._pts = -self._step
         self._added = 0
         self._failed = False
+        self._only = contextlib.ExitStack()  # the lock of this writer
         self._check()
 
     def _check(self) -> None:
@@ -121,6 +123,8 @@ class VideoWriter:
 
     def _start(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.stem}.lock")
+        self._only.enter_context(locked(lock, self._refuse, remove=True))
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(file_name(self._partial), "w", format="mp4", options=options)
         h264 = "libx264" in av.codecs_available
@@ -136,6 +140,9 @@ class VideoWriter:
         context.gop_size, context.max_b_frames = max(1, round(2 * self._rate)), 0
         self._stream.options = {"crf": "18", "preset": "veryfast"} if h264 else {"qscale": "3"}
 
+    def _refuse(self) -> None:
+        raise VideoError(f"another process is writing the video {self.path}; wait for it, or choose another name")
+
     def _mux(self, packets: list[av.Packet]) -> None:
         assert self._container is not None
         for packet in packets:
@@ -145,13 +152,15 @@ class VideoWriter:
     def close(self) -> None:
         """Finish the file with the frames added so far, also after a frame that could not be written."""
         if self._container is None:
+            self._only.close()
             return
         failure: Exception | None = None
-        for step in (self._flush, self._container.close, self._publish):
-            try:
-                step()
-            except (OSError, av.FFmpegError) as error:
-                failure = failure or error
+        with self._only:
+            for step in (self._flush, self._container.close, self._publish):
+                try:
+                    step()
+                except (OSError, av.FFmpegError) as error:
+                    failure = failure or error
         self._container = None
         if self._failed:  # raised when it happened
             return
@@ -170,7 +179,7 @@ class VideoWriter:
     def _publish(self) -> None:
         """Copy the partial file to its own name, with its index in front, so that a browser can start at once. If the
         disk has no room for a copy, rename it: its fragments play as well."""
-        whole = self.path.with_name(f".{self.path.stem}.{os.getpid()}.mp4")
+        whole = self.path.with_name(f".{self.path.stem}.copy.mp4")  # perhaps left by a process that was killed
         try:
             self.frames = _copy(self._partial, whole)
             os.replace(whole, self.path)
@@ -186,10 +195,12 @@ class VideoWriter:
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
             self.close()
-        elif self._container is not None:
-            with contextlib.suppress(OSError, av.FFmpegError):
-                self._container.close()
-            self._partial.unlink(missing_ok=True)
+            return
+        with self._only:
+            if self._container is not None:
+                with contextlib.suppress(OSError, av.FFmpegError):
+                    self._container.close()
+                self._partial.unlink(missing_ok=True)
 
     def _failure(self, error: Exception) -> VideoError:
         return VideoError(f"the video {self.path} cannot be written: {getattr(error, 'strerror', None) or error}")

@@ -19,6 +19,8 @@ from ltr.evaluation.toy.divergence import NUM_CELLS, kl_divergence, model_log_de
 from ltr.evaluation.toy.model_file import SYSTEM_NAMES, read_toy_model
 from ltr.train_settings.toy.common import ToySettings
 
+PICTURE = "densities.png"
+"""The last file that a report writes, in the run's folder."""
 _PICTURE_NUM_CELLS = 512
 _REMEDY = "make room, or choose another --workspace; the training itself is saved"
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def write_report(folder: Path, system: str, net: nn.Module, settings: ToySetting
     for name in SYSTEM_NAMES:
         if name in nets:
             panels[SYSTEM_NAMES[name]] = model_log_density(nets[name], _PICTURE_NUM_CELLS)
-    path = folder / "densities.png"
+    path = folder / PICTURE
     with writing(path, _REMEDY):
         draw_densities(path, panels)
     print(f"densities: {path}")

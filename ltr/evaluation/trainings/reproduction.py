@@ -119,7 +119,9 @@ def results(reproduction: Reproduction, trained: Sequence[Training]) -> None:
             print(f"    ebm-track atom {_PARAMETER[training.system]} --network {network} --seed {seed} --runid {seed}")
         return
     s = trained[0].settings
-    argv = [*reproduction.evaluation, "--device", s.device, "--runs", *(str(training.folder) for training in trained)]
+    argv = [*reproduction.evaluation, "--runs", *(str(training.folder) for training in trained)]
+    if reproduction.module != "toy":  # whose table takes no device
+        argv += ["--device", s.device]
     if s.workspace is not None:
         argv += ["--workspace", str(s.workspace)]
     if reproduction.module == "detection" and s.data.root is not None:

@@ -20,7 +20,7 @@ from ltr.common.files import writing
 from ltr.common.plain import from_json
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import differences
-from ltr.evaluation.toy.report import write_report
+from ltr.evaluation.toy.report import PICTURE, write_report
 from ltr.models.weights_file import read_safetensors
 from ltr.train_settings.registry import load_settings
 from ltr.trainers.task import Task
@@ -31,6 +31,7 @@ REPORTS: dict[str, Callable[[Path, str, nn.Module, Any], None]] = {"toy": write_
 
 The first process calls it, also when a training that is complete already is started again.
 """
+_REPORT_FILES = {"toy": PICTURE}  # the last file of each report
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ class Training:
         return self.folder / "train.log"
 
     def is_finished(self) -> bool:
-        """Whether its final weights are there, trained with these settings for at least as many epochs.
+        """Whether its final weights are there, trained with these settings for at least as many epochs, and its report.
 
         Raises:
             UserError: if they were trained with other settings, or the file is damaged.
         """
-        if not self.weights.is_file():
+        report = _REPORT_FILES.get(self.module) if self.module in REPORTS else None
+        if not self.weights.is_file() or (report is not None and not (self.folder / report).is_file()):
             return False
         metadata, _ = read_safetensors(self.weights)
         try:

@@ -3,13 +3,15 @@
 import functools
 import signal
 from concurrent.futures import Future
+from types import SimpleNamespace
 
 import pytest
 
 from ltr.commands import reproduce
 from ltr.common.errors import UserError
-from ltr.evaluation.trainings import rounds, training
+from ltr.evaluation.trainings import reproduction, rounds, training
 from ltr.evaluation.trainings.board import last_line
+from ltr.evaluation.trainings.reproduction import REPRODUCTIONS
 from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.registry import SYSTEMS
 from ltr.trainers.trainer import Trainer
@@ -114,6 +116,24 @@ def wait_for_one(futures, *args):
     future.set_running_or_notify_cancel()
     future.set_result(future.call())
     return {future}, futures - {future}
+
+
+def test_a_training_that_was_killed_before_its_report_gets_one(toy, capsys, monkeypatch):
+    assert toy("--systems", "ebm") == 0
+    assert toy("--systems", "ebm") == 0 and "already trained" in capsys.readouterr().out
+    monkeypatch.setattr(training, "REPORTS", {"toy": lambda folder, *_: (folder / "densities.png").touch()})
+    assert toy("--systems", "ebm") == 0 and "ebm_0: trained" in capsys.readouterr().out
+    assert (toy.runs / "ebm_0" / "densities.png").exists()
+    assert toy("--systems", "ebm") == 0 and "ebm_0: already trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [name for name, each in REPRODUCTIONS.items() if each.evaluation is not None])
+def test_the_command_of_the_table_knows_its_options(name, tmp_path, monkeypatch):
+    """It comes after all trainings: a mistake would cost nothing but hours."""
+    settings = SimpleNamespace(device="cpu", workspace=tmp_path, seed=0, data=SimpleNamespace(root=None))
+    trained = SimpleNamespace(system="gaussian", folder=tmp_path / "gaussian_0", settings=settings)
+    with pytest.raises(UserError, match="gaussian_0"):  # there is no such run
+        reproduction.results(REPRODUCTIONS[name], [trained])
 
 
 def test_ctrl_c_stops_and_the_same_command_goes_on(toy, capsys, monkeypatch):

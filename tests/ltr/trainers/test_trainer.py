@@ -155,6 +155,15 @@ def test_ctrl_c_in_validation_leaves_the_epoch_open(tmp_path, unbroken):
     assert history(tmp_path) == history(unbroken)
 
 
+def test_the_line_that_a_killed_process_left_out_of_the_log_is_written(tmp_path, unbroken):
+    """It died after the last checkpoint, and before the log."""
+    make_trainer(tmp_path).train()
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    make_trainer(tmp_path).train()
+    assert history(tmp_path) == history(unbroken)
+
+
 def test_more_epochs_go_on_from_a_complete_run(tmp_path, unbroken):
     make_trainer(tmp_path, make_settings(epochs=2)).train()
     make_trainer(tmp_path).train()

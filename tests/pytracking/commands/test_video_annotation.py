@@ -188,6 +188,9 @@ def test_finished_videos_are_not_run_again(folder, capsys):
     found, out = run_again("--export", "mot")
     assert not found and "finished before: a.mkv: out/a.json" in out and "--overwrite" in out
     assert (folder / "out/mot/b.zip").exists()  # from what is there
+    found, out = run_again("--save_video", "films")
+    assert found == ["a", "b"] and "out/a.json is of a run without films/a.mp4" in out
+    assert run_again("--save_video", "films")[0] == []
     assert run_again("--overwrite")[0] == ["a", "b"]
     table.write_text(CSV + "a.mkv,,,5,6,10,8\nb.mkv,,,5,6,10,9\n")
     found, out = run_again()

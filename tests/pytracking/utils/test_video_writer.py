@@ -213,6 +213,26 @@ def test_a_killed_process_leaves_a_file_that_plays(tmp_path):
         assert len(list(container.decode(video=0))) == count
 
 
+def test_two_writers_of_one_video_do_not_mix(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4") as first:
+        first.add(np.zeros((48, 64, 3), np.uint8))
+        second = VideoWriter(tmp_path / "a.mp4")
+        with pytest.raises(VideoError, match="another process is writing the video"):
+            second.add(np.zeros((48, 64, 3), np.uint8))
+        second.close()
+        first.add(np.zeros((48, 64, 3), np.uint8))
+    assert len(read(tmp_path / "a.mp4")[1]) == 2
+    write(tmp_path / "a.mp4", frames(3))
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_what_a_process_that_was_killed_at_the_end_left_is_written_over(tmp_path):
+    (tmp_path / ".a.copy.mp4").write_bytes(b"half")
+    (tmp_path / "a.partial.mp4").write_bytes(b"frames")
+    write(tmp_path / "a.mp4", frames(3))
+    assert os.listdir(tmp_path) == ["a.mp4"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["2024-01-01T10:30:15.mp4", "file:a.mp4", "pipe:.mp4", "a b ü 日本.mp4", "back\\slash.mp4", "50%d?#.MP4", "-a.mp4"],
