@@ -1,4 +1,4 @@
-"""A run on a video that goes on for long: memory, open files, threads and speed, and whether they stay.
+"""A run on a video that goes on for long: memory, open files, threads, processes and speed, and whether they stay.
 
     python -m benchmarks.soak --frames 20000                  # a tracker that costs nothing, for all that is around it
     python -m benchmarks.soak --frames 1000 --tracker atom/ebm
@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -34,17 +33,18 @@ from pytracking.tracker.density import TrackedBoxDensity
 from pytracking.utils.video import Frame
 
 FPS = 25.0
-HEADER = ("frame", "memory, MB", "open files", "threads", "frames/s")
+HEADER = ("frame", "memory, MB", "open files", "threads", "processes", "frames/s")
 WARM = 0.25
 """Share of the frames that are not in the growth: caches fill, and allocators settle."""
 
 
 @dataclass
 class Readings:
-    """What was read of this process every so many frames: rows of frame, bytes, open files, threads, frames/s."""
+    """What was read of this process every so many frames: rows of frame, bytes, open files, threads, child processes,
+    frames/s."""
 
     every: int
-    rows: list[tuple[int, int, int, int, float]] = field(default_factory=list)
+    rows: list[tuple[int, int, int, int, int, float]] = field(default_factory=list)
     _since: float = field(default_factory=time.perf_counter)
 
     def read(self, frame: int) -> None:
@@ -52,10 +52,10 @@ class Readings:
         if frame % self.every or not frame:
             return
         now = time.perf_counter()
-        row = (frame, memory(), open_files(), threading.active_count(), self.every / (now - self._since))
+        row = (frame, memory(), open_files(), threads(), child_processes(), self.every / (now - self._since))
         self._since = now
         self.rows.append(row)
-        print(f"{row[0]:8d}  {row[1] / 1e6:10.1f}  {row[2]:10d}  {row[3]:7d}  {row[4]:8.1f}", flush=True)
+        print(f"{row[0]:8d}  {row[1] / 1e6:10.1f}  {row[2]:10d}  {row[3]:7d}  {row[4]:9d}  {row[5]:8.1f}", flush=True)
 
     def growth(self) -> float:
         """Bytes a 1000 frames, by least squares over all frames but the first."""
@@ -152,6 +152,18 @@ def highest_memory() -> int:
 def open_files() -> int:
     """Number of open files, sockets and pipes of this process."""
     return len(os.listdir("/proc/self/fd"))
+
+
+def threads() -> int:
+    """Number of threads of this process, those of libraries included."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def child_processes() -> int:
+    """Number of processes that this one has started and that are there, also if they have ended unseen."""
+    return sum(
+        len(Path(f"/proc/self/task/{task}/children").read_text().split()) for task in os.listdir("/proc/self/task")
+    )
 
 
 def main() -> int:
