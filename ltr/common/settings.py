@@ -104,6 +104,8 @@ class TrainSettings:
     """Steps in a row without a finite loss and gradient before the run stops."""
     checkpoint_minutes: float = run_field(5.0)
     """Minutes between two checkpoints within an epoch; 0: after every step."""
+    timeout_minutes: float = run_field(10.0)
+    """Minutes that the processes of one training wait for one another in a step, before they give up."""
     log_every: int = run_field(20)
     """Steps between two TensorBoard points."""
     workspace: Path | None = run_field(None)

@@ -6,54 +6,68 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.data import Dataset
 
+from ltr.common.errors import UserError
 from ltr.common.progress import progress_bar
 from ltr.common.seeds import VALIDATION_STREAM, seed_everything
 from ltr.common.settings import TrainSettings
 from ltr.data.loading import load_batches
 from ltr.trainers.log import Averages
 from ltr.trainers.numbering import validation_batches
+from ltr.trainers.processes import Processes
 from ltr.trainers.signals import StopSignal
 from ltr.trainers.task import Task
 
 
 def validate(
-    fabric: Fabric, task: Task, data: Dataset, settings: TrainSettings, stop: StopSignal
-) -> dict[str, float] | None:
+    fabric: Fabric, processes: Processes, task: Task, data: Dataset, settings: TrainSettings, stop: StopSignal
+) -> tuple[dict[str, float] | None, int | None]:
     """Means of the statistics of a task's actor over its validation set `data`.
 
     The actor is in evaluation mode afterwards.
 
     Returns:
-        The means by name; None if a signal interrupted the validation of a single process.
+        The means by name, and no signal; or none, and the signal that interrupted the validation.
+
+    Raises:
+        UserError: if a process cannot read a sample, or cannot be reached.
     """
-    world = fabric.world_size
-    if world > 1:  # batch-norm statistics differ between processes; those of the first are the ones saved
-        for buffer in task.actor.buffers():
-            torch.distributed.broadcast(buffer, src=0)
+    processes.share_buffers(task.actor)  # statistics of batch normalisation: those of the first are the ones saved
     task.actor.eval()
     averages = Averages()
-    numbers = validation_batches(settings, world, fabric.global_rank, len(data))  # type: ignore[arg-type]
-    bar = progress_bar(len(numbers), "validation", "batch", leave=False, show=fabric.is_global_zero)
+    length: int = len(data)  # type: ignore[arg-type]
+    numbers = validation_batches(settings, processes.world, processes.rank, length)
+    rounds = len(validation_batches(settings, processes.world, 0, length))  # the others have as many, or one less
+    bar = progress_bar(len(numbers), "validation", "batch", leave=False, show=processes.is_first)
     loading = load_batches(data, numbers, settings.workers, task.collate, fabric.device.type == "cuda")
-    # The actor itself and not its wrapper: processes may have different numbers of batches, so nothing here may wait
-    # for the others. no_grad and not inference_mode: an actor may refine, for which it turns gradients on.
+    # The actor itself and not its wrapper, which would wait for the others in every batch. no_grad and not
+    # inference_mode: an actor may refine, for which it turns gradients on.
     with bar, torch.no_grad(), fabric.autocast(), loading as batches:
-        for own, batch in zip(numbers, batches, strict=True):
+        for k in range(rounds):
+            batch, problem = None, None
+            try:
+                batch = next(batches) if k < len(numbers) else None
+            except UserError as error:
+                problem = error
+            call = processes.roll_call(stop.number, error=problem)
+            if call.stop is not None:
+                return None, call.stop
+            if batch is None:
+                continue
+            own = numbers[k]
             seed_everything(settings.seed, VALIDATION_STREAM, own[0])
             loss, stats = task.actor(fabric.to_device(batch))
             means = {name: float(value) for name, value in {**stats, "loss": loss}.items()}
             averages.add(means, weight=len(own))
             bar.update()
-            if stop.number is not None and world == 1:
-                return None
-    return (_gathered(averages, fabric) if world > 1 else averages).means()
+    return _over_all(averages, processes).means(), None
 
 
-def _gathered(averages: Averages, fabric: Fabric) -> Averages:
+def _over_all(averages: Averages, processes: Processes) -> Averages:
     """The averages over all processes."""
+    if processes.world == 1:
+        return averages
     # a process that had no sample has no names either: they come from the first, which has one
-    names = fabric.broadcast(sorted(averages.sums), src=0)
+    names = processes.send(sorted(averages.sums))
     rows = [averages.sums.get(name, [0.0, 0.0]) for name in names]
-    table = fabric.all_reduce(torch.tensor(rows, dtype=torch.float64, device=fabric.device), reduce_op="sum")
-    assert isinstance(table, torch.Tensor)  # as what it was given
+    table = processes.sum(torch.tensor(rows, dtype=torch.float64))
     return Averages(dict(zip(names, table.tolist(), strict=True)))

@@ -9,7 +9,9 @@ import os
 import random
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +19,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from ltr.actors.base import Actor
+from ltr.common.errors import UserError
+from ltr.common.provenance import library_versions
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import OptimizerSettings, TrainSettings
+from ltr.trainers import alike
 from ltr.trainers.task import Task
 from ltr.trainers.trainer import Trainer
 
@@ -36,15 +41,17 @@ DEFAULTS = dict(
 
 
 class Line(Dataset):
-    """Noisy samples of a line, each a function of its number."""
+    """Noisy samples of a line, each a function of its number; the one numbered `broken` cannot be read."""
 
-    def __init__(self, length: int, stream: int = 0) -> None:
-        self.length, self.stream = length, stream
+    def __init__(self, length: int, stream: int = 0, broken: int | None = None) -> None:
+        self.length, self.stream, self.broken = length, stream, broken
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, k: int) -> dict[str, torch.Tensor | int]:
+        if k == self.broken:
+            raise UserError(f"cannot read {k}.jpg: it is truncated")
         generator = np.random.default_rng([self.stream, k])
         x = generator.normal(size=3)
         y = x @ [1.0, -2.0, 0.5] + 0.1 * generator.normal()
@@ -87,12 +94,58 @@ def make_settings(**changes) -> TrainSettings:
 
 
 def make_trainer(
-    folder: Path, settings: TrainSettings | None = None, actor: TinyActor | None = None, **task
+    folder: Path,
+    settings: TrainSettings | None = None,
+    actor: TinyActor | None = None,
+    data: Dataset | None = None,
+    **task,
 ) -> Trainer:
     settings, actor = settings or make_settings(), actor or TinyActor()
     seed_for_build(settings.seed)  # initial weights are a function of the seed, wherever the actor was made
     actor.apply(lambda module: module.reset_parameters() if hasattr(module, "reset_parameters") else None)
-    return Trainer(settings, Task(actor, Line(10**9), **{"val_data": Line(21, stream=1), **task}), folder, "tiny")
+    return Trainer(
+        settings, Task(actor, data or Line(10**9), **{"val_data": Line(21, stream=1), **task}), folder, "tiny"
+    )
+
+
+def train_rank(folder: Path, changes: dict[str, Any], events: dict[int, str | float] | None = None) -> dict[str, Any]:
+    """Trains in one of several processes; returns how it ended.
+
+    Args:
+        folder: of this process.
+        changes: of the settings, options of the actor and the data, and versions that this process says it has.
+        events: what happens in this process in its steps, by their number: a signal's name, "exit", or seconds to
+            wait.
+    """
+    torch.set_num_threads(1)
+    versions = {**library_versions(), **changes.get("versions", {})}
+    alike.library_versions = lambda: versions
+    options = {name: changes[name] for name in ("noise", "norm", "stream", "broken", "versions") if name in changes}
+    settings = make_settings(**{name: value for name, value in changes.items() if name not in options})
+    options.pop("versions", None)
+    data = Line(10**9, options.pop("stream", 0), options.pop("broken", None))
+    actor = TinyActor(**options)
+
+    def happens(actor: TinyActor) -> None:
+        event = (events or {}).get(actor.calls)
+        if isinstance(event, float):
+            time.sleep(event)
+        elif event == "exit":
+            os._exit(1)
+        elif event is not None:
+            os.kill(os.getpid(), getattr(signal, event))
+
+    actor.before_step = happens
+    trainer = make_trainer(folder, settings, actor, data)
+    finished = trainer.train()
+    trainer.processes.close()
+    return {
+        "finished": finished,
+        "signal": trainer.stop_signal,
+        "step": trainer.global_step,
+        "seen": actor.seen,
+        "history": trainer.history,
+    }
 
 
 def main() -> None:

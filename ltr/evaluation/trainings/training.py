@@ -102,7 +102,7 @@ class Training:
         Raises:
             UserError: as :class:`ltr.trainers.trainer.Trainer`.
         """
-        trainer = Trainer(self.settings, self.build(), self.folder, self.system)
+        trainer = Trainer(self.settings, self.build, self.folder, self.system)
         finished = trainer.train(restart=restart)
         if finished and self.module in REPORTS and trainer.is_first:
             REPORTS[self.module](self.folder, self.system, trainer.model, self.settings)

@@ -1,0 +1,88 @@
+"""What the processes of a training must have in common: programs, settings and data."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltr.common.errors import UserError
+from ltr.common.plain import to_plain
+from ltr.common.provenance import library_versions
+from ltr.common.settings import TrainSettings
+from ltr.trainers.processes import Processes
+from ltr.trainers.task import Task
+
+_OF_A_MACHINE = {"device", "workers", "workspace", "log_every", "checkpoint_minutes", "timeout_minutes"}
+_PROBES = 8  # samples that are compared
+_SMALL = 400  # numbers of what is compared of a sample: boxes and labels; pixels may be rounded differently
+
+
+def check_same_programs(processes: Processes, settings: TrainSettings, device: str) -> None:
+    """Check that all processes have the same versions, settings and kind of device.
+
+    Raises:
+        UserError: if they do not.
+    """
+    _check(processes, library_versions(), "install the same versions on all machines")
+    _check(processes, {"device": device}, "give all the same --device")
+    _check(processes, shared_settings(settings), "give all the same settings")
+
+
+def check_same_data(processes: Processes, settings: TrainSettings, task: Task) -> None:
+    """Check that all processes see the same data: their number, and boxes and labels of some samples.
+
+    Raises:
+        UserError: if they do not, or a sample cannot be read.
+    """
+    if processes.world == 1:
+        return
+    about: dict[str, Any] = {}
+    with processes.together():
+        if processes.is_first_of_machine:
+            about["samples_per_epoch"] = settings.samples_per_epoch
+            samples = np.linspace(0, settings.samples_per_epoch - 1, _PROBES).round().astype(int).tolist()
+            about |= {f"training sample {k}": _digest(task.train_data[k]) for k in samples}
+            if task.val_data is not None:
+                length = len(task.val_data)  # type: ignore[arg-type]
+                about["validation samples"] = length
+                samples = np.linspace(0, length - 1, _PROBES).round().astype(int).tolist() if length else []
+                about |= {f"validation sample {k}": _digest(task.val_data[k]) for k in samples}
+    _check(processes, about, "give all machines the same data")
+
+
+def shared_settings(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """The settings that all processes must share, by name: not what a machine decides, such as where its data are."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        if dataclasses.is_dataclass(value):
+            found |= shared_settings(value, f"{prefix}{f.name}.")
+        elif f.name not in _OF_A_MACHINE and "Path" not in str(f.type):
+            found[f"--{prefix}{f.name}"] = to_plain(value)
+    return found
+
+
+def _check(processes: Processes, about: dict[str, Any], remedy: str) -> None:
+    everyone = processes.gather((processes.name, about))
+    with processes.together():
+        if processes.is_first:
+            for name, theirs in everyone[1:]:
+                for key in [key for key in about if theirs and theirs.get(key) != about[key]][:1]:
+                    raise UserError(f"{name} has {key} {theirs.get(key)}, and {processes.name} {about[key]}: {remedy}")
+
+
+def _digest(sample: Any) -> str:
+    """A few letters that differ where the small numbers of two samples do."""
+    digest = hashlib.sha256()
+    for key, value in sorted(sample.items()) if isinstance(sample, dict) else ():
+        number = torch.as_tensor(value) if isinstance(value, Tensor | int | float | np.ndarray) else None
+        if number is not None:
+            digest.update(f"{key} {list(number.shape)}".encode())
+            if number.numel() <= _SMALL:
+                digest.update(number.double().numpy().round(3).tobytes())
+    return digest.hexdigest()[:8]
