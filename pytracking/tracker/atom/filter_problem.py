@@ -5,10 +5,11 @@ of the channels followed by a small filter f. The convolution is one matrix prod
 maps, and so is its adjoint: products with the Jacobian need no automatic differentiation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ltr.ops import dense
 
@@ -32,33 +33,27 @@ class Samples:
         if self.compiled is not None:
             return dense.filter_correlate(self.compiled, weight, self.kernel)
         taps = (weight.T @ self.rows.T).view(-1, self.num_samples, self.height, self.width)
-        out = taps.new_zeros(self.num_samples, self.height, self.width)
-        for tap, (to, source) in zip(taps, self._windows(), strict=True):
-            out[to] += tap[source]
-        return out
+        below = self.kernel // 2
+        taps = functional.pad(taps, (below, self.kernel - 1 - below) * 2)
+        of_tap, of_sample, of_row, of_cell = taps.stride()
+        # each tap is shifted by its own place in the filter
+        shifted = (self.kernel * of_tap + of_row, of_tap + of_cell, of_sample, of_row, of_cell)
+        return taps.as_strided((self.kernel, self.kernel, *self._size), shifted).sum((0, 1))
 
     def adjoint(self, response: Tensor) -> Tensor:
         """Adjoint of :meth:`correlate`: responses (N, H, W) -> (K, kernel^2)."""
         if self.compiled is not None:
             return dense.filter_adjoint(self.compiled, response, self.kernel)
-        spread = response.new_zeros(self.kernel**2, *response.shape)
-        for tap, (to, source) in zip(spread, self._windows(), strict=True):
-            tap[source] = response[to]
-        return (spread.flatten(1) @ self.rows).T
+        below = self.kernel // 2
+        padded = functional.pad(response, (self.kernel - 1 - below, below) * 2)
+        of_sample, of_row, of_cell = padded.stride()
+        shifted = (of_row, of_cell, of_sample, of_row, of_cell)
+        spread = padded.as_strided((self.kernel, self.kernel, *self._size), shifted)
+        return (spread.reshape(self.kernel**2, -1) @ self.rows).flip(0).T  # a shift to the right reads from the left
 
-    def _windows(self) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """For each tap of the filter, the slices of the response that it adds to and of the features that it reads."""
-        shifts = range(-(self.kernel // 2), self.kernel - self.kernel // 2)
-        for dy in shifts:
-            for dx in shifts:
-                (to_y, from_y), (to_x, from_x) = _overlap(dy, self.height), _overlap(dx, self.width)
-                yield (slice(None), to_y, to_x), (slice(None), from_y, from_x)
-
-
-def _overlap(shift: int, size: int) -> tuple[slice, slice]:
-    """The indices 0 <= i < size with 0 <= i + shift < size, and these indices shifted."""
-    first, last = max(0, -shift), max(0, -shift, min(size, size - shift))
-    return slice(first, last), slice(first + shift, last + shift)
+    @property
+    def _size(self) -> tuple[int, int, int]:
+        return self.num_samples, self.height, self.width
 
 
 def bend(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:

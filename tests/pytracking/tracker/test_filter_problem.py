@@ -22,10 +22,11 @@ def test_correlate_is_a_same_convolution_without_the_last_row_and_column_of_even
     torch.testing.assert_close(Samples(features, kernel).correlate(weight), expected)
 
 
-@pytest.mark.parametrize("kernel", [3, 4])
-def test_adjoint_has_the_same_inner_products(kernel):
-    samples = Samples(torch.randn(2, 5, 6, 7).double(), kernel)
-    weight, response = torch.randn(5, kernel**2).double(), torch.randn(2, 6, 7).double()
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2])
+def test_adjoint_has_the_same_inner_products(kernel, count):
+    samples = Samples(torch.randn(count, 5, 6, 7).double(), kernel)
+    weight, response = torch.randn(5, kernel**2).double(), torch.randn(count, 7, 6).double().mT  # in another order
     torch.testing.assert_close((samples.correlate(weight) * response).sum(), (weight * samples.adjoint(response)).sum())
 
 
