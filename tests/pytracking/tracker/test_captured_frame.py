@@ -75,10 +75,12 @@ def both_ways(monkeypatch, work):
 @pytest.mark.parametrize("param", ["ebm", "default"])  # one climbs in relative boxes, one in pixels
 def test_boxes_are_the_same_bit_for_bit(param, sequence, monkeypatch):
     frames, (box, _) = sequence
+    lost = param == "ebm"
+    frames = frames if lost else frames[:6]
     before = {name: set(part._graphs) for name, part in PARTS.items()}
     eager, captured, recorder = both_ways(monkeypatch, lambda: run(make(param), frames, box))
-    assert captured == eager and "not_found" in {row[-1] for row in eager}
-    assert recorder.replayed > 30
+    assert captured == eager and ("not_found" in {row[-1] for row in eager}) == lost
+    assert recorder.replayed > 15
     assert all(set(part._graphs) - before[name] for name, part in PARTS.items())
 
 
