@@ -98,7 +98,8 @@ class Captured:
             device = tensors[0].device
             self._failed.add(device)
             name = getattr(self.function, "__name__", str(self.function))
-            reason = str(error).splitlines()[0]
+            # an error in the middle of a capture makes its end fail too
+            reason = str(error.__context__ or error).splitlines()[0]
             logger.warning("%s runs without CUDA graph on %s, which is slower: %s", name, device, reason)
             return expected
         self._graphs[key] = _Graph(inputs, outputs, replay)

@@ -147,25 +147,33 @@ class _Torch:
     """f in PyTorch, on any device. No step of it waits for the device."""
 
     def __init__(self, levels: list[Level], bias: float):
-        self.levels, self.bias = levels, bias
+        self.levels, self.bias = levels, levels[0].out.new_tensor([bias])
+        self.out = torch.cat([level.out for level in levels])
 
     def __call__(self, y: Tensor, size: Tensor | None, maps: Sequence[Tensor], gradient: bool) -> tuple[Tensor, Tensor]:
         boxes = y.detach().view(len(maps[0]), -1, 4)
         rect = boxes if size is None else rel_to_rect(boxes, size[:, None])
         corners = xywh_to_xyxy(rect)
-        f, of_corners = maps[0].new_full((len(y),), self.bias), None
-        for level, features in zip(self.levels, maps, strict=True):
-            cells = corners - level.first_cell
-            pooled, of_boxes = pool_and_slope(features, cells, level.bins, level.scale, gradient)
-            hidden = torch.addmm(level.bias, pooled.permute(0, 2, 3, 1).flatten(1), level.weight.t()).relu_()
-            f = torch.addmv(f, hidden, level.out)
-            if gradient:
-                of_flat = ((hidden > 0) * level.out) @ level.weight
-                slope = of_boxes(of_flat.unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))
-                of_corners = slope if of_corners is None else of_corners + slope
-        if of_corners is None:
+        pooled, slopes = zip(
+            *(
+                pool_and_slope(features, corners - level.first_cell, level.bins, level.scale, gradient)
+                for level, features in zip(self.levels, maps, strict=True)
+            ),
+            strict=True,
+        )
+        rows = [values.permute(0, 2, 3, 1).flatten(1) for values in pooled]
+        products = [torch.addmm(v.bias, r, v.weight.t()) for v, r in zip(self.levels, rows, strict=True)]
+        hidden = torch.cat(products, dim=1).relu_()
+        f = torch.addmv(self.bias.expand(len(y)), hidden, self.out)
+        if not gradient:
             return f, y.new_zeros(0, 4)
-        first, last = of_corners.view(boxes.shape).split(2, dim=-1)
+
+        of_hidden = ((hidden > 0) * self.out).split([len(level.out) for level in self.levels], dim=1)
+        of_corners = [
+            slope((of_level @ level.weight).unflatten(1, (level.bins, level.bins, -1)).permute(0, 3, 1, 2))
+            for slope, of_level, level in zip(slopes, of_hidden, self.levels, strict=True)
+        ]
+        first, last = (of_corners[0] + of_corners[1]).view(boxes.shape).split(2, dim=-1)
         if size is None:  # the corners are the first two coordinates, and their sum with the last two
             return f, torch.cat([first + last, last], dim=-1).flatten(0, 1)
         # the corners are centre * size -+ side / 2, with side = exp(y[2:])

@@ -202,6 +202,7 @@ def on_fake_gpu():
             values.update({name: moved(value) for name, value in values.items() if value is not None})
     for level in net.head.evaluate.levels:
         level.weight, level.bias, level.out = map(moved, (level.weight, level.bias, level.out))
+    net.head.evaluate.bias, net.head.evaluate.out = map(moved, (net.head.evaluate.bias, net.head.evaluate.out))
     return mode, net._replace(scale=moved(net.scale), shift=moved(net.shift))
 
 
