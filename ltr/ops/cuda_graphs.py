@@ -27,6 +27,8 @@ OFTEN = 3
 come once each, are not worth it."""
 MOST = 12
 """Graphs of one function; of more, the one that was used longest ago is dropped."""
+LARGEST = 32 * 2**20
+"""Bytes of arguments. Larger ones are not captured: a graph would hold much memory, and they keep a GPU busy anyway."""
 
 Outputs = tuple[Tensor, ...]
 Recorder = Callable[[Callable[[], Outputs]], tuple[Callable[[], None], Outputs]]
@@ -45,8 +47,9 @@ class _Graph(NamedTuple):
 class Captured:
     """A function of tensors, which a GPU replays as a CUDA graph.
 
-    On other devices, and for shapes that came less than OFTEN times, it is called as it is. If it cannot be captured,
-    that is logged once, and it is called as it is from then on. No gradient reaches the arguments of a graph.
+    On other devices, for shapes that came less than OFTEN times, and for large ones, it is called as it is. If it
+    cannot be captured, that is logged once, and it is called as it is from then on. No gradient reaches the arguments
+    of a graph.
 
     Args:
         function: takes tensors by position and constants by name, and returns a tuple of tensors. The result depends on
@@ -63,7 +66,7 @@ class Captured:
     def __call__(self, *tensors: Tensor, **constants: Hashable) -> Outputs:
         device = tensors[0].device
         recorder = recorder_of(device)
-        if recorder is None or device in self._failed:
+        if recorder is None or device in self._failed or sum(t.nbytes for t in tensors) > LARGEST:
             return self.function(*tensors, **constants)
         form = tuple((t.shape, t.stride(), t.dtype, t.device) for t in tensors)
         key = recorder, form, tuple(sorted(constants.items()))

@@ -6,16 +6,17 @@
                         other parts of the image are searched too
 2. `network.py`         computes the backbone's features of the crop
 3. `classifier.py`      maps them to scores, by a filter that it learns online
-4. `localization.py`    finds the target in the score map and judges it: `localize` **decides whether the target is
-                        lost**, if the highest score is below `settings.localization.not_found`. Outside the ordinary
-                        region the score has to reach `settings.lost.found_again` (`SearchRegion.accepts`)
+4. `localization.py`    finds the target in the score map (`peaks.py`) and judges it: `localize` **decides whether the
+                        target is lost**, if the highest score is below `settings.localization.not_found`. Outside the
+                        ordinary region the score has to reach `settings.lost.found_again` (`SearchRegion.accepts`)
 5. `refinement.py`      ten boxes around that position climb the box network's output: an energy or a predicted IoU
 6. `size_filter.py`     takes over a share of the refined size
 7. `classifier.py`      learns from the frame: `memory.py` stores samples, `filter_problem.py` solves for the filter
 
 If the target is lost, 5 to 7 are left out and the box keeps its position and size. `first_frame.py` augments the first
 frame, from which the classifier learns at first. `settings.py` has every constant; `shipped.py` those that the three
-trackers on the shipped backbone share.
+trackers on the shipped backbone share. On a GPU, functions marked `Captured` run as CUDA graphs
+(`ltr/ops/cuda_graphs.py`).
 """
 
 from pytracking.tracker.atom.settings import AtomSettings

@@ -17,6 +17,9 @@ from ltr.ops.cuda_graphs import Captured
 from pytracking.tracker.atom.settings import AtomSettings
 from pytracking.tracker.network_files import network_file
 
+_FEW = 16
+"""Patches for which a GPU waits for Python. The many of a first frame keep it busy, and need no CUDA graph."""
+
 
 class TrackerNetwork(NamedTuple):
     """The networks of one or more trackers, which never change them.
@@ -39,7 +42,8 @@ class TrackerNetwork(NamedTuple):
     def features(self, patches: np.ndarray, classification: bool) -> dict[str, Tensor]:
         """The backbone's features of patches, uint8 (N, S, S, 3), and, if wanted, the classification layer's."""
         pixels = upload(torch.from_numpy(patches), self.scale.device)
-        maps = _features(pixels, network=self, classification=classification)
+        compute = _features if len(patches) <= _FEW else _features.function
+        maps = compute(pixels, network=self, classification=classification)
         return dict(zip((*STRIDES, "classification"), maps, strict=False))
 
 

@@ -46,6 +46,16 @@ def test_rare_shapes_are_called_as_they_are(standin):
     assert standin.recorded == 0
 
 
+def test_large_arguments_are_not_held_by_a_graph(standin, monkeypatch):
+    captured = Captured(scale_and_add)
+    monkeypatch.setattr(cuda_graphs, "LARGEST", 2 * 3 * 4 * 4)
+    assert_results(captured, numbers(OFTEN + 1))
+    assert standin.recorded == 1
+    monkeypatch.setattr(cuda_graphs, "LARGEST", 2 * 3 * 4 * 4 - 1)
+    assert_results(captured, numbers(OFTEN + 1, dtype=torch.float64))
+    assert standin.recorded == 1
+
+
 def test_shapes_strides_dtypes_and_constants_have_graphs_of_their_own(standin):
     captured = Captured(scale_and_add)
     square = torch.randn(4, 4)
