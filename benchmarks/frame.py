@@ -95,10 +95,8 @@ def _trackers(device: str, folder: Path) -> dict[str, Callable[[], Atom]]:
 
     names = [f"{system}{backbone}" for backbone in ("", "_resnet18") for system in ("default", "atom_star", "ebm")]
     makers = {name: functools.partial(Atom, settings(name), device) for name in names}
-    low = "bfloat16" if torch.device(device).type == "cpu" else "float16"
-    for name in ("ebm", "ebm_resnet18"):
-        makers[f"{name}, {low}"] = functools.partial(Atom, settings(name, "--precision", low), device)
-        if torch.device(device).type == "cpu":
+    if torch.device(device).type == "cpu":
+        for name in ("ebm", "ebm_resnet18"):
             makers[f"{name}, plain path"] = functools.partial(plain_atom, settings(name))
     return makers
 

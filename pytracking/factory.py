@@ -20,6 +20,10 @@ PYTRACKING_NAMES = {"atom_prob_ml": "ebm", "atom_gmm_sampl": "atom_star"}
 """PyTracking's names of parameters of atom, and what they are called here; `_resnet18` has the paper's backbone."""
 
 
+REMOVED = {"--precision": "the tracker computes in float32, since half precision made it no faster; leave it out"}
+"""Settings that there were once, and why there are none now."""
+
+
 def current_param(name: str, param: str) -> str:
     """The name that a parameter file has here, given that name or PyTracking's."""
     return PYTRACKING_NAMES.get(param, param) if name == "atom" else param
@@ -53,6 +57,9 @@ def tracker_settings(name: str, param: str, overrides: Sequence[str] = ()) -> An
     settings = importlib.import_module(f"pytracking.parameter.{name}.{param}").parameters()
     if not overrides:
         return settings
+    for option, reason in REMOVED.items():
+        if any(given.split("=")[0] == option for given in overrides):
+            raise UserError(f"there is no {option} any more: {reason}")
     try:
         return tyro.cli(
             type(settings),

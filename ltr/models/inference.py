@@ -12,17 +12,16 @@ from ltr.models.backbone.fold import fold_batch_norms
 from ltr.ops import dense
 
 
-def optimize_for_inference(module: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+def optimize_for_inference(module: nn.Module) -> nn.Module:
     """Optimises a module for inference, in place.
 
-    It folds batch norms and converts to `dtype`. On a CPU in float32, if the compiled kernels are present, it also
-    replaces layers by faster ones.
+    It folds batch norms. On a CPU in float32, if the compiled kernels are present, it also replaces layers by faster
+    ones.
 
     Returns:
         The module that replaces `module`. It can no longer be trained, nor moved to another device or dtype.
     """
-    fold_batch_norms(module)  # before anything is rounded
-    module.to(dtype).to(memory_format=torch.channels_last)
+    fold_batch_norms(module).to(memory_format=torch.channels_last)
     if dense.serves(next(module.parameters())):
         module = _fuse(module)
     return module.eval().requires_grad_(False)

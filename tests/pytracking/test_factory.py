@@ -110,6 +110,12 @@ def test_a_setting_that_does_not_exist_or_fit_is_named(overrides, capsys):
     assert overrides[-1] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("overrides", [["--precision", "bfloat16"], ["--lost", "False", "--precision=float16"]])
+def test_a_setting_that_is_gone_says_why(overrides):
+    with pytest.raises(UserError, match="no --precision any more.*float32.*leave it out"):
+        tracker_settings("atom", "ebm", overrides)
+
+
 def test_a_missing_network_says_where_it_was_looked_for_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("EBM_WORKSPACE", str(tmp_path))
     with pytest.raises(UserError) as error:

@@ -26,24 +26,23 @@ class FrozenBoxNet:
 
     Args:
         head: in evaluation mode, on the device of inference; it is copied.
-        dtype: of the convolutions of a test image. Everything else is in float32.
     """
 
-    def __init__(self, head: AtomIoUNet, dtype: torch.dtype = torch.float32):
+    def __init__(self, head: AtomIoUNet):
         self.head = copy.deepcopy(head).eval().requires_grad_(False)
         self.branches = [
-            optimize_for_inference(copy.deepcopy(nn.Sequential(*convolutions)), dtype)
+            optimize_for_inference(copy.deepcopy(nn.Sequential(*convolutions)))
             for convolutions in ((head.conv3_1t, head.conv3_2t), (head.conv4_1t, head.conv4_2t))
         ]
         levels, bias = box_levels(self.head)
         self.evaluate = (_Compiled if dense.serves(levels[0].out) else _Torch)(levels, bias)
 
     def modulation(self, reference: dict[str, Tensor], boxes: Tensor) -> Modulation:
-        """As :meth:`AtomIoUNet.modulation`, whatever the dtype of the features."""
-        return self.head.modulation({level: f.float() for level, f in reference.items()}, boxes)
+        """As :meth:`AtomIoUNet.modulation`."""
+        return self.head.modulation(reference, boxes)
 
     def encode(self, modulation: Modulation, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
-        """As :meth:`AtomIoUNet.encode`, of features that have the dtype of the convolutions."""
+        """As :meth:`AtomIoUNet.encode`."""
         levels = (test[level] for level in STRIDES)
         stride8, stride16 = _modulated(*levels, *modulation, net=self)
         return BoxFeatures(stride8, stride16, size)
@@ -61,7 +60,7 @@ class FrozenBoxNet:
 def _modulated(stride8: Tensor, stride16: Tensor, *modulation: Tensor, net: FrozenBoxNet) -> tuple[Tensor, ...]:
     """The two maps of :class:`BoxFeatures`."""
     return tuple(
-        branch(level).float() * factor[..., None, None]
+        branch(level) * factor[..., None, None]
         for branch, level, factor in zip(net.branches, (stride8, stride16), modulation, strict=True)
     )
 

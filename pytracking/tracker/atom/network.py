@@ -29,7 +29,6 @@ class TrackerNetwork(NamedTuple):
         classification: the backbone's classification layer, on its features of stride 16; None if it has none.
         head: the box network.
         scale, shift: (3,), take pixels, from 0 to 255, to the backbone's input.
-        dtype: of the convolutions.
     """
 
     backbone: Backbone
@@ -37,7 +36,6 @@ class TrackerNetwork(NamedTuple):
     head: FrozenBoxNet
     scale: Tensor
     shift: Tensor
-    dtype: torch.dtype
 
     def features(self, patches: np.ndarray, classification: bool) -> dict[str, Tensor]:
         """The backbone's features of patches, uint8 (N, S, S, 3), and, if wanted, the classification layer's."""
@@ -53,7 +51,7 @@ def _features(pixels: Tensor, network: TrackerNetwork, classification: bool) -> 
     colours = pixels.flatten(2).float()  # (N, S, 3 S): the normalisation repeats along the last dimension
     side = pixels.shape[2]
     images = torch.addcmul(network.shift.repeat(side), colours, network.scale.repeat(side))
-    images = images.view(pixels.shape).permute(0, 3, 1, 2).to(network.dtype)
+    images = images.view(pixels.shape).permute(0, 3, 1, 2)
 
     def maps(images: Tensor) -> tuple[Tensor, ...]:
         features = network.backbone.extract(images)
@@ -71,12 +69,11 @@ def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetw
     """The networks that the settings name, shared by all trackers of this process that use them.
 
     Raises:
-        UserError: if there is no such network or it cannot be loaded, the device has no such precision, or the backbone
-            lacks a classification layer that the classifier learns on.
+        UserError: if there is no such network or it cannot be loaded, or the backbone lacks a classification layer that
+            the classifier learns on.
     """
     file = network_file(settings.network)
-    dtype = _dtype(settings.precision, device)
-    network = _load(file, file.stat().st_mtime_ns, settings.backbone, settings.backbone_weights, device, dtype)
+    network = _load(file, file.stat().st_mtime_ns, settings.backbone, settings.backbone_weights, device)
     if settings.classifier.layer == "classification" and network.classification is None:
         raise UserError(
             f"the backbone {settings.backbone} has no classification layer; use --classifier.layer stride16"
@@ -84,24 +81,18 @@ def tracker_network(settings: AtomSettings, device: torch.device) -> TrackerNetw
     return network
 
 
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if precision == "float16" and device.type == "cpu":
-        raise UserError("--precision float16 needs a GPU; processors have bfloat16")
-    return getattr(torch, precision)
-
-
 @lru_cache(maxsize=4)
 def _load(
-    file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device, dtype: torch.dtype
+    file: Path, written: int, backbone: str, backbone_weights: Path | None, device: torch.device
 ) -> TrackerNetwork:
     """Load the networks. `written`, the file's modification time, keeps the cache from returning an older content."""
     net = load_atom_net(file, backbone_weights, backbone).to(device)
     extractor = net.feature_extractor
     classification = extractor.classification_layer(backbone_weights)
     if classification is not None:
-        classification = optimize_for_inference(classification.to(device), dtype)
+        classification = optimize_for_inference(classification.to(device))
     scale = (1 / (255 * extractor.std)).flatten()
     shift = -(extractor.mean / extractor.std).flatten()
-    head = FrozenBoxNet(net.bb_regressor, dtype)
-    optimized = cast(Backbone, optimize_for_inference(extractor, dtype))
-    return TrackerNetwork(optimized, classification, head, scale, shift, dtype)
+    head = FrozenBoxNet(net.bb_regressor)
+    optimized = cast(Backbone, optimize_for_inference(extractor))
+    return TrackerNetwork(optimized, classification, head, scale, shift)

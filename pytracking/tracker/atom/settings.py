@@ -191,9 +191,6 @@ class AtomSettings:
     """The backbone on which the network was trained."""
     backbone_weights: Path | None = None
     """File of the backbone's ImageNet weights, if the network's file holds none and they cannot be downloaded."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the convolutions; all else is in float32. bfloat16 is faster on processors that have it (AVX512-BF16, AMX) and
-    on GPUs, float16 on GPUs; docs/speed.md says how they change the boxes."""
     search_area_scale: float = 5.0
     """Side of the search region, in sqrt(w h) of the target."""
     inside_ratio: float = 0.2

@@ -151,7 +151,7 @@ def test_pytorchs_layers_as_on_a_gpu(pooling, sequence, monkeypatch):
     monkeypatch.setattr(dense, "available", lambda: False)
     settings = make("ebm").settings
     on_gpu = network._load.__wrapped__(
-        network.network_file(settings.network), 0, settings.backbone, None, torch.device("cpu"), torch.float32
+        network.network_file(settings.network), 0, settings.backbone, None, torch.device("cpu")
     )
 
     def work():
@@ -185,7 +185,7 @@ def on_fake_gpu():
         patch.setattr(dense, "available", lambda: False)
         settings = make("ebm").settings
         file = network.network_file(settings.network)
-        net = network._load.__wrapped__(file, 0, settings.backbone, None, torch.device("cpu"), torch.float32)
+        net = network._load.__wrapped__(file, 0, settings.backbone, None, torch.device("cpu"))
     mode = FakeTensorMode()
 
     def moved(tensor):

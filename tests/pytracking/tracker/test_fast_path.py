@@ -95,15 +95,4 @@ def _made_anew(settings):
     from pytracking.tracker.network_files import network_file
 
     make = network._load.__wrapped__
-    return make(network_file(settings.network), 0, settings.backbone, None, torch.device("cpu"), torch.float32)
-
-
-def test_bfloat16_follows_the_target():
-    frames, box = generated("rotation")
-    boxes = {}
-    for precision in ("float32", "bfloat16"):
-        tracker = Atom(tracker_settings("atom", "ebm", ["--precision", precision]), "cpu")
-        tracker.initialize(frames[0], box)
-        boxes[precision] = np.array([tracker.track(frame).box for frame in frames[1:]])
-    difference = np.abs(boxes["bfloat16"] - boxes["float32"]).max(1)
-    assert 0 < np.median(difference) < 0.1 * np.sqrt(box[2:].prod())
+    return make(network_file(settings.network), 0, settings.backbone, None, torch.device("cpu"))
