@@ -1,5 +1,6 @@
 """Frozen networks optimised for inference: the same function, up to rounding, in fewer passes over memory."""
 
+import math
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from timm.models._efficientnet_blocks import DepthwiseSeparableConv, InvertedRes
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
+from ltr.models.backbone.base import Backbone
 from ltr.models.backbone.fold import fold_batch_norms
 from ltr.ops import dense
 
@@ -40,13 +42,35 @@ def _fuse(module: nn.Module) -> nn.Module:
         )
     if isinstance(module, BasicBlock):
         return _BasicBlock(module)
-    if isinstance(module, nn.Sequential) and [*map(type, list(module)[1:])] == [nn.Identity, nn.ReLU]:
-        conv = module[0]
-        if isinstance(conv, nn.Conv2d) and dense.WinogradConv2d.fits(conv):
-            return dense.WinogradConv2d(conv, relu=True)
+    if isinstance(module, nn.Sequential | Backbone):  # which apply their layers one after the other
+        _fuse_activations(module)
     for name, child in module.named_children():
         module._modules[name] = _fuse(child)
     return module
+
+
+def _fuse_activations(module: nn.Module) -> None:
+    """Replaces convolutions among the children of `module` that a ReLU or ReLU6 follows, each with its activation."""
+    children = [*module.named_children()]
+    for number, (name, conv) in enumerate(children):
+        after = children[number + 1 : number + 3]
+        if after and isinstance(after[0][1], nn.Identity):  # a batch norm that was folded
+            after = after[1:]
+        if (
+            isinstance(conv, nn.Conv2d)
+            and dense.Convolution.fits(conv)
+            and after
+            and isinstance(after[0][1], nn.ReLU | nn.ReLU6)
+        ):
+            act, activation = after[0]
+            module._modules[name] = _convolution(conv, 0.0, 6.0 if isinstance(activation, nn.ReLU6) else math.inf)
+            module._modules[act] = nn.Identity()
+
+
+def _convolution(conv: nn.Conv2d, low: float = -math.inf, high: float = math.inf) -> nn.Module:
+    if dense.WinogradConv2d.fits(conv) and high == math.inf:
+        return dense.WinogradConv2d(conv, relu=low == 0)
+    return dense.Convolution(conv, isinstance(conv, Conv2dSame), low, high)
 
 
 def _fits(block: InvertedResidual | DepthwiseSeparableConv) -> bool:
@@ -67,13 +91,9 @@ class _BasicBlock(nn.Module):
 
     def __init__(self, block: BasicBlock):
         super().__init__()
-        self.first = (
-            dense.WinogradConv2d(block.conv1, relu=True)
-            if dense.WinogradConv2d.fits(block.conv1)
-            else nn.Sequential(block.conv1, nn.ReLU(inplace=True))
-        )
+        self.first = _convolution(block.conv1, low=0.0)
         self.second = dense.WinogradConv2d(block.conv2, relu=True)
-        self.downsample = block.downsample or nn.Identity()
+        self.downsample = nn.Identity() if block.downsample is None else _convolution(block.downsample[0])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x), self.downsample(x))

@@ -5,6 +5,8 @@ rounding. They need the compiled CPU library (:func:`available`), and cannot be 
 device or dtype.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +58,54 @@ def _bias(conv: nn.Conv2d) -> Tensor:
     if conv.bias is None:
         raise ValueError(f"the convolution has no bias: {conv}")
     return conv.bias
+
+
+def _places(size: int, kernel: int, stride: int, padding: int | None) -> tuple[int, int]:
+    """Zeros before the first of `size` pixels and pixels of the output; padding None is TensorFlow's 'same'."""
+    if padding is not None:
+        return padding, (size + 2 * padding - kernel) // stride + 1
+    out = -(-size // stride)  # as much as needed, an uneven rest at the end
+    return max((out - 1) * stride + kernel - size, 0) // 2, out
+
+
+class Convolution(nn.Module):
+    """A convolution and the activation that follows it.
+
+    Args:
+        conv: with a bias; see :meth:`fits`.
+        same: whether to use TensorFlow's padding, which is uneven at stride 2, instead of the padding of `conv`.
+        low, high: the limits of the result: 0 and 6 for ReLU6.
+    """
+
+    def __init__(self, conv: nn.Conv2d, same: bool = False, low: float = -math.inf, high: float = math.inf):
+        super().__init__()
+        if not self.fits(conv):
+            raise ValueError(f"no plain square convolution with a bias: {conv}")
+        self.kernel, self.stride = conv.kernel_size[0], conv.stride[0]
+        self.padding = None if same else int(conv.padding[0])
+        self.out_channels, self.low, self.high = conv.out_channels, low, high
+        self.register_buffer("weight", pack(conv.weight.permute(2, 3, 1, 0).flatten(0, 2)))
+        self.register_buffer("bias", pad(_bias(conv)))
+
+    @staticmethod
+    def fits(conv: nn.Module) -> bool:
+        """Whether this layer can replace `conv`."""
+        return (
+            isinstance(conv, nn.Conv2d)
+            and all(len({*pair}) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding))
+            and conv.dilation == (1, 1)
+            and conv.groups == 1
+            and conv.padding_mode == "zeros"
+            and conv.bias is not None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, K, H', W'), channels-last."""
+        (top, height), (left, width) = (_places(size, self.kernel, self.stride, self.padding) for size in x.shape[2:])
+        return _ops.convolution(
+            x, self.weight, self.bias, self.out_channels, self.kernel, self.stride, top, left, height, width,
+            self.low, self.high,
+        )  # fmt: skip
 
 
 class WinogradConv2d(nn.Module):
@@ -126,16 +176,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W'), channels-last."""
-        sides = []
-        for size in x.shape[2:]:
-            if self.padding is None:  # as much as needed, an uneven rest at the end
-                out = -(-size // self.stride)
-                before = max((out - 1) * self.stride + self.kernel - size, 0) // 2
-            else:
-                out = (size + 2 * self.padding - self.kernel) // self.stride + 1
-                before = self.padding
-            sides.append((before, out))
-        (top, out_height), (left, out_width) = sides
+        (top, out_height), (left, out_width) = (
+            _places(size, self.kernel, self.stride, self.padding) for size in x.shape[2:]
+        )
         return _ops.inverted_residual(
             x,
             self.expand,

@@ -16,6 +16,7 @@ def register() -> None:
         prroi_pool_backward_boxes,
         pack,
         pad,
+        convolution,
         inverted_residual,
         box_energy,
         filter_correlate,
@@ -52,6 +53,12 @@ def pack(matrix):
 
 def pad(rows):
     return rows.new_empty(rows.shape[0], _panels(rows.shape[1]) * _panel)
+
+
+def convolution(
+    x, weight, bias, out_channels, kernel, stride, top, left, out_height, out_width, low, high
+):  # fmt: skip
+    return _channels_last(x, x.shape[0], out_channels, out_height, out_width)
 
 
 def inverted_residual(

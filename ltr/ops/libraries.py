@@ -26,6 +26,8 @@ PARTS = {
         "prroi_pool_kernels.cpp",
         "prroi_pool_kernels.h",
         "prroi_pool_ops.cpp",
+        "team.cpp",
+        "team.h",
     ],
     "cuda": ["checks.h", "prroi_pool.h", "prroi_pool_cuda.cpp", "prroi_pool_cuda.h", "prroi_pool_kernels.cu"],
 }

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 import torch
 
+from ltr.ops.team import team
+
 if TYPE_CHECKING:
     from pytracking.tracker.base import BaseTracker, TrackerOutput
 
@@ -45,6 +47,7 @@ class SharedStep(ABC):
 
 
 @torch.no_grad()
+@team()
 def run_alone(steps: Steps[T]) -> T:
     """Compute each step as it comes, and return the result."""
     try:
@@ -56,6 +59,7 @@ def run_alone(steps: Steps[T]) -> T:
 
 
 @torch.no_grad()
+@team()
 def track_together(
     trackers: Sequence[BaseTracker], image: np.ndarray | Sequence[np.ndarray], density: bool = False
 ) -> list[TrackerOutput]:

@@ -3,6 +3,7 @@
 #include "dense_kernels.h"
 
 #include "isa.h"
+#include "team.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -170,25 +171,82 @@ Tensor inverted_residual(const Tensor& x, const std::optional<Tensor>& expand, c
   // parallel loop, inner ones run on the thread that meets them.)
   for (int64_t n = 0; n < batch; ++n) {
     const float* image = from + n * height * width * channels;
-    at::parallel_for(0, out_height, whole ? out_height : 1, [&](int64_t strip_begin, int64_t strip_end) {
+    ebm::parallel_for(0, out_height, whole ? out_height : 1, [&](int64_t strip_begin, int64_t strip_end) {
       const auto ring = memory(slots * row_size);
       int64_t made = std::max<int64_t>(strip_begin * stride - top, 0);  // the first row that is not made yet
       for (int64_t first = strip_begin; first < strip_end; first += band) {
         const int64_t last = std::min(first + band, strip_end);
         const int64_t needed = std::max(std::min((last - 1) * stride - top + kernel, height), made);
-        at::parallel_for(made, needed, 1, [&](int64_t begin, int64_t end) {
+        ebm::parallel_for(made, needed, 1, [&](int64_t begin, int64_t end) {
           for (int64_t y = begin; y < end; ++y) {
             make_row(image + y * width * channels, ring.get() + (y % slots) * row_size);
           }
         });
         made = needed;
-        at::parallel_for(first, last, 1, [&](int64_t begin, int64_t end) {
+        ebm::parallel_for(first, last, 1, [&](int64_t begin, int64_t end) {
           const auto convolved = memory(out_width * middle);
           for (int64_t y = begin; y < end; ++y) use_row(n, y, ring.get(), convolved.get());
         });
       }
     });
   }
+  return output;
+}
+
+// -- convolution ---------------------------------------------------------------------------------------------------------
+
+constexpr int64_t kPixels = 96;  // of the output that are made at once, so that the weight is read once for so many
+
+// Of any stride and padding, as a product: the values under the kernel, side by side for each pixel, times the weight.
+//
+// x (N, C, H, W), weight: packed (kernel^2 C, out_channels), its rows ordered by row, column and channel; bias padded to
+// whole panels -> clamp(x * weight + bias, low, high), (N, out_channels, out_height, out_width), channels-last. `top`
+// and `left`: rows and columns of zeros; below and to the right there are as many as are needed.
+Tensor convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t out_channels, int64_t kernel,
+                   int64_t stride, int64_t top, int64_t left, int64_t out_height, int64_t out_width, double low,
+                   double high) {
+  TORCH_CHECK_VALUE(is_float(x, 4) && is_float(weight, 3) && kernel > 0 && stride > 0 &&
+                        weight.size(1) == kernel * kernel * x.size(1) && weight.size(0) == panels(out_channels) &&
+                        bias.numel() == weight.size(0) * kernels().panel,
+                    "convolution: weight ", weight.sizes(), " does not fit input ", x.sizes(), ", or not both are float32");
+  TORCH_CHECK_VALUE(out_height > 0 && out_width > 0 && top >= 0 && left >= 0, "convolution: the output has no size");
+  const int64_t batch = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
+  const int64_t across = kernel * channels, inner = kernel * across;
+  const bool direct = kernel == 1 && stride == 1 && top + left == 0 && out_height == height && out_width == width;
+  const Tensor input = x.contiguous(at::MemoryFormat::ChannelsLast);
+  Tensor output = at::empty({batch, out_channels, out_height, out_width}, x.options(), at::MemoryFormat::ChannelsLast);
+  const float* from = input.const_data_ptr<float>();
+  float* to = output.mutable_data_ptr<float>();
+  const Factor filter = packed(weight.const_data_ptr<float>(), inner);
+  const Epilogue e{bias.const_data_ptr<float>(), nullptr, 0, float(low), float(high)};
+
+  // What lies under the kernel at row r of all images' output.
+  const auto gather = [&](int64_t r, float* values) {
+    const float* image = from + r / out_height * height * width * channels;
+    for (int64_t column = 0; column < out_width; ++column) {
+      const int64_t x0 = column * stride - left, y0 = r % out_height * stride - top;
+      const int64_t first = std::clamp<int64_t>(-x0, 0, kernel), last = std::clamp<int64_t>(width - x0, first, kernel);
+      for (int64_t y = y0; y < y0 + kernel; ++y, values += across) {
+        if (y < 0 || y >= height) {
+          std::fill_n(values, across, 0.f);
+          continue;
+        }
+        std::fill_n(values, first * channels, 0.f);
+        std::copy_n(image + (y * width + x0 + first) * channels, (last - first) * channels, values + first * channels);
+        std::fill_n(values + last * channels, (kernel - last) * channels, 0.f);
+      }
+    }
+  };
+  const int64_t rows = std::max<int64_t>(kPixels / out_width, 1);
+  ebm::parallel_for(0, batch * out_height, 1, [&](int64_t begin, int64_t end) {
+    const auto values = memory(direct ? 0 : rows * out_width * inner);
+    for (int64_t r = begin; r < end; r += rows) {
+      const int64_t count = std::min(rows, end - r), pixel = r * out_width;
+      for (int64_t k = 0; k < count && !direct; ++k) gather(r + k, values.get() + k * out_width * inner);
+      kernels().gemm(direct ? from + pixel * channels : values.get(), inner, filter, inner, to + pixel * out_channels,
+                     out_channels, count * out_width, out_channels, 0, weight.size(0), e);
+    }
+  });
   return output;
 }
 
@@ -220,7 +278,7 @@ Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bia
   const float* from = input.const_data_ptr<float>();
   float* spectrum = transformed.mutable_data_ptr<float>();
   const std::vector<float> zeros(channels, 0.f);
-  at::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       for (int64_t t = 0; t < across; ++t) {
         const float* pixels[36];
@@ -244,7 +302,7 @@ Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bia
   const std::vector<float> no_bias(each * k.panel, 0.f);
   const Epilogue plain{no_bias.data(), nullptr, 0, -kUnbounded, kUnbounded};
   const float* filters = weight.const_data_ptr<float>();
-  at::parallel_for(0, 36 * each, each, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, 36 * each, each, [&](int64_t begin, int64_t end) {
     for (int64_t f = begin / each; f * each < end; ++f) {
       k.gemm(spectrum + f * tiles * channels, channels, packed(filters + f * each * channels * k.panel, channels),
              channels, product + f * tiles * out, out, tiles, out, std::max<int64_t>(begin - f * each, 0),
@@ -252,7 +310,7 @@ Tensor winograd_conv3x3(const Tensor& x, const Tensor& weight, const Tensor& bia
     }
   });
   float* to = output.mutable_data_ptr<float>();
-  at::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, batch * down, 1, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const int64_t y = 4 * (r % down);
       for (int64_t t = 0; t < across; ++t) {
@@ -295,7 +353,7 @@ Tensor product(const Tensor& a, const Tensor& b, const float* bias, int64_t colu
   const float* from = a.const_data_ptr<float>();
   const Factor weight = packed(b.const_data_ptr<float>(), inner);
   float* to = output.mutable_data_ptr<float>();
-  at::parallel_for(0, b.size(0), 1, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, b.size(0), 1, [&](int64_t begin, int64_t end) {
     kernels().gemm(from, inner, weight, inner, to, columns, rows, columns, begin, end, e);
   });
   return output;
@@ -449,7 +507,7 @@ Tensor filter_correlate(const Tensor& features, const Tensor& weight, int64_t ke
   float* to = response.mutable_data_ptr<float>();
   const std::vector<float> no_bias(filter.size(0) * kernels().panel, 0.f);
   const Epilogue plain{no_bias.data(), nullptr, 0, -kUnbounded, kUnbounded};
-  at::parallel_for(0, maps.count, 1, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, maps.count, 1, [&](int64_t begin, int64_t end) {
     const auto products = memory(maps.pixels * maps.taps);  // (H W, taps)
     for (int64_t n = begin; n < end; ++n) {
       kernels().gemm(maps.of(n), maps.channels, packed(filter.const_data_ptr<float>(), maps.channels), maps.channels,
@@ -483,7 +541,7 @@ Tensor filter_adjoint(const Tensor& features, const Tensor& response_, int64_t k
   Tensor sums = at::zeros({parts, maps.taps, maps.channels}, features.options());
   float* to = sums.mutable_data_ptr<float>();
   const std::vector<float> no_bias(wide, 0.f);
-  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+  ebm::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     const auto spread = memory(maps.taps * maps.pixels);
     const auto filled = memory(wide == maps.channels ? 0 : maps.pixels * wide);  // a map with whole panels of channels
     for (int64_t part = begin; part < end; ++part) {
@@ -530,6 +588,9 @@ TORCH_LIBRARY_FRAGMENT(ebm_regression, m) {
       "Tensor[] out, int[] bins, float[] scale, float[] first_cell, float constant, bool gradient) -> (Tensor, Tensor)");
   m.def("filter_correlate(Tensor features, Tensor weight, int kernel) -> Tensor");
   m.def("filter_adjoint(Tensor features, Tensor response, int kernel) -> Tensor");
+  m.def(
+      "convolution(Tensor x, Tensor weight, Tensor bias, int out_channels, int kernel, int stride, int top, int left, "
+      "int out_height, int out_width, float low, float high) -> Tensor");
   m.def("winograd_conv3x3(Tensor x, Tensor weight, Tensor bias, Tensor? addend, bool relu) -> Tensor");
 }
 
@@ -539,13 +600,14 @@ TORCH_LIBRARY_IMPL(ebm_regression, CPU, m) {
   m.impl("box_energy", dense::box_energy);
   m.impl("filter_correlate", dense::filter_correlate);
   m.impl("filter_adjoint", dense::filter_adjoint);
+  m.impl("convolution", dense::convolution);
   m.impl("inverted_residual", dense::inverted_residual);
   m.impl("winograd_conv3x3", dense::winograd_conv3x3);
 }
 
 TORCH_LIBRARY_IMPL(ebm_regression, Autograd, m) {
   for (const char* name :
-       {"box_energy", "filter_adjoint", "filter_correlate", "inverted_residual", "winograd_conv3x3"}) {
+       {"box_energy", "convolution", "filter_adjoint", "filter_correlate", "inverted_residual", "winograd_conv3x3"}) {
     m.impl(name, torch::autograd::autogradNotImplementedFallback());
   }
 }

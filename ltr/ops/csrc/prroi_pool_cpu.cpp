@@ -11,6 +11,7 @@
 #include "checks.h"
 #include "prroi_pool_kernels.h"
 #include "isa.h"
+#include "team.h"
 
 namespace prroi {
 namespace {
@@ -108,7 +109,7 @@ Tensor forward(const Tensor& features_, const Tensor& boxes, int64_t rows, int64
     const auto& kernel = kernels<T>();
     const T* from = features.const_data_ptr<T>();
     T* to = pooled.mutable_data_ptr<T>();
-    at::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
+    ebm::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.forward(from, rois.data(), begin, end, s, memory.start(), to);
     });
@@ -137,7 +138,7 @@ Tensor backward_features(const Tensor& grad_, const Tensor& boxes, int64_t rows,
     const T* from = grad.const_data_ptr<T>();
     T* to = grad_features.mutable_data_ptr<T>();
     // A row of cells belongs to one thread, which adds up its RoIs in their order: the same sum with any threads.
-    at::parallel_for(0, batch * height, grain(s, rois.size(), batch * height), [&](int64_t begin, int64_t end) {
+    ebm::parallel_for(0, batch * height, grain(s, rois.size(), batch * height), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.backward_features(from, rois.data(), order.data(), start.data(), begin, end, s, memory.start(), to);
     });
@@ -159,7 +160,7 @@ Tensor backward_boxes(const Tensor& grad_, const Tensor& features_, const Tensor
   with_type(features, [&]<typename T>() {
     const auto& kernel = kernels<T>();
     const T *gradient = grad.const_data_ptr<T>(), *map = features.const_data_ptr<T>();
-    at::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
+    ebm::parallel_for(0, count, grain(s, count, count), [&](int64_t begin, int64_t end) {
       Memory memory(kernel.scratch(s));
       kernel.backward_boxes(gradient, map, rois.data(), begin, end, s, memory.start(), in_cells.data());
     });

@@ -16,6 +16,7 @@ from ltr.data.crops import Crop
 from ltr.data.sampling import PATCH
 from ltr.models.backbone import STRIDES
 from ltr.models.bbreg import BoxFeatures
+from ltr.ops.team import team
 from pytracking.tracker.atom.classifier import TargetClassifier
 from pytracking.tracker.atom.first_frame import augmented_patches
 from pytracking.tracker.atom.localization import Localization, localize
@@ -65,6 +66,7 @@ class Atom(BaseTracker):
         self._last_frame: tuple[BoxFeatures, Crop, np.ndarray] | None = None  # what a density is computed from
 
     @torch.no_grad()
+    @team()
     def initialize(self, image: np.ndarray, box: np.ndarray) -> TrackerOutput:
         image = check_image(image)
         box = check_first_box(box, image)
@@ -163,6 +165,7 @@ class Atom(BaseTracker):
         )
 
     @torch.no_grad()
+    @team()
     def density(self) -> TrackedBoxDensity | None:
         """See the base class; None too for a network that predicts an IoU, whose exponential is no density."""
         if self._last_frame is None or self.settings.predicts == "iou":

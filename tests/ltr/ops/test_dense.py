@@ -78,6 +78,47 @@ def test_winograd_stands_only_for_what_it_can():
             dense.WinogradConv2d(other)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(1, 40), st.integers(1, 70), st.integers(1, 13), st.integers(1, 13),
+    st.sampled_from([1, 3, 5, 7]), st.integers(1, 3), st.booleans(),
+)  # fmt: skip
+def test_convolution_is_the_convolution_at_any_size(batch, channels, out, height, width, kernel, stride, same):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, out, kernel, stride, 0 if same else kernel // 2)
+    x = torch.randn(batch, channels, height, width)
+    padded = tensorflow_padding(x, kernel, stride) if same else x
+    with torch.no_grad():
+        found, expected = dense.Convolution(conv, same, low=-0.5, high=0.5)(x), exact(conv, padded).clamp(-0.5, 0.5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-5)
+
+
+def tensorflow_padding(x: torch.Tensor, kernel: int, stride: int) -> torch.Tensor:
+    """'Same' padding: what is uneven goes to the end."""
+    missing = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[:1:-1]]
+    return nn.functional.pad(x, [side for m in missing for side in (m // 2, m - m // 2)])
+
+
+def test_convolution_stands_only_for_what_it_can():
+    fits = dense.Convolution.fits
+    assert fits(nn.Conv2d(3, 4, 7, 2, 3)) and fits(nn.Conv2d(3, 4, 1))
+    for other in (
+        nn.Conv2d(3, 4, (3, 1)),
+        nn.Conv2d(3, 4, 3, stride=(1, 2)),
+        nn.Conv2d(3, 4, 3, padding="same"),
+        nn.Conv2d(3, 4, 3, padding=(1, 0)),
+        nn.Conv2d(3, 4, 3, dilation=2),
+        nn.Conv2d(4, 4, 3, groups=4),
+        nn.Conv2d(3, 4, 3, bias=False),
+        nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"),
+        nn.ConvTranspose2d(3, 4, 3, padding=1),
+    ):
+        assert not fits(other)
+        with pytest.raises(ValueError, match="square"):
+            dense.Convolution(other)
+
+
 def block(channels: int, middle: int, out: int, kernel: int, stride: int, expands: bool, padding: int = 0):
     middle = middle if expands else channels
     expand = nn.Conv2d(channels, middle, 1) if expands else None
@@ -86,14 +127,12 @@ def block(channels: int, middle: int, out: int, kernel: int, stride: int, expand
 
 
 def plain_block(expand, depthwise, project, same: bool, residual: bool, x: torch.Tensor) -> torch.Tensor:
-    """In float64, with TensorFlow's padding written out: what is uneven goes to the end."""
+    """In float64, with TensorFlow's padding written out."""
     y = x.double()
     if expand is not None:
         y = nn.functional.conv2d(y, expand.weight.double(), expand.bias.double()).clamp(0, 6)
     if same:
-        kernel, stride = depthwise.kernel_size[0], depthwise.stride[0]
-        missing = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in y.shape[:1:-1]]
-        y = nn.functional.pad(y, [side for m in missing for side in (m // 2, m - m // 2)])
+        y = tensorflow_padding(y, depthwise.kernel_size[0], depthwise.stride[0])
     weight, bias = depthwise.weight.double(), depthwise.bias.double()
     y = nn.functional.conv2d(y, weight, bias, depthwise.stride, depthwise.padding, groups=depthwise.groups).clamp(0, 6)
     y = nn.functional.conv2d(y, project.weight.double(), project.bias.double())
@@ -194,7 +233,7 @@ def test_inputs_that_do_not_fit_are_refused():
     conv, layers = nn.Conv2d(8, 8, 3, padding=1), block(8, 16, 8, 3, 1, True, padding=1)
     winograd, fused = dense.WinogradConv2d(conv), dense.InvertedResidual(*layers, same=False, residual=True)
     with torch.no_grad():
-        for layer in (winograd, fused):
+        for layer in (winograd, fused, dense.Convolution(conv)):
             for wrong in (torch.randn(1, 7, 9, 9), torch.randn(8, 9, 9), torch.randn(1, 8, 9, 9).double()):
                 with pytest.raises(ValueError):
                     layer(wrong)

@@ -76,6 +76,24 @@ def test_boxes_are_those_of_the_plain_path_on_real_sequences(shared_data, name, 
     assert_same_boxes(Atom(settings, "cpu"), plain_atom(settings), *real(shared_data, name))
 
 
+@pytest.mark.kernels
+@pytest.mark.skipif(not dense.available(), reason=f"the compiled CPU library is {kernels.FOUND['cpu'].detail}")
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_boxes_do_not_depend_on_the_number_of_threads(system):
+    """A busy machine changes who computes a frame, and never its boxes."""
+    frames, box = generated("rotation")
+    before, boxes = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            tracker = Atom(tracker_settings("atom", system), "cpu")
+            tracker.initialize(frames[0], box)
+            boxes.append([tracker.track(frame).box for frame in frames[1:]])
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*boxes)
+
+
 def test_without_kernels_as_well(monkeypatch):
     """PyTorch's layers with folded batch norms, and PrRoIPool's torch form."""
     monkeypatch.setattr(dense, "available", lambda: False)
