@@ -22,7 +22,7 @@ PARTS = {
     "frame": "the parts of a tracked frame, frames per second, first frame, memory",
     "objects": "several objects of one video: by themselves, and with shared passes through the network",
     "sequences": "many sequences at once on one device: by processes, and by shared passes in one",
-    "engines": "the networks of a frame on a CPU: ours, plain PyTorch, ONNX Runtime, OpenVINO",
+    "engines": "a tracked frame on a CPU by ours, plain PyTorch, ONNX Runtime, OpenVINO",
     "view": "what it costs to look at a run: video, density, live view",
     "training": "training images per second: the loader and the step",
     "regression": "age and head pose: the energies of 1024 candidates, factored and plain, and images per second",

@@ -1,10 +1,12 @@
-"""The networks of a tracked frame on a CPU by several engines, in turn: ours, plain PyTorch, ONNX Runtime, OpenVINO.
+"""A tracked frame on a CPU by several engines, in turn: ours, PyTorch, ONNX Runtime, OpenVINO.
 
-A frame is the backbone with its classification layer, the box head's convolutions and ten steps of ten boxes on the
-energy. ONNX Runtime and OpenVINO run the graphs of ebm-export-network; those that are not installed are left out.
+Every row is the whole `atom ebm`, with one thread and with all cores; only what computes the backbone, its
+classification layer, the box head's convolutions and the energy with its gradient is exchanged. ONNX Runtime and
+OpenVINO run the graphs of ebm-export-network; those that are not installed are left out.
 """
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,129 +14,223 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
-from benchmarks.timing import Table, milliseconds, time_in_turn, where
-from ltr.models.bbreg import BoxFeatures, FrozenBoxNet, load_atom_net
+from benchmarks.frame import sequence_frames
+from benchmarks.timing import Table, milliseconds, summarise
+from ltr.common.provenance import usable_cores
+from ltr.models.bbreg import BoxFeatures, load_atom_net
 from ltr.models.bbreg.graph_files import PACKAGES, write_graphs
-from ltr.models.bbreg.graphs import make_graphs
+from ltr.models.bbreg.graphs import Graph, make_graphs
 from pytracking.factory import tracker_settings
-from pytracking.tracker.atom.network import tracker_network
+from pytracking.tracker.atom.atom import Atom
+from pytracking.tracker.atom.network import TrackerNetwork
 from pytracking.tracker.network_files import network_file
 
-NETWORK, STEPS = "ebm_efficientnet_lite0.safetensors", 10
-Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
-
-
-class Engine(NamedTuple):
-    """What is timed: the convolutions of a frame, and one step of ten boxes on the energy."""
-
-    convolutions: Callable[[], Any]
-    step: Callable[[], Any]
+NETWORK, FRAMES, BOXES = "ebm_efficientnet_lite0.safetensors", 60, 10
+Run = Callable[[dict[str, Tensor]], list[Tensor]]
+Load = Callable[[str, int], Run]
+"""Of a graph's name and a number of threads."""
 
 
 def run(device: str, quick: bool) -> Iterator[Table]:
     if torch.device(device).type != "cpu":
         return
+    name, frames, box = sequence_frames(12 if quick else FRAMES)
+    before = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        engines = _engines(Path(folder))
-        calls = {(name, part): getattr(engine, part) for name, engine in engines.items() for part in Engine._fields}
-        seconds = time_in_turn({" ".join(key): call for key, call in calls.items()}, repeats=3 if quick else 25)
-    frame = {name: seconds[f"{name} convolutions"].median + STEPS * seconds[f"{name} step"].median for name in engines}
-    table = Table(
-        f"The networks of a frame by engine: {where(device)}",
-        ["engine", "convolutions, ms", "a step of 10 boxes, ms", "together, ms", "of ours"],
-    )
-    for name, whole in frame.items():
-        parts = {part: seconds[f"{name} {part}"] for part in Engine._fields}
+        engines = _engines(Path(folder), compiled=not quick)
+        try:
+            for threads in sorted({1, usable_cores()}):
+                torch.set_num_threads(threads)
+                title = f"`atom ebm` by engine: {name} ({len(frames)} frames), {threads} thread{'s' * (threads > 1)}"
+                yield _table(title, engines, threads, frames, box, repeats=1 if quick else 3)
+        finally:
+            torch.set_num_threads(before)
+
+
+class _Counted(NamedTuple):
+    """Seconds of a sequence: all, those of the convolutions, those of the energy."""
+
+    whole: float
+    convolutions: float
+    energy: float
+
+
+def _table(
+    title: str, engines: dict[str, Load | None], threads: int, frames: list[np.ndarray], box: np.ndarray, repeats: int
+) -> Table:
+    makers = {engine: _Engine(load, threads) for engine, load in engines.items()}
+    seconds: dict[str, list[_Counted]] = {engine: [] for engine in makers}
+    for repeat in range(-1, repeats):  # the first round warms up
+        for engine, exchanged in makers.items():
+            counted = exchanged.run(frames if repeat >= 0 else frames[:4], box)
+            if repeat >= 0:
+                seconds[engine].append(counted)
+    table = Table(title, ["engine", "convolutions, ms", "refinement, ms", "frame, ms", "frames/s", "of ours"])
+    ours = summarise([one.whole for one in seconds["ours"]]).median
+    for engine, counted in seconds.items():
+        timing = {part: summarise([getattr(one, part) for one in counted]) for part in _Counted._fields}
+        whole = timing["whole"].median
         table.add(
-            [name, *(milliseconds(t.median) for t in parts.values()), milliseconds(whole),
-             f"{whole / frame['ours']:.2f}"],
-            engine=name, **parts, together=whole,
+            [engine, milliseconds(timing["convolutions"].median), milliseconds(timing["energy"].median),
+             milliseconds(whole), f"{1 / whole:.1f}", f"{whole / ours:.2f}"],
+            engine=engine, threads=threads, **timing,
         )  # fmt: skip
-    table.notes.append(f"together: the convolutions and {STEPS} steps; medians of measurements in turn")
+    table.notes.append(f"medians over {repeats} runs in turn of the mean over the frames")
     absent = [name for name in ("onnxruntime", "openvino") if find_spec(name) is None]
     table.notes += [f"not installed: {', '.join(absent)}"] if absent else []
-    yield table
+    return table
 
 
-def _engines(folder: Path) -> dict[str, Engine]:
+class _Engine:
+    """A tracker whose networks are an engine's; None for its own."""
+
+    def __init__(self, load: Load | None, threads: int):
+        self.tracker = Atom(tracker_settings("atom", "ebm", ()), "cpu")
+        own = self.tracker.network
+        self.spent = {"convolutions": 0.0, "energy": 0.0}
+        head = own.head if load is None else _Head(load, threads)
+        features = own.features if load is None else _Backbone(load, threads).features
+        self.tracker.network = _Timed(own, features, head, self.spent)
+
+    def run(self, frames: list[np.ndarray], box: np.ndarray) -> _Counted:
+        self.tracker.initialize(frames[0], box)
+        self.tracker.track(frames[1])
+        self.spent.update(convolutions=0.0, energy=0.0)
+        start = time.perf_counter()
+        for frame in frames[2:]:
+            self.tracker.track(frame)
+        whole, count = time.perf_counter() - start, len(frames) - 2
+        return _Counted(whole / count, self.spent["convolutions"] / count, self.spent["energy"] / count)
+
+
+class _Timed:
+    """The interface of :class:`TrackerNetwork` and of its box head, with the seconds that are spent."""
+
+    def __init__(self, own: TrackerNetwork, features: Callable[..., Any], head: Any, spent: dict[str, float]):
+        self.backbone, self.head = own.backbone, self
+        self.modulation = head.modulation
+        self.features = _watched(features, spent, "convolutions")
+        self.encode = _watched(head.encode, spent, "convolutions")
+        self._energies, self._spent = head.relative_energy, spent
+
+    def relative_energy(self, features: BoxFeatures) -> Any:
+        energy = self._energies(features)
+        energy.value_and_grad = _watched(energy.value_and_grad, self._spent, "energy")
+        return energy
+
+
+def _watched(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
+    def timed(*arguments: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*arguments)
+        finally:
+            spent[part] += time.perf_counter() - start
+
+    return timed
+
+
+class _Backbone:
+    def __init__(self, load: Load, threads: int):
+        self.graph = load("backbone", threads)
+
+    def features(self, patches: np.ndarray, classification: bool) -> dict[str, Tensor]:
+        images = torch.from_numpy(patches).split(1)
+        each = zip(*(self.graph({"images": image}) for image in images), strict=True)
+        return dict(zip(("stride8", "stride16", "classification"), map(torch.cat, each), strict=True))
+
+
+class _Head:
+    def __init__(self, load: Load, threads: int):
+        self.modulate, self.graph, self.energy = (load(name, threads) for name in ("modulation", "encode", "energy"))
+
+    def modulation(self, reference: dict[str, Tensor], box: Tensor) -> Any:
+        levels = {level: reference[level] for level in ("stride8", "stride16")}
+        return tuple(self.modulate({**levels, "box": box}))
+
+    def encode(self, modulation: Any, test: dict[str, Tensor], size: Tensor) -> BoxFeatures:
+        levels = {level: test[level] for level in ("stride8", "stride16")}
+        return BoxFeatures(*self.graph({**levels, "modulation8": modulation[0], "modulation16": modulation[1]}), size)
+
+    def relative_energy(self, features: BoxFeatures) -> Any:
+        return _Energy(self.energy, features)
+
+
+class _Energy:
+    def __init__(self, graph: Run, features: BoxFeatures):
+        self.graph = graph
+        self.inputs = {"map8": features.stride8, "map16": features.stride16, "size": features.size}
+
+    def value_and_grad(self, y: Tensor) -> list[Tensor]:
+        return self.graph({**self.inputs, "y": y})
+
+
+def _engines(folder: Path, compiled: bool) -> dict[str, Load | None]:
     net = load_atom_net(network_file(NETWORK))
-    classification = net.feature_extractor.classification_layer()
-    graphs = make_graphs(net, classification)
-    one = {name: {k: v[:1] for k, v in graph.inputs.items()} for name, graph in graphs.items()}
-    one["energy"]["y"] = one["energy"]["y"][:, :1].repeat(1, 10, 1)
-    engines = {"ours": _ours(one), "PyTorch": _modules({name: graph.module for name, graph in graphs.items()}, one)}
+    graphs = make_graphs(net, net.feature_extractor.classification_layer())
+    engines: dict[str, Load | None] = {
+        "ours": None,
+        "PyTorch": lambda name, threads: _module(graphs[name], threads),
+        "PyTorch, bfloat16": lambda name, threads: _module(graphs[name], threads, half=name in ("backbone", "encode")),
+    }
+    if compiled:
+        engines["torch.compile"] = lambda name, threads: _module(graphs[name], threads, compiled=True)
     if any(find_spec(name) is None for name in PACKAGES):
         return engines
     list(write_graphs(net, NETWORK, folder, ["onnx"]))
-    engines["ONNX Runtime"] = _files(folder, one, _onnx_runtime)
+    engines["ONNX Runtime"] = lambda name, threads: _onnx_runtime(folder / f"{name}.onnx", threads)
     if find_spec("openvino") is not None:
-        for name, precision in (("OpenVINO", "f32"), ("OpenVINO, bfloat16", "bf16")):
-            engines[name] = _files(folder, one, lambda *a, precision=precision: _openvino(*a, precision))
+        for title, precision in (("OpenVINO", "f32"), ("OpenVINO, bfloat16", "bf16")):
+            engines[title] = lambda name, threads, precision=precision: _openvino(
+                folder / f"{name}.onnx", graphs[name], threads, precision
+            )
     return engines
 
 
-def _ours(inputs: dict[str, dict[str, torch.Tensor]]) -> Engine:
-    network = tracker_network(tracker_settings("atom", "ebm", ()), torch.device("cpu"))
-    head: FrozenBoxNet = network.head
-    image, size, y = inputs["backbone"]["images"].numpy(), inputs["energy"]["size"], inputs["energy"]["y"]
-    modulation = head.modulation(network.features(image, True), inputs["modulation"]["box"])
+def _module(graph: Graph, threads: int, half: bool = False, compiled: bool = False) -> Run:
+    """The graph as it is before the export, with all threads, of which a tracker lets PyTorch have one."""
+    module = torch.compile(graph.module) if compiled else graph.module
 
-    def convolutions() -> BoxFeatures:
-        return head.encode(modulation, network.features(image, True), size)
+    def call(inputs: dict[str, Tensor]) -> list[Tensor]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                return [output.float() for output in module(**inputs)]
+        finally:
+            torch.set_num_threads(before)
 
-    energy = head.relative_energy(convolutions())
-    return Engine(convolutions, lambda: energy.value_and_grad(y))
-
-
-def _modules(modules: dict[str, nn.Module], inputs: dict[str, dict[str, torch.Tensor]]) -> Engine:
-    """The graphs as they are before the export."""
-    backbone, encode = modules["backbone"], modules["encode"]
-    modulation = {k: v for k, v in inputs["encode"].items() if k.startswith("modulation")}
-
-    def convolutions() -> Any:
-        stride8, stride16, _ = backbone(**inputs["backbone"])
-        return encode(stride8, stride16, **modulation)
-
-    return Engine(convolutions, lambda: modules["energy"](**inputs["energy"]))
+    return call
 
 
-def _files(
-    folder: Path,
-    inputs: dict[str, dict[str, torch.Tensor]],
-    load: Callable[[Path, dict[str, np.ndarray]], Run],
-) -> Engine:
-    arrays = {name: {k: v.numpy() for k, v in tensors.items()} for name, tensors in inputs.items()}
-    backbone, encode, energy = (load(folder / f"{n}.onnx", arrays[n]) for n in ("backbone", "encode", "energy"))
-    modulation = {k: v for k, v in arrays["encode"].items() if k.startswith("modulation")}
-
-    def convolutions() -> Any:
-        stride8, stride16, _ = backbone(arrays["backbone"])
-        return encode({"stride8": stride8, "stride16": stride16, **modulation})
-
-    return Engine(convolutions, lambda: energy(arrays["energy"]))
-
-
-def _onnx_runtime(file: Path, example: dict[str, np.ndarray]) -> Run:
+def _onnx_runtime(file: Path, threads: int) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, inputs)
+    return lambda inputs: [
+        torch.from_numpy(output) for output in session.run(None, {k: v.numpy() for k, v in inputs.items()})
+    ]
 
 
-def _openvino(file: Path, example: dict[str, np.ndarray], precision: str) -> Run:
+def _openvino(file: Path, graph: Graph, threads: int, precision: str) -> Run:
     import openvino
 
     core = openvino.Core()
     model = core.read_model(file)
-    model.reshape({name: list(array.shape) for name, array in example.items()})
+    shapes = {name: [1, *example.shape[1:]] for name, example in graph.inputs.items()}
+    if "y" in shapes:
+        shapes["y"] = [1, BOXES, 4]
+    model.reshape(shapes)
     hints = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,
     }
     request = core.compile_model(model, "CPU", hints).create_infer_request()
-    return lambda inputs: list(request.infer(inputs).values())
+    return lambda inputs: [
+        torch.from_numpy(output.copy()) for output in request.infer({k: v.numpy() for k, v in inputs.items()}).values()
+    ]
