@@ -27,6 +27,7 @@ PARTS = {
     "training": "training images per second: the loader and the step",
     "regression": "age and head pose: the energies of 1024 candidates, factored and plain, and images per second",
     "detection": "steps and detections of the ten detectors: images per second and memory",
+    "scaling": "opening data sets of a million images; many sequences on many workers, measured and simulated",
 }
 
 
