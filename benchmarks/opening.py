@@ -60,7 +60,7 @@ def opening(quick: bool) -> Table:
 
 KINDS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Any], Iterable[str]]]] = {
     "detection": ("images of COCO for detection", read_coco_detection, lambda data: data.files),
-    "pairs": ("images of COCO for the tracker", COCO, lambda data: (data._frame_path(k, 0) for k in range(len(data)))),
+    "pairs": ("images of COCO for the tracker", COCO, lambda data: data._columns.names("files")),
     "videos": (
         f"videos of TrackingNet, {FRAMES} frames each",
         lambda root: TrackingNet(root, range(len(list(root.glob("TRAIN_*"))))),

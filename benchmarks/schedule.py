@@ -95,7 +95,7 @@ class Outcome:
 
 def measured(device: str, quick: bool) -> tuple[Table, float, float]:
     """The table of real workers; and seconds of a frame and of a worker's start, with one core for each worker."""
-    frames = 12 if quick else 150  # of a sequence, on average
+    frames = 12 if quick else 100  # of a sequence, on average
     lengths = [max(2, round(length * frames / LASOT["mean"])) for length in lasot_lengths()[:: 280 // 14]]
     table = Table(
         f"{len(lengths)} sequences of {min(lengths)} to {max(lengths)} frames on k processes: atom/ebm, {device}",
