@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -43,8 +42,8 @@ from pytracking.evaluation.datasets import get_dataset
 from pytracking.evaluation.datasets.vot import read_regions
 from pytracking.evaluation.results import ResultFolder
 from pytracking.utils.video_sources import open_source
+from tests.fuzz.detectors import detectors
 from tests.fuzz.mutate import (
-    Mutation,
     damage_bytes,
     damage_json,
     damage_json_lines,
@@ -52,28 +51,13 @@ from tests.fuzz.mutate import (
     damage_safetensors,
     damage_words,
 )
+from tests.fuzz.target import Row, Target
+from tests.fuzz.training_sets import training_sets
 from tests.helpers.benchmark_trees import boxes, rows_text, write_frames, write_got10k
 from tests.helpers.video_files import write as write_video
 
-KINDS = ("checkpoints", "annotations", "videos", "images", "results")
+KINDS = ("checkpoints", "detectors", "annotations", "training_sets", "videos", "images", "results")
 _SMALL = AtomNetConfig(channels=(8, 12), hidden=(16, 20))
-
-
-@dataclass(frozen=True)
-class Target:
-    """One file that is fuzzed.
-
-    Attributes:
-        name: its path below the folder of inputs, where the files that belong to it lie undamaged.
-        content: of the valid file.
-        mutations: one of these damages it.
-        read: reads the damaged file.
-    """
-
-    name: str
-    content: bytes
-    mutations: tuple[Mutation, ...]
-    read: Callable[[Path], object]
 
 
 def make_targets(kind: str, folder: Path) -> list[Target]:
@@ -82,16 +66,15 @@ def make_targets(kind: str, folder: Path) -> list[Target]:
     folder.mkdir(parents=True)
     makers = {
         "checkpoints": _checkpoints,
+        "detectors": detectors,
         "annotations": _annotations,
+        "training_sets": training_sets,
         "videos": _videos,
         "images": _images,
         "results": _results,
     }
     found = makers[kind](folder)
     return [Target(name, (folder / name).read_bytes(), (damage_bytes, *more), read) for name, more, read in found]
-
-
-Row = tuple[str, tuple[Mutation, ...], Callable[[Path], object]]
 
 
 def _checkpoints(folder: Path) -> list[Row]:
