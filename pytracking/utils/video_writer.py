@@ -123,7 +123,7 @@ class VideoWriter:
 
     def _start(self, width: int, height: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_name(f".{self.path.stem}.lock")
+        lock = self.path.with_name(f".{self.path.name}.lock")
         self._only.enter_context(locked(lock, self._refuse, remove=True))
         options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(file_name(self._partial), "w", format="mp4", options=options)
