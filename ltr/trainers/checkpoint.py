@@ -12,7 +12,7 @@ import pickle
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from lightning_fabric.plugins import Precision
@@ -54,10 +54,38 @@ def save_checkpoint(path: Path, state: dict[str, Any], keep: Path | None = None)
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:
-            torch.save(content, file)
+            _save(content, file)
 
     with writing(path, "choose another --workspace"):
         replace_file(path, write, keep)
+
+
+class _Written:
+    """A file that remembers why it could not be written, of which PyTorch's error may say nothing."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _save(content: dict[str, Any], file: IO[bytes]) -> None:
+    written = _Written(file)
+    try:
+        torch.save(content, written)  # type: ignore[arg-type]
+    except RuntimeError:
+        if written.error is None:
+            raise
+        raise written.error from None
 
 
 def link_checkpoint(source: Path, path: Path, keep: Path | None = None) -> None:

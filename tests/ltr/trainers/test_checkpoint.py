@@ -1,5 +1,7 @@
 """Checkpoint files: whole or not at all, and data only."""
 
+import errno
+import io
 import os
 import pickle
 import zipfile
@@ -40,6 +42,24 @@ WHOLE = {
 class Evil:
     def __reduce__(self):
         return os.system, ("touch evil_was_here",)
+
+
+@pytest.mark.parametrize("room", [0, 100, 2000])
+def test_a_full_disk_is_a_sentence_whatever_pytorch_says(tmp_path, monkeypatch, room):
+    save_checkpoint(tmp_path / "last.pth", {"model": {"a": torch.ones(1)}})
+    before = (tmp_path / "last.pth").read_bytes()
+
+    class Full(io.FileIO):
+        def write(self, data):
+            if self.tell() + len(data) > room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    monkeypatch.setattr(checkpoint, "open", lambda path, mode: Full(path, "w"), raising=False)
+    with pytest.raises(UserError, match="last.pth cannot be written: No space left"):
+        save_checkpoint(tmp_path / "last.pth", {"model": {"a": torch.ones(1000)}})
+    monkeypatch.undo()
+    assert (tmp_path / "last.pth").read_bytes() == before and len(os.listdir(tmp_path)) == 1
 
 
 def test_round_trip(tmp_path):
