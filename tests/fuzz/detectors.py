@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from ltr.common.columns import Columns, name_columns
+from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.evaluation.detection.kept_rows import read_rows
 from ltr.evaluation.detection.log import ImageDetections, detection_log
@@ -74,7 +75,10 @@ def _run(file: Path) -> None:
 
 
 def _weights(file: Path) -> dict:
-    return atom_weights(read_pickle(file, STAND_INS))
+    try:
+        return atom_weights(read_pickle(file, STAND_INS))
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _log(file: Path) -> list:
