@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import secrets
@@ -78,14 +79,15 @@ def replace_file(path: Path, write: Callable[[Path], object], keep: Path | None 
             temporary.unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path, age: float = 0.0) -> None:
+def remove_abandoned(folder: Path, age: float = 0.0, of: str | None = None) -> None:
     """Remove what processes that were killed while they wrote a file have left in a folder.
 
     Args:
         folder: without a process that writes into it, or `age` keeps its files.
         age: seconds since a file was written to; younger ones stay.
+        of: name of the file that they were to become; None for all.
     """
-    for file in folder.glob(f".*{_TEMPORARY}"):
+    for file in folder.glob(f".{'' if of is None else glob.escape(of) + '.'}*{_TEMPORARY}"):
         with contextlib.suppress(OSError):
             if time.time() - file.lstat().st_mtime >= age:
                 file.unlink()

@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import datetime
 import math
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -85,6 +86,7 @@ class ResultFolder:
             ) from error
         remove_abandoned(self.path, _ABANDONED)
         with self._alone():
+            remove_abandoned(self.path, of=RECORD)
             if not overwrite:
                 self._check_same("choose another folder by --runid or --save_as, or replace them by --overwrite")
             elif self.difference() is not None:
@@ -144,6 +146,8 @@ class ResultFolder:
                 self._check_same("another command has begun to fill this folder meanwhile")
                 with writing(lock, "choose another folder by --results"):
                     stack.enter_context(locked(lock, refuse, remove=True))
+            for file in (self.partial_file(sequence), self.times_file(sequence)):
+                remove_abandoned(self.path, of=file.name)
             yield
 
     def difference(self) -> str | None:
@@ -231,8 +235,8 @@ class ResultFolder:
                 density_file(self.boxes_file(sequence)).unlink(missing_ok=True)
             # Boxes last: if they are there, the result is complete.
             write_text(self.times_file(sequence), "".join(f"{seconds:.6f}\n" for seconds in times))
-            write_text(self.boxes_file(sequence), "".join(format_box(box, self.integer) for box in boxes))
-            self.partial_file(sequence).unlink(missing_ok=True)
+            write_text(self.partial_file(sequence), "".join(format_box(box, self.integer) for box in boxes))
+            os.replace(self.partial_file(sequence), self.boxes_file(sequence))  # so that none is left beside it
         except OSError as error:
             raise cannot_write(self.boxes_file(sequence), error) from error
 

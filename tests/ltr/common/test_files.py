@@ -104,3 +104,7 @@ replace_file(Path(sys.argv[1]) / "last.pth", write)
     (tmp_path / "mine.tmp").touch()
     remove_abandoned(tmp_path, 3600)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.tmp"]
+    for name in (".a[1].txt.0123.tmp", ".a[1].txt2.0123.tmp"):
+        (tmp_path / name).touch()
+    remove_abandoned(tmp_path, of="a[1].txt")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".a[1].txt2.0123.tmp", "mine.tmp"]
