@@ -102,7 +102,7 @@ class Captured:
             self._failed.add(device)
             name = getattr(self.function, "__name__", str(self.function))
             # an error in the middle of a capture makes its end fail too
-            reason = str(error.__context__ or error).splitlines()[0]
+            reason = next(iter(str(error.__context__ or error).splitlines()), "no reason given")
             logger.warning("%s runs without CUDA graph on %s, which is slower: %s", name, device, reason)
             return expected
         self._graphs[key] = _Graph(inputs, outputs, replay)
