@@ -243,8 +243,8 @@ def _other_source(folder: Path, name: str, ends: list[str], identity: dict[str, 
             with open(reservation, "x", encoding="utf-8") as reserved:
                 json.dump(identity, reserved)
         except FileExistsError:  # of a run that is going on, or was killed
-            owner = _recorded(reservation) or {}
-            return None if _same(owner, identity) else owner.get("source", "another run")
+            owner = _recorded(reservation)  # None if it was killed, or the disk was full, before it had written it
+            return None if owner is None or _same(owner, identity) else owner.get("source", "another run")
     return None
 
 

@@ -169,7 +169,14 @@ def results(folder: Path, ignored: str) -> dict[str, Any]:
     """What the files of a folder hold, by their path: all that a killed and continued command has in common with one
     that was not disturbed."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not re.fullmatch(ignored, path.name))
-    return {str(file.relative_to(folder)): content(file) for file in files}
+    return {str(file.relative_to(folder)): _readable(file) for file in files}
+
+
+def _readable(file: Path) -> Any:
+    try:
+        return content(file)
+    except Exception as error:  # a damaged file is not what it is compared with
+        return error
 
 
 def content(file: Path) -> Any:

@@ -26,8 +26,9 @@ def test_a_second_run_on_the_same_video_is_refused_while_the_first_goes_on(tmp_p
     assert not list(tmp_path.glob("*.partial*"))
 
 
-def test_a_run_that_was_killed_keeps_nobody_out(tmp_path):
-    (tmp_path / "camera.partial.json").write_text(json.dumps({"source": str(Stream())}))
+@pytest.mark.parametrize("left", [json.dumps({"source": str(Stream())}), ""], ids=["whole", "on a full disk"])
+def test_a_run_that_was_killed_keeps_nobody_out(tmp_path, left):
+    (tmp_path / "camera.partial.json").write_text(left)
     results = VideoResults(tmp_path, Stream())
     results.show(frame(0))
     results.close(True)
