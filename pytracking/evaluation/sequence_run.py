@@ -1,10 +1,11 @@
 """Running a tracker over one sequence."""
 
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +60,10 @@ def run_sequence(
             yield TrackedFrame(sequence.name, index, len(sequence), image, (target,))
 
 
-def _read_ahead(paths: list[Path]) -> Generator[np.ndarray, None, None]:
+def _read_ahead(paths: Sequence[Path]) -> Generator[np.ndarray, None, None]:
     with ThreadPoolExecutor(1, thread_name_prefix="read_image") as pool:
         pending = pool.submit(read_image, paths[0])
-        for following in [*paths[1:], None]:
+        for following in chain(islice(paths, 1, None), [None]):
             image = pending.result()
             if following is not None:
                 pending = pool.submit(read_image, following)

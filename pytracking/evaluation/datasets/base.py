@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ltr.common.errors import DatasetError
 from ltr.common.listing import some
+from pytracking.evaluation.datasets.image_files import compact
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class TrackingSequence:
 
     Attributes:
         name: unique within the benchmark; names the result file.
-        frames: the N image files, in order.
+        frames: the N image files, in order; kept by their names where they lie in one folder.
         ground_truth: (N, 4) float64, x, y, w, h as annotated. Lines without a target may be NaN or zero, except the
             first.
         dataset: name of the benchmark.
@@ -33,7 +34,7 @@ class TrackingSequence:
     """
 
     name: str
-    frames: list[Path]
+    frames: Sequence[Path]
     ground_truth: np.ndarray
     dataset: str
     origin: float = 0.0
@@ -42,6 +43,9 @@ class TrackingSequence:
     scoring: str = "otb"
     image_size: tuple[int, int] | None = None
     scored_by: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frames", compact(self.frames))
 
     def __len__(self) -> int:
         return len(self.frames)
