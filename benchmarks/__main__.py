@@ -23,6 +23,7 @@ PARTS = {
     "objects": "several objects of one video: by themselves, and with shared passes through the network",
     "sequences": "many sequences at once on one device: by processes, and by shared passes in one",
     "engines": "a tracked frame on a CPU by ours, plain PyTorch, ONNX Runtime, OpenVINO",
+    "busy": "a tracked frame on a CPU beside other programs that keep the cores busy",
     "view": "what it costs to look at a run: video, density, live view",
     "training": "training images per second: the loader and the step",
     "regression": "age and head pose: the energies of 1024 candidates, factored and plain, and images per second",

@@ -27,7 +27,7 @@ from pytracking.tracker.atom.atom import Atom
 from pytracking.tracker.atom.network import TrackerNetwork
 from pytracking.tracker.network_files import network_file
 
-NETWORK, FRAMES, BOXES = "ebm_efficientnet_lite0.safetensors", 60, 10
+NETWORK, FRAMES, BOXES = "ebm_efficientnet_lite0.safetensors", 40, 10
 Run = Callable[[dict[str, Tensor]], list[Tensor]]
 Load = Callable[[str, int], Run]
 """Of a graph's name and a number of threads."""
