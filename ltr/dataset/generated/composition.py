@@ -12,7 +12,7 @@ from ltr.dataset.generated.light import Light
 from ltr.dataset.generated.recipes import Recipe
 from ltr.dataset.generated.scene import SyntheticScene
 from ltr.dataset.generated.sprites import Sprite
-from ltr.dataset.generated.textures import photo_texture
+from ltr.dataset.generated.textures import Photograph
 from ltr.dataset.generated.waves import Wave
 
 
@@ -25,7 +25,7 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
         length: number of frames.
     """
     diagonal = float(np.hypot(*size))
-    background = photo_texture(recipe.background)
+    background = Photograph(recipe.background)
     fill = max(size[0] / background.size[0], size[1] / background.size[1])
     room = (recipe.shake, recipe.shake, size[0] - recipe.shake, size[1] - recipe.shake)
 
@@ -33,7 +33,7 @@ def build_scene(recipe: Recipe, random: np.random.RandomState, size: tuple[int, 
         outline, texture_matrix = cut(cutout, extent, random)
         return Sprite(
             outline,
-            photo_texture(cutout.photo),
+            Photograph(cutout.photo),
             texture_matrix,
             x=Wave.draw(random, recipe.roam, recipe.roam_period),
             y=Wave.draw(random, recipe.roam, recipe.roam_period * 1.2),

@@ -81,6 +81,6 @@ def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float,
 
 @lru_cache(maxsize=1024)
 def _thumbnail(photo: str | Path) -> np.ndarray:
-    image = photo_texture(photo).levels[0]
+    image = photo_texture(photo).image
     scale = 48 / max(image.shape[:2])
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -238,7 +238,7 @@ def _draw_object(random: np.random.RandomState, split: str, label: int) -> Sprit
 
 def _lit_part(random: np.random.RandomState, category: Category, split: str, size: np.ndarray) -> Texture:
     """A random part (width, height) of the split's side of a category's photograph, with its own light."""
-    photo = photo_texture(category.photo).levels[0]
+    photo = photo_texture(category.photo).image
     border = int(TRAINING_PART * photo.shape[1])
     side = photo[:, :border] if split == "train" else photo[:, border:]
     height, width = side.shape[:2]
@@ -266,7 +266,7 @@ def _draw_piece(random: np.random.RandomState, photos: Sequence[str | Path], bac
 
 
 def _mirrored(photo: str | Path) -> Texture:
-    return Texture(np.ascontiguousarray(photo_texture(photo).levels[0][:, ::-1]))
+    return Texture(np.ascontiguousarray(photo_texture(photo).image[:, ::-1]))
 
 
 def _between(random: np.random.RandomState, low: float, high: float) -> float:

@@ -23,7 +23,7 @@ import numpy as np
 from ltr.dataset.generated.geometry import clipped_box, fill, filled
 from ltr.dataset.generated.light import Light
 from ltr.dataset.generated.sprites import Sprite, paint
-from ltr.dataset.generated.textures import Texture
+from ltr.dataset.generated.textures import Photograph, Texture
 from ltr.dataset.generated.waves import Wave
 
 VISIBLE_SHARE = 0.25
@@ -57,7 +57,7 @@ class SyntheticScene:
 
     size: tuple[int, int]
     length: int
-    background: Texture
+    background: Texture | Photograph
     zoom: Wave
     pan_x: Wave
     pan_y: Wave
@@ -117,10 +117,11 @@ class SyntheticScene:
         if count == 1:
             image = self._compose(frame)
         else:
-            total = np.zeros((self.size[1], self.size[0], 3), np.float32)
+            total = np.zeros((self.size[1], self.size[0], 4), np.float32)
             for time in frame + self.shutter * ((np.arange(count) + 0.5) / count - 0.5):
                 cv2.accumulate(self._compose(time), total)
             image = cv2.convertScaleAbs(total, alpha=1 / count)
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
         sigma = float(self.defocus(frame))
         if sigma > 0.25:  # a narrower one changes nothing
             image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -130,6 +131,7 @@ class SyntheticScene:
         return self._with_noise(image, frame) if self.noise > 0 else image
 
     def _compose(self, time: float) -> np.ndarray:
+        """The image at an instant, with a perfect camera: uint8 (H, W, 4), RGB and 255."""
         shake = self._shake(time)
         view = self._view(time)
         view[:, 2] += shake

@@ -9,7 +9,7 @@ import numpy as np
 
 from ltr.dataset.generated.deformation import Deformation
 from ltr.dataset.generated.geometry import affine, filled, rotation
-from ltr.dataset.generated.textures import Texture
+from ltr.dataset.generated.textures import Photograph, Texture
 from ltr.dataset.generated.waves import Wave
 
 _SUPERSAMPLING = 4  # sub-pixels per pixel side in the opacity of a sprite's edge
@@ -34,7 +34,7 @@ class Sprite:
     """
 
     outline: np.ndarray
-    texture: Texture
+    texture: Texture | Photograph
     texture_matrix: np.ndarray
     x: Wave
     y: Wave
@@ -77,7 +77,7 @@ class Sprite:
 
 
 def paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> None:
-    """Draw a sprite into `image`, uint8 (H, W, 3)."""
+    """Draw a sprite into `image`, uint8 (H, W, 4), RGB and 255."""
     pose, shape = sprite.posed(time)
     pose[:, 2] += shake
     vertices = shape @ pose[:, :2].T + pose[:, 2]
@@ -106,7 +106,7 @@ def paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> 
 
 
 def _colours(sprite: Sprite, to_region: np.ndarray, size: tuple[int, int], time: float) -> np.ndarray:
-    """A sprite's texture in a region of the image, uint8 (height, width, 3).
+    """A sprite's texture in a region of the image, uint8 (height, width, 4), RGB and 255.
 
     Args:
         to_region: (2, 3) map from deformed outline coordinates to those of the region.

@@ -11,9 +11,9 @@ from ltr.dataset.generated.textures import Texture
 def test_warp_by_the_identity_and_by_whole_pixels_is_exact():
     image = np.random.RandomState(0).randint(0, 256, (50, 70, 3)).astype(np.uint8)
     identity = np.eye(2, 3)
-    np.testing.assert_array_equal(Texture(image).warp(identity, (70, 50)), image)
+    np.testing.assert_array_equal(Texture(image).warp(identity, (70, 50))[..., :3], image)
     moved = Texture(image).warp(identity + [[0, 0, 3], [0, 0, -2]], (70, 50))
-    np.testing.assert_array_equal(moved[:-2, 3:], image[2:, :-3])
+    np.testing.assert_array_equal(moved[:-2, 3:, :3], image[2:, :-3])
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.3, 0.2, 0.125])
