@@ -57,7 +57,7 @@ def superellipse(power: float, wobble: float, random: np.random.RandomState) -> 
 
 def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float, background: str | Path) -> Cutout:
     """A structured part of a photograph that stands out from the background: the best of six random ones."""
-    thumbnail, behind = _thumbnail(photo), _thumbnail(background).reshape(-1, 3).mean(0)
+    thumbnail, behind = _thumbnail(photo), _thumbnail(background).mean
     width, height = photo_texture(photo).size
     best: Cutout | None = None
     best_score = -1.0
@@ -69,18 +69,29 @@ def draw_cutout(random: np.random.RandomState, photo: str | Path, extent: float,
         x, y = random.uniform(rx, max(width - rx, rx + 1)), random.uniform(ry, max(height - ry, ry + 1))
         power = float(random.choice([2.0, 2.0, 2.5, 4.0, 8.0]))
         cutout = Cutout(photo, x, y, rx, ry, power, wobble=random.uniform(0, 0.25))
-        scale = thumbnail.shape[1] / width
+        scale = thumbnail.image.shape[1] / width
         left, top = int((x - rx) * scale), int((y - ry) * scale)
-        part = thumbnail[top : int((y + ry) * scale) + 1, left : int((x + rx) * scale) + 1].reshape(-1, 3)
-        score = min(part.mean(1).std(), 40) + 0.5 * min(float(np.linalg.norm(part.mean(0) - behind)), 80)
+        part = slice(top, int((y + ry) * scale) + 1), slice(left, int((x + rx) * scale) + 1)
+        apart = np.linalg.norm(thumbnail.image[part].reshape(-1, 3).mean(0) - behind)
+        score = min(thumbnail.grey[part].reshape(-1).std(), 40) + 0.5 * min(float(apart), 80)
         if score > best_score:
             best, best_score = cutout, score
     assert best is not None  # scores are not negative
     return best
 
 
+@dataclass(frozen=True)
+class _Thumbnail:
+    """A small copy of a photograph, float32: the image (H, W, 3), its grey (H, W) and its mean colour (3,)."""
+
+    image: np.ndarray
+    grey: np.ndarray
+    mean: np.ndarray
+
+
 @lru_cache(maxsize=1024)
-def _thumbnail(photo: str | Path) -> np.ndarray:
+def _thumbnail(photo: str | Path) -> _Thumbnail:
     image = photo_texture(photo).image
     scale = 48 / max(image.shape[:2])
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return _Thumbnail(small, small.mean(-1), small.reshape(-1, 3).mean(0))

@@ -20,7 +20,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ltr.dataset.generated.geometry import clipped_box, fill, filled
+from ltr.dataset.generated.geometry import clipped_box, extremes, fill, filled
 from ltr.dataset.generated.light import Light
 from ltr.dataset.generated.sprites import Sprite, paint
 from ltr.dataset.generated.textures import Photograph, Texture
@@ -80,28 +80,43 @@ class SyntheticScene:
         It is the smallest box around the part of the target that lies in the image, covered or not. Under motion blur
         it is the box at the middle of the exposure.
         """
-        outlines = self.vertices(np.arange(self.length))
-        low, high = outlines.min(1), outlines.max(1)
+        return self.boxes_of(self.vertices(np.arange(self.length)))
+
+    def visible(self) -> np.ndarray:
+        """bool (length,): whether more than VISIBLE_SHARE of the target's area is in the image and not covered."""
+        return self.visible_of(self.vertices(np.arange(self.length)))
+
+    def boxes_of(self, outlines: np.ndarray) -> np.ndarray:
+        """As `boxes`, of the target's outlines in every frame, (length, V, 2)."""
+        low, high = extremes(outlines)
         boxes = np.concatenate([low, high - low], axis=1)
         for frame in np.flatnonzero(((low < 0) | (high > self.size)).any(1)):
             boxes[frame] = clipped_box(outlines[frame], self.size)
         return boxes
 
-    def visible(self) -> np.ndarray:
-        """bool (length,): whether more than VISIBLE_SHARE of the target's area is in the image and not covered."""
+    def visible_of(self, outlines: np.ndarray) -> np.ndarray:
+        """As `visible`, of the target's outlines in every frame, (length, V, 2)."""
         frames = np.arange(self.length)
-        outlines = self.vertices(frames)
-        following = np.roll(outlines, -1, axis=1)
-        crosses = outlines[..., 0] * following[..., 1] - outlines[..., 1] * following[..., 0]
-        areas = np.abs(crosses.sum(1)) / 2
-        inside = ((outlines >= 0) & (outlines <= self.size)).all((1, 2))
-        visible = np.ones(self.length, bool)
+        low, high = extremes(outlines)
+        unclear = ((low < 0) | (high > self.size)).any(1)
         covers = [self.vertices(frames, index) for index in range(self.target + 1, len(self.sprites))]
-        for frame in frames if covers else frames[~inside]:
-            mask = filled(self.size, [outlines[frame]])
+        for cover in covers:
+            cover_low, cover_high = extremes(cover)
+            unclear |= ((cover_low < high + 1) & (cover_high > low - 1)).all(1)
+        x, y = outlines[unclear, :, 0], outlines[unclear, :, 1]
+        areas = np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1)) / 2
+        visible = np.ones(self.length, bool)
+        for frame, area in zip(np.flatnonzero(unclear), areas, strict=True):
+            # only the pixels around the target
+            corner = np.clip(np.floor(low[frame]) - 2, 0, self.size)
+            width, height = (np.clip(np.ceil(high[frame]) + 2, 0, self.size) - corner).astype(int).tolist()
+            if width == 0 or height == 0:  # outside the image
+                visible[frame] = False
+                continue
+            mask = filled((width, height), [outlines[frame] - corner])
             for cover in covers:
-                fill(mask, cover[frame], 0)
-            visible[frame] = cv2.countNonZero(mask) > VISIBLE_SHARE * areas[frame]
+                fill(mask, cover[frame] - corner, 0)
+            visible[frame] = cv2.countNonZero(mask) > VISIBLE_SHARE * area
         return visible
 
     def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ltr.dataset.generated.deformation import Deformation
-from ltr.dataset.generated.geometry import affine, filled, rotation
+from ltr.dataset.generated.geometry import affine, extremes, filled, rotation
 from ltr.dataset.generated.textures import Photograph, Texture
 from ltr.dataset.generated.waves import Wave
 
@@ -49,8 +49,15 @@ class Sprite:
         """(..., 2, 3) maps from deformed outline coordinates to image coordinates at `time` (...,)."""
         return self.posed(time)[0]
 
-    def posed(self, time: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The pose, and the deformed outline: (..., V, 2), or (V, 2) for a rigid object."""
+    def vertices(self, time: float | np.ndarray) -> np.ndarray:
+        """The outline (..., V, 2) in image coordinates at `time` (...,)."""
+        return self.posed(time)[2]
+
+    def posed(self, time: float | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pose, the deformed outline and the outline in the image, (..., V, 2).
+
+        The deformed outline of a rigid object is (V, 2).
+        """
         time = np.asarray(time, float)
         shape = self.outline if self.deformation is None else self.deformation.forward(self.outline, time)
         scale, aspect = self.log_scale(time), self.log_aspect(time) / 2
@@ -58,29 +65,26 @@ class Sprite:
         squash[..., 0, 0], squash[..., 1, 1] = np.exp(scale + aspect), np.exp(scale - aspect)
         tilt = rotation(self.tilt)
         linear = rotation(self.angle(time)) @ tilt @ squash @ np.swapaxes(tilt, -1, -2)
-        return np.concatenate([linear, self._origin(time, linear, shape)[..., None]], -1), shape
+        around = shape @ np.swapaxes(linear, -1, -2)
+        origin = self._origin(time, around)[..., None]
+        return np.concatenate([linear, origin], -1), shape, around + np.swapaxes(origin, -1, -2)
 
-    def _origin(self, time: np.ndarray, linear: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    def _origin(self, time: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """The origin's position (..., 2) for an outline (..., V, 2) around it."""
         position = np.stack([self.x(time), self.y(time)], -1)
         if self.room is None:
             return position
-        vertices = shape @ np.swapaxes(linear, -1, -2)
-        lowest = np.array(self.room[:2]) - vertices.min(-2)
-        highest = np.array(self.room[2:]) - vertices.max(-2)
+        low, high = extremes(around)
+        lowest, highest = np.array(self.room[:2]) - low, np.array(self.room[2:]) - high
         # an outline larger than its room stays in the middle
         return (lowest + highest) / 2 + position * np.maximum(highest - lowest, 0) / 2
-
-    def vertices(self, time: float | np.ndarray) -> np.ndarray:
-        """The outline (..., V, 2) in image coordinates at `time` (...,)."""
-        pose, shape = self.posed(time)
-        return shape @ np.swapaxes(pose[..., :2], -1, -2) + pose[..., None, :, 2]
 
 
 def paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> None:
     """Draw a sprite into `image`, uint8 (H, W, 4), RGB and 255."""
-    pose, shape = sprite.posed(time)
+    pose, _, vertices = sprite.posed(time)
     pose[:, 2] += shake
-    vertices = shape @ pose[:, :2].T + pose[:, 2]
+    vertices = vertices + shake
     size = np.array([image.shape[1], image.shape[0]])
     low = np.clip(np.floor(vertices.min(0)) - 1, 0, size).astype(int)
     high = np.clip(np.ceil(vertices.max(0)) + 1, 0, size).astype(int)
