@@ -22,13 +22,14 @@ from unittest import mock
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
 from benchmarks.timing import Table, milliseconds, summarise, time_in_turn
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
 from ltr.common.images import REDUCTIONS, read_image
 from ltr.data.crops import Crop
+from ltr.data.loading import load_batches
 from ltr.data.sampling import PATCH, BoxPairs, _View
 from ltr.dataset import ImageFolder
 from ltr.dataset.base import VideoDataset
@@ -59,18 +60,20 @@ def run(device: str, quick: bool) -> Iterator[Table]:
             stills, videos = (ImageFolder(real, split="train", kinds=kinds) for kinds in ("stills", "video"))
             sets |= {"real stills, 336 px": stills, "real video frames, 400 px": videos}
             mixed, what = [stills, videos], "real stills and video frames, 2 to 1"
+            sets["generated sequences of real photographs"] = Generated(200, photos=real)
         weights = [2.0, 1.0] if real.is_dir() else [1.0, 1.0]
         crop = ebm.settings().crop
 
         def pairs(*data: VideoDataset, weights: list[float] | None = None) -> BoxPairs:
             return BoxPairs(data, weights or [1.0] * len(data), 10**6, 30, crop)
 
+        loaders = {name: pairs(data) for name, data in sets.items()}
+        training = pairs(*mixed, weights=weights)
         with _one_core():
             yield _decoding(Path(folder), quick)
-            yield _loader_parts({name: pairs(data) for name, data in sets.items()}, quick)
-            yield _reduced_against_full({name: pairs(data) for name, data in sets.items()}, quick)
-        training = pairs(*mixed, weights=weights)
-        yield _loader_processes(training, what, quick)
+            yield _loader_parts(loaders, quick)
+            yield _reduced_against_full(loaders, quick)
+        yield _loader_processes({**loaders, what: training}, quick)
         step = _Step(device)
         yield _step_parts(step, training, quick)
         yield _backbones(step, training, quick)
@@ -104,7 +107,10 @@ def _decoding(folder: Path, quick: bool) -> Table:
 def _loader_parts(loaders: dict[str, BoxPairs], quick: bool) -> Table:
     names = ("read", "crop", "colour", "blur, tensor", "draw")
     table = Table("Loading a pair, one core: ms and per cent", ["images", "pairs/s", "ms", *names])
-    for label, data in loaders.items():
+    # scenes of generated sequences are drawn at the first visit, and cached
+    visits = [(label, data) for label, data in loaders.items()]
+    visits += [(f"{label}, again", data) for label, data in visits if "generated" in label]
+    for label, data in visits:
         wrapped = [
             (VideoDataset, "frames", "read"),
             (Generated, "frames", "read"),
@@ -156,33 +162,33 @@ def _views(data: BoxPairs, k: int) -> list[_View]:
     return data._draw_views(rng, data._draw_pair(rng)[3])
 
 
-def _loader_processes(data: BoxPairs, what: str, quick: bool) -> Table:
-    table = Table(f"The loader by processes: {what}", ["processes", "pairs/s", "images/s"])
+def _loader_processes(loaders: dict[str, BoxPairs], quick: bool) -> Table:
+    counts = (0, 1, 2)
+    table = Table(
+        "The loader by processes, pairs/s", ["images", "0 (in the training process)", *map(str, counts[1:]), "2 : 0"]
+    )
     batches, rounds = (6, 1) if quick else (25, 3)
-    rates = defaultdict(list)
-    for _, workers in itertools.product(range(rounds), (0, 1, 2)):
-        with contextlib.closing(_batches(data, workers)) as loaded:
-            for _ in range(2 + 2 * workers):  # what was loaded ahead while the processes started
-                next(loaded)
-            start = time.perf_counter()
-            for _ in range(batches):
-                next(loaded)
-            rates[workers].append(batches * BATCH / (time.perf_counter() - start))
-    for workers, values in rates.items():
-        rate = statistics.median(values)
-        name = "0 (in the training process)" if workers == 0 else str(workers)
-        table.add([name, f"{rate:.0f}", f"{2 * rate:.0f}"], workers=workers, pairs_per_second=values)
+    for label, data in loaders.items():
+        rates = defaultdict(list)
+        for _, workers in itertools.product(range(rounds), counts):
+            with contextlib.closing(_batches(data, workers)) as loaded:
+                for _ in range(2 + 2 * workers):  # what was loaded ahead while the processes started
+                    next(loaded)
+                start = time.perf_counter()
+                for _ in range(batches):
+                    next(loaded)
+                rates[workers].append(batches * BATCH / (time.perf_counter() - start))
+        medians = [statistics.median(rates[workers]) for workers in counts]
+        ratio = medians[-1] / medians[0]
+        table.add([label, *(f"{rate:.0f}" for rate in medians), f"{ratio:.2f}"], images=label, pairs_per_second=rates)
     return table
 
 
 def _batches(data: BoxPairs, workers: int) -> Iterator[Any]:
-    loader = DataLoader(data, BATCH, num_workers=workers)
-    batches = iter(loader)
-    try:
-        yield from batches
-    finally:
-        if workers:
-            batches._shutdown_workers()
+    """Batches of BATCH pairs without end, loaded as in training."""
+    numbers = (range(k * BATCH, (k + 1) * BATCH) for k in itertools.count())
+    with load_batches(data, numbers, workers) as loaded:
+        yield from loaded
 
 
 # --- the step

@@ -14,6 +14,10 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from ltr.common.errors import UserError
 
+_AHEAD = 2
+"""Batches that each loader process has ready or in work. More would only take memory: in shared memory lie at most the
+batches of all processes, of 8 MB each for 16 pairs of crops."""
+
 
 class _BatchData(Dataset):
     """The batch of a list of sample numbers, or the user's error that one of the samples raises.
@@ -46,7 +50,8 @@ def load_batches(
 ) -> Iterator[Iterator[Any]]:
     """A block in which batches can be iterated; its worker processes end with it.
 
-    Left to the garbage collector they may live until the interpreter exits, which then waits for them.
+    They live as long as the block: a training has one for all its epochs, so none is started anew. Left to the garbage
+    collector they may live until the interpreter exits, which then waits for them.
 
     Args:
         data: `data[k]` is sample k.
@@ -63,6 +68,7 @@ def load_batches(
         batch_size=None,  # the data set makes whole batches
         sampler=numbers,
         num_workers=workers,
+        prefetch_factor=_AHEAD if workers else None,
         collate_fn=_unchanged,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
