@@ -83,7 +83,7 @@ class TinyActor(Actor):
             self.calls += 1
             self.seen += batch["k"].tolist()
             self.before_step(self)
-        draws = torch.randn(len(batch["y"])) + float(np.random.normal()) + random.random()
+        draws = torch.randn(len(batch["y"]), device=batch["y"].device) + float(np.random.normal()) + random.random()
         prediction = self.net(batch["x"])[:, 0] + self.frozen.bias
         loss = (prediction - batch["y"] - self.noise * draws).square().mean()
         return loss, {"error": loss.detach().sqrt(), "one": 1.0}
