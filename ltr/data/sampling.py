@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from ltr.common.errors import UserError
 from ltr.common.images import REDUCTIONS
 from ltr.data.crops import Crop
-from ltr.dataset.base import VideoDataset
+from ltr.dataset.base import Part, VideoDataset
 
 PATCH = 288
 """Side of a crop in pixels: 18 cells of stride 16 (PyTracking: feature_sz 18)."""
 
-PIXELS_VERSION = 3
+PIXELS_VERSION = 4
 """Raised whenever the pixels of a pair change for the same settings and seed, so that older cached features are not
 used."""
 
@@ -85,6 +85,17 @@ class _View:
     def reduction(self) -> int:
         """How many times smaller the image may be read: each patch pixel still covers at least one of its pixels."""
         return max(k for k in REDUCTIONS if k <= max(self.crop.scale / max(self.stretch), 1))
+
+    @property
+    def part(self) -> Part:
+        """The pixels of the image that the patch depends on, some more of it, in whole blocks of any reduction."""
+        corner = np.array([self.crop.x, self.crop.y]) / self.stretch
+        size = self.crop.size / np.array(self.stretch)
+        margin = 4 * np.maximum(size / PATCH, 1)
+        block = max(REDUCTIONS)
+        left, top = (np.floor((corner - margin) / block).astype(int) * block).tolist()
+        right, bottom = (np.ceil((corner + size + margin) / block).astype(int) * block).tolist()
+        return left, top, right, bottom
 
     def patch(self, image: np.ndarray, reduction: int) -> Tensor:
         """The patch, uint8 (3, 288, 288), of an image read `reduction` times smaller."""
@@ -166,7 +177,7 @@ class BoxPairs(Dataset):
             wanted = [min(wanted)] * 2
             images = data.frames(index, ids[:1], wanted[:1]) * 2
         else:
-            images = data.frames(index, ids, wanted)
+            images = data.frames(index, ids, wanted, [view.part for view in views])
         patches = [view.patch(image, k) for view, image, k in zip(views, images, wanted, strict=True)]
         return {
             "reference_image": patches[0],

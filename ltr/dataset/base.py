@@ -27,6 +27,10 @@ VAL_FRACTION = 0.1
 _CACHED_SEQUENCES = 64
 
 
+Part = tuple[int, int, int, int]
+"""Left, top, right and bottom of a rectangle of whole pixels, which may reach beyond the image."""
+
+
 @dataclass(frozen=True)
 class SequenceInfo:
     """One target over its N frames. Callers may share the arrays: do not write into them.
@@ -93,7 +97,13 @@ class VideoDataset(ABC):
         self._cache.move_to_end(index)
         return self._cache[index]
 
-    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
+    def frames(
+        self,
+        index: int,
+        ids: Sequence[int],
+        reductions: Sequence[int] | None = None,
+        parts: Sequence[Part] | None = None,
+    ) -> list[np.ndarray]:
         """Images of a sequence, each uint8 RGB (H, W, 3), in the order of `ids`.
 
         Args:
@@ -101,6 +111,8 @@ class VideoDataset(ABC):
             ids: frame numbers in the sequence, counted from 0.
             reductions: factor by which to reduce each image, see :func:`ltr.common.images.read_image`; None for full
                 size.
+            parts: the pixels of each image at full size that the caller will use; None for all. Images that are
+                rendered may be black elsewhere.
 
         Raises:
             IndexError: if there is no such sequence or frame.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.images import shrink
-from ltr.dataset.base import SequenceInfo, VideoDataset
+from ltr.dataset.base import Part, SequenceInfo, VideoDataset
 
 WIDTH, HEIGHT = 200, 150
 INSIDE, OUTSIDE = 220, 20
@@ -48,7 +48,13 @@ class Painted(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError
 
-    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
+    def frames(
+        self,
+        index: int,
+        ids: Sequence[int],
+        reductions: Sequence[int] | None = None,
+        parts: Sequence[Part] | None = None,
+    ) -> list[np.ndarray]:
         self.read.append((index, list(ids)))
         images = []
         for frame, reduction in zip(ids, reductions or [1] * len(ids), strict=True):

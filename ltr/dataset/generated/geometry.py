@@ -71,7 +71,9 @@ def rotation(degrees: float | np.ndarray) -> np.ndarray:
     """(..., 2, 2) rotation matrices of angles (...,)."""
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    matrix = np.empty(np.shape(angle) + (2, 2))
+    matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1] = cos, -sin, sin, cos
+    return matrix
 
 
 def affine(linear: np.ndarray, shift: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ whole numbers thus covers exactly w x h pixels. OTB's boxes do too; its files co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -24,13 +24,14 @@ from ltr.dataset.generated.geometry import clipped_box, extremes, fill, filled
 from ltr.dataset.generated.light import Light
 from ltr.dataset.generated.sprites import Sprite, paint
 from ltr.dataset.generated.textures import Photograph, Texture
-from ltr.dataset.generated.waves import Wave
+from ltr.dataset.generated.waves import Wave, Waves
 
 VISIBLE_SHARE = 0.25
 """The target counts as visible while more than this share of its area in the image is not covered."""
 
 _BLUR_STEP = 0.75  # pixels between the renderings that motion blur averages; closer ones look no smoother
 _MAX_SUBFRAMES = 24
+_LEAST_BLUR = 0.25  # of the lens, in pixels; a narrower one changes nothing
 _NOISE_TILE = 512
 
 
@@ -122,7 +123,7 @@ class SyntheticScene:
     def vertices(self, time: float | np.ndarray, sprite: int | None = None) -> np.ndarray:
         """The outline (..., V, 2) of a sprite, of the target if None, in image coordinates at `time` (...,)."""
         sprite = self.target if sprite is None else sprite
-        return self.sprites[sprite].vertices(time) + self._shake(time)[..., None, :]
+        return self.sprites[sprite].vertices(time) + self.shake(time)[..., None, :]
 
     # -- pixels --------------------------------------------------------------------------------------------------
 
@@ -137,59 +138,86 @@ class SyntheticScene:
                 cv2.accumulate(self._compose(time), total)
             image = cv2.convertScaleAbs(total, alpha=1 / count)
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
+        return self.develop(self.defocused(image, frame), frame)
+
+    def defocused(self, image: np.ndarray, frame: int) -> np.ndarray:
+        """An image, uint8 (H, W, 3), with the frame's blur of the lens."""
         sigma = float(self.defocus(frame))
-        if sigma > 0.25:  # a narrower one changes nothing
-            image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
-        image = self.light.apply(image, frame)
+        if sigma <= _LEAST_BLUR:
+            return image
+        return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+
+    def defocus_reach(self, frame: int) -> int:
+        """How many pixels around a pixel the frame's blur of the lens mixes into it, or more."""
+        sigma = float(self.defocus(frame))
+        return int(np.ceil(3 * sigma)) + 1 if sigma > _LEAST_BLUR else 0
+
+    def develop(self, image: np.ndarray, frame: int, corner: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """A part of an image, uint8 (H, W, 3) from the pixel `corner` (x, y) on, with the frame's light and noise."""
+        image = self.light.apply(image, frame, self.size, corner)
         if self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        return self._with_noise(image, frame) if self.noise > 0 else image
+        return self._with_noise(image, frame, corner) if self.noise > 0 else image
 
     def _compose(self, time: float) -> np.ndarray:
         """The image at an instant, with a perfect camera: uint8 (H, W, 4), RGB and 255."""
-        shake = self._shake(time)
-        view = self._view(time)
-        view[:, 2] += shake
-        image = self.background.warp(view, self.size)
+        image = self.background.warp(self.view(time), self.size)
         for sprite in self.sprites:
-            paint(image, sprite, time, shake)
+            paint(image, sprite, time, self.shake(time))
         return image
 
-    def _shake(self, time: float | np.ndarray) -> np.ndarray:
-        return np.stack([self.shake_x(time), self.shake_y(time)], -1)
+    def shake(self, time: float | np.ndarray) -> np.ndarray:
+        """How far the whole image is displaced, (..., 2) in pixels at `time` (...,)."""
+        return self._shaking(time)
 
-    def _view(self, time: float) -> np.ndarray:
-        """(2, 3) map from the photograph's coordinates to those of the image without shake."""
-        zoom = float(np.exp(self.zoom(time)))
+    def view(self, time: float | np.ndarray) -> np.ndarray:
+        """(..., 2, 3) maps from the photograph's coordinates to those of the image at `time` (...,)."""
+        camera = self._camera(time)
+        zoom = np.exp(camera[..., :1])
         margin = np.array([_reach(self.shake_x), _reach(self.shake_y)])
         size, photo = np.array(self.size), np.array(self.background.size)
         room = np.maximum(photo / 2 - (size / 2 + margin) / zoom, 0)
-        centre = photo / 2 + room * np.array([self.pan_x(time), self.pan_y(time)])
-        return np.column_stack([zoom * np.eye(2), size / 2 - zoom * centre])
+        centre = photo / 2 + room * camera[..., 1:3]
+        shift = size / 2 - zoom * centre + camera[..., 3:]
+        return np.concatenate([zoom[..., None] * np.eye(2), shift[..., None]], -1)
+
+    @cached_property
+    def _camera(self) -> Waves:
+        return Waves(self.zoom, self.pan_x, self.pan_y, self.shake_x, self.shake_y)
+
+    @cached_property
+    def _shaking(self) -> Waves:
+        return Waves(self.shake_x, self.shake_y)
+
+    def photograph_corners(self, time: np.ndarray) -> np.ndarray:
+        """Three corners (T, 3, 2) of the photograph, in image coordinates at times (T,)."""
+        corners = np.array([[0, 0, 1], [self.background.size[0], 0, 1], [0, self.background.size[1], 1]])
+        return corners @ np.swapaxes(self.view(time), -1, -2)
 
     def _subframes(self, frame: int) -> int:
-        """Number of renderings for the exposure of a frame: one for every _BLUR_STEP pixels of the fastest motion."""
+        """Number of renderings for the exposure of a frame."""
         if self.shutter == 0:
             return 1
         times = frame + self.shutter * np.array([-0.5, 0.5])
         paths = [self.vertices(times, index) for index in range(len(self.sprites))]
-        corners = np.array([[0, 0, 1], [self.background.size[0], 0, 1], [0, self.background.size[1], 1]])
-        paths.append(np.stack([corners @ (self._view(time)).T + self._shake(time) for time in times]))
-        distance = max(np.linalg.norm(path[1] - path[0], axis=-1).max() for path in paths)
-        return int(np.clip(np.ceil(distance / _BLUR_STEP), 1, _MAX_SUBFRAMES))
+        return max(map(subframes, [*paths, self.photograph_corners(times)]))
 
-    def _with_noise(self, image: np.ndarray, frame: int) -> np.ndarray:
-        random = np.random.RandomState([self.noise_seed, frame])
-        tile, (width, height) = _noise_tile(), self.size
-        # the tile repeats in images that are larger
-        rows = (random.randint(_NOISE_TILE) + np.arange(height)) % _NOISE_TILE
-        columns = (random.randint(_NOISE_TILE) + np.arange(width)) % _NOISE_TILE
-        noise = np.take(tile[rows], columns, axis=1)
+    def _with_noise(self, image: np.ndarray, frame: int, corner: tuple[int, int]) -> np.ndarray:
+        random = np.random.RandomState(np.random.MT19937(0))  # several times as fast as one that asks for entropy
+        random.seed([self.noise_seed, frame])
+        top, left = random.randint(_NOISE_TILE) + corner[1], random.randint(_NOISE_TILE) + corner[0]
+        noise = _noise_tile(*self.size)[top : top + image.shape[0], left : left + image.shape[1]]
         if self.grey:
-            noise = np.repeat(noise[..., :1], 3, axis=-1)
+            noise = cv2.cvtColor(cv2.extractChannel(noise, 0), cv2.COLOR_GRAY2RGB)
         noisy = cv2.scaleAdd(noise, self.noise, image.astype(np.float32))
         # rounds and clips in one pass; OpenCV's types lack scalars
         return cv2.add(noisy, (0, 0, 0, 0), dtype=cv2.CV_8U)  # type: ignore[call-overload]
+
+
+def subframes(ends: np.ndarray) -> int:
+    """Number of renderings for motion blur between two places of some points, (2, V, 2): one for each _BLUR_STEP."""
+    distance = np.linalg.norm(ends[1] - ends[0], axis=-1).max()
+    return int(np.clip(np.ceil(distance / _BLUR_STEP), 1, _MAX_SUBFRAMES))
 
 
 def _reach(wave: Wave) -> float:
@@ -197,5 +225,7 @@ def _reach(wave: Wave) -> float:
 
 
 @lru_cache(maxsize=1)
-def _noise_tile() -> np.ndarray:
-    return np.random.RandomState(0).standard_normal((_NOISE_TILE, _NOISE_TILE, 3)).astype(np.float32)
+def _noise_tile(width: int, height: int) -> np.ndarray:
+    """Noise from which images of a size are cut at any place of a tile, which repeats."""
+    tile = np.random.RandomState(0).standard_normal((_NOISE_TILE, _NOISE_TILE, 3)).astype(np.float32)
+    return np.pad(tile, [(0, height), (0, width), (0, 0)], mode="wrap")

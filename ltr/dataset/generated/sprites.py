@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ltr.dataset.generated.deformation import Deformation
 from ltr.dataset.generated.geometry import affine, extremes, filled, rotation
 from ltr.dataset.generated.textures import Photograph, Texture
-from ltr.dataset.generated.waves import Wave
+from ltr.dataset.generated.waves import Wave, Waves
 
 _SUPERSAMPLING = 4  # sub-pixels per pixel side in the opacity of a sprite's edge
 
@@ -60,18 +61,26 @@ class Sprite:
         """
         time = np.asarray(time, float)
         shape = self.outline if self.deformation is None else self.deformation.forward(self.outline, time)
-        scale, aspect = self.log_scale(time), self.log_aspect(time) / 2
+        motion = self._motion(time)
+        scale, aspect = motion[..., 3], motion[..., 4] / 2
         squash = np.zeros(time.shape + (2, 2))
         squash[..., 0, 0], squash[..., 1, 1] = np.exp(scale + aspect), np.exp(scale - aspect)
-        tilt = rotation(self.tilt)
-        linear = rotation(self.angle(time)) @ tilt @ squash @ np.swapaxes(tilt, -1, -2)
+        tilt = self._tilted
+        linear = rotation(motion[..., 2]) @ tilt @ squash @ np.swapaxes(tilt, -1, -2)
         around = shape @ np.swapaxes(linear, -1, -2)
-        origin = self._origin(time, around)[..., None]
+        origin = self._origin(motion[..., :2], around)[..., None]
         return np.concatenate([linear, origin], -1), shape, around + np.swapaxes(origin, -1, -2)
 
-    def _origin(self, time: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """The origin's position (..., 2) for an outline (..., V, 2) around it."""
-        position = np.stack([self.x(time), self.y(time)], -1)
+    @cached_property
+    def _motion(self) -> Waves:
+        return Waves(self.x, self.y, self.angle, self.log_scale, self.log_aspect)
+
+    @cached_property
+    def _tilted(self) -> np.ndarray:
+        return rotation(self.tilt)
+
+    def _origin(self, position: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Where the origin (..., 2) is for a position in `room`, and an outline (..., V, 2) around the origin."""
         if self.room is None:
             return position
         low, high = extremes(around)
@@ -92,21 +101,31 @@ def paint(image: np.ndarray, sprite: Sprite, time: float, shake: np.ndarray) -> 
     if width <= 0 or height <= 0:
         return
 
+    to_region = np.column_stack([pose[:, :2], pose[:, 2] - low])
+    colours, opacity = draw(sprite, to_region, vertices - low, (int(width), int(height)), time)
+    region = image[low[1] : high[1], low[0] : high[0]]
+    region[:] = cv2.blendLinear(colours, np.ascontiguousarray(region), opacity, 1 - opacity)
+
+
+def draw(
+    sprite: Sprite, to_region: np.ndarray, vertices: np.ndarray, size: tuple[int, int], time: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A sprite's colours, uint8 (height, width, 4), and its opacity, float32 (height, width), in a region of the image.
+
+    Args:
+        to_region: (2, 3) map from deformed outline coordinates to those of the region.
+        vertices: the outline (V, 2) in the region.
+        size: width and height of the region.
+        time: of the deformation.
+    """
     # OpenCV also fills a polygon's boundary, up to a sub-pixel too far. It does the same to the polygon's complement,
     # so the mean of the two masks has its edge in the right position.
+    width, height = size
     surroundings = np.array([(-8, -8), (width + 8, -8), (width + 8, height + 8), (-8, height + 8)])
-    vertices = vertices - low
-    inner = filled((width, height), [vertices], _SUPERSAMPLING)
-    outer = filled((width, height), [vertices, surroundings], _SUPERSAMPLING)
-    opacity = cv2.resize(
-        cv2.addWeighted(inner, 0.5, outer, -0.5, 127.5), (int(width), int(height)), interpolation=cv2.INTER_AREA
-    )
-    opacity = opacity.astype(np.float32) / 255
-
-    to_region = np.column_stack([pose[:, :2], pose[:, 2] - low])
-    region = image[low[1] : high[1], low[0] : high[0]]
-    colours = _colours(sprite, to_region, (int(width), int(height)), time)
-    region[:] = cv2.blendLinear(colours, np.ascontiguousarray(region), opacity, 1 - opacity)
+    inner = filled(size, [vertices], _SUPERSAMPLING)
+    outer = filled(size, [vertices, surroundings], _SUPERSAMPLING)
+    opacity = cv2.resize(cv2.addWeighted(inner, 0.5, outer, -0.5, 127.5), size, interpolation=cv2.INTER_AREA)
+    return _colours(sprite, to_region, size, time), opacity.astype(np.float32) / 255
 
 
 def _colours(sprite: Sprite, to_region: np.ndarray, size: tuple[int, int], time: float) -> np.ndarray:

@@ -74,15 +74,16 @@ class Texture:
 
     def _level(self, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The reduced copy that suits a magnification (2, 2), and how much smaller it is, (2,)."""
-        magnification = np.sqrt(abs(np.linalg.det(linear)))
+        magnification = np.sqrt(abs(linear[0, 0] * linear[1, 1] - linear[0, 1] * linear[1, 0]))
         level = int(np.clip(np.floor(-np.log2(max(magnification, 1e-6)) + 0.25), 0, len(self._levels) - 1))
         image = self._levels[level]
         return image, np.array(self.size) / (image.shape[1], image.shape[0])
 
 
 def from_centres(matrix: np.ndarray) -> np.ndarray:
-    """A (2, 3) map between continuous coordinates as OpenCV needs it, which counts from the centres of pixels."""
-    return np.column_stack([matrix[:, :2], matrix[:, 2] - 0.5 + matrix[:, :2] @ (0.5, 0.5)])
+    """Maps (..., 2, 3) between continuous coordinates as OpenCV needs them, which counts from the centres of pixels."""
+    linear = matrix[..., :2]
+    return np.concatenate([linear, (matrix[..., 2] - 0.5 + linear @ (0.5, 0.5))[..., None]], -1)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ltr.common.images import shrink
-from ltr.dataset.base import SequenceInfo, VideoDataset, video_info
+from ltr.dataset.base import Part, SequenceInfo, VideoDataset, video_info
 from ltr.dataset.generated.composition import build_scene
+from ltr.dataset.generated.exposure import render_part
 from ltr.dataset.generated.photographs import TRAINING_PHOTOGRAPHS, find_photographs
 from ltr.dataset.generated.recipes import IMAGE_SIZE, draw_recipe
 from ltr.dataset.generated.scene import SyntheticScene
@@ -74,8 +75,8 @@ class Generated(VideoDataset):
         while True:
             scene = build_scene(draw_recipe(random, self.photos, self.size), random, self.size, self.length)
             outlines = scene.vertices(np.arange(self.length))
-            inside = [(0 < x) & (x < side) for x, side in zip(np.moveaxis(outlines, -1, 0).mean(-1), self.size)]
-            if (inside[0] & inside[1]).mean() > 0.5:
+            x, y = np.moveaxis(outlines, -1, 0).mean(-1)
+            if ((x > 0) & (x < self.size[0]) & (y > 0) & (y < self.size[1])).mean() > 0.5:
                 return scene, video_info(scene.boxes_of(outlines), hidden=~scene.visible_of(outlines))
             # the target may leave the image, and was outside for most of the time: draw another scene
 
@@ -86,14 +87,32 @@ class Generated(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError("generated frames have no file")
 
-    def frames(self, index: int, ids: Sequence[int], reductions: Sequence[int] | None = None) -> list[np.ndarray]:
-        """Renders frames of a sequence: uint8 RGB (H, W, 3) each, in the order of `ids`; see VideoDataset."""
+    def frames(
+        self,
+        index: int,
+        ids: Sequence[int],
+        reductions: Sequence[int] | None = None,
+        parts: Sequence[Part] | None = None,
+    ) -> list[np.ndarray]:
+        """Renders frames of a sequence, black outside of `parts`: uint8 RGB (H, W, 3) each; see VideoDataset."""
         scene = self.scene(index)
         for frame in ids:
             if not 0 <= frame < scene.length:
                 raise IndexError(f"sequence {index} of {self.name} has {scene.length} frames, no frame {frame}")
-        reductions = reductions or [1] * len(ids)
-        return [shrink(scene.render(frame), k) for frame, k in zip(ids, reductions, strict=True)]
+        images = []
+        for frame, part in zip(ids, parts or [(0, 0, *self.size)] * len(ids), strict=True):
+            left, right = _within(part[0], part[2], self.size[0])
+            top, bottom = _within(part[1], part[3], self.size[1])
+            image = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+            image[top:bottom, left:right] = render_part(scene, frame, (left, top, right, bottom))
+            images.append(image)
+        return [shrink(image, k) for image, k in zip(images, reductions or [1] * len(ids), strict=True)]
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), "_drawn": OrderedDict()}
+
+
+def _within(first: int, last: int, side: int) -> tuple[int, int]:
+    """A range of pixels in [0, side), at least the nearest one."""
+    first = min(max(first, 0), side - 1)
+    return first, min(max(last, first + 1), side)

@@ -44,3 +44,27 @@ class Wave:
         periods = period * np.array([1.0, 0.61, 0.37]) * random.uniform(0.85, 1.15, 3)
         phases = random.uniform(0, 1, 3)
         return Wave(offset, slope, tuple(amplitude * shares), tuple(periods), tuple(phases))
+
+
+class Waves:
+    """Several waves, evaluated together in a fraction of the time: each value is that of its wave, bit for bit."""
+
+    def __init__(self, *waves: Wave):
+        terms = max(len(wave.amplitudes) for wave in waves)
+
+        def column(values: list[tuple[float, ...]], fill: float) -> np.ndarray:
+            return np.array([row + (fill,) * (terms - len(row)) for row in values]).reshape(len(waves), terms).T
+
+        self._start = np.array([[wave.offset, wave.slope] for wave in waves]).T
+        self._amplitudes = column([wave.amplitudes for wave in waves], 0.0)
+        self._periods = column([wave.periods for wave in waves], 1.0)
+        self._phases = column([wave.phases for wave in waves], 0.0)
+
+    def __call__(self, time: float | np.ndarray) -> np.ndarray:
+        """Values (..., number of waves) at `time` (...,), in frames."""
+        time = np.asarray(time, float)[..., None]
+        offset, slope = self._start
+        value = offset + slope * time
+        for amplitude, period, phase in zip(self._amplitudes, self._periods, self._phases, strict=True):
+            value = value + amplitude * np.sin(2 * np.pi * (time / period + phase))
+        return value

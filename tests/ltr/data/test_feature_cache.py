@@ -156,10 +156,10 @@ def test_a_full_disk(tmp_path, backbone, monkeypatch):
 class OneUnreadable(Painted):
     """The image of one sequence cannot be read."""
 
-    def frames(self, index, ids, reductions=None):
+    def frames(self, index, ids, reductions=None, parts=None):
         if index == 1:
             raise UserError("painted/1.jpg is not an image")
-        return super().frames(index, ids, reductions)
+        return super().frames(index, ids, reductions, parts)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -135,8 +135,7 @@ def test_camera_never_looks_beyond_the_photograph():
     for index in range(30):
         scene = Generated(30, length=30).scene(index)
         for time in np.linspace(0, 29, 13):
-            view = scene._view(time)
-            view[:, 2] += scene._shake(time)
+            view = scene.view(time)
             inverse = np.linalg.inv(np.vstack([view, [0, 0, 1]]))
             for corner in ((0, 0, 1), (*scene.size, 1)):
                 place = (inverse @ corner)[:2]
