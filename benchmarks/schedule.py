@@ -27,7 +27,7 @@ from ltr.common.own_process import said
 from ltr.dataset.generated import benchmark_scene
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.running import TrackerSpec
-from pytracking.evaluation.workers import KeptTracker, SequenceWork, run_on_workers
+from pytracking.evaluation.workers import KeptTracker, SequenceWork, Workers, run_on_workers
 
 LASOT = {"count": 280, "shortest": 1000, "mean": 2448, "longest": 9999}
 """Published of the testing set."""
@@ -106,10 +106,8 @@ def measured(device: str, quick: bool) -> tuple[Table, float, float]:
         for jobs in (1, 2):
             outcome, begun = Outcome(), []
             start = time.perf_counter()
-            run_on_workers(
-                tasks, TimedWork(SequenceWork(False)), TrackerSpec("atom", "ebm", device), ProcessExecutor, jobs,
-                outcome, lambda device, begun=begun: begun.append(time.perf_counter()),
-            )  # fmt: skip
+            workers = Workers(TimedWork(SequenceWork(False)), TrackerSpec("atom", "ebm", device), ProcessExecutor, jobs)
+            run_on_workers(tasks, workers, outcome, lambda device, begun=begun: begun.append(time.perf_counter()))
             end = time.perf_counter()
             ready, span, whole = begun[0] - start, end - begun[0], end - start
             shares = (outcome.seconds / (jobs * span), outcome.seconds / (jobs * whole))
@@ -208,7 +206,8 @@ def simulate(films: Sequence[Film], jobs: int, start: float) -> float:
     """Seconds until the end of all, on so many workers that each need `start` seconds before the first."""
     clock = Clock()
     executor = partial(SimulatedExecutor, clock, start, len(films))
-    run_on_workers(films, _nothing, TrackerSpec("atom", "ebm"), executor, jobs, Outcome(), lambda device: None)
+    workers = Workers(_nothing, TrackerSpec("atom", "ebm"), executor, jobs)
+    run_on_workers(films, workers, Outcome(), lambda device: None)
     return clock.now
 
 

@@ -11,7 +11,7 @@ import os
 import pickle
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -99,6 +99,10 @@ class WorkerExecutor(Executor):
         """
         raise NotImplementedError
 
+    def begin(self, worker: Worker, args: Sequence[Any], call: bytes) -> None:
+        """Has a worker begin a call, of which these are the own arguments."""
+        worker.begin(call)
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         call = _Call(Future(), args, pickle.dumps((fn, args, kwargs)))
         with self._change:
@@ -150,15 +154,21 @@ class WorkerExecutor(Executor):
 
     def _serve(self, number: int) -> None:
         worker: Worker | None = None
+        deaths = 0
         try:
             while not self._is_over():
                 if worker is None:
                     worker = self.start_worker(number)
-                    if not self._is_ready(worker):
+                    died = self._await(worker)
+                    if died is not None:
                         worker.kill()
-                        continue  # to the end
+                        worker, deaths = None, deaths + 1
+                        if deaths >= self._tries and not self._is_over():
+                            raise WorkerError(f"a worker could not start: {died}")
+                        continue
+                    deaths = 0
                 call = self._next()
-                if call is not None and not self._do(worker, call):
+                if call is not None and not self._do_or_fail(worker, call):
                     worker.close()
                     worker = None
         except BaseException as error:
@@ -172,19 +182,19 @@ class WorkerExecutor(Executor):
         with self._change:
             return self._interrupted or self.error is not None or (self._ended and not self._unfinished)
 
-    def _is_ready(self, worker: Worker) -> bool:
-        """Waits for a worker; False if it is not needed any more."""
+    def _await(self, worker: Worker) -> str | None:
+        """Waits until a worker is ready; why it has died, if it has, or is not needed any more."""
         while not self._is_over():
             for kind, content in self._said_by(worker):
                 if kind == "ready":
                     self._tell("ready", None, content)
-                    return True
-                if kind == "refused":
-                    raise WorkerError(content)
+                    return None
                 if kind == "died":
-                    raise WorkerError(f"a worker could not start: {content}")
-                raise RuntimeError(f"a worker could not start:\n{content}")
-        return False
+                    return content
+                raise (
+                    WorkerError(content) if kind == "refused" else RuntimeError(f"a worker could not start:\n{content}")
+                )
+        return "it is not needed any more"
 
     def _next(self) -> _Call | None:
         with self._change:
@@ -198,8 +208,8 @@ class WorkerExecutor(Executor):
             self._unfinished -= 1
             return None
 
-    def _do(self, worker: Worker, call: _Call) -> bool:
-        """Makes a call; returns whether the worker can make others."""
+    def _do_or_fail(self, worker: Worker, call: _Call) -> bool:
+        """Makes a call, if it is to be made; returns whether the worker can make others."""
         try:
             if self._before is not None and not self._before(*call.args):
                 self._finish(call, None)
@@ -207,7 +217,16 @@ class WorkerExecutor(Executor):
         except Exception as error:
             self._finish(call, None, error)
             return True
-        worker.begin(call.content)
+        try:
+            return self._do(worker, call)
+        except BaseException as error:  # such as that of who is told
+            self._fail(error)
+            self._finish(call, None, error)
+            worker.kill()
+            return False
+
+    def _do(self, worker: Worker, call: _Call) -> bool:
+        self.begin(worker, call.args, call.content)
         told = False
         while True:
             if self._interrupted and not told:
@@ -230,9 +249,7 @@ class WorkerExecutor(Executor):
                     self._mourn(call, content)
                     return False
                 if kind == "refused":
-                    self._fail(WorkerError(content))
-                    self._finish(call, None, self.error)
-                    return False
+                    raise WorkerError(content)
 
     def _said_by(self, worker: Worker) -> list[tuple[str, Any]]:
         return [_understood(message) for message in worker.receive(_SECONDS)]
@@ -245,7 +262,7 @@ class WorkerExecutor(Executor):
                 self._calls.appendleft(call)
                 self._change.notify_all()
             return
-        times = f", {call.deaths} times in {call.deaths}" if call.deaths > 1 else ""
+        times = f" (each of {call.deaths} times)" if call.deaths > 1 else ""
         self._finish(call, None, WorkerDied(f"{cause}{times}"))
 
     def _finish(self, call: _Call, value: Any, error: BaseException | None = None) -> None:

@@ -13,6 +13,7 @@ import os
 import pickle
 import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -68,7 +69,7 @@ class OwnProcess:
 
     def begin(self, call: bytes) -> None:
         """Begins a call: the pickled function and its arguments."""
-        if self._make is None:
+        if self._make is None or self._process is None or not self._process.is_alive():  # it died while it was idle
             self.close()
             self._launch()
         self._send(call)
@@ -192,6 +193,12 @@ def _serve(pipe: Connection, make: bytes | None, threads: int | None, gpu: str |
 def _made(make: bytes, threads: int | None) -> tuple[str, Any]:
     try:
         function = pickle.loads(make)
+    except Exception as error:  # only on another machine
+        return (
+            "refused",
+            f"{socket.gethostname()} has not this version of the package ({type(error).__name__}: {error})",
+        )
+    try:
         _take_cores(threads)
         return "ready", function()
     except UserError as error:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ltr.cluster.options import add_cluster, cluster_of
 from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
@@ -31,6 +32,7 @@ examples:
     parser.add_argument("module", help="module of pytracking/experiments, or a Python file")
     parser.add_argument("name", help="function in it that returns the experiment")
     parser.add_argument("--threads", type=non_negative_int, default=0, metavar="N", help="worker processes (0)")
+    add_cluster(parser, ship_data=True)
     parser.add_argument("--results", type=Path, metavar="FOLDER", help="default: ./tracking_results")
     parser.add_argument("--overwrite", action="store_true", help="run finished sequences again")
     parser.add_argument(
@@ -44,13 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     options = _parser().parse_args(argv)
     experiment = load_experiment(options.module, options.name)
-    done = run_experiment(
-        experiment,
-        get_path("results", options.results),
-        threads=options.threads,
-        debug=options.debug,
-        overwrite=options.overwrite,
-    )
+    with cluster_of(options) as cluster:
+        done = run_experiment(
+            experiment,
+            get_path("results", options.results),
+            threads=options.threads,
+            cluster=cluster,
+            debug=options.debug,
+            overwrite=options.overwrite,
+        )
     refused = [reason for _, reason in done if isinstance(reason, str)]
     if len(refused) == len(done):
         raise UserError("no tracker of the experiment could be run (see above)")

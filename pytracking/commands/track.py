@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from ltr.cluster.options import add_cluster, cluster_of
 from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.environment import get_path
 from ltr.common.errors import cli_main
@@ -40,6 +41,7 @@ def _parser() -> CommandParser:
 
 examples:
   ebm-track atom ebm --dataset_name otb --threads 4
+  ebm-track atom ebm --dataset_name lasot --cluster auto
   ebm-track atom ebm --dataset_name /path/to/my/videos --sequence David --debug 1
   ebm-track atom ebm --classifier.update_every 2 --save_as every2""",
     )
@@ -48,6 +50,7 @@ examples:
     parser.add_argument(
         "--threads", type=non_negative_int, default=0, metavar="N", help="worker processes (0: track in this process)"
     )
+    add_cluster(parser, ship_data=True)
     data = parser.add_argument_group("data")
     add_data(data)
     data.add_argument("--sequence", nargs="+", metavar="NAME", help="only these sequences, by name or index from 0")
@@ -81,13 +84,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     sequences = dataset.select(options.sequence) if options.sequence else list(dataset)
     print(dataset.summary())
     live = options.visdom or (options.debug and not options.no_visdom)
-    with closing_view(VisdomView(*visdom_address(options))) if live else nullcontext() as view:
+    view_of_all = closing_view(VisdomView(*visdom_address(options))) if live else nullcontext()
+    with cluster_of(options) as cluster, view_of_all as view:
         report = run_dataset(
             sequences,
             spec,
             get_path("results", options.results),
             problems={} if options.sequence else dataset.problems,
             threads=options.threads,
+            cluster=cluster,
             debug=options.debug,
             integer=options.integer,
             overwrite=options.overwrite,

@@ -17,9 +17,9 @@ from ltr.common.secrets_in_text import without_secrets
 from pytracking.annotation.formats import export_tracks
 from pytracking.annotation.video_record import read_record
 from pytracking.evaluation.finished_videos import EarlierRun, earlier_run
-from pytracking.evaluation.running import TrackerSpec, on_this_machine
+from pytracking.evaluation.running import TrackerSpec
 from pytracking.evaluation.video_run import VideoOutcome, VideoRunOptions, chosen_frames, results_folder, run_video
-from pytracking.evaluation.workers import KeptTracker, run_on_workers
+from pytracking.evaluation.workers import KeptTracker, on_this_machine, run_on_workers
 from pytracking.utils.video_sources import open_source
 
 
@@ -118,8 +118,7 @@ def run_videos(
             if threads > 1:
                 work = _VideoWork(spec, overwrite, debug)
                 hidden = [replace(job, options=replace(job.options, window=False, visdom=None)) for job in jobs]
-                count = min(threads, len(jobs))
-                run_on_workers(hidden, work, spec, on_this_machine(spec), count, progress, lambda device: None)
+                run_on_workers(hidden, on_this_machine(work, spec, threads), progress, lambda device: None)
             else:
                 if any(not job.problem and not job.left_out for job in jobs):
                     spec.make()  # if it cannot be made, no video is to blame; its network stays loaded

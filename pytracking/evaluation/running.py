@@ -6,19 +6,19 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ltr.cluster.connection import Cluster
 from ltr.common.errors import UserError
-from ltr.common.executors import ProcessExecutor
 from ltr.common.provenance import device_name, file_hash, provenance
+from pytracking.evaluation.cluster_run import on_cluster
 from pytracking.evaluation.datasets import TrackingSequence
 from pytracking.evaluation.recording import SequenceRecorder, SequenceWriter
 from pytracking.evaluation.report import Progress, RunReport
 from pytracking.evaluation.results import RUN_FOLDER, ResultFolder
 from pytracking.evaluation.sequence_run import FrameError, failure, sequence_results, tracker_device
-from pytracking.evaluation.workers import MakeExecutor, SequenceWork, run_on_workers
+from pytracking.evaluation.workers import SequenceWork, on_this_machine, run_on_workers
 from pytracking.factory import Tracker, tracker_settings
 from pytracking.tracker.base import BaseTracker
 from pytracking.view.base import View, Views
@@ -110,6 +110,7 @@ def run_dataset(
     *,
     problems: Mapping[str, Exception] | None = None,
     threads: int = 0,
+    cluster: Cluster | None = None,
     debug: int = 0,
     integer: bool = False,
     overwrite: bool = False,
@@ -125,6 +126,7 @@ def run_dataset(
     Args:
         problems: sequences that cannot be run, with the reason: reported as failed.
         threads: number of worker processes, each with its share of the cores; 0 or 1 runs in this process.
+        cluster: runs on its workers, with `threads` of them at most (0: as many as there is room for), without a view.
         debug: 1 writes {sequence}.mp4 with boxes drawn, runs in this process, and stops with a traceback at the first
             failure.
         integer: write truncated integers, as PyTracking does.
@@ -134,10 +136,13 @@ def run_dataset(
         view: shown every frame, and left open. With a view, sequences run in this process.
 
     Raises:
-        UserError: if the results folder cannot be used or the tracker cannot be made.
+        UserError: if the results folder cannot be used, the tracker cannot be made, or the cluster has no room for it.
         KeyboardInterrupt: after Ctrl-C, and a line that says which results are kept.
     """
-    folder = ResultFolder(spec.results_folder(Path(results)), spec.made_with(), integer)
+    if cluster is not None and (debug or view is not None):
+        raise UserError("--cluster tracks on other machines, without --visdom and --debug")
+    made_with = spec.made_with()
+    folder = ResultFolder(spec.results_folder(Path(results)), made_with, integer)
     folder.prepare(overwrite)
     report = RunReport(folder.path, failed={name: str(problem) for name, problem in (problems or {}).items()})
     waiting = []
@@ -152,17 +157,27 @@ def run_dataset(
     if not waiting:
         return report
 
+    workers = None
+    if cluster is not None:
+        workers = on_cluster(cluster, spec, made_with.get("weights", {}), density, threads)
+    elif threads > 1 and not debug and view is None:
+        workers = on_this_machine(SequenceWork(density), spec, threads)
+    devices: list[str] = []
+
     def on_ready(device: str) -> None:
         about = provenance(threads=threads, sequences=[s.name for s in waiting])
-        folder.add_record({**about, "device": device})
+        where = {} if cluster is None else {"cluster": cluster.about()}
+        folder.add_record({**about, **where, "device": device})
+        devices.append(device)
+        if len(devices) == 2:
+            progress.write(f"workers compute by {' and by '.join(devices)}: their boxes may differ in the last digits")
 
     progress = Progress(waiting, report)
     with closing(progress):
         try:
-            if threads > 1 and not debug and view is None:
-                work, jobs = SequenceWork(density), min(threads, len(waiting))
+            if workers is not None:
                 with closing(SequenceRecorder(folder, progress, density, overwrite)) as recorder:
-                    run_on_workers(waiting, work, spec, on_this_machine(spec), jobs, recorder, on_ready)
+                    run_on_workers(waiting, workers, recorder, on_ready)
             else:
                 _run_here(waiting, spec, folder, progress, on_ready, debug, density, view, overwrite)
         except KeyboardInterrupt:
@@ -172,11 +187,6 @@ def run_dataset(
             )
             raise
     return report
-
-
-def on_this_machine(spec: TrackerSpec) -> MakeExecutor:
-    """Makes executors of trackers in processes of this machine; one that has to be on a certain GPU sees all GPUs."""
-    return partial(ProcessExecutor, share_gpus=spec.device in (None, "cuda"))
 
 
 def _run_here(

@@ -6,10 +6,11 @@ import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from ltr.common.errors import UserError
-from ltr.common.executors import Tell, WorkerExecutor
+from ltr.common.executors import ProcessExecutor, Tell, WorkerExecutor
 from ltr.common.own_process import Made, WorkerDied
 from ltr.common.provenance import device_name
 from pytracking.evaluation.datasets import TrackingSequence
@@ -80,43 +81,61 @@ class MakeTracker:
         return KeptTracker(self.spec, tracker), device_name(tracker_device(tracker))
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who does tasks, and how.
+
+    Attributes:
+        work: what is done with a task, in a worker; it can be pickled. Its arguments are the worker's
+            :class:`KeptTracker`, a function that reports, and the task.
+        spec: of the tracker that each worker makes.
+        make_executor: given a number of workers, makes their executor.
+        jobs: the number of workers, at most.
+    """
+
+    work: Callable[[KeptTracker, Callable[[Any], None], Any], Any]
+    spec: TrackerMaker
+    make_executor: MakeExecutor
+    jobs: int
+
+
+def on_this_machine(
+    work: Callable[[KeptTracker, Callable[[Any], None], Any], Any], spec: TrackerMaker, threads: int
+) -> Workers:
+    """Workers that are processes of this machine. A tracker that is to be on a certain GPU finds all of them."""
+    share_gpus = getattr(spec, "device", None) in (None, "cuda")
+    return Workers(work, spec, partial(ProcessExecutor, share_gpus=share_gpus), threads)
+
+
 def run_on_workers(
-    tasks: Sequence[T],
-    work: Callable[[KeptTracker, Callable[[Any], None], T], Any],
-    spec: TrackerMaker,
-    make_executor: MakeExecutor,
-    jobs: int,
-    outcome: TaskOutcome[T],
-    on_ready: Callable[[str], None],
+    tasks: Sequence[T], workers: Workers, outcome: TaskOutcome[T], on_ready: Callable[[str], None]
 ) -> None:
     """Do `tasks` by workers, each of which has a tracker.
 
     Args:
-        work: what is done with each, in a worker; it can be pickled. Its second argument takes what is reported.
-        make_executor: given a number of workers, makes their executor.
-        jobs: the number of workers.
         outcome: asked before a task begins, in another thread, whether it is to be done; told of reports, successes and
             failures, in this thread.
-        on_ready: called once, with the device of the first tracker that is made.
+        on_ready: called with the device of the first tracker that is made, and with each other kind of device.
 
     Raises:
         WorkerError: if a worker cannot make its tracker, or dies before it has one.
     """
     events: queue.SimpleQueue[tuple[str, Future | None, Any]] = queue.SimpleQueue()
-    with make_executor(jobs, MakeTracker(spec), lambda *event: events.put(event), outcome.begin) as executor:
+    jobs, make = min(workers.jobs, len(tasks)), MakeTracker(workers.spec)
+    devices: set[str] = set()
+    with workers.make_executor(jobs, make, lambda *event: events.put(event), outcome.begin) as executor:
         try:
             # long ones first, so that no worker has one left alone at the end
             ordered = sorted(tasks, key=len, reverse=True)
-            left = {executor.submit(work, task): task for task in ordered}
+            left = {executor.submit(workers.work, task): task for task in ordered}
             for future in left:
                 future.add_done_callback(lambda future: events.put(("done", future, None)))
-            started = False
             while left:
                 kind, about, content = events.get()
                 if about is None:
-                    if not started:
+                    if content not in devices:
                         on_ready(content)
-                    started = True
+                    devices.add(content)
                 elif kind == "reports":
                     outcome.report(left[about], content)
                 elif kind == "again":

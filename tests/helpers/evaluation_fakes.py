@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,15 @@ class FakeTracker(BaseTracker):
 
     device = "cpu"
 
+    def __init__(self, seconds: float = 0.0):
+        self.seconds = seconds
+
     def initialize(self, image, box):
         self.first, self.count, self.red = np.array(box, np.float64), 1, int(image[0, 0, 0])
         return TrackerOutput(self.first, 1.0)
 
     def track(self, image, density=False):
+        time.sleep(self.seconds)
         self.count += 1
         assert image[0, 0, 0] == (self.red + self.count - 1) % 256
         box = self.first + [0.25 * (self.count - 1), 0, 0, 0]
@@ -65,15 +70,24 @@ class FakeTracker(BaseTracker):
 
 @dataclass(frozen=True)
 class FakeSpec(TrackerSpec):
-    """Stands where a TrackerSpec does. The override 'refused' makes a tracker that cannot be made."""
+    """Stands where a TrackerSpec does. The override 'refused' makes a tracker that cannot be made.
+
+    Attributes:
+        seconds: that each frame takes.
+        pids: a folder, in which each process that makes the tracker leaves a file named after it.
+    """
 
     tracker: str = "fake"
     param: str = "still"
+    seconds: float = 0.0
+    pids: Path | None = None
 
     def make(self):
         if "refused" in self.overrides:
             raise UserError("the checkpoint x.safetensors is corrupt")
-        return FakeTracker()
+        if self.pids is not None:
+            (self.pids / str(os.getpid())).touch()
+        return FakeTracker(self.seconds)
 
     def settings(self):
         return {"overrides": self.overrides}

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-NEEDS = {"browser", "data", "gpu", "kernels", "trax", "visdom", "vot"}
-OF_FIXTURES = {"browser": "browser", "shared_data": "data", "visdom_page": "visdom"}
+NEEDS = {"browser", "cluster", "data", "gpu", "kernels", "trax", "visdom", "vot"}
+OF_FIXTURES = {"browser": "browser", "two_nodes": "cluster", "shared_data": "data", "visdom_page": "visdom"}
 
 
 def promised() -> set[str]:

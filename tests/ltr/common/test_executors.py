@@ -81,7 +81,7 @@ def test_a_kept_process_is_replaced_when_it_dies_and_a_call_that_kills_each_fail
     with ProcessExecutor(1, MakeCounter(tmp_path), lambda *event: told.append(event), tries=2) as executor:
         calls = {what: executor.submit(count, what) for what in ("a", "unlucky", "poison", "b")}
         error = calls["poison"].exception()
-        assert isinstance(error, WorkerDied) and "SIGKILL" in str(error) and "2 times" in str(error)
+        assert isinstance(error, WorkerDied) and "SIGKILL" in str(error) and "each of 2 times" in str(error)
         assert [calls[what].result() for what in ("a", "unlucky", "b")] == [1, 1, 1]
     assert [content for kind, _, content in told if kind == "ready"] == ["a counter"] * 4
     again = [future for kind, future, _ in told if kind == "again"]
@@ -105,6 +105,28 @@ def test_one_unusable_worker_ends_all_calls(tmp_path):
     with ProcessExecutor(1, MakeCounter(tmp_path)) as executor:
         calls = [executor.submit(count, what) for what in ("unusable", "a")]
         assert all("no such folder" in str(call.exception()) for call in calls)
+
+
+def test_a_process_that_died_while_it_was_idle_costs_no_call(tmp_path):
+    with ProcessExecutor(1, MakeCounter(tmp_path), share_gpus=False) as executor:
+        pid = executor.submit(identify).result()
+        os.kill(pid, signal.SIGKILL)
+        _until(lambda: Path(f"/proc/{pid}/status").read_text().split("State:")[1].split()[0] == "Z")
+        assert executor.submit(count, "a").result() == 1
+
+
+def identify(counter, report):
+    return os.getpid()
+
+
+def test_an_error_of_who_is_told_ends_all_calls_with_it(tmp_path):
+    def full_disk(kind, future, content):
+        if kind == "reports":
+            raise UserError("the disk is full")
+
+    with ProcessExecutor(1, MakeCounter(tmp_path), full_disk, share_gpus=False) as executor:
+        calls = [executor.submit(count, what) for what in "ab"]
+        assert [str(call.exception()) for call in calls] == ["the disk is full"] * 2
 
 
 PARENT = """
