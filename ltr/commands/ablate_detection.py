@@ -13,6 +13,8 @@ The command's own options:
     --rows S ...    widths of the components: '.15 .0375,.15' are two rows (the paper's 18)
     --seeds N       seeds 0 .. N - 1 of each row (1)
     --jobs N        trainings at once, each a process (1)
+    --cluster A     make them on a Ray cluster: auto, HOST:PORT or ray://HOST:10001
+    --gpus_per_worker F   of a training there (1, if there are GPUs)
     --limit N       evaluate on the first N images only
 """
 
@@ -27,6 +29,7 @@ from ltr.common.errors import UserError
 from ltr.evaluation.detection.table_s1 import TABLE_S1, sigmas_option
 from ltr.evaluation.detection.width_ablation import DetectionWidthAblation
 from ltr.evaluation.trainings.rounds import train_rounds
+from ltr.evaluation.trainings.spread import add_jobs, ending, spread_trainings
 from ltr.train_settings.registry import load_settings
 
 
@@ -38,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     parser = CommandParser(prog="ebm-ablate detection", add_help=False)
     parser.add_argument("--rows", nargs="+", type=sigmas_option, default=list(TABLE_S1))
     parser.add_argument("--seeds", type=positive_int, default=1)
-    parser.add_argument("--jobs", type=positive_int, default=1)
+    add_jobs(parser)
     parser.add_argument("--limit", type=positive_int)
     own, rest = parser.parse_known_args(argv)
     for name, instead in (("--seed", "--seeds N"), ("--proposals.sigmas", "--rows")):
@@ -48,11 +51,11 @@ def main(argv: Sequence[str]) -> int:
     if settings.detector.system != "ebm":
         raise UserError("--detector.system is no choice here: Table S1 is of the energy-based model")
     ablation = DetectionWidthAblation(settings, own.rows, own.seeds, own.limit)
-    outcome = train_rounds([ablation.trainings], own.jobs)
-    if outcome.stop_signal is not None:
-        total = len(ablation.trainings)
-        print(f"stopped; {len(outcome.trained)} of {total} trainings are done, and the same command continues")
-        return 128 + outcome.stop_signal
+    with spread_trainings(own, ablation.trainings) as (jobs, how):
+        outcome = train_rounds([ablation.trainings], jobs, **how)
+    stopped = ending(outcome, len(ablation.trainings))
+    if stopped is not None:
+        return stopped
     if outcome.trained:
         table, files = ablation.table(outcome.trained)
         print(table.text())

@@ -24,12 +24,14 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.detection.comparison import LOSS_NAMES, DetectionComparison
 from ltr.evaluation.detection.table_s1 import TABLE_S1, sigmas_option
+from ltr.evaluation.trainings.rounds import train_rounds
+from ltr.evaluation.trainings.spread import add_jobs, spread
 from ltr.models.detection import SYSTEMS
 
 
 @cli_main
 def main(argv: list[str] | None = None) -> int:
-    """Returns 0 if the table is complete, 128 + signal (Ctrl-C: 130) if a signal stopped the comparison."""
+    """Returns 0 if the table is complete, 1 if a training failed, 128 + signal (Ctrl-C: 130) if it was stopped."""
     parser = CommandParser(prog="ebm-compare-detection", description=__doc__)
     parser.add_argument("--table", choices=("systems", "s1", "losses"), default="systems",
                         help="all systems, Table S1's proposals, or losses of the EBM (systems)")  # fmt: skip
@@ -42,25 +44,34 @@ def main(argv: list[str] | None = None) -> int:
                         help=f"of {', '.join(SYSTEMS)} (all)")  # fmt: skip
     parser.add_argument("--samples", type=int, default=800, metavar="N", help="training images of an epoch (800)")
     parser.add_argument("--device", choices=get_args(DeviceChoice), default="auto", help="(auto: cuda if there is one)")
+    add_jobs(parser)
     parser.add_argument("--workspace", type=Path, metavar="FOLDER", help="root of runs and results (the environment's)")
     o = parser.parse_args(argv)
     if o.seeds < 1 or o.samples < 8:
         raise UserError(f"--seeds must be at least 1 and --samples at least 8 (a batch), got {o.seeds} and {o.samples}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
 
-    comparison = DetectionComparison(get_path("workspace", o.workspace), o.device, o.samples)
-    if o.table == "s1":
-        table = comparison.table_s1(o.sigmas, o.seeds)
-    elif o.table == "losses":
-        table = comparison.table_of_losses(o.losses, o.seeds)
-    else:
-        table = comparison.table_of_systems(o.systems, o.seeds)
+    workspace = get_path("workspace", o.workspace)
+    rows = {"systems": o.systems, "s1": o.sigmas, "losses": o.losses}[o.table]
+    runs = workspace / "checkpoints" / "ltr" / "detection_small"
+    with spread(o, runs, o.device, len(rows) * o.seeds) as (jobs, how):
+        comparison = DetectionComparison(
+            workspace, o.device, o.samples, lambda rounds: train_rounds(rounds, jobs, **how)
+        )
+        if o.table == "s1":
+            table = comparison.table_s1(o.sigmas, o.seeds)
+        elif o.table == "losses":
+            table = comparison.table_of_losses(o.losses, o.seeds)
+        else:
+            table = comparison.table_of_systems(o.systems, o.seeds)
     if table.rows:
         print(table.text())
         for path in comparison.write(table, o.table):
             print(f"written: {path}")
+    for name, failure in comparison.failures.items():
+        print(f"{name} failed: {failure}", file=sys.stderr)
     if comparison.stop_signal is None:
-        return 0
+        return int(bool(comparison.failures))
     print("stopped; the same command continues")
     return 128 + comparison.stop_signal
 

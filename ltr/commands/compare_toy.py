@@ -21,6 +21,7 @@ from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.toy.comparison import METHODS, PAPER_SEEDS, ToyComparison, summarise
+from ltr.evaluation.trainings.spread import add_jobs, spread
 
 
 @cli_main
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=75, metavar="N", help="epochs of each training (%(default)s)")
     parser.add_argument("--num_samples", type=int, default=1024, metavar="M",
                         help="samples or Langevin chains of each label (%(default)s)")  # fmt: skip
+    add_jobs(parser)
     parser.add_argument("--workspace", type=Path, metavar="FOLDER", help="root of the results (the environment's)")
     o = parser.parse_args(argv)
     for name in ("seeds", "epochs", "num_samples"):
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     comparison = ToyComparison(get_path("workspace", o.workspace) / "toy_comparison", o.epochs, o.num_samples)
     # seed by seed, so that all methods have about as many runs whenever the comparison is stopped
     wanted = [(data, method, seed) for seed in range(o.seeds) for data in o.sets for method in o.methods]
-    comparison.run(wanted)
+    with spread(o, comparison.folder / "runs", "auto", len(wanted)) as (jobs, how):
+        comparison.run(wanted, jobs, **how)
     finished = [comparison.results[key] for key in wanted if key in comparison.results]
     if finished:
         print(comparison.write_table(summarise(finished)))

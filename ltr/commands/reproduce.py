@@ -14,6 +14,9 @@ the others go on; the exit code is then 1. Runs are those of `ebm-train <task> <
     --seeds N ...         seeds of each system (0)
     --systems NAME ...    systems to train (all of the table)
     --jobs N              trainings at once, each a process; they share the GPUs, or the cores (1)
+    --cluster ADDRESS     make them on a Ray cluster: auto, HOST:PORT or ray://HOST:10001; as many
+                          as it has room for, or --jobs. All machines have to see the workspace
+    --gpus_per_worker F   of a training there: 0.5 lets two share a GPU (1, if there are GPUs)
     --label NAME          call runs <system>_NAME_<seed>, to keep several sets of settings
 """
 
@@ -24,10 +27,11 @@ import sys
 from collections.abc import Collection, Sequence
 
 from ltr.commands.usage import parse_settings, usage_status, with_list
-from ltr.common.command_line import CommandParser, non_negative_int, positive_int
+from ltr.common.command_line import CommandParser, non_negative_int
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.trainings.reproduction import REPRODUCTIONS, plan, results
 from ltr.evaluation.trainings.rounds import train_rounds
+from ltr.evaluation.trainings.spread import add_jobs, ending, spread_trainings
 from ltr.train_settings.registry import SYSTEMS, load_settings
 
 
@@ -47,13 +51,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = CommandParser(prog=f"ebm-reproduce {task}", add_help=False)
     parser.add_argument("--seeds", nargs="+", type=non_negative_int, default=[0])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS[task], metavar="NAME")
-    parser.add_argument("--jobs", type=positive_int, default=1)
+    add_jobs(parser)
     parser.add_argument("--label", default="")
     own, rest = parser.parse_known_args(argv[1:])
     if "/" in own.label:
         raise UserError(f"--label is {own.label!r}; it is a part of the name of a folder")
     shared, special = split_by_system(rest, SYSTEMS[task])
-    program = f"ebm-reproduce {task} [--seeds N ...] [--systems NAME ...] [--jobs N] [--label NAME]"
+    program = f"ebm-reproduce {task} [--seeds N ...] [--systems NAME ...] [--jobs N] [--cluster ADDRESS] [--label NAME]"
 
     def settings_of(system: str) -> object:
         return parse_settings(load_settings(task, system), program, [*shared, *special.get(system, [])])
@@ -62,11 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     unused = special.keys() - {training.system for trainings in rounds for training in trainings}
     if unused:
         raise UserError(f"--{min(unused)}.* is of a system that --systems leaves out")
-    outcome = train_rounds(rounds, own.jobs)
-    total = sum(map(len, rounds))
-    if outcome.stop_signal is not None:
-        print(f"stopped; {len(outcome.trained)} of {total} trainings are done, and the same command continues")
-        return 128 + outcome.stop_signal
+    trainings = [training for each in rounds for training in each]
+    with spread_trainings(own, trainings) as (jobs, how):
+        outcome = train_rounds(rounds, jobs, **how)
+    stopped = ending(outcome, len(trainings))
+    if stopped is not None:
+        return stopped
     results(reproduction, [t for trainings in rounds for t in trainings if t in outcome.trained])
     for name, failure in outcome.failures.items():
         print(f"{name} failed: {failure}", file=sys.stderr)

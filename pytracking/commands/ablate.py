@@ -20,12 +20,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ltr.cluster.options import cluster_of
 from ltr.commands import ablate as ltr_ablate
 from ltr.commands.usage import parse_settings, usage_status
 from ltr.common.command_line import CommandParser, non_negative_int, positive_int
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation.tables import write_table
+from ltr.evaluation.trainings.rounds import train_rounds
+from ltr.evaluation.trainings.spread import add_jobs, spread_trainings
 from ltr.train_settings.registry import load_settings
 from pytracking.evaluation.datasets import get_dataset
 from pytracking.experiments.trained_trackers import TABLE_S2, TrackerTable, TrainedTracker
@@ -46,7 +49,7 @@ Any other '--name value' is a setting of all trainings (ebm-train bbreg ebm_resn
 them), and '--tracker.name value' one of all trackers.
 
 examples:
-  ebm-ablate bbreg --threads 4
+  ebm-ablate bbreg --jobs 2 --threads 4
   ebm-ablate bbreg --rows 0.05,0.5 0.07,0.7 --only train     # on one machine
   ebm-ablate bbreg --rows atom atom_star 0.05,0.5 --dataset_name uav --seeds 3
   ebm-ablate bbreg --on small --dataset_name otb --tracker.refinement.step 1e-4 3e-4""",
@@ -63,6 +66,7 @@ examples:
         "--seeds", type=positive_int, default=1, metavar="N", help="trainings of a row: seeds 0 .. N - 1 (1)"
     )
     parser.add_argument("--only", choices=_STAGES, help="a part of the work (default: all)")
+    add_jobs(parser, ship_data=True)
     parser.add_argument(
         "--threads", type=non_negative_int, default=0, metavar="N", help="worker processes that track (0)"
     )
@@ -77,7 +81,7 @@ examples:
 
 @cli_main
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, 1 if some sequences failed, or 128 + signal (Ctrl-C: 130) if it was stopped and its state saved."""
+    """Returns 0, 1 if trainings or sequences failed, or 128 + signal (Ctrl-C: 130) if it was stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
     status = usage_status(argv, 1, f"{__doc__}\nTasks: {', '.join([*ltr_ablate.TASKS, 'detection', 'bbreg'])}")
     if status is not None:
@@ -99,13 +103,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for row in rows:
         work.spec(row, 0).settings()  # are the tracker's settings valid?
 
-    stopped, failed = None, []
+    stopped: int | None = None
+    failed: list[str] = []
     try:
-        if options.only in (None, "train"):
-            stopped = work.train(options.restart)
-        if options.only in (None, "track") and dataset is not None and stopped is None:
-            print(dataset.summary())
-            failed = work.track(dataset, options.threads, options.overwrite)
+        with cluster_of(options) as cluster:
+            if options.only in (None, "train"):
+                with spread_trainings(options, work.trainings, cluster) as (jobs, how):
+                    outcome = train_rounds([work.trainings], jobs, restart=options.restart, **how)
+                stopped = outcome.stop_signal
+                failed = [f"{name}: {cause}" for name, cause in outcome.failures.items()]
+            if options.only in (None, "track") and dataset is not None and stopped is None and not failed:
+                print(dataset.summary())
+                failed = work.track(dataset, options.threads, options.overwrite, cluster)
     except KeyboardInterrupt:
         stopped = signal.SIGINT
     if dataset is not None and options.only != "track":

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ltr.cluster.connection import Cluster
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
 from ltr.common.provenance import provenance
-from ltr.common.seeds import seed_for_build
 from ltr.evaluation.departures import departures, departures_note
 from ltr.evaluation.runs import check_made_with
 from ltr.evaluation.tables import Mean, Table
+from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.bbreg.common import BBRegSettings
 from ltr.train_settings.registry import load_settings
-from ltr.trainers.trainer import Trainer
 from pytracking.analysis.score_report import TrackerScore
 from pytracking.analysis.scoring import score_results
 from pytracking.analysis.tracker_results import find_results
@@ -74,28 +74,16 @@ class TrackerTable:
         self.rows, self.seeds, self.runs, self.results = rows, seeds, runs, results
         self.overrides = tuple(overrides)
 
-    def train(self, restart: bool) -> int | None:
-        """Train what is not trained yet; returns the signal that stopped a training, None if none did.
+    @property
+    def trainings(self) -> list[Training]:
+        """All of them, seed by seed."""
+        return [
+            Training("bbreg", row.system, self._settings(row, seed), self._weights(row, seed).parent)
+            for _, row, seed in self._all()
+        ]
 
-        Raises:
-            UserError: as :meth:`ltr.trainers.trainer.Trainer.train`, or if a finished training has other settings.
-        """
-        for number, row, seed in self._all():
-            weights = self._weights(row, seed)
-            settings = self._settings(row, seed)
-            if weights.is_file() and not restart:
-                check_made_with(settings, weights)
-                continue
-            print(f"--- training {number}: {row.title}, seed {seed}")
-            seed_for_build(seed)
-            task = load_settings("bbreg", row.system).build(settings)
-            trainer = Trainer(settings, task, weights.parent, row.system)
-            if not trainer.train(restart):
-                return trainer.stop_signal
-        return None
-
-    def track(self, dataset: SequenceList, threads: int, overwrite: bool) -> list[str]:
-        """Run all trackers; returns a sentence for each sequence that failed.
+    def track(self, dataset: SequenceList, threads: int, overwrite: bool, cluster: Cluster | None = None) -> list[str]:
+        """Run all trackers, see :func:`run_dataset`; returns a sentence for each sequence that failed.
 
         Raises:
             UserError: if a network is not trained yet, or a results folder has results of another network or settings.
@@ -111,7 +99,7 @@ class TrackerTable:
             check_made_with(self._settings(row, seed), weights)
             print(f"--- tracking {number}: {row.title}, seed {seed}")
             report = run_dataset(
-                list(dataset), self.spec(row, seed), self.results, threads=threads, overwrite=overwrite
+                list(dataset), self.spec(row, seed), self.results, threads=threads, cluster=cluster, overwrite=overwrite
             )
             print(report.summary())
             failed += [f"{row.title}, seed {seed}, {name}: {cause}" for name, cause in report.failed.items()]

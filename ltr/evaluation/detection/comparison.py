@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 from ltr.actors.density_loss import BoxLossSettings, EnergyLoss
 from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.provenance import provenance
-from ltr.common.seeds import seed_for_build
 from ltr.dataset import DetectionImages, read_coco_detection
 from ltr.dataset.generated.detection_set import write_generated_detection
 from ltr.evaluation.detection.detector_evaluation import DetectorEvaluation, evaluate_detector
@@ -28,10 +27,11 @@ from ltr.evaluation.runs import check_made_with
 from ltr.evaluation.steps.choice import StepChoice, keep_choice, kept_choice
 from ltr.evaluation.steps.detections import MEAN_IOU, measure_detections, refinement_of
 from ltr.evaluation.tables import Table, write_table
+from ltr.evaluation.trainings.rounds import Outcome
+from ltr.evaluation.trainings.training import Training
 from ltr.models.detection import SYSTEMS, DetectionRefinementSettings, Detector, System, load_detector
-from ltr.train_settings.detection import DetectionSettings, build, images
+from ltr.train_settings.detection import DetectionSettings, images
 from ltr.train_settings.small_detection import small
-from ltr.trainers.trainer import Trainer
 
 LOSS_NAMES: dict[EnergyLoss, str] = {
     "nll": "ML-IS (Eq. 4)",
@@ -46,10 +46,6 @@ _TUNING_IMAGES = 100
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of the system's own step-lengths
 
 
-class _Stopped(Exception):
-    """A signal stopped a training, whose state is saved."""
-
-
 class DetectionComparison:
     """Trainings and results in a workspace. Finished ones are kept and reused.
 
@@ -58,12 +54,20 @@ class DetectionComparison:
             ({workspace}/detection_comparison).
         device: where it trains and detects.
         samples: training images of an epoch.
+        train: does trainings in rounds, such as :func:`ltr.evaluation.trainings.rounds.train_rounds` with its jobs.
 
     Attributes:
         stop_signal: the signal that stopped the comparison, or None.
+        failures: a sentence for each training that failed, by its name.
     """
 
-    def __init__(self, workspace: Path, device: DeviceChoice, samples: int) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        device: DeviceChoice,
+        samples: int,
+        train: Callable[[Sequence[Sequence[Training]]], Outcome],
+    ) -> None:
         self.workspace, self.device, self.samples = workspace, device, samples
         self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
         self.out = workspace / "detection_comparison"
@@ -71,6 +75,8 @@ class DetectionComparison:
         self.steps: dict[str, DetectionRefinementSettings] = {}
         self.sheets: list[Path] = []
         self.stop_signal: int | None = None
+        self.failures: dict[str, str] = {}
+        self._train = train
         tuning = workspace / "generated_detection_tuning"
         write_generated_detection(tuning, train=1, val=_TUNING_IMAGES, seed=1)
         self.tuning = read_coco_detection(tuning, "val")
@@ -79,9 +85,11 @@ class DetectionComparison:
     def table_of_systems(self, systems: Sequence[System], seeds: int) -> Table:
         """The table of all systems; those that refine have a second row, without refinement."""
         results: dict[str, list[DetectorEvaluation]] = {}
+        pairs = itertools.product(range(seeds), sorted(systems, key=SYSTEMS.index))
+        wanted = {f"{system}_{seed}": self._settings(system, seed) for seed, system in pairs}
         with self._until_stopped():
-            for seed, system in itertools.product(range(seeds), sorted(systems, key=SYSTEMS.index)):
-                detector, name = self._trained(self._settings(system, seed), f"{system}_{seed}")
+            for name in self._trained(wanted):
+                detector, system = self._detector(wanted[name], name), wanted[name].detector.system
                 if detector.refines:
                     before = self._score(detector, name, refine=False)
                     results.setdefault(f"{system} {UNREFINED}", []).append(before)
@@ -97,14 +105,16 @@ class DetectionComparison:
     def table_s1(self, rows: Sequence[tuple[float, ...]], seeds: int) -> Table:
         """AP of the EBM for each proposal distribution, beside the paper's AP if the paper has that distribution."""
         found: dict[tuple[float, ...], list[DetectorEvaluation]] = {}
+        wanted = {}
+        for seed, sigmas in itertools.product(range(seeds), rows):
+            settings = self._settings("ebm", seed)
+            own = settings.proposals.sigmas
+            settings.proposals = replace(settings.proposals, sigmas=sigmas)
+            wanted[f"{'ebm' if sigmas == own else 'ebm_' + joined(sigmas)}_{seed}"] = settings
         with self._until_stopped():
-            for seed, sigmas in itertools.product(range(seeds), rows):
-                settings = self._settings("ebm", seed)
-                settings.proposals = replace(settings.proposals, sigmas=sigmas)
-                name = "ebm" if sigmas == self._settings("ebm", 0).proposals.sigmas else "ebm_" + joined(sigmas)
-                detector, name = self._trained(settings, f"{name}_{seed}")
-                result = self._score(detector, name)
-                found.setdefault(sigmas, []).append(result)
+            for name in self._trained(wanted):
+                result = self._score(self._detector(wanted[name], name), name)
+                found.setdefault(wanted[name].proposals.sigmas, []).append(result)
         table = table_s1(found, "generated images")
         table.notes += [*self._notes(), *self._chosen_steps()]
         return table
@@ -112,11 +122,14 @@ class DetectionComparison:
     def table_of_losses(self, losses: Sequence[EnergyLoss], seeds: int) -> Table:
         """AP of the EBM trained by each loss, and of its detections without refinement."""
         results: dict[str, list[DetectorEvaluation]] = {}
+        wanted = {}
+        for seed, loss in itertools.product(range(seeds), losses):
+            settings = self._settings("ebm", seed)
+            settings.loss = loss
+            wanted[f"{'ebm' if loss == 'nll' else f'ebm_{loss}'}_{seed}"] = settings
         with self._until_stopped():
-            for seed, loss in itertools.product(range(seeds), losses):
-                settings = self._settings("ebm", seed)
-                settings.loss = loss
-                detector, name = self._trained(settings, f"{'ebm' if loss == 'nll' else f'ebm_{loss}'}_{seed}")
+            for name in self._trained(wanted):
+                detector, loss = self._detector(wanted[name], name), wanted[name].loss
                 results.setdefault(f"{LOSS_NAMES[loss]}, {UNREFINED}", []).append(
                     self._score(detector, name, refine=False)
                 )
@@ -145,8 +158,6 @@ class DetectionComparison:
         """Ends its block when a signal stops it, so that the table shows the finished results."""
         try:
             yield
-        except _Stopped as stopped:
-            (self.stop_signal,) = stopped.args
         except KeyboardInterrupt:  # outside a training
             self.stop_signal = signal.SIGINT
 
@@ -160,29 +171,37 @@ class DetectionComparison:
             settings.base_weights = self.runs / f"direct_{seed}" / "direct_final.safetensors"
         return settings
 
-    def _trained(self, settings: DetectionSettings, name: str) -> tuple[Detector, str]:
-        """The detector of a run, with its own step-lengths, and the run's name; trains it if it is not finished."""
-        if settings.base_weights is not None:
-            self._weights(self._settings("direct", settings.seed), f"direct_{settings.seed}")
-        weights = self._weights(settings, name)
+    def _trained(self, wanted: Mapping[str, DetectionSettings]) -> list[str]:
+        """Trains what is not finished, and before it the base of each; the names of those that can be evaluated.
+
+        Raises:
+            UserError: if a finished run has other settings.
+        """
+        bases, others = {}, {}
+        for name, settings in wanted.items():
+            base = self._settings("direct", settings.seed)
+            bases[f"direct_{settings.seed}"] = base
+            if settings.base_weights is not None:
+                others[name] = settings
+        rounds = [[self._training(name, s) for name, s in each.items()] for each in (bases, others)]
+        for training in [training for each in rounds for training in each]:
+            if training.weights.is_file():
+                check_made_with(training.settings, training.weights)
+        outcome = self._train(rounds)
+        self.stop_signal, self.failures = outcome.stop_signal, outcome.failures
+        trained = {training.name for training in outcome.trained}
+        return [] if self.stop_signal is not None else [name for name in wanted if name in trained]
+
+    def _training(self, name: str, settings: DetectionSettings) -> Training:
+        return Training("detection", settings.detector.system, settings, self.runs / name)
+
+    def _detector(self, settings: DetectionSettings, name: str) -> Detector:
+        """The detector of a finished run, with its own step-lengths."""
+        weights = self._training(name, settings).weights
         detector = load_detector(weights, choose_device(settings.device))
         if detector.refines:
             detector.refinement = self.steps[name] = self._steps(detector, weights)
-        return detector, name
-
-    def _weights(self, settings: DetectionSettings, name: str) -> Path:
-        """The file of a run's final weights; trains it if it is not finished."""
-        system = settings.detector.system
-        weights = self.runs / name / f"{system}_final.safetensors"
-        if weights.is_file():
-            check_made_with(settings, weights)
-        else:
-            print(f"--- {name}")
-            seed_for_build(settings.seed)
-            trainer = Trainer(settings, build(settings), self.runs / name, system)
-            if not trainer.train():
-                raise _Stopped(trainer.stop_signal)
-        return weights
+        return detector
 
     def _steps(self, detector: Detector, weights: Path) -> DetectionRefinementSettings:
         """Step-lengths by grid search, which keeps the ratio of position to size; the choice is kept beside the run."""

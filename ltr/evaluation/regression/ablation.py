@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-from ltr.common.seeds import seed_for_build
 from ltr.evaluation.regression.errors import evaluate_runs
 from ltr.evaluation.regression.options import RegressionEvaluationOptions, RegressionRefinementSettings
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import find_runs
 from ltr.evaluation.tables import Mean, Table
-from ltr.train_settings.registry import load_settings
+from ltr.evaluation.trainings.reproduction import count_images
+from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.regression import RegressionSettings
-from ltr.trainers.trainer import Trainer
 
 PAPER_ERRORS = {
     "age": {(0.1, 10.0): 7.62, (0.1, 20.0): 5.12, (0.01, 20.0): 5.36, (0.1, 40.0): 5.24},
@@ -30,31 +29,28 @@ class WidthAblation:
         settings: of all trainings, apart from their system and widths.
         baseline: the system that is refined.
         folder: where the trainings lie, each in a folder of its own.
+
+    Raises:
+        UserError: if data are missing.
     """
 
     def __init__(self, task: RegressionTask, settings: RegressionSettings, baseline: str, folder: Path) -> None:
         self.task, self.settings, self.baseline, self.folder = task, settings, baseline, folder
+        count_images(task.name, {"ebm": settings})
         self._baseline_run = f"{baseline}_{settings.seed}"
         self._runs = {widths: f"ebm_{widths[0]:g}_{widths[1]:g}_{settings.seed}" for widths in PAPER_ERRORS[task.name]}
 
-    def train(self, restart: bool) -> int | None:
-        """Train what is not trained yet; returns the signal that stopped a training, None if none did.
-
-        Raises:
-            UserError: as :meth:`ltr.trainers.trainer.Trainer.train`.
-        """
-        trainings = {self._baseline_run: (self.baseline, self.settings.loss.sigmas)}
-        trainings |= {run: ("ebm", widths) for widths, run in self._runs.items()}
-        for run, (system, widths) in trainings.items():
-            print(f"--- {run}")
+    @property
+    def trainings(self) -> list[Training]:
+        """The baseline, and the energy-based model with each pair of widths."""
+        runs = {self._baseline_run: (self.baseline, self.settings.loss.sigmas)}
+        runs |= {run: ("ebm", widths) for widths, run in self._runs.items()}
+        trainings = []
+        for run, (system, widths) in runs.items():
             settings = copy.deepcopy(self.settings)
             settings.system, settings.loss.sigmas = system, widths  # type: ignore[assignment]
-            seed_for_build(settings.seed)
-            recipe = load_settings(self.task.name, "ebm")
-            trainer = Trainer(settings, recipe.build(settings), self.folder / run, system)
-            if not trainer.train(restart):
-                return trainer.stop_signal
-        return None
+            trainings.append(Training(self.task.name, system, settings, self.folder / run))
+        return trainings
 
     def table(self) -> Table:
         """Errors on validation images by widths, beside the paper's."""

@@ -13,19 +13,21 @@ import json
 import logging
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from ltr.actors.regression import EnergyLossSettings
-from ltr.common.errors import UserError
 from ltr.common.files import read_text, write_json, write_text, writing
 from ltr.common.provenance import device_name, provenance
 from ltr.common.seeds import seed_for_build
 from ltr.common.settings import ScheduleSettings
 from ltr.dataset.toy import TOY_DENSITIES
 from ltr.evaluation.toy.divergence import kl_divergence, model_log_density, true_log_density
+from ltr.evaluation.trainings.calls import do_calls
 from ltr.train_settings.toy import ebm, gaussian
 from ltr.trainers.trainer import Trainer
 
@@ -103,25 +105,29 @@ class ToyComparison:
         self._file = folder / "results.jsonl"
         self.results = read_results(self._file, epochs, num_samples)
 
-    def run(self, wanted: Sequence[RunKey]) -> None:
-        """Trains the runs that have no result yet, one after the other, until a signal stops it."""
-        bar = tqdm(wanted, unit="run", dynamic_ncols=True)
-        for data, method, seed in bar:
-            if (data, method, seed) in self.results:
-                continue
-            name = f"set {data}, {METHODS[method]}, seed {seed}"
-            bar.set_description(name)
-            try:
-                result = self._train(data, method, seed)
-            except UserError as error:  # such as a loss that is not finite; the other runs continue
-                self.failures.append(f"{name} failed: {error}")
-                continue
-            if result is None:
-                bar.close()
-                return
-            self.results[data, method, seed] = result
-            with writing(self.folder, _REMEDY), open(self._file, "a", encoding="utf-8") as file:
-                file.write(json.dumps(result) + "\n")
+    def run(self, wanted: Sequence[RunKey], jobs: int = 1, **how: Any) -> None:
+        """Trains the runs that have no result yet, until a signal stops it.
+
+        Args:
+            jobs: how many at once.
+            how: further arguments of :func:`ltr.evaluation.trainings.calls.do_calls`.
+        """
+        todo = [key for key in wanted if key not in self.results]
+        with tqdm(total=len(wanted), initial=len(wanted) - len(todo), unit="run", dynamic_ncols=True) as bar:
+
+            def finish(key: RunKey, future: Future, stopped: bool) -> None:
+                bar.update()
+                error = future.exception()
+                if error is not None or future.result() is None:
+                    if not stopped:  # such as a loss that is not finite; the other runs continue
+                        self.failures.append(f"{_name(key)} failed: {error or 'it was stopped from outside'}")
+                    return
+                self.results[key] = future.result()
+                with writing(self.folder, _REMEDY), open(self._file, "a", encoding="utf-8") as file:
+                    file.write(json.dumps(self.results[key]) + "\n")
+
+            train = partial(train_run, self.folder, self.epochs, self.num_samples)
+            self.stop_signal = do_calls(train, todo, finish, jobs, **how)
 
     def write_table(self, rows: Sequence[dict[str, Any]]) -> str:
         """Writes the table as text, LaTeX and JSON; returns the text."""
@@ -133,32 +139,42 @@ class ToyComparison:
             write_json(self.folder / "table.json", {"rows": rows, **about})
         return table
 
-    def _train(self, data: str, method: str, seed: int) -> dict[str, Any] | None:
-        """The result of a run; None if a signal stopped it."""
-        settings = method_settings(method, data)
-        settings.seed, settings.epochs = seed, self.epochs
-        if method != "gaussian":
-            settings.loss.num_samples = self.num_samples
-        seed_for_build(seed)
-        task = (gaussian if method == "gaussian" else ebm).build(settings)
-        run = self.folder / "runs" / f"{data}-{method}-{seed}-{self.epochs}-{self.num_samples}"
-        trainer = Trainer(settings, task, run, method)
-        with contextlib.redirect_stdout(io.StringIO()):  # the trainer prints a line about every epoch
-            finished = trainer.train()
-        if not finished:
-            self.stop_signal = trainer.stop_signal
-            return None
-        divergence = kl_divergence(true_log_density(TOY_DENSITIES[data]), model_log_density(trainer.model))
-        return {
-            "data": data,
-            "method": method,
-            "seed": seed,
-            "epochs": self.epochs,
-            "num_samples": self.num_samples,
-            "kl": dataclasses.asdict(divergence),
-            "seconds": round(sum(line["seconds"] for line in trainer.history), 2),
-            "device": device_name(trainer.fabric.device),
-        }
+
+def train_run(folder: Path, epochs: int, num_samples: int, key: RunKey) -> dict[str, Any] | None:
+    """The result of a run, which it trains; None if a signal stopped it.
+
+    Raises:
+        UserError: if the training fails.
+    """
+    data, method, seed = key
+    settings = method_settings(method, data)
+    settings.seed, settings.epochs = seed, epochs
+    if method != "gaussian":
+        settings.loss.num_samples = num_samples
+    seed_for_build(seed)
+    task = (gaussian if method == "gaussian" else ebm).build(settings)
+    run = folder / "runs" / f"{data}-{method}-{seed}-{epochs}-{num_samples}"
+    trainer = Trainer(settings, task, run, method)
+    with contextlib.redirect_stdout(io.StringIO()):  # the trainer prints a line about every epoch
+        finished = trainer.train()
+    if not finished:
+        return None
+    divergence = kl_divergence(true_log_density(TOY_DENSITIES[data]), model_log_density(trainer.model))
+    return {
+        "data": data,
+        "method": method,
+        "seed": seed,
+        "epochs": epochs,
+        "num_samples": num_samples,
+        "kl": dataclasses.asdict(divergence),
+        "seconds": round(sum(line["seconds"] for line in trainer.history), 2),
+        "device": device_name(trainer.fabric.device),
+    }
+
+
+def _name(key: RunKey) -> str:
+    data, method, seed = key
+    return f"set {data}, {METHODS[method]}, seed {seed}"
 
 
 def read_results(file: Path, epochs: int, num_samples: int) -> dict[RunKey, dict[str, Any]]:

@@ -79,7 +79,7 @@ def plan(
     settings = {system: settings_of(system) for system in dict.fromkeys(systems or reproduction.systems)}
     if module == "detection" and "direct" not in settings and _needs_base(*settings.values()):
         settings["direct"] = settings_of("direct")
-    _count_images(module, settings)
+    count_images(module, settings)
     runs = get_path("workspace", next(iter(settings.values())).workspace) / "checkpoints" / "ltr" / module
 
     def training(system: str, seed: int, **changes: Any) -> Training:
@@ -134,8 +134,12 @@ def _needs_base(*settings: Any) -> bool:
     return any(s.base_weights is None and s.detector.base.name != "resnet50_fpn" for s in settings)
 
 
-def _count_images(module: str, settings: Mapping[str, Any]) -> None:
-    """Puts the number of training images in the place of 0, as a training does."""
+def count_images(module: str, settings: Mapping[str, Any]) -> None:
+    """Puts the number of training images in the place of 0, as a training does, into the settings of each system.
+
+    Raises:
+        UserError: if data are missing.
+    """
     lengths: dict[str, int] = {}
     for system, s in settings.items():
         read_images = load_settings(module, system).images

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
@@ -13,10 +14,8 @@ from tqdm import tqdm
 from ltr.common.errors import UserError
 from ltr.common.executors import ProcessExecutor
 from ltr.evaluation.trainings.board import Board
+from ltr.evaluation.trainings.calls import do_calls
 from ltr.evaluation.trainings.training import Training, prepare_with_log, train_with_log
-from ltr.trainers.signals import StopSignal
-
-_SECONDS = 1.0  # between two looks at the logs
 
 
 @dataclass
@@ -35,7 +34,10 @@ class Outcome:
 
 
 def train_rounds(
-    rounds: Sequence[Sequence[Training]], jobs: int, make_executor: Callable[[int], Any] = ProcessExecutor
+    rounds: Sequence[Sequence[Training]],
+    jobs: int,
+    make_executor: Callable[[int], Any] = ProcessExecutor,
+    restart: bool = False,
 ) -> Outcome:
     """Does the trainings that are not finished, `jobs` at once; one that fails leaves the others alone.
 
@@ -46,9 +48,10 @@ def train_rounds(
         rounds: trainings, each in a folder of its own; those of a round begin when the ones before are done.
         jobs: how many at once.
         make_executor: given a number of jobs, an executor as of concurrent.futures, with `interrupt` and `kill` of
-            :class:`ltr.common.own_process.ProcessExecutor`.
+            :class:`ltr.common.executors.WorkerExecutor`.
+        restart: deletes checkpoints, and begins all trainings anew.
     """
-    run = _Run(sum(map(len, rounds)), make_executor)
+    run = _Run(sum(map(len, rounds)), make_executor, restart)
     for trainings in rounds:
         if run.outcome.stop_signal is None:
             run.round(trainings, jobs)
@@ -56,8 +59,8 @@ def train_rounds(
 
 
 class _Run:
-    def __init__(self, total: int, make_executor: Callable[[int], Any]) -> None:
-        self.total, self.make_executor = total, make_executor
+    def __init__(self, total: int, make_executor: Callable[[int], Any], restart: bool) -> None:
+        self.total, self.make_executor, self.restart = total, make_executor, restart
         self.outcome = Outcome()
 
     def round(self, trainings: Sequence[Training], jobs: int) -> None:
@@ -65,13 +68,13 @@ class _Run:
         if jobs > 1 and todo and _shares_features(todo[0]):
             tqdm.write("first the features that all trainings share")
             # by one process on all cores: the others would wait for it; if it fails, a training says why
-            self._do(prepare_with_log, todo[:1], 1, lambda training, future: None)
+            self._do(prepare_with_log, todo[:1], 1, lambda training, future, stopped: None)
         if todo and self.outcome.stop_signal is None:
-            self._do(train_with_log, todo, jobs, self._finish)
+            self._do(partial(train_with_log, restart=self.restart), todo, jobs, self._finish)
 
     def _is_to_do(self, training: Training) -> bool:
         try:
-            if not training.is_finished():
+            if self.restart or not training.is_finished():
                 return True
         except UserError as error:
             self.outcome.failures[training.name] = str(error)
@@ -86,36 +89,17 @@ class _Run:
         work: Callable[[Training], Any],
         todo: Sequence[Training],
         jobs: int,
-        finish: Callable[[Training, Future], None],
+        finish: Callable[[Training, Future, bool], None],
     ) -> None:
-        stop = StopSignal()
-        executor = self.make_executor(jobs)
-        futures = {executor.submit(work, training): training for training in todo}
-        left = set(futures)
-        try:
-            with stop.listening(lambda text: tqdm.write("stopping after these steps; once more to stop at once")):
-                with Board() as board:
-                    while left:
-                        done, left = wait(left, _SECONDS, FIRST_COMPLETED)
-                        if stop.number is not None and self.outcome.stop_signal is None:
-                            self.outcome.stop_signal = stop.number
-                            executor.interrupt()
-                        for future in [f for f in futures if f in done and not f.cancelled()]:
-                            finish(futures[future], future)
-                        board.show([futures[f] for f in futures if f in left and f.running()])
-                        left = {f for f in left if not f.cancelled()}  # of which `wait` does not speak
-        except KeyboardInterrupt:  # the second one
-            executor.kill()
-            raise
-        finally:
-            executor.shutdown()
+        with Board() as board:
+            self.outcome.stop_signal = do_calls(work, todo, finish, jobs, self.make_executor, board.show)
 
-    def _finish(self, training: Training, future: Future) -> None:
+    def _finish(self, training: Training, future: Future, stopped: bool) -> None:
         error = future.exception()
         if error is None and future.result() is None:
             self.outcome.trained.append(training)
             self._say(f"{training.name}: trained")
-        elif self.outcome.stop_signal is None:
+        elif not stopped:
             what = str(error) if error is not None else "it was stopped from outside"
             self.outcome.failures[training.name] = f"{what}; log: {training.log}"
             self._say(f"{training.name} failed: {self.outcome.failures[training.name]}")

@@ -109,14 +109,14 @@ class Training:
         return trainer
 
 
-def train_with_log(training: Training) -> int | None:
+def train_with_log(training: Training, restart: bool = False) -> int | None:
     """Does a training, and appends what it prints to its log; returns the signal that stopped it, or None.
 
     Raises:
         UserError: as :meth:`Training.train`, or if the log cannot be written.
     """
     with _printing_to(training.log):
-        return training.train().stop_signal
+        return training.train(restart).stop_signal
 
 
 def prepare_with_log(training: Training) -> None:

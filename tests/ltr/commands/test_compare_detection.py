@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import signal
 
@@ -15,6 +14,8 @@ from ltr.common.errors import UserError
 from ltr.dataset.generated.detection_set import generated_detection, write_generated_detection
 from ltr.evaluation.detection import comparison
 from ltr.train_settings import detection as common
+from ltr.trainers.trainer import Trainer
+from tests.helpers.executors import make_here, make_one_by_one
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def tiny(tmp_path, monkeypatch, trained):
 
 def make_small(monkeypatch):
     """Eight training images, four others, one step of each training."""
+    make_here(monkeypatch, command)
     monkeypatch.setattr(comparison, "_TUNING_IMAGES", 2)
     original = comparison.small
 
@@ -77,7 +79,7 @@ def test_a_table_with_its_files_and_nothing_done_twice(tiny, capsys, monkeypatch
     def fail(*args, **kwargs):
         raise AssertionError("this is done already")
 
-    monkeypatch.setattr(comparison.Trainer, "train", fail)
+    monkeypatch.setattr(Trainer, "train", fail)
     monkeypatch.setattr(comparison, "measure_detections", fail)
     monkeypatch.setattr(comparison.Detector, "detect", fail)
     assert run(tiny, "--systems", "direct", "laplace", "ebm") == 0
@@ -98,23 +100,26 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tiny, capsys, mo
 
     def interrupted(self, batch):
         if self.detector.system == "laplace":
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # to the training
+            signal.raise_signal(signal.SIGINT)  # to the command
         return forward(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(DetectionActor, "forward", interrupted)
+        make_one_by_one(patch, command)
         assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
-    assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command continues" in printed
+    assert "direct_0: already trained" in printed and "laplace_0: stopped" in printed
+    assert "Laplace" not in printed and "the same command continues" in printed
     with monkeypatch.context() as patch:  # between the training of one system and its row
         patch.setattr(comparison, "evaluate_detector", interrupted_evaluation(comparison.evaluate_detector))
         assert run(tiny, "--systems", "direct", "laplace") == 130
     printed = capsys.readouterr().out
-    assert "--- direct_0" not in printed and "--- laplace_0" in printed
+    assert "direct_0: already trained" in printed and "laplace_0: trained" in printed
     assert "Faster-RCNN" in printed and "Laplace" not in printed and "the same command continues" in printed
     assert run(tiny, "--systems", "direct", "laplace") == 0
     printed = capsys.readouterr().out
-    assert "--- " not in printed and "Laplace" in printed
+    assert ": trained" not in printed and "Laplace" in printed
 
 
 def test_table_s1_has_the_papers_rows_and_shares_the_run_of_its_own_proposal(tiny, capsys):

@@ -1,7 +1,6 @@
 """The comparison of losses: constants, what it keeps, and its tables."""
 
 import json
-import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,8 @@ from ltr.common.errors import UserError
 from ltr.dataset.toy import ToySamples
 from ltr.evaluation.toy import comparison
 from ltr.evaluation.toy.divergence import model_log_density, true_log_density
+from ltr.evaluation.trainings.calls import do_calls
+from tests.helpers.executors import Here, Later, wait_for_one
 
 
 @pytest.fixture
@@ -25,6 +26,7 @@ def quick(monkeypatch):
         s.samples_per_epoch = 256
         return s
 
+    monkeypatch.setattr(comparison, "do_calls", partial(do_calls, make_executor=Here))
     monkeypatch.setattr(comparison, "method_settings", fewer)
     monkeypatch.setattr(comparison, "model_log_density", partial(model_log_density, num_cells=32))
     monkeypatch.setattr(comparison, "true_log_density", partial(true_log_density, num_cells=32))
@@ -67,12 +69,15 @@ def test_ctrl_c_ends_after_a_step_and_the_same_command_goes_on(tmp_path, quick, 
 
     def interrupting(self, k):
         if k == 100:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # to the training
+            signal.raise_signal(signal.SIGINT)  # to the command
         return get(self, k)
 
     arguments = [*TINY[:4], "--methods", "nce_plus", "--sets", "2", "--seeds", "1"]
     with monkeypatch.context() as patch:
         patch.setattr(ToySamples, "__getitem__", interrupting)
+        wait_for_one(patch)
+        patch.setattr(comparison, "do_calls", partial(do_calls, make_executor=Later))
         assert compare(tmp_path / "broken", *arguments) == 130
     assert "stopped after 0 of 1 runs" in capsys.readouterr().out
     assert compare(tmp_path / "broken", *arguments) == compare(tmp_path / "whole", *arguments) == 0

@@ -2,7 +2,6 @@
 
 import functools
 import signal
-from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +14,7 @@ from ltr.evaluation.trainings.reproduction import REPRODUCTIONS
 from ltr.evaluation.trainings.training import Training
 from ltr.train_settings.registry import SYSTEMS
 from ltr.trainers.trainer import Trainer
-from tests.helpers.executors import Here
+from tests.helpers.executors import Here, make_one_by_one
 from tests.helpers.faces import OPTIONS, make_utkface
 
 SHORT = [*OPTIONS, "--epochs", "1", "--val_every", "1"]
@@ -95,29 +94,6 @@ def test_other_settings_are_not_mixed_in(toy, capsys):
     assert "continuing from" in (toy.runs / "ebm_0" / "train.log").read_text()
 
 
-class Later(Here):
-    """Makes a call when it is waited for, so that a signal finds some that have not begun."""
-
-    def __init__(self, jobs):
-        self.futures = []
-
-    def submit(self, function, /, *args, **kwargs):
-        self.futures.append(Future())
-        self.futures[-1].call = functools.partial(function, *args, **kwargs)
-        return self.futures[-1]
-
-    def interrupt(self):
-        for future in self.futures:
-            future.cancel()
-
-
-def wait_for_one(futures, *args):
-    future = min(futures, key=lambda future: future.call.args[0].name)
-    future.set_running_or_notify_cancel()
-    future.set_result(future.call())
-    return {future}, futures - {future}
-
-
 def test_a_training_that_was_killed_before_its_report_gets_one(toy, capsys, monkeypatch):
     assert toy("--systems", "ebm") == 0
     assert toy("--systems", "ebm") == 0 and "already trained" in capsys.readouterr().out
@@ -148,8 +124,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(toy, capsys, monkeypatch):
     wanted = ["--systems", "ebm", "--seeds", "0", "1", "2"]
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train", interrupted)
-        patch.setattr(rounds, "wait", wait_for_one)
-        patch.setattr(reproduce, "train_rounds", functools.partial(rounds.train_rounds, make_executor=Later))
+        make_one_by_one(patch, reproduce)
         assert toy(*wanted) == 130
     out = capsys.readouterr().out
     assert "ebm_1: stopped" in out and not (toy.runs / "ebm_2").exists()

@@ -2,19 +2,19 @@
 
 import json
 import re
-import signal
 from dataclasses import replace
 
 import pytest
 from torch import nn
 
 from ltr.commands import ablate as ltr_ablate
+from ltr.evaluation.trainings import training
 from ltr.trainers.export import export_weights
 from pytracking.commands import ablate
 from pytracking.evaluation.running import TrackerSpec
-from pytracking.experiments import trained_trackers
 from pytracking.parameter.atom import ebm_resnet18
 from tests.helpers.evaluation_fakes import INTERRUPTED, RAISES, FakeTracker, write_sequence
+from tests.helpers.executors import make_here
 
 
 class FakeTrainer:
@@ -26,14 +26,13 @@ class FakeTrainer:
     def __init__(self, settings, task, folder, name):
         self.settings, self.folder, self.name, self.stop_signal = settings, folder, name, None
 
-    def train(self, restart):
+    def train(self, restart=False):
         self.trained.append(self.folder.name)
         if self.folder.name in self.interrupted:
-            self.stop_signal = signal.SIGINT
-            return False
+            raise KeyboardInterrupt
         self.folder.mkdir(parents=True, exist_ok=True)
         net = nn.Linear(1, len(self.trained))  # no two trainings have the same weights
-        export_weights(self.folder / f"{self.name}_final.safetensors", net, self.settings, 1)
+        export_weights(self.folder / f"{self.name}_final.safetensors", net, self.settings, self.settings.epochs)
         return True
 
 
@@ -43,9 +42,10 @@ def run(tmp_path, monkeypatch):
     write_sequence(tmp_path / "data", "one", 10)
     write_sequence(tmp_path / "data", "two", 10)
     FakeTrainer.trained, FakeTrainer.interrupted = [], set()
-    monkeypatch.setattr(trained_trackers, "Trainer", FakeTrainer)
-    load = trained_trackers.load_settings
-    monkeypatch.setattr(trained_trackers, "load_settings", lambda *n: replace(load(*n), build=lambda settings: None))
+    monkeypatch.setattr(training, "Trainer", FakeTrainer)
+    load = training.load_settings
+    monkeypatch.setattr(training, "load_settings", lambda *n: replace(load(*n), build=lambda settings: None))
+    make_here(monkeypatch, ablate)
     monkeypatch.setattr(TrackerSpec, "make", lambda self: FakeTracker())
 
     def command(*options):
@@ -152,10 +152,9 @@ def test_results_of_another_network_are_left_out(run, capsys):
 
 
 def test_a_training_of_other_settings_is_not_taken(run, capsys):
-    assert run("--rows", "0.05", "--epochs", "2") == 0
-    with pytest.raises(SystemExit):
-        run("--rows", "0.05")
-    assert "was trained with epochs 2, and 50 is asked for" in capsys.readouterr().err
+    assert run("--rows", "0.05", "--batch_size", "2") == 0
+    assert run("--rows", "0.05") == 1
+    assert "batch_size: 2 there, 64 now" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
