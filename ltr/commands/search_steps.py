@@ -16,6 +16,9 @@ steps that are printed. A stopped search continues with the same command. `ebm-s
     --iterations T         steps of the ascent (ATOM 5, others 10)
     --start_error P S      error that the starts of a pair share, in units of the box (0 0)
     --out FOLDER           of the table
+    --jobs N               processes that measure (1)
+    --cluster ADDRESS      measure on a Ray cluster: auto, HOST:PORT or ray://HOST:10001
+    --gpus_per_worker F    of a GPU there (1, if there are GPUs)
 """
 
 from __future__ import annotations
@@ -27,15 +30,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ltr.actors.bbreg import BBRegActor
 from ltr.commands.usage import parse_settings, usage_status, with_list
 from ltr.common.command_line import CommandParser, positive_float, positive_int
-from ltr.common.device import choose_device
 from ltr.common.errors import UserError, cli_main
 from ltr.evaluation import age, head_pose
 from ltr.evaluation.steps import TASKS, detection, regression
-from ltr.evaluation.steps.bbreg import BoxSearch, default_climb, search_boxes
-from ltr.models.bbreg import load_atom_net
+from ltr.evaluation.steps.bbreg import BoxSearch, box_actor, default_climb, search_boxes
+from ltr.evaluation.trainings.spread import add_jobs
 from ltr.train_settings.bbreg.common import BBRegSettings
 from ltr.train_settings.registry import load_settings
 
@@ -76,6 +77,7 @@ def _search_boxes(argv: list[str]) -> int:
     parser.add_argument("--iterations", type=positive_int)
     parser.add_argument("--start_error", nargs=2, type=_error, default=(0.0, 0.0))
     parser.add_argument("--out", type=Path)
+    add_jobs(parser)
     own, rest = parser.parse_known_args(argv[2:])
     settings: BBRegSettings = parse_settings(load_settings("bbreg", name), _BOX_USAGE, rest)
     climb, _ = default_climb(settings)
@@ -85,10 +87,8 @@ def _search_boxes(argv: list[str]) -> int:
         iterations=own.iterations or climb.iterations,
         start_error=tuple(own.start_error),
     )
-    device = choose_device(settings.device)
-    net = load_atom_net(network, settings.backbone_weights, settings.model.backbone).to(device).eval()
-    actor = BBRegActor(net, settings.proposals, settings.loss, settings.refinement).eval()
-    return search_boxes(actor, settings, BoxSearch(name, network, climb, own.position, own.size, own.out))
+    asked = BoxSearch(name, network, climb, own.position, own.size, own.out, own.jobs, own.cluster, own.gpus_per_worker)
+    return search_boxes(box_actor(settings, network), settings, asked)
 
 
 def _error(text: str) -> float:

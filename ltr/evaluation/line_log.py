@@ -89,6 +89,10 @@ class LineLog(Generic[T]):
     def __contains__(self, key: Any) -> bool:
         return key in self._results
 
+    def keys(self) -> list[Any]:
+        """The keys of all results."""
+        return list(self._results)
+
     def __getitem__(self, key: Any) -> T:
         return self._results[key]
 

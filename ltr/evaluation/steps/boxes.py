@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ from ltr.actors.bbreg import BBRegActor
 from ltr.actors.held_out_refinement import ITERATIONS, mean_of_best, random_starts
 from ltr.data.sampling import BoxPairs
 from ltr.evaluation.line_log import LineLog
+from ltr.evaluation.steps.by_workers import WHOLE, MeasuredLog, Part
 from ltr.evaluation.steps.measured import Measured
 from ltr.models.bbreg import BoxFeatures, FrozenBoxNet
 
@@ -40,7 +41,6 @@ class BoxClimb:
     start_error: tuple[float, float] = (0.0, 0.0)
 
 
-@torch.no_grad()
 def measure_boxes(
     actor: BBRegActor,
     pairs: BoxPairs,
@@ -61,14 +61,36 @@ def measure_boxes(
         name: of the pairs, for the progress bar and the log.
         workers: processes that load pairs.
     """
+    measure_pairs(actor, pairs, points, climb, log, name, workers)
+    return [log[item] for item in _items(pairs, name)]
+
+
+@torch.no_grad()
+def measure_pairs(
+    actor: BBRegActor,
+    pairs: BoxPairs,
+    points: Sequence[Sequence[float]],
+    climb: BoxClimb,
+    log: MeasuredLog,
+    name: str,
+    workers: int = 0,
+    part: Part = WHOLE,
+) -> None:
+    """Measures pairs that are not in the log yet, all of :func:`measure_boxes` or a part of them."""
     device = next(actor.net.parameters()).device
     head = FrozenBoxNet(actor.net.bb_regressor)
     steps = torch.tensor(points, dtype=torch.float32, device=device)[:, [0, 0, 1, 1]]
-    batches = [list(range(k, min(k + _BATCH, len(pairs)))) for k in range(0, len(pairs), _BATCH)]
-    items = {f"{name} {batch[0]}": batch for batch in batches}
+    items = dict(part.of(list(_items(pairs, name).items())))
     todo = {item: batch for item, batch in items.items() if item not in log}
     loader = DataLoader(pairs, batch_sampler=list(todo.values()), num_workers=workers)
-    bar = tqdm(loader, desc=name, unit="batch", initial=len(items) - len(todo), total=len(items), disable=None)
+    bar = tqdm(
+        loader,
+        desc=name,
+        unit="batch",
+        initial=len(items) - len(todo),
+        total=len(items),
+        disable=True if part.count > 1 else None,
+    )
     for item, batch in zip(todo, bar, strict=True):
         batch = {key: value.to(device) for key, value in batch.items()}
         generator = torch.Generator(device).manual_seed(items[item][0])
@@ -83,7 +105,31 @@ def measure_boxes(
             sums += _percent_iou(refined, box[k]).cpu()
         before = _percent_iou(starts, box[:, None]).mean(1).sum().item()
         log.append(Measured(item, len(box), round(before, 4), [round(value, 4) for value in sums.tolist()]))
-    return [log[item] for item in items]
+
+
+@dataclass(frozen=True)
+class PairMeasuring:
+    """A box network and pairs in a worker. The attributes are arguments of :func:`measure_pairs`."""
+
+    actor: BBRegActor
+    sets: Mapping[str, BoxPairs]
+    points: Sequence[Sequence[float]]
+    climb: BoxClimb
+
+    def measure(self, log: MeasuredLog, part: Part) -> None:
+        """Measures a part of the pairs of each set."""
+        for name, pairs in self.sets.items():
+            measure_pairs(self.actor, pairs, self.points, self.climb, log, name, part=part)
+
+
+def batch_count(sets: Mapping[str, BoxPairs]) -> int:
+    """The number of batches that are measured."""
+    return sum(len(_items(pairs, name)) for name, pairs in sets.items())
+
+
+def _items(pairs: BoxPairs, name: str) -> dict[str, list[int]]:
+    """Numbers of pairs that are measured together, by their key in the log."""
+    return {f"{name} {k}": list(range(k, min(k + _BATCH, len(pairs)))) for k in range(0, len(pairs), _BATCH)}
 
 
 def _refined(head: FrozenBoxNet, features: BoxFeatures, starts: Tensor, steps: Tensor, climb: BoxClimb) -> Tensor:

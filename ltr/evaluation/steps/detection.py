@@ -20,8 +20,9 @@ from ltr.dataset import DetectionImages
 from ltr.evaluation.detection.candidates import DetectorFile, find_detector_runs, named_detectors, read_images
 from ltr.evaluation.detection.options import DetectionEvaluationOptions
 from ltr.evaluation.detection.table import SYSTEM_NAMES
+from ltr.evaluation.steps.by_workers import Workers, measure_by_workers, workers
 from ltr.evaluation.steps.choice import StepChoice, keep_choice
-from ltr.evaluation.steps.detections import MEAN_IOU, measure_detections
+from ltr.evaluation.steps.detections import MEAN_IOU, MakeImageMeasuring, measure_detections
 from ltr.evaluation.steps.grid import StepGrid, StepSearch
 from ltr.evaluation.steps.measured import measured_log, saying_how_to_continue
 from ltr.evaluation.steps.output import write_search
@@ -66,6 +67,12 @@ class DetectionSearchOptions:
     """Root of runs and results."""
     device: DeviceChoice = "auto"
     """auto: cuda if there is one."""
+    jobs: int | None = None
+    """Processes that measure; on a cluster, the largest number of workers."""
+    cluster: str | None = None
+    """Measure on a Ray cluster: auto, HOST:PORT or ray://HOST:10001. All machines see the images and the workspace."""
+    gpus_per_worker: float | None = None
+    """Of a GPU, where the cluster has any."""
 
 
 def main(argv: list[str]) -> int:
@@ -102,8 +109,8 @@ def main(argv: list[str]) -> int:
     out = options.out or workspace / "step_search" / "detection"
     for system in systems:
         files = [f for f in found if f.system == system]
-        with saying_how_to_continue():
-            search, iterations = search_detectors(files, images, options, out / "measured")
+        with saying_how_to_continue(), workers(options, out) as how:
+            search, iterations = search_detectors(files, images, options, out / "measured", how)
         table = make_table(search, f"Refinement of {SYSTEM_NAMES[system]}")
         first = "the first " if options.limit < len(images.usable()) else ""
         where = f"{first}{min(options.limit, len(images.usable()))} images of {images.name}"
@@ -122,9 +129,16 @@ def main(argv: list[str]) -> int:
 
 
 def search_detectors(
-    files: list[DetectorFile], images: DetectionImages, options: DetectionSearchOptions, log_path: Path | None
+    files: list[DetectorFile],
+    images: DetectionImages,
+    options: DetectionSearchOptions,
+    log_path: Path | None,
+    how: Workers | None = None,
 ) -> tuple[StepSearch, int]:
     """The search over detectors of one system, and the number of iterations.
+
+    Args:
+        how: the workers that measure; None measures in this process.
 
     Raises:
         UserError: if a detector does not know a category, nothing is detected, or the log cannot be written.
@@ -147,6 +161,10 @@ def search_detectors(
         about = {"weights": file_hash(each.file), "annotations": file_hash(images.annotations)}
         path = None if log_path is None else log_path.with_name(f"{log_path.name}_{each.name}")
         with measured_log(path, tried, about) as log:
+            if how is not None:
+                make = MakeImageMeasuring(each.file.absolute(), options.device, images, tried, options.limit, each.name)
+                count = min(options.limit, len(images.usable()))
+                measure_by_workers(make, log, count, each.name, *how)
             before[each.name], values = measure_detections(detector, images, tried, log, options.limit, each.name)
         parts[each.name] = values.reshape(grid.shape)
     return StepSearch(grid, parts, before, MEAN_IOU, higher_is_better=True), iterations

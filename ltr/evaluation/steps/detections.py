@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,13 +15,15 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ebm_common import elementwise_iou, xyxy_to_xywh
+from ltr.common.device import DeviceChoice, choose_device
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
 from ltr.dataset import DetectionImages
 from ltr.evaluation.line_log import LineLog
+from ltr.evaluation.steps.by_workers import WHOLE, MeasuredLog, Part
 from ltr.evaluation.steps.choice import StepChoice
 from ltr.evaluation.steps.measured import Measured, mean_of, measured_log
-from ltr.models.detection import DetectionRefinementSettings, Detector
+from ltr.models.detection import DetectionRefinementSettings, Detector, load_detector
 from ltr.models.detection.confidence import Pyramid
 
 MEAN_IOU = "mean IoU of refined detections, %"
@@ -53,12 +57,35 @@ def measure_detections(
         UserError: if nothing is detected.
     """
     log = measured_log(None, tried, {}) if log is None else log
-    chosen = images.usable()[:limit].tolist()
-    items = {i: f"{name} {int(images.ids[i])}" for i in chosen}
+    measure_images(detector, images, tried, log, limit, name)
+    try:
+        return mean_of(log[item] for item in _items(images, limit, name).values() if item in log)
+    except ValueError:
+        raise UserError(f"nothing in {images.name} was detected, so no step-length can be chosen on it") from None
+
+
+def measure_images(
+    detector: Detector,
+    images: DetectionImages,
+    tried: Sequence[DetectionRefinementSettings],
+    log: MeasuredLog,
+    limit: int | None,
+    name: str,
+    part: Part = WHOLE,
+) -> None:
+    """Measures images that are not in the log yet, all of :func:`measure_detections` or a part of them."""
+    items = _items(images, limit, name)
+    chosen = part.of(list(items))
     todo = [i for i in chosen if items[i] not in log]
-    own, skipped = detector.refinement, set()
+    own = detector.refinement
     bar = tqdm(
-        todo, desc=name, unit="image", initial=len(chosen) - len(todo), total=len(chosen), leave=False, disable=None
+        todo,
+        desc=name,
+        unit="image",
+        initial=len(chosen) - len(todo),
+        total=len(chosen),
+        leave=False,
+        disable=True if part.count > 1 else None,
     )
     try:
         with logging_redirect_tqdm():
@@ -67,13 +94,41 @@ def measure_detections(
                     log.append(_measure(detector, images, i, tried, items[i]))
                 except ImageReadError as error:
                     logger.warning("%s is left out: %s", images.files[i], error)
-                    skipped.add(i)
     finally:
         detector.refinement = own
-    try:
-        return mean_of(log[items[i]] for i in chosen if i not in skipped)
-    except ValueError:
-        raise UserError(f"nothing in {images.name} was detected, so no step-length can be chosen on it") from None
+
+
+@dataclass(frozen=True)
+class MakeImageMeasuring:
+    """Loads a detector in a worker. The attributes are arguments of :func:`measure_images`."""
+
+    file: Path
+    device: DeviceChoice
+    images: DetectionImages
+    tried: Sequence[DetectionRefinementSettings]
+    limit: int | None
+    name: str
+
+    def __call__(self) -> tuple[ImageMeasuring, None]:
+        return ImageMeasuring(self, load_detector(self.file, choose_device(self.device))), None
+
+
+@dataclass(frozen=True)
+class ImageMeasuring:
+    """A detector in a worker."""
+
+    about: MakeImageMeasuring
+    detector: Detector
+
+    def measure(self, log: MeasuredLog, part: Part) -> None:
+        """Measures a part of the images."""
+        a = self.about
+        measure_images(self.detector, a.images, a.tried, log, a.limit, a.name, part)
+
+
+def _items(images: DetectionImages, limit: int | None, name: str) -> dict[int, str]:
+    """By the number of an image, its key in the log."""
+    return {i: f"{name} {int(images.ids[i])}" for i in images.usable()[:limit].tolist()}
 
 
 @torch.no_grad()

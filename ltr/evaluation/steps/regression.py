@@ -31,6 +31,7 @@ from ltr.evaluation.regression.errors import (
 from ltr.evaluation.regression.options import RegressionEvaluationOptions
 from ltr.evaluation.regression.task import BASELINES, RegressionTask
 from ltr.evaluation.runs import TrainedRun, check_alike, find_runs
+from ltr.evaluation.steps import by_workers
 from ltr.evaluation.steps.choice import StepChoice, keep_choice
 from ltr.evaluation.steps.grid import StepGrid, StepSearch
 from ltr.evaluation.steps.measured import Measured, measured_log, saying_how_to_continue
@@ -57,6 +58,12 @@ class RegressionSearchOptions:
     """auto: cuda if there is one."""
     workers: int = 0
     """Processes that load images."""
+    jobs: int | None = None
+    """Processes that measure, each some of the baselines; on a cluster, the largest number of workers."""
+    cluster: str | None = None
+    """Measure on a Ray cluster: auto, HOST:PORT or ray://HOST:10001. All machines see the images and the workspace."""
+    gpus_per_worker: float | None = None
+    """Of a GPU, where the cluster has any."""
 
 
 def main(task: RegressionTask, argv: list[str]) -> int:
@@ -77,8 +84,8 @@ def main(task: RegressionTask, argv: list[str]) -> int:
             kind = "energy-based run" if found is ebms else "run of a baseline"
             raise UserError(f"no finished {kind} was found; train one: ebm-train {task.name} {example}")
     check_alike(runs)
-    with saying_how_to_continue():
-        search, images = search_step(task, ebms, baselines, grid, options, out / "measured")
+    with saying_how_to_continue(), by_workers.workers(options, out) as how:
+        search, images = search_step(task, ebms, baselines, grid, options, out / "measured", how)
     table = make_table(search, f"Step-length of {task.title.split(' (')[0]}")
     best, where = search.best["step"], f"{len(images)} validation images of {images.name}"
     value = float(search.values[search.best_index])
@@ -100,28 +107,58 @@ def search_step(
     grid: StepGrid,
     options: RegressionSearchOptions,
     log_path: Path | None,
+    how: by_workers.Workers | None = None,
 ) -> tuple[StepSearch, LabelledImages]:
     """The errors of all baselines, each refined by the energy-based run that refines it in the evaluation.
 
     Predictions and features are computed once for all steps.
 
+    Args:
+        how: the workers that measure; None measures in this process.
+
     Raises:
         UserError: if data is missing, weights do not fit, or the log cannot be written.
     """
     images = read_images(task, ebms[0], "val")
-    label, steps, evaluation = torch.tensor(images.labels), grid.axes["step"], options_of(options)
-    device = choose_device(options.device)
     about = {
-        "images": [images.name, len(images), float(label.double().sum())],
+        "images": [images.name, len(images), float(torch.tensor(images.labels).double().sum())],
         "weights": {str(run.weights): file_hash(run.weights) for run in [*ebms, *baselines]},
-        "refinement": evaluation.refinement,
+        "refinement": options_of(options).refinement,
     }
-    with measured_log(log_path, steps, about) as log, torch.no_grad():
-        refined_by = {run.weights: refining_run(run, ebms) for run in baselines}
-        todo = [run for run in baselines if str(run.weights) not in log]
-        networks = len(todo) + len({refined_by[run.weights].weights for run in todo})
-        with tqdm(total=networks * len(images), unit="image", leave=False, disable=None, dynamic_ncols=True) as bar:
-            for ebm in ebms:
+    with measured_log(log_path, grid.axes["step"], about) as log:
+        measuring = ErrorMeasuring(task, ebms, baselines, grid, options)
+        if how is not None:
+            by_workers.measure_by_workers(measuring, log, len(baselines), "baselines", *how)
+        measuring.measure(log, by_workers.WHOLE)
+        return _search(grid, baselines, log), images
+
+
+@dataclass(frozen=True)
+class ErrorMeasuring:
+    """Measures the errors of baselines with each step, here or in a worker. The attributes are those of
+    :func:`search_step`."""
+
+    task: RegressionTask
+    ebms: Sequence[TrainedRun]
+    baselines: Sequence[TrainedRun]
+    grid: StepGrid
+    options: RegressionSearchOptions
+
+    def __call__(self) -> tuple[ErrorMeasuring, None]:
+        return self, None
+
+    @torch.no_grad()
+    def measure(self, log: by_workers.MeasuredLog, part: by_workers.Part) -> None:
+        """Measures the baselines of a part."""
+        images = read_images(self.task, self.ebms[0], "val")
+        label, evaluation = torch.tensor(images.labels), options_of(self.options)
+        device, steps = choose_device(self.options.device), self.grid.axes["step"]
+        todo = [run for run in part.of(list(self.baselines)) if str(run.weights) not in log]
+        refined_by = {run.weights: refining_run(run, self.ebms) for run in todo}
+        networks = len(todo) + len({ebm.weights for ebm in refined_by.values()})
+        hidden = True if part.count > 1 else None
+        with tqdm(total=networks * len(images), unit="image", leave=False, disable=hidden, dynamic_ncols=True) as bar:
+            for ebm in self.ebms:
                 mine = [run for run in todo if refined_by[run.weights] is ebm]
                 if not mine:
                     continue
@@ -133,7 +170,6 @@ def search_step(
                     after = [refine(actor.net, features, prediction, step, evaluation.refinement) for step in steps]
                     errors = [_error(y, label) for y in (prediction, *after)]
                     log.append(Measured(str(run.weights), 1, errors[0], errors[1:]))
-        return _search(grid, baselines, log), images
 
 
 def options_of(options: RegressionSearchOptions) -> RegressionEvaluationOptions:

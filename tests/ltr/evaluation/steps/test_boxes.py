@@ -9,7 +9,8 @@ from torch import nn
 from ebm_common import elementwise_iou, rect_to_rel
 from ltr.actors.held_out_refinement import mean_of_best, random_starts
 from ltr.evaluation.steps import boxes
-from ltr.evaluation.steps.boxes import BoxClimb, measure_boxes
+from ltr.evaluation.steps.boxes import BoxClimb, PairMeasuring, batch_count, measure_boxes
+from ltr.evaluation.steps.by_workers import Part
 from ltr.evaluation.steps.measured import mean_of, measured_log
 from ltr.models.bbreg import BoxFeatures
 
@@ -96,3 +97,14 @@ def test_a_stopped_search_goes_on_where_it_was(actor, tmp_path):
     others = Pairs(12)
     measure(actor, [*points, (1.0, 1.0)], climb, others, tmp_path / "log")
     assert others.seen == list(range(12))  # another grid is another search
+
+
+def test_parts_of_the_pairs_are_the_whole(actor):
+    points, pairs = [(1e-3, 5e-3)], Pairs(12)
+    with measured_log(None, points, {}) as parts, measured_log(None, points, {}) as whole:
+        measuring = PairMeasuring(actor, {"pairs": pairs}, points, BoxClimb())
+        for index in (1, 0):
+            measuring.measure(parts, Part(index, 2))
+        measure_boxes(actor, pairs, points, BoxClimb(), whole, "pairs")
+        assert sorted(parts.keys()) == sorted(whole.keys()) and len(whole.keys()) == batch_count({"pairs": pairs})
+        assert all(parts[key] == whole[key] for key in whole.keys())

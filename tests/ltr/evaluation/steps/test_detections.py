@@ -8,7 +8,8 @@ import torch
 
 from ltr.common.errors import UserError
 from ltr.common.images import ImageReadError
-from ltr.evaluation.steps.detections import measure_detections
+from ltr.evaluation.steps.by_workers import Part
+from ltr.evaluation.steps.detections import measure_detections, measure_images
 from ltr.evaluation.steps.measured import measured_log
 from ltr.models.detection import DetectionRefinementSettings, Detector, DetectorSettings
 from ltr.models.detection.faster_rcnn import BaseSettings
@@ -114,6 +115,15 @@ def test_a_search_goes_on_and_leaves_unreadable_images_out(detector, tmp_path, m
         assert measure_detections(detector, Images(2), tried, log, limit=1) == whole
     monkeypatch.undo()
     assert not caplog.text
+
+
+def test_parts_of_the_images_are_the_whole(detector):
+    with measured_log(None, [OWN], {}) as parts, measured_log(None, [OWN], {}) as whole:
+        for index in range(3):
+            measure_images(detector, Images(2), [OWN], parts, None, "images", Part(index, 3))
+        measure_images(detector, Images(2), [OWN], whole, None, "images")
+        assert sorted(parts.keys()) == sorted(whole.keys())
+        assert all(parts[key] == whole[key] for key in whole.keys())
 
 
 @pytest.mark.parametrize("detector", ["ebm"], indirect=True)
