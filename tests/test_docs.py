@@ -33,7 +33,7 @@ PAGES = [
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 
 #: Programs in the pages that are not this package's.
-OTHERS = {"pip", "vot", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git", "docker", "id"}
+OTHERS = {"pip", "vot", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git", "docker", "id", "ray"}
 #: Modules that `python -m` starts in the pages and that take no option here, or are not this package's.
 MODULES_WITHOUT_OPTIONS = {"ltr.ops.build", "ltr.ops.prroi_pool", "visdom.server", "pip", "mypy"}
 
