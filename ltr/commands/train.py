@@ -2,7 +2,7 @@
 
     ebm-train bbreg ebm
     ebm-train bbreg ebm --batch_size 16 --optimizer.lr 5e-4 --run_name small_batch
-    torchrun --nproc-per-node 2 -m ltr.commands.train bbreg ebm     # docs/training.md: on several machines
+    torchrun --nproc-per-node 2 -m ltr.commands.train bbreg ebm  # many machines: docs/training.md
 
 Checkpoints, curves and the final weights go to {workspace}/checkpoints/ltr/<module>/<name>/. Ctrl-C
 saves the state and stops; the same command continues from there. `ebm-train bbreg ebm --help` lists
