@@ -35,7 +35,14 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 #: Programs in the pages that are not this package's.
 OTHERS = {"pip", "vot", "mkdocs", "ruff", "mypy", "lint-imports", "pre-commit", "source", "git", "docker", "id", "ray"}
 #: Modules that `python -m` starts in the pages and that take no option here, or are not this package's.
-MODULES_WITHOUT_OPTIONS = {"ltr.ops.build", "ltr.ops.prroi_pool", "visdom.server", "pip", "mypy"}
+MODULES_WITHOUT_OPTIONS = {
+    "ltr.ops.build",
+    "ltr.ops.prroi_pool",
+    "tests.machines.__main__",
+    "visdom.server",
+    "pip",
+    "mypy",
+}
 
 
 def page_id(page: Path) -> str:
@@ -210,7 +217,7 @@ def entry_of(words: list[str]) -> tuple[str, list[str]] | None:
         command = next((k for k, word in enumerate(arguments) if word in SCRIPTS), None)
         return None if command is None else entry_of(arguments[command:])
     if program == "torchrun":
-        script = next(k for k, word in enumerate(arguments) if word.endswith(".py"))
+        script = next(k for k, word in enumerate(arguments) if word == "-m")
         return entry_of(["python", *arguments[script:]])
     if program == "bash":
         script = (ROOT / arguments[0]).read_text(encoding="utf-8")

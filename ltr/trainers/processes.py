@@ -82,12 +82,12 @@ class Processes:
         self.rank, self.local_rank, self.world, self.of_machine, self.machines = values
         self.name = f"process {self.rank} on {socket.gethostname()}"
         self.minutes = minutes
-        self._patient: Any = None
+        self._messages: Any = None  # the group by which they go, patiently until the first step
         if self.world > 1:
             with self.connected(_START):
                 if not distributed.is_initialized():
                     distributed.init_process_group("gloo", timeout=timedelta(minutes=minutes))
-                self._patient = distributed.new_group(backend="gloo", timeout=_PATIENCE)
+                self._messages = distributed.new_group(backend="gloo", timeout=_PATIENCE)
         self.names = self.gather(self.name)
 
     @property
@@ -111,16 +111,16 @@ class Processes:
         values: list[Any] = [value]
         if self.world > 1:
             values *= self.world
-            with self.connected("while they prepare"):
-                distributed.all_gather_object(values, value, group=self._patient)
+            with self.connected("where they wait for one another"):
+                distributed.all_gather_object(values, value, group=self._messages)
         return values
 
     def send(self, value: T, source: int = 0) -> T:
         """The value of the process `source`."""
         values = [value]
         if self.world > 1:
-            with self.connected("while they prepare"):
-                distributed.broadcast_object_list(values, source, group=self._patient)
+            with self.connected("where they wait for one another"):
+                distributed.broadcast_object_list(values, source, group=self._messages)
         return values[0]
 
     @contextlib.contextmanager
@@ -161,6 +161,7 @@ class Processes:
             mine = torch.tensor([stop or 0, save and self.is_first, error is not None])
             with self.connected("in a step"):
                 distributed.all_reduce(mine, op=distributed.ReduceOp.MAX)
+            self._messages = None  # PyTorch's first group, which waits for minutes only
             number, save, failed = mine.tolist()
             stop = number or None
             if failed:
@@ -226,6 +227,6 @@ class Processes:
 
 
 def _reason(text: str) -> str:
-    """The first line of an error of PyTorch, without the place in its source."""
-    line = text.strip().splitlines()[0]
-    return line.rpartition("] ")[2].rstrip(".")[:200]
+    """The first sentence of an error of PyTorch, without the place in its source."""
+    line = re.sub(r"^\[\S*?\] ", "", text.strip().splitlines()[0])
+    return line.partition(". ")[0].rstrip(".")[:200]

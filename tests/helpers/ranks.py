@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import torch
+
 from ltr.common.errors import UserError
 
 TIMEOUT = 60
@@ -31,7 +33,10 @@ class Outcome:
 
 
 def run_ranks(
-    function: Callable[..., Any], arguments: Sequence[tuple], machines: Sequence[int] | None = None
+    function: Callable[..., Any],
+    arguments: Sequence[tuple],
+    machines: Sequence[int] | None = None,
+    gpus: bool = False,
 ) -> list[Outcome]:
     """Calls a function of a module in several processes, one for each tuple of arguments.
 
@@ -39,6 +44,7 @@ def run_ranks(
         function: is called.
         arguments: of each process.
         machines: number of processes of each machine; by default one each.
+        gpus: whether they may see GPUs.
     """
     machines = machines or [1] * len(arguments)
     context = multiprocessing.get_context("forkserver")
@@ -50,8 +56,11 @@ def run_ranks(
     for machine, of_machine in enumerate(machines):
         for local in range(of_machine):
             rank = len(started)
-            numbers = dict(RANK=rank, LOCAL_RANK=local, WORLD_SIZE=len(arguments), LOCAL_WORLD_SIZE=of_machine)
-            variables = {**numbers, "GROUP_RANK": machine, "GROUP_WORLD_SIZE": len(machines), "MASTER_PORT": port}
+            variables = {
+                "RANK": rank, "LOCAL_RANK": local, "WORLD_SIZE": len(arguments), "LOCAL_WORLD_SIZE": of_machine,
+                "GROUP_RANK": machine, "GROUP_WORLD_SIZE": len(machines), "MASTER_PORT": port,
+                **({} if gpus else {"CUDA_VISIBLE_DEVICES": ""}),
+            }  # fmt: skip
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(there, variables, function, arguments[rank]))
             process.start()
@@ -73,7 +82,7 @@ def run_ranks(
 
 def _work(there: Connection, variables: dict[str, Any], function: Callable[..., Any], arguments: tuple) -> None:
     os.environ.update({name: str(value) for name, value in variables.items()})
-    os.environ.update(TORCHELASTIC_RUN_ID="tests", MASTER_ADDR="127.0.0.1", CUDA_VISIBLE_DEVICES="")
+    os.environ.update(TORCHELASTIC_RUN_ID="tests", MASTER_ADDR="127.0.0.1")
     outcome, output = Outcome(), io.StringIO()
     with contextlib.redirect_stdout(output):
         try:
@@ -86,3 +95,13 @@ def _work(there: Connection, variables: dict[str, Any], function: Callable[..., 
     there.send(outcome)
     there.close()
     os._exit(0)
+
+
+def gradient_over_nccl() -> list[float]:
+    """A gradient that goes to an NCCL group beside the gloo group of all processes, as in a training on GPUs."""
+    torch.distributed.init_process_group("gloo")
+    group = torch.distributed.new_group(backend="nccl")
+    module = torch.nn.Linear(3, 1, bias=False).cuda()
+    wrapped = torch.nn.parallel.DistributedDataParallel(module, device_ids=[0], process_group=group)
+    wrapped(torch.tensor([[1.0, 2.0, 3.0]], device="cuda")).sum().backward()
+    return module.weight.grad[0].tolist()

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from ltr.trainers.checkpoint import read_checkpoint
 from tests.helpers.comparing import same
-from tests.helpers.ranks import run_ranks
+from tests.helpers.ranks import gradient_over_nccl, run_ranks
 from tests.helpers.tiny_training import train_rank
 
 SHORT = {"epochs": 2, "checkpoint_minutes": 1e6}
@@ -134,3 +134,20 @@ def test_other_versions_are_refused(tmp_path):
     for outcome in outcomes:
         assert "process 1 on " in outcome.error and " has torch 2.0, and process 0 on " in outcome.error
         assert outcome.error.endswith("install the same versions on all machines")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+def test_a_gradient_takes_the_way_over_nccl():
+    (outcome,) = run_ranks(gradient_over_nccl, [()], gpus=True)
+    assert outcome.value == [1.0, 2.0, 3.0], outcome
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two NVIDIA GPUs")
+def test_two_gpus_equal_one(tmp_path):
+    exact = {"device": "cuda", "epochs": 2, "noise": 0.0, "norm": False}
+    two = run_ranks(train_rank, [(tmp_path / "two", exact)] * 2, machines=[2], gpus=True)
+    one = run_ranks(train_rank, [(tmp_path / "one", exact)], gpus=True)
+    assert all(outcome.value and outcome.value["finished"] for outcome in two + one), two + one
+    torch.testing.assert_close(weights(tmp_path / "two"), weights(tmp_path / "one"), rtol=1e-4, atol=1e-5)
