@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
-from ltr.common.provenance import library_versions
+from ltr.common.provenance import git_commit, library_versions
 from ltr.common.settings import TrainSettings
 from ltr.trainers.processes import Processes
 from ltr.trainers.task import Task
@@ -28,7 +28,10 @@ def check_same_programs(processes: Processes, settings: TrainSettings, device: s
     Raises:
         UserError: if they do not.
     """
-    _check(processes, library_versions(), "install the same versions on all machines")
+    versions, commit = library_versions(), git_commit() if processes.world > 1 else None
+    if None not in processes.gather(commit):  # all run from a checkout, whose installed version says little
+        versions["commit"] = str(commit)
+    _check(processes, versions, "install the same versions on all machines")
     _check(processes, {"device": device}, "give all the same --device")
     _check(processes, shared_settings(settings), "give all the same settings")
 

@@ -137,12 +137,14 @@ class Processes:
         self._raise(None)
 
     def _raise(self, own: UserError | None) -> None:
-        problems = self.gather(None if own is None else f"{self.name}: {own}")
-        if own is not None:
+        found = self.gather(None if own is None else str(own))
+        problems = {name: problem for name, problem in zip(self.names, found, strict=True) if problem is not None}
+        if not problems:
+            return
+        name, problem = next(iter(problems.items()))
+        if own is not None and (name == self.name or problem != str(own)):
             raise own
-        for problem in problems:
-            if problem is not None:
-                raise OtherProcessError(problem)
+        raise OtherProcessError(f"{name}: {problem}") from own
 
     def roll_call(self, stop: int | None, save: bool = False, error: UserError | None = None) -> RollCall:
         """Agree on what comes next; every process calls it.

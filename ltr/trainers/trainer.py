@@ -233,6 +233,9 @@ class Trainer:
                 self.fabric.backward(loss * weight)
             collected.append((weight, {**stats, "loss": loss}))
 
+        if self.fabric.device.type == "cuda":  # a process that has died is noticed here, and by NCCL only after minutes
+            self.processes.roll_call(None)
+
         # with '16-mixed' the gradients are scaled, may overflow, and are checked by the scaler's own step
         scaled = settings.precision == "16-mixed"
         extra = {} if scaled else {"grad_norm": self._gradient_norm()}

@@ -11,6 +11,7 @@ from ltr.evaluation.trainings import training
 from ltr.train_settings.recipe import Recipe
 from ltr.train_settings.registry import available_settings
 from ltr.trainers.checkpoint import read_checkpoint
+from ltr.trainers.processes import OtherProcessError
 from ltr.trainers.task import Task
 from tests.helpers.tiny_training import Line, TinyActor, make_settings
 from tests.helpers.warm_python import warm_python
@@ -75,6 +76,20 @@ def test_ctrl_c_exits_with_130(monkeypatch, tiny):
 
     monkeypatch.setattr(training.Trainer, "train", train)
     assert train_command.main(["toy", "tiny"]) == 130
+
+
+@pytest.mark.parametrize("local_rank, printed", [("0", "error: process 0 on node1: no disk\n"), ("1", "")])
+def test_one_process_of_each_machine_says_why_all_end(monkeypatch, tiny, capsys, local_rank, printed):
+    def train(self, restart):
+        raise OtherProcessError("process 0 on node1: no disk")
+
+    monkeypatch.setattr(training.Trainer, "train", train)
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    try:
+        code = train_command.main(["toy", "tiny"])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2 and capsys.readouterr().err == printed
 
 
 def test_as_a_script_from_any_folder(tmp_path):
