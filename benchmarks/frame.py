@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from benchmarks.timing import Table, milliseconds, summarise
+from benchmarks.timing import Table, budget, milliseconds, progress, summarise
 from ltr.common.images import read_image
 from ltr.common.provenance import usable_cores
 from ltr.data.crops import Crop
@@ -35,6 +35,7 @@ from pytracking.tracker.atom.network import TrackerNetwork
 from tests.helpers.plain import plain_atom
 
 SEQUENCE, FRAMES = "David", 300  # long enough to fill the classifier's memory
+SOME = 20  # frames that a run has, however little time there is
 PARTS = {
     "crop": (Crop, "extract"),
     "backbone": (TrackerNetwork, "features"),
@@ -48,17 +49,18 @@ PARTS = {
 CONVOLUTIONS = ("backbone", "box head's convolutions")
 
 
-def run(device: str, quick: bool) -> Iterator[Table]:
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
     name, frames, box = sequence_frames(30 if quick else FRAMES)
     size = f"{frames[0].shape[1]} x {frames[0].shape[0]}"
     where = f"{name} ({len(frames)} frames of {size}), {threads_of(device)}"
     with tempfile.TemporaryDirectory() as folder:
         makers = _trackers(device, Path(folder))
         trackers = {name: make() for name, make in makers.items()}
-        yield _speed(trackers, where, frames, box, repeats=1 if quick else 3)
+        yield functools.partial(_speed, trackers, where, frames, box, 1 if quick else 3)
         for name in ("ebm", "ebm_resnet18"):
-            yield _parts(trackers[name], f"The parts of a frame of {name}: {where}", frames, box, device)
-        yield _memory(Path(folder), device)
+            title = f"The parts of a frame of {name}: {where}"
+            yield functools.partial(_parts, trackers[name], title, frames, box, device)
+        yield functools.partial(_memory, Path(folder), device)
 
 
 def sequence_frames(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
@@ -106,16 +108,18 @@ def _speed(trackers: dict[str, Atom], where: str, frames: list[np.ndarray], box:
     """Whole sequences, one tracker after the other, several times."""
     table = Table(f"Frames per second: {where}", ["tracker", "frames/s", "ms a frame", "slowest 1%", "first frame, ms"])
     first, rest = defaultdict(list), defaultdict(list)
-    for repeat in range(-1, repeats):
-        for name, tracker in trackers.items():
-            # the first round warms up; the plain path is slow, and a part of the sequence is enough of it
-            length = 20 if repeat < 0 or "plain" in name else len(frames)
-            with without_kernels() if "plain" in name else contextlib.nullcontext():
-                start, _, *seconds = _run(tracker, frames[:length], box)
-            if repeat >= 0:
-                first[name].append(start)
-                rest[name].append(seconds)
-    for name in trackers:
+    for name, tracker in trackers.items():
+        with _form_of(name):
+            _run(tracker, frames[:SOME], box)  # warms up
+    for _ in budget.share(range(repeats)):
+        for name, tracker in budget.share(trackers.items()):
+            with _form_of(name):
+                # the plain path is slow, and a part of the sequence is enough of it
+                start, _, *seconds = _run(tracker, frames[:SOME] if "plain" in name else frames, box)
+            first[name].append(start)
+            rest[name].append(seconds)
+            progress(f"  {name}: {len(seconds) / sum(seconds):.1f} frames/s")
+    for name in rest:
         mean = summarise([float(np.mean(seconds)) for seconds in rest[name]])
         slowest = float(np.quantile(np.concatenate(rest[name]), 0.99))
         start = summarise(first[name])
@@ -124,7 +128,10 @@ def _speed(trackers: dict[str, Atom], where: str, frames: list[np.ndarray], box:
              milliseconds(start.median)],
             tracker=name, seconds_per_frame=mean, slowest=slowest, first_frame=start,
         )  # fmt: skip
-    table.notes.append(f"medians over {repeats} runs of the mean over a sequence; the second frame is not counted")
+    runs, length = max(map(len, rest.values())), max(len(seconds) for run in rest.values() for seconds in run) + 2
+    if missing := [name for name in trackers if name not in rest]:
+        table.notes.append(f"left out, since the time was up (--seconds): {', '.join(missing)}")
+    table.notes.append(f"medians over {runs} runs of the mean over {length} frames; the second frame is not counted")
     return table
 
 
@@ -135,12 +142,19 @@ def without_kernels() -> Iterator[None]:
         yield
 
 
+def _form_of(name: str) -> contextlib.AbstractContextManager[None]:
+    """A block in which the tracker of this name runs as it should: the plain path without kernels."""
+    return without_kernels() if "plain" in name else contextlib.nullcontext()
+
+
 def _run(tracker: Atom, frames: list[np.ndarray], box: np.ndarray) -> list[float]:
     seconds = []
     for k, frame in enumerate(frames):
         start = time.perf_counter()
         tracker.track(frame) if k else tracker.initialize(frame, box)
         seconds.append(time.perf_counter() - start)
+        if len(seconds) >= SOME and budget.up():
+            break
     return seconds
 
 
@@ -169,11 +183,12 @@ def _parts(tracker: Atom, title: str, frames: list[np.ndarray], box: np.ndarray,
         tracker.track(frames[1])
         spent.clear()
         start = time.perf_counter()
-        for frame in frames[2:]:
+        for count, frame in enumerate(frames[2:], 1):
             tracker.track(frame)
+            if count >= SOME and budget.up():
+                break
         whole = time.perf_counter() - start
     spent["all else"] = whole - sum(spent.values())
-    count = len(frames) - 2
     for part in [*PARTS, "all else"]:
         share = spent[part] / whole
         table.add([part, milliseconds(spent[part] / count), f"{100 * share:.1f}"], part=part,
@@ -208,9 +223,10 @@ def _memory(folder: Path, device: str) -> Table:
     if not Path("/proc/self/status").exists():
         table.notes.append("not measured: this system has no /proc")
         return table
-    for name, overrides in {"ebm": [], "ebm_resnet18": ["--network", str(_random_resnet(folder))]}.items():
+    rows = {"ebm": [], "ebm_resnet18": ["--network", str(_random_resnet(folder))]}
+    for name in table.within_budget(list(rows)):
         run = subprocess.run(
-            [sys.executable, "-c", _MEASURE, device, name, *overrides], capture_output=True, text=True, check=True
+            [sys.executable, "-c", _MEASURE, device, name, *rows[name]], capture_output=True, text=True, check=True
         )
         before, peak, gpu = map(float, run.stdout.split()[-3:])
         table.add([name, f"{before:.0f}", f"{peak:.0f}", f"{gpu:.0f}" if gpu else "-"], tracker=name,

@@ -1,12 +1,14 @@
 """PrRoIPool: the compiled kernels against the torch form, and against what the memory would allow."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.timing import Table, milliseconds, time_in_turn
+from benchmarks.timing import Table, budget, milliseconds, time_in_turn
 from ltr.ops import kernels, reference
 
 
@@ -31,8 +33,12 @@ SIZES = [
 DTYPES = {"cpu": [torch.float32, torch.float64], "cuda": [torch.float32, torch.bfloat16, torch.float64]}
 
 
-def run(device: str, quick: bool) -> list[Table]:
-    """One table; `ratio` is the torch form's median over the kernel's, `of floor` the time that moving the bytes takes
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
+    yield partial(_table, device, quick)
+
+
+def _table(device: str, quick: bool) -> Table:
+    """`ratio` is the torch form's median over the kernel's, `of floor` the time that moving the bytes takes
     at the speed of a copy over the kernel's median."""
     kind = torch.device(device).type
     kernel = kernels.FOUND.get(kind)
@@ -42,40 +48,43 @@ def run(device: str, quick: bool) -> list[Table]:
     )
     if kernel is None or not kernel.loaded:
         table.notes.append(f"no kernels on {device}: {kernel.detail if kernel else 'none are written for it'}")
-        return [table]
+        return table
     bandwidth = _copy_bandwidth(device, quick)
-    for dtype in DTYPES[kind]:
-        for size in SIZES[:3] if quick else SIZES:
-            for what, (torch_form, compiled, size_bytes) in _functions(size, dtype, device).items():
-                times = time_in_turn(
-                    {"torch": torch_form, "kernel": compiled},
-                    device,
-                    repeats=3 if quick else 15,
-                    at_least=0.002 if quick else 0.02,
-                    warmup=1 if quick else 3,
-                )
-                ratio = times["torch"].median / times["kernel"].median
-                floor = size_bytes / bandwidth
-                share = floor / times["kernel"].median
-                name = str(dtype).removeprefix("torch.")
-                cells = [milliseconds(times[form].median) for form in ("torch", "kernel")]
-                table.add(
-                    [size.name, name, what, *cells, f"{ratio:.1f}", f"{100 * share:.0f} %"],
-                    **size._asdict(),
-                    dtype=name,
-                    what=what,
-                    **{form: timing.__dict__ for form, timing in times.items()},
-                    ratio=ratio,
-                    bytes=size_bytes,
-                    share_of_floor=share,
-                )
+    cases = list(itertools.product(DTYPES[kind], SIZES[:3] if quick else SIZES))
+    for dtype, size in table.within_budget(cases, lambda case: f"{case[1].name}, {_name(case[0])}"):
+        for what, (torch_form, compiled, size_bytes) in budget.share(_functions(size, dtype, device).items()):
+            times = time_in_turn(
+                {"torch": torch_form, "kernel": compiled},
+                device,
+                repeats=3 if quick else 15,
+                at_least=0.002 if quick else 0.02,
+                warmup=1 if quick else 3,
+            )
+            ratio = times["torch"].median / times["kernel"].median
+            floor = size_bytes / bandwidth
+            share = floor / times["kernel"].median
+            cells = [milliseconds(times[form].median) for form in ("torch", "kernel")]
+            table.add(
+                [size.name, _name(dtype), what, *cells, f"{ratio:.1f}", f"{100 * share:.0f} %"],
+                **size._asdict(),
+                dtype=_name(dtype),
+                what=what,
+                **{form: timing.__dict__ for form, timing in times.items()},
+                ratio=ratio,
+                bytes=size_bytes,
+                share_of_floor=share,
+            )
     table.notes += [
         f"Kernels: {kernel.detail}." + (f" {torch.get_num_threads()} threads." if kind == "cpu" else ""),
         f"A copy of 256 MB moves {bandwidth / 1e9:.1f} GB/s, read and written. The floor counts the map once (read, or",
         "written as its gradient) and the pooled values or their gradient once; a map that stays in a cache beats it.",
         "Torch's gradients are autograd's through the torch form, without its forward pass.",
     ]
-    return [table]
+    return table
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _copy_bandwidth(device: str, quick: bool) -> float:

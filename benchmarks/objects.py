@@ -1,5 +1,6 @@
 """Several objects of one video: frames per second of trackers side by side, and of trackers that share their passes."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -7,21 +8,25 @@ import numpy as np
 import torch
 
 from benchmarks.frame import sequence_frames, threads_of
-from benchmarks.timing import Table, milliseconds, summarise
+from benchmarks.timing import Table, budget, milliseconds, summarise
 from pytracking import BaseTracker, Tracker, track_together
 
 COUNTS = (1, 2, 4, 8)
 FRAMES = 30
 
 
-def run(device: str, quick: bool) -> Iterator[Table]:
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
+    yield functools.partial(_table, device, quick)
+
+
+def _table(device: str, quick: bool) -> Table:
     name, frames, box = sequence_frames(12 if quick else FRAMES)
     table = Table(
         f"Objects of one video, `atom ebm`: {name} ({len(frames)} frames), {threads_of(device)}",
         ["objects", "one by one, ms", "together, ms", "frames/s", "in times of one object", "share of one by one"],
     )
     alone = None
-    for count in COUNTS[:2] if quick else COUNTS:
+    for count in table.within_budget(COUNTS[:2] if quick else COUNTS):
         boxes = _boxes(box, frames[0], count)
         separate, together = ([_started(frames[0], b, device) for b in boxes] for _ in range(2))
         ways = {
@@ -37,7 +42,7 @@ def run(device: str, quick: bool) -> Iterator[Table]:
             objects=count, one_by_one=timing["separate"], together=timing["together"],
         )  # fmt: skip
     table.notes.append("medians over the frames, each tracked in both ways in turn")
-    yield table
+    return table
 
 
 def _boxes(box: np.ndarray, image: np.ndarray, count: int) -> list[np.ndarray]:
@@ -64,4 +69,6 @@ def _in_turn(ways: dict[str, Callable], frames: list[np.ndarray], device: str) -
             wait()
             if number:  # the first frame warms up
                 seconds[way].append(time.perf_counter() - start)
+        if number >= 5 and budget.up():
+            break
     return seconds

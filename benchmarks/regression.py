@@ -7,7 +7,9 @@ PyTorch's own operations; and the factored one in parts, which is used. A step i
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from unittest import mock
 
 import torch
@@ -24,11 +26,11 @@ FORMS = ("plain", "factored, whole", "factored, in parts")
 BATCH, CANDIDATES, SIDE = 32, 1024, 200
 
 
-def run(device: str, quick: bool) -> Iterator[Table]:
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
     batch, candidates = (4, 64) if quick else (BATCH, CANDIDATES)
     for name in ENCODERS:
-        yield _heads(name, batch, candidates, device, quick)
-    yield _training(batch, candidates, device, quick)
+        yield partial(_heads, name, batch, candidates, device, quick)
+    yield partial(_training, batch, candidates, device, quick)
 
 
 def _heads(encoder: str, batch: int, candidates: int, device: str, quick: bool) -> Table:
@@ -115,16 +117,16 @@ def _training(batch: int, candidates: int, device: str, quick: bool) -> Table:
     )
     label = 20 + 40 * torch.rand(batch, 1, device=device)
     images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8, device=device)
-    for name in ENCODERS:
-        for copies in (0, 1):
-            torch.manual_seed(0)
-            encoder = ImageEncoder(EncoderSettings(name, imagenet=False, frozen_copies=copies))
-            net = EnergyNet(encoder, 1).to(device).train()
-            actor = EnergyActor(net, EnergyLossSettings(num_samples=candidates, sigmas=(0.1, 20.0)))
-            x = torch.randn(batch, encoder.channels, device=device) if copies else images
-            steps = {form: _step(actor, {"x": x, "label": label}, form) for form in FORMS}
-            times = time_in_turn(steps, device, repeats=2 if quick else 3, warmup=1)
-            rates = {form: batch / timing.median for form, timing in times.items()}
-            what = f"{name}, {'frozen, features at hand' if copies else 'trained'}"
-            table.add([what, *(f"{rate:.1f}" for rate in rates.values())], encoder=what, images_per_second=rates)
+    encoders = list(itertools.product(ENCODERS, ("trained", "frozen, features at hand")))
+    for name, how in table.within_budget(encoders, ", ".join):
+        torch.manual_seed(0)
+        encoder = ImageEncoder(EncoderSettings(name, imagenet=False, frozen_copies=int(how != "trained")))
+        net = EnergyNet(encoder, 1).to(device).train()
+        actor = EnergyActor(net, EnergyLossSettings(num_samples=candidates, sigmas=(0.1, 20.0)))
+        x = images if how == "trained" else torch.randn(batch, encoder.channels, device=device)
+        steps = {form: _step(actor, {"x": x, "label": label}, form) for form in FORMS}
+        times = time_in_turn(steps, device, repeats=2 if quick else 3, warmup=1)
+        rates = {form: batch / timing.median for form, timing in times.items()}
+        what = f"{name}, {how}"
+        table.add([what, *(f"{rate:.1f}" for rate in rates.values())], encoder=what, images_per_second=rates)
     return table

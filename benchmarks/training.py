@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-from benchmarks.timing import Table, milliseconds, summarise, time_in_turn
+from benchmarks.timing import Table, budget, milliseconds, summarise, time_in_turn
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
 from ltr.common.images import REDUCTIONS, read_image
@@ -47,7 +47,7 @@ MADE = {
 }
 
 
-def run(device: str, quick: bool) -> Iterator[Table]:
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
     with tempfile.TemporaryDirectory() as folder:
         sets = _made_sets(Path(folder))
         first = next(iter(sets.values()))
@@ -70,14 +70,14 @@ def run(device: str, quick: bool) -> Iterator[Table]:
         loaders = {name: pairs(data) for name, data in sets.items()}
         training = pairs(*mixed, weights=weights)
         with _one_core():
-            yield _decoding(Path(folder), quick)
-            yield _loader_parts(loaders, quick)
-            yield _reduced_against_full(loaders, quick)
-        yield _loader_processes({**loaders, what: training}, quick)
+            yield functools.partial(_decoding, Path(folder), quick)
+            yield functools.partial(_loader_parts, loaders, quick)
+            yield functools.partial(_reduced_against_full, loaders, quick)
+        yield functools.partial(_loader_processes, {**loaders, what: training}, quick)
         step = _Step(device)
-        yield _step_parts(step, training, quick)
-        yield _backbones(step, training, quick)
-        yield _whole(step, training, what, quick)
+        yield functools.partial(_step_parts, step, training, quick)
+        yield functools.partial(_backbones, step, training, quick)
+        yield functools.partial(_whole, step, training, what, quick)
 
 
 # --- the loader
@@ -108,9 +108,9 @@ def _loader_parts(loaders: dict[str, BoxPairs], quick: bool) -> Table:
     names = ("read", "crop", "colour", "blur, tensor", "draw")
     table = Table("Loading a pair, one core: ms and per cent", ["images", "pairs/s", "ms", *names])
     # scenes of generated sequences are drawn at the first visit, and cached
-    visits = [(label, data) for label, data in loaders.items()]
+    visits = list(loaders.items())
     visits += [(f"{label}, again", data) for label, data in visits if "generated" in label]
-    for label, data in visits:
+    for label, data in table.within_budget(visits, lambda visit: visit[0]):
         wrapped = [
             (VideoDataset, "frames", "read"),
             (Generated, "frames", "read"),
@@ -124,6 +124,8 @@ def _loader_parts(loaders: dict[str, BoxPairs], quick: bool) -> Table:
                 data[k]
             for k in range(10, 30 if quick else 160):
                 parts.measure(functools.partial(data.__getitem__, k))
+                if k >= 30 and budget.up():
+                    break
         total, shares = parts.total(), {name: parts.mean(name) for name in names}
         cells = [f"{milliseconds(s)} ({s / total:.0%})" for s in shares.values()]
         table.add([label, f"{1 / total:.0f}", milliseconds(total), *cells], images=label, total=total, parts=shares)
@@ -138,7 +140,8 @@ def _reduced_against_full(loaders: dict[str, BoxPairs], quick: bool) -> Table:
         "Loading a pair, one core: images decoded as small as the crop allows, against full size",
         ["images", "read smaller", "full ms", "reduced ms", "ratio"],
     )
-    for label, data in loaders.items():
+    for label in table.within_budget(list(loaders)):
+        data = loaders[label]
         numbers = range(20 if quick else 60)
         found = [view.reduction > 1 for k in numbers for view in _views(data, k)]
 
@@ -168,16 +171,17 @@ def _loader_processes(loaders: dict[str, BoxPairs], quick: bool) -> Table:
         "The loader by processes, pairs/s", ["images", "0 (in the training process)", *map(str, counts[1:]), "2 : 0"]
     )
     batches, rounds = (6, 1) if quick else (25, 3)
-    for label, data in loaders.items():
+    for label, data in table.within_budget(loaders.items(), lambda item: item[0]):
         rates = defaultdict(list)
-        for _, workers in itertools.product(range(rounds), counts):
-            with contextlib.closing(_batches(data, workers)) as loaded:
-                for _ in range(2 + 2 * workers):  # what was loaded ahead while the processes started
-                    next(loaded)
-                start = time.perf_counter()
-                for _ in range(batches):
-                    next(loaded)
-                rates[workers].append(batches * BATCH / (time.perf_counter() - start))
+        for _ in budget.share(range(rounds)):
+            for workers in counts:
+                with contextlib.closing(_batches(data, workers)) as loaded:
+                    for _ in range(2 + 2 * workers):  # what was loaded ahead while the processes started
+                        next(loaded)
+                    start = time.perf_counter()
+                    for _ in range(batches):
+                        next(loaded)
+                    rates[workers].append(batches * BATCH / (time.perf_counter() - start))
         medians = [statistics.median(rates[workers]) for workers in counts]
         ratio = medians[-1] / medians[0]
         table.add([label, *(f"{rate:.0f}" for rate in medians), f"{ratio:.2f}"], images=label, pairs_per_second=rates)
@@ -297,7 +301,9 @@ def _backbones(step: _Step, data: BoxPairs, quick: bool) -> Table:
 
 def _whole(step: _Step, data: BoxPairs, what: str, quick: bool) -> Table:
     seconds, waited = defaultdict(list), defaultdict(list)
-    for _, workers in itertools.product(range(1 if quick else 4), (0, 1, 2)):
+    for done, (_, workers) in enumerate(itertools.product(range(1 if quick else 4), (0, 1, 2))):
+        if done >= 3 and budget.up():
+            break
         with contextlib.closing(_batches(data, workers)) as loaded:
             step(step.batch(next(loaded)))
             for _ in range(2 if quick else 4):

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.frame import FRAMES, sequence_frames, threads_of
-from benchmarks.timing import Table, milliseconds, summarise
+from benchmarks.frame import FRAMES, SOME, sequence_frames, threads_of
+from benchmarks.timing import Table, budget, milliseconds, progress, summarise
 from pytracking import Tracker
 from pytracking.view.base import Request, TargetTracker, TrackedFrame, View, Views
 from pytracking.view.live.visdom_view import VisdomView
@@ -48,18 +48,19 @@ def run(device: str, quick: bool) -> Iterator[Table]:
         if port:
             views["live view"] = lambda: VisdomView("localhost", port)
             views["live view in a browser"] = lambda: VisdomView("localhost", port)
-        for _ in range(repeats):
-            for view, make in views.items():
+        for _ in budget.share(range(repeats)):
+            for view, make in budget.share(views.items()):
                 with _browser(port) if "browser" in view else contextlib.nullcontext(True) as there:
                     if there:
                         seconds[view].append(_follow(tracker, make, frames, box))
+                        progress(f"  {view}: {1 / seconds[view][-1]:.1f} frames/s")
     without = summarise(seconds["none"]).median
     for view, values in seconds.items():
         timing = summarise(values)
         share = without / timing.median
         table.add([view, f"{1 / timing.median:.1f}", milliseconds(timing.median), f"{share:.2f}"], view=view,
                   seconds_per_frame=timing, share=share)  # fmt: skip
-    table.notes.append(f"medians over {repeats} runs")
+    table.notes.append(f"medians over {max(map(len, seconds.values()))} runs")
     yield table
 
 
@@ -74,7 +75,9 @@ def _follow(tracker, make: Callable[[], View], frames: list[np.ndarray], box: np
         for index, image in enumerate(frames[1:], 1):
             target = target_tracker.track(image, view.request())
             view.show(TrackedFrame("speed", index, len(frames), image, (target,)))
-        return (time.perf_counter() - start) / (len(frames) - 1)
+            if index >= SOME and budget.up():
+                break
+        return (time.perf_counter() - start) / index
     finally:
         view.close(True)
 
