@@ -130,7 +130,7 @@ def _speed(trackers: dict[str, Atom], where: str, frames: list[np.ndarray], box:
         )  # fmt: skip
     runs, length = max(map(len, rest.values())), max(len(seconds) for run in rest.values() for seconds in run) + 2
     if missing := [name for name in trackers if name not in rest]:
-        table.notes.append(f"left out, since the time was up (--seconds): {', '.join(missing)}")
+        table.notes.append(f"left out, since the time was up (--seconds): {'; '.join(missing)}")
     table.notes.append(f"medians over {runs} runs of the mean over {length} frames; the second frame is not counted")
     return table
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import Table, budget, progress, unfinished
+from benchmarks.timing import Table, budget, unfinished
 from ltr.common.files import write_json
 
 Maker = Callable[[], Table]
@@ -40,13 +40,16 @@ class Report:
                 self._keep_unfinished(name, "interrupted")
                 raise
         for name in [name for name in parts if name not in self.content["parts"]]:
-            progress(f"{name}: left out, since the time was up (--seconds)")
+            _left_out(name)
 
     def _run_part(self, name: str, items: Iterable[Table | Maker]) -> None:
-        for item in items:
+        for number, item in enumerate(items):
             if isinstance(item, Table):
                 self._print(name, item)
                 continue
+            if number and budget.up():
+                _left_out(f"{name}, from table {number + 1} on")
+                break
             try:
                 # of the time of the part, half of what is left: how many tables follow is not known
                 with budget.within(budget.left() / 2):
@@ -75,3 +78,7 @@ class Report:
                 table.notes.append(f"not finished: {reason}")
                 self._print(name, table)
         unfinished.clear()
+
+
+def _left_out(what: str) -> None:
+    print(f"{what}: left out, since the time was up (--seconds)", file=sys.stderr, flush=True)

@@ -138,12 +138,13 @@ def time_in_turn(
     Args:
         functions: what to call, by name.
         device: of the work; a GPU is waited for before and after each measurement.
-        repeats: measurements of each function; fewer, but at least one, when the time is up.
+        repeats: measurements of each function; fewer when the time is up, at least the one that tells how many calls a
+            measurement needs.
         at_least: seconds that one measurement should take; short functions are called several times in it.
         warmup: calls of each function that are not counted.
     """
     wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
-    calls = {}
+    calls, first = {}, {}
     for name, function in functions.items():
         for done in range(warmup):
             if done and budget.up():
@@ -153,10 +154,11 @@ def time_in_turn(
         start = clock()
         function()
         wait()
-        calls[name] = max(1, round(at_least / max(clock() - start, 1e-7)))
+        first[name] = clock() - start
+        calls[name] = max(1, round(at_least / max(first[name], 1e-7)))
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for repeat in range(repeats):
-        if repeat and budget.up():
+    for _ in range(repeats):
+        if budget.up():
             break
         for name, function in functions.items():
             wait()
@@ -165,7 +167,7 @@ def time_in_turn(
                 function()
             wait()
             seconds[name].append((clock() - start) / calls[name])
-    return {name: summarise(values) for name, values in seconds.items()}
+    return {name: summarise(values or [first[name]]) for name, values in seconds.items()}
 
 
 def milliseconds(seconds: float) -> str:

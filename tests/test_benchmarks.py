@@ -107,6 +107,7 @@ def test_repeats_and_rows_fit_the_time(clock, capsys):
     first = tables["long"][0]
     assert len(first["rows"]) > 5 and first["rows"][0]["repeats"] < 15
     slow = tables["slow"][0]
+    assert {row["repeats"] for row in slow["rows"]} == {1}
     assert slow["rows"] and f"since the time was up (--seconds): {len(slow['rows'])};" in slow["notes"][0]
 
 
