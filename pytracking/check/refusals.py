@@ -24,11 +24,12 @@ CALLS: dict[str, tuple[str, dict[str, str]]] = {
     "an index that is too short": ("prroi_pool", POOL | dict(index="zeros(3, dtype=torch.int64)")),
     "an index of floats": ("prroi_pool", POOL | dict(index="zeros(4)")),
     "an index outside the batch": ("prroi_pool", POOL | dict(index="full((4,), 2)")),
+    "boxes on the CPU": ("prroi_pool", POOL | dict(boxes="torch.zeros(4, 4)")),
     "a gradient of other bins": ("prroi_pool_backward_boxes", GRADIENT | dict(grad="zeros(4, 3, 2, 3)")),
     "a gradient of other channels": ("prroi_pool_backward_boxes", GRADIENT | dict(grad="zeros(4, 5, 2, 2)")),
 }
-CPU_ONLY = ("an index outside the batch",)
-"""The CUDA kernels do not wait for the index: such a box pools to zero."""
+ONLY_ON = {"an index outside the batch": "cpu", "boxes on the CPU": "cuda"}
+"""The CUDA kernels do not wait for the index: a box outside the batch pools to zero."""
 
 _PROGRAM = """
 import functools, json
@@ -52,7 +53,7 @@ except Exception as error:
 
 def run(devices: Sequence[str], quick: bool) -> Iterator[Result]:
     """One result for each call, in their order."""
-    calls = [(name, device) for device in devices for name in CALLS if device == "cpu" or name not in CPU_ONLY]
+    calls = [(name, device) for device in devices for name in CALLS if ONLY_ON.get(name, device) == device]
     with ThreadPoolExecutor(min(8, usable_cores())) as pool:
         calls = calls[:2] if quick else calls
         for (name, device), end in zip(calls, pool.map(lambda call: _end_of(*call), calls), strict=True):

@@ -50,15 +50,25 @@ def _compare(device: str, dtype: torch.dtype, size: Size, seconds: float) -> Res
     corner = (size.map - side) * torch.rand(side.shape, generator=random)
     boxes = torch.cat([corner, corner + side], dim=1).to(device).requires_grad_()
     features = features.to(device, dtype, memory_format=torch.channels_last).requires_grad_()
-    times: dict[str, list[float]] = {}
-    for name, pool in (("torch", reference.prroi_pool), ("kernel", torch.ops.ebm_regression.prroi_pool)):
-        pooled = pool(features, boxes, size.bins, size.bins, 1.0)
-        grad = torch.ones_like(pooled)
-        with torch.no_grad():
-            times[name] = [_seconds(partial(pool, features, boxes, size.bins, size.bins, 1.0), device, seconds)]
-        for given in (features, boxes):
-            backward = partial(torch.autograd.grad, pooled, given, grad, retain_graph=True)
-            times[name].append(_seconds(backward, device, seconds))
+    bins = (size.bins, size.bins, 1.0)
+    graph = reference.prroi_pool(features, boxes, *bins)
+    grad = torch.ones_like(graph)
+    gradient = partial(torch.autograd.grad, graph, grad_outputs=grad, retain_graph=True)
+    ops = torch.ops.ebm_regression
+    calls = {
+        "torch": [
+            partial(reference.prroi_pool, features, boxes, *bins),
+            partial(gradient, features),
+            partial(gradient, boxes),
+        ],
+        "kernel": [
+            partial(ops.prroi_pool, features, boxes, *bins),
+            partial(ops.prroi_pool_backward_features, grad, boxes, *bins, None, size.batch, size.map, size.map),
+            partial(ops.prroi_pool_backward_boxes, grad, features, boxes, *bins),
+        ],
+    }
+    with torch.no_grad():
+        times = {form: [_seconds(call, device, seconds) for call in of_form] for form, of_form in calls.items()}
     parts = [
         f"{what} {1e3 * ours:.3f} ms ({theirs / ours:.1f} times as fast as torch)"
         for what, ours, theirs in zip(

@@ -31,9 +31,10 @@ Type type_of(const Tensor& t) {
 }
 
 Sizes make_sizes(int64_t batch, int64_t channels, int64_t height, int64_t width, int64_t rows, int64_t columns) {
-  // bins and strips of channels are counted in 32 bits
+  // bins and strips of channels, and the cells of a side, are counted in 32 bits
   TORCH_CHECK_VALUE(rows <= 4096 && columns <= 4096 && rows * columns * (channels / 32 + 1) <= 0x7fffffff,
                     "prroi_pool: too many bins and channels for the CUDA kernel");
+  TORCH_CHECK_VALUE(height <= 0x7ffffff0 && width <= 0x7ffffff0, "prroi_pool: too large a map for the CUDA kernel");
   return {batch, height, width, channels, int(rows), int(columns)};
 }
 

@@ -15,7 +15,6 @@ namespace {
 constexpr unsigned kWholeWarp = 0xffffffffu;
 constexpr int kWarp = 32;
 constexpr int kWarpsPerBlock = 8;
-constexpr int kTile = 4;  // cells of a row that one warp of `backward_features` sums up
 
 // Features of type T are added up, and weights computed, in Sum<T>.
 template <typename T>
@@ -68,13 +67,17 @@ __device__ __forceinline__ void store(T* to, const Sum<T> (&from)[N]) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+template <typename R>
+__device__ __forceinline__ Roi<R> load_roi_of_image(const Boxes& boxes, int64_t k, int64_t image) {
+  return boxes.is_double ? make_roi<R>(static_cast<const double*>(boxes.corners) + 4 * k, boxes.scale, image)
+                         : make_roi<R>(static_cast<const float*>(boxes.corners) + 4 * k, boxes.scale, image);
+}
+
 // A box whose image is not in the batch counts as unusable.
 template <typename R>
 __device__ __forceinline__ Roi<R> load_roi(const Boxes& boxes, const Sizes& s, int64_t k) {
   const int64_t image = boxes.index ? boxes.index[k] : k / boxes.each;
-  Roi<R> roi = boxes.is_double
-                   ? make_roi<R>(static_cast<const double*>(boxes.corners) + 4 * k, boxes.scale, image)
-                   : make_roi<R>(static_cast<const float*>(boxes.corners) + 4 * k, boxes.scale, image);
+  Roi<R> roi = load_roi_of_image<R>(boxes, k, image);
   roi.usable = roi.usable && image >= 0 && image < s.batch;
   return roi;
 }
@@ -121,85 +124,177 @@ __global__ void __launch_bounds__(kWarp* kWarpsPerBlock)
   }
 }
 
-// One warp for each tile of kTile cells in a row of the map and strip of 32 N channels; it goes through the RoIs of its
-// image. blockIdx.x counts the rows of all images, blockIdx.y the rest.
+// -- gradient in the features --
+//
+// A block sums up a tile of the map, kRows x kColumns cells, and a strip of 32 N channels. Of the RoIs of the image it
+// lists those that reach the tile, and puts their weights for the tile into shared memory, so that each is computed once
+// and by as many threads as there are weights. Then each warp takes a row of the tile and every kGroups-th RoI of the
+// list: it adds up the rows of bins, and spreads the sum over the cells. At last the groups' sums are added. Lists, shares
+// and sums have the same order in every run.
+
+constexpr int kColumns = 4;  // cells of a tile's row, summed up by one warp
+constexpr int kListed = 32;  // RoIs whose weights are in shared memory at a time
+constexpr int kBins = 8;     // rows, and columns, of bins of each of them at a time
+constexpr int kWarps = 16, kThreads = kWarps * kWarp;
+
+template <typename R, int kRows>
+struct Weights {
+  alignas(16) R across[kListed][kRows][kBins];   // of row of cells and row of bins
+  alignas(16) R along[kListed][kBins][kColumns];  // of column of bins and column of cells
+};
+
+// Lists the RoIs p0, p0 + 1, ... below end, one for each thread, that reach rows [i0, i1) and columns [j0, j1) of cells.
+template <typename R>
+__device__ __forceinline__ int list_rois(const Boxes& boxes, const Groups& groups, int64_t p0, int64_t end, int i0,
+                                         int i1, int j0, int j1, int64_t (&listed)[kThreads], int (&counts)[kWarps]) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int64_t p = p0 + threadIdx.x;
+  int64_t k = 0;
+  bool near = false;
+  if (p < end) {
+    k = groups.order ? groups.order[p] : p;
+    const Roi<R> roi = load_roi_of_image<R>(boxes, k, 0);
+    near = roi.usable && roi.y.low < R(i1) && roi.y.high > R(i0 - 1) && roi.x.low < R(j1) && roi.x.high > R(j0 - 1);
+  }
+  const unsigned votes = __ballot_sync(kWholeWarp, near);
+  if (lane == 0) counts[warp] = __popc(votes);
+  __syncthreads();
+  int before = 0, all = 0;
+  for (int w = 0; w < kWarps; ++w) {
+    if (w < warp) before += counts[w];
+    all += counts[w];
+  }
+  if (near) listed[before + __popc(votes & ((1u << lane) - 1))] = k;
+  __syncthreads();
+  return all;
+}
+
+// The weights of listed RoIs for the tile at (i0, j0), of the bins from row r0 and column q0 on.
+template <typename R, int kRows>
+__device__ __forceinline__ void compute_weights(const Boxes& boxes, const Sizes& s, const int64_t* listed, int count,
+                                                int i0, int j0, int r0, int q0, Weights<R, kRows>& weights) {
+  constexpr int each = kBins * (kRows + kColumns);
+  for (int e = threadIdx.x; e < count * each; e += kThreads) {
+    const int n = e / each, bin = e % kBins, cell = e % each / kBins;  // rows of cells, then columns
+    const Roi<R> roi = load_roi_of_image<R>(boxes, listed[n], 0);
+    R w = 0;
+    if (cell < kRows) {
+      if (r0 + bin < s.rows) {
+        const Bin<R> b = make_bin(roi.y, r0 + bin, s.rows, s.height);
+        if (b.first <= i0 + cell && i0 + cell < b.end) w = weight(b, i0 + cell);
+      }
+      weights.across[n][cell][bin] = w;
+    } else {
+      const int j = j0 + cell - kRows;
+      if (q0 + bin < s.columns) {
+        const Bin<R> b = make_bin(roi.x, q0 + bin, s.columns, s.width);
+        if (b.first <= j && j < b.end) w = weight(b, j);
+      }
+      weights.along[n][bin][cell - kRows] = w;
+    }
+  }
+}
+
+// Adds to `sum`, for a row of the tile, what the bins from row r0 and column q0 on of one RoI contribute. `of_roi` is the
+// gradient at bin (r0, q0), `across` and `along` have the RoI's weights.
 template <typename T, int N>
-__global__ void __launch_bounds__(kWarp* kWarpsPerBlock)
+__device__ __forceinline__ void add_roi(const T* of_roi, const Sizes& s, int r0, int q0, const Sum<T> (&across)[kBins],
+                                        const Sum<T> (&along)[kBins][kColumns], bool active,
+                                        Sum<T> (&sum)[kColumns][N]) {
+  using R = Sum<T>;
+  static_assert(kBins * kColumns == kWarp);
+  const int lane = threadIdx.x % kWarp;
+  const unsigned rows = __ballot_sync(kWholeWarp, lane < kBins && across[lane % kBins] != 0);
+  unsigned touched = __ballot_sync(kWholeWarp, along[lane / kColumns][lane % kColumns] != 0);
+  if (!rows) return;
+  const int first = __ffs(rows) - 1, end = kWarp - __clz(rows);  // the rows of bins that reach this row of cells
+  while (touched) {
+    const int q = (__ffs(touched) - 1) / kColumns;
+    touched &= ~0u << q * kColumns << kColumns;
+    R w[kColumns];
+#pragma unroll
+    for (int j = 0; j < kColumns; ++j) w[j] = along[q][j];
+    R down[N] = {};  // the gradient of this column of bins, weighted for this row of cells
+    if (active) {
+#pragma unroll 2
+      for (int r = first; r < end; ++r) {
+        R value[N];
+        load<T, N>(of_roi + (int64_t(r) * s.columns + q) * s.channels, value);
+#pragma unroll
+        for (int n = 0; n < N; ++n) down[n] += across[r] * value[n];
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < kColumns; ++j) {
+#pragma unroll
+      for (int n = 0; n < N; ++n) sum[j][n] += w[j] * down[n];
+    }
+  }
+}
+
+// blockIdx.x counts the tiles of all images and, for each, the strips of channels.
+template <typename T, int N, int kRows>
+__global__ void __launch_bounds__(kThreads, 2)
     backward_features_kernel(const T* grad, Boxes boxes, Groups groups, Sizes s, int strips, T* grad_features) {
   using R = Sum<T>;
-  const int lane = threadIdx.x % kWarp;
-  const int64_t items = (s.width + kTile - 1) / kTile * strips;
-  for (int64_t row = blockIdx.x; row < s.batch * s.height; row += gridDim.x) {
-    const int64_t b = row / s.height, i = row % s.height;
+  constexpr int kGroups = kWarps / kRows;
+  union Memory {  // the sums are exchanged when no weights are needed any more
+    Weights<R, kRows> weights;
+    Pack<R, N> sums[kGroups / 2][kRows][kColumns][kWarp];
+  };
+  __shared__ Memory memory;
+  __shared__ int64_t listed[kThreads];
+  __shared__ int counts[kWarps];
+  const int lane = threadIdx.x % kWarp, row = threadIdx.x / kWarp % kRows, group = threadIdx.x / kWarp / kRows;
+  const int across = (int(s.width) + kColumns - 1) / kColumns, down = (int(s.height) + kRows - 1) / kRows;
+  for (int64_t item = blockIdx.x; item < s.batch * down * across * strips; item += gridDim.x) {
+    const int64_t c = (item % strips * kWarp + lane) * N, tile = item / strips;
+    const bool active = c < s.channels;
+    const int64_t b = tile / across / down;
+    const int i0 = int(tile / across % down) * kRows, j0 = int(tile % across) * kColumns;
     const int64_t begin = groups.order ? groups.start[b] : b * boxes.each;
     const int64_t end = groups.order ? groups.start[b + 1] : begin + boxes.each;
-    for (int64_t item = int64_t(blockIdx.y) * kWarpsPerBlock + threadIdx.x / kWarp; item < items;
-         item += int64_t(gridDim.y) * kWarpsPerBlock) {
-      const int64_t c = (item % strips * kWarp + lane) * N, j0 = item / strips * kTile;
-      const bool active = c < s.channels;
-      R sum[kTile][N] = {};
-      for (int64_t p0 = begin; p0 < end; p0 += kWarp) {
-        // each lane looks at one RoI: does it reach this tile?
-        int64_t candidate = 0;
-        bool near = false;
-        if (p0 + lane < end) {
-          candidate = groups.order ? groups.order[p0 + lane] : p0 + lane;
-          const Roi<R> roi = load_roi<R>(boxes, s, candidate);
-          near = roi.usable && roi.y.low < R(i + 1) && roi.y.high > R(i - 1) && roi.x.low < R(j0 + kTile) &&
-                 roi.x.high > R(j0 - 1);
-        }
-        for (unsigned left = __ballot_sync(kWholeWarp, near); left; left &= left - 1) {
-          const int64_t k = __shfl_sync(kWholeWarp, candidate, __ffs(left) - 1);
-          const Roi<R> roi = load_roi<R>(boxes, s, k);
-          for (int r0 = 0; r0 < s.rows; r0 += kWarp) {
-            // each lane looks at one row of bins, then at one column of bins
-            R across = 0;
-            if (r0 + lane < s.rows) {
-              const Bin<R> y = make_bin(roi.y, r0 + lane, s.rows, s.height);
-              if (y.first <= i && i < y.end) across = weight(y, i);
+    R sum[kColumns][N] = {};
+    for (int64_t p0 = begin; p0 < end; p0 += kThreads) {
+      const int all = list_rois<R>(boxes, groups, p0, end, i0, i0 + kRows, j0, j0 + kColumns, listed, counts);
+      for (int n0 = 0; n0 < all; n0 += kListed) {
+        const int count = all - n0 < kListed ? all - n0 : kListed;
+        for (int r0 = 0; r0 < s.rows; r0 += kBins) {
+          for (int q0 = 0; q0 < s.columns; q0 += kBins) {
+            compute_weights(boxes, s, listed + n0, count, i0, j0, r0, q0, memory.weights);
+            __syncthreads();
+            for (int n = group; n < count; n += kGroups) {
+              const int64_t bin = (listed[n0 + n] * s.rows + r0) * s.columns + q0;
+              add_roi<T, N>(grad + bin * s.channels + c, s, r0, q0, memory.weights.across[n][row],
+                            memory.weights.along[n], active, sum);
             }
-            const unsigned rows = __ballot_sync(kWholeWarp, across != 0);
-            if (!rows) continue;
-            for (int q0 = 0; q0 < s.columns; q0 += kWarp) {
-              R along[kTile] = {};
-              bool touches = false;
-              if (q0 + lane < s.columns) {
-                const Bin<R> x = make_bin(roi.x, q0 + lane, s.columns, s.width);
-                touches = x.first < j0 + kTile && j0 < x.end;
-                if (touches) {
-#pragma unroll
-                  for (int j = 0; j < kTile; ++j) along[j] = weight(x, j0 + j);
-                }
-              }
-              for (unsigned columns = __ballot_sync(kWholeWarp, touches); columns; columns &= columns - 1) {
-                const int q = __ffs(columns) - 1;
-                R down[N] = {};  // the gradient of this column of bins, weighted for this row of cells
-                for (unsigned some = rows; some; some &= some - 1) {
-                  const int r = __ffs(some) - 1;
-                  const R w = __shfl_sync(kWholeWarp, across, r);
-                  if (active) {
-                    R value[N];
-                    load<T, N>(grad + ((k * s.rows + r0 + r) * s.columns + q0 + q) * s.channels + c, value);
-#pragma unroll
-                    for (int n = 0; n < N; ++n) down[n] += w * value[n];
-                  }
-                }
-#pragma unroll
-                for (int j = 0; j < kTile; ++j) {
-                  const R w = __shfl_sync(kWholeWarp, along[j], q);
-#pragma unroll
-                  for (int n = 0; n < N; ++n) sum[j][n] += w * down[n];
-                }
-              }
-            }
+            __syncthreads();
           }
         }
       }
-      if (active) {
+    }
+    for (int half = kGroups / 2; half; half /= 2) {  // the upper half of the groups hands over to the lower
+      if (group >= half && group < 2 * half) {
 #pragma unroll
-        for (int j = 0; j < kTile; ++j) {
-          if (j0 + j < s.width) store<T, N>(grad_features + (row * s.width + j0 + j) * s.channels + c, sum[j]);
+        for (int j = 0; j < kColumns; ++j) {
+#pragma unroll
+          for (int n = 0; n < N; ++n) memory.sums[group - half][row][j][lane].value[n] = sum[j][n];
         }
+      }
+      __syncthreads();
+      if (group < half) {
+#pragma unroll
+        for (int j = 0; j < kColumns; ++j) {
+#pragma unroll
+          for (int n = 0; n < N; ++n) sum[j][n] += memory.sums[group][row][j][lane].value[n];
+        }
+      }
+      __syncthreads();
+    }
+    if (group == 0 && active && i0 + row < s.height) {
+#pragma unroll
+      for (int j = 0; j < kColumns; ++j) {
+        if (j0 + j < s.width) store<T, N>(grad_features + ((b * s.height + i0 + row) * s.width + j0 + j) * s.channels + c, sum[j]);
       }
     }
   }
@@ -291,7 +386,7 @@ __global__ void __launch_bounds__(kWarp* kWarp)
 
 unsigned limited(int64_t blocks, int64_t most) { return unsigned(std::min(blocks, most)); }
 
-constexpr int64_t kMostX = 0x7fffffff, kMostY = 65535;
+constexpr int64_t kMostX = 0x7fffffff, kMostY = 65535, kManyBlocks = 512;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -329,10 +424,18 @@ void launch_backward_features(Type type, const void* grad, const Boxes& boxes, c
                        void* grad_features, cudaStream_t stream) {
   if (s.batch * s.height * s.width * s.channels == 0) return;
   const auto launch = [&]<typename T, int N>() {
-    const int64_t strips = ceil_div(s.channels, kWarp * N), items = ceil_div(s.width, kTile) * strips;
-    const dim3 grid(limited(s.batch * s.height, kMostX), limited(ceil_div(items, kWarpsPerBlock), kMostY));
-    backward_features_kernel<T, N><<<grid, kWarp * kWarpsPerBlock, 0, stream>>>(
-        static_cast<const T*>(grad), boxes, groups, s, int(strips), static_cast<T*>(grad_features));
+    // Large tiles read the gradient less often; small ones are enough blocks for a GPU where the map is small.
+    constexpr int M = sizeof(T) == 8 && N == 4 ? 2 : N;  // two blocks have to share the registers
+    const int64_t strips = ceil_div(s.channels, kWarp * M), columns = s.batch * ceil_div(s.width, kColumns) * strips;
+    const bool large = columns * ceil_div(s.height, 4) >= kManyBlocks;
+    const unsigned grid = limited(columns * ceil_div(s.height, large ? 4 : 2), kMostX);
+    const T* from = static_cast<const T*>(grad);
+    T* to = static_cast<T*>(grad_features);
+    if (large) {
+      backward_features_kernel<T, M, 4><<<grid, kThreads, 0, stream>>>(from, boxes, groups, s, int(strips), to);
+    } else {
+      backward_features_kernel<T, M, 2><<<grid, kThreads, 0, stream>>>(from, boxes, groups, s, int(strips), to);
+    }
   };
   with_type(type, s, launch, grad, static_cast<const void*>(grad_features));
 }

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.kernels import SIZES
 from ltr.ops import kernels, prroi_pool, reference
 
 OPS = torch.ops.ebm_regression
@@ -294,6 +295,30 @@ def test_the_same_in_every_run_and_with_any_threads(device):
         torch.set_num_threads(threads)
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.kernels
+@pytest.mark.skipif(not kernels.FOUND["cuda"].loaded or not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_gradient_in_features_at_the_sizes_of_the_benchmark(size, dtype):
+    """With small tiles and with large ones; the same bits when called again, and with boxes in any order."""
+    side = size.side * (0.6 + 0.8 * torch.rand(size.batch * size.boxes, 2))
+    corner = (size.map - side) * torch.rand(side.shape)
+    boxes = torch.cat([corner, corner + side], dim=1).to("cuda", torch.promote_types(dtype, torch.float32))
+    grad = torch.randn(len(boxes), size.channels, size.bins, size.bins).to("cuda", dtype)
+    index = torch.arange(size.batch, device="cuda").repeat_interleave(size.boxes)
+    features = torch.zeros(size.batch, size.channels, size.map, size.map, dtype=torch.float64, device="cuda")
+    pooled = reference.prroi_pool(features.requires_grad_(), boxes.double(), size.bins, size.bins, 1.0)
+    (exact,) = torch.autograd.grad(pooled, features, grad.double())
+    arguments = (grad, boxes, size.bins, size.bins, 1.0)
+    sizes = (size.batch, size.map, size.map)
+    found, again = (OPS.prroi_pool_backward_features(*arguments, None, *sizes) for _ in range(2))
+    assert torch.equal(found, again)
+    assert torch.equal(found, OPS.prroi_pool_backward_features(*arguments, index, *sizes))
+    limit = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 1e-3, torch.bfloat16: 8e-3}[dtype]
+    assert (found.double() - exact).abs().max() <= limit * exact.abs().max()
 
 
 @pytest.mark.kernels

@@ -1,5 +1,5 @@
 // The launches of prroi_pool_kernels.cu as functions that ctypes can call. kernels.inc is that file, its launches rewritten.
-#include "cuda_on_threads.h"
+#include "cuda_on_fibres.h"
 #include "kernels.inc"
 
 using namespace prroi::cuda;
@@ -19,3 +19,4 @@ extern "C" void backward_features(ARGUMENTS) {
 extern "C" void backward_boxes(ARGUMENTS) {
   launch_backward_boxes(Type(type), grad, features, BOXES, SIZES, out, nullptr);
 }
+extern "C" void take_turns(int falling_) { falling = falling_; }
