@@ -38,26 +38,28 @@ QUALITY = 0.05
 
 
 def run(devices: Sequence[str], sequence: Path | None, quick: bool) -> Iterator[Result]:
-    """Results for each way, as soon as it is done."""
+    """Results for each way, as soon as they are there."""
     arguments = {"sequence": None if sequence is None else str(sequence), "quick": quick}
-    try:
-        expected = next(_follow(PLAIN, arguments))
-    except JobError as error:
-        yield Result(f"tracking, {PLAIN.name}", "FAIL", f"its process {error}")
-        return
-    for way in ways(devices):
+    for job, compared in (("steps", compare_steps), ("whole", compare_whole)):
         try:
-            yield from compare(way.name, next(_follow(way, arguments)), expected)
+            expected = _follow(job, PLAIN, arguments)
         except JobError as error:
-            yield Result(f"tracking, {way.name}", "FAIL", f"its process {error}")
+            yield Result(f"tracking, {PLAIN.name}", "FAIL", f"its process {error}")
+            continue
+        for way in ways(devices):
+            try:
+                yield from compared(way.name, _follow(job, way, arguments), expected)
+            except JobError as error:
+                yield Result(f"tracking, {way.name}", "FAIL", f"its process {error}")
 
 
-def _follow(way: Way, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return run_job(f"{__name__}:follow", SECONDS, way.environment, device=way.device, **arguments)
+def _follow(job: str, way: Way, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a job yields, in a process for itself: networks, once made, keep the precision of their multiplications."""
+    return next(run_job(f"{__name__}:{job}", SECONDS, way.environment, device=way.device, **arguments))
 
 
-def compare(way: str, found: dict[str, Any], expected: dict[str, Any]) -> Iterator[Result]:
-    """What :func:`follow` gave in one way, against plain PyTorch."""
+def compare_steps(way: str, found: dict[str, Any], expected: dict[str, Any]) -> Iterator[Result]:
+    """What :func:`steps` gave in one way, against plain PyTorch."""
     a, b = np.array(found["steps"]), np.array(expected["steps"])
     distance, iou = np.abs(a - b).max(1), overlap(a, b)
     share = float((distance <= CLOSE).mean())
@@ -69,6 +71,9 @@ def compare(way: str, found: dict[str, Any], expected: dict[str, Any]) -> Iterat
     figures = {"distances": distance.tolist(), "ious": iou.tolist()}
     yield Result(f"tracking from the same state, {way}", "PASS" if good else "FAIL", detail, figures)
 
+
+def compare_whole(way: str, found: dict[str, Any], expected: dict[str, Any]) -> Iterator[Result]:
+    """What :func:`whole` gave in one way, against plain PyTorch."""
     truth = np.array(found["truth"])
     ours, theirs = (float(np.nanmean(overlap(np.array(x["boxes"]), truth))) for x in (found, expected))
     detail = f"mean IoU {ours:.3f} over {len(truth)} frames of {found['name']}; plain PyTorch has {theirs:.3f}"
@@ -80,8 +85,21 @@ def compare(way: str, found: dict[str, Any], expected: dict[str, Any]) -> Iterat
     yield Result(f"speed of `atom ebm`, {way}", "info", detail, {"seconds": found["seconds"]})
 
 
-def follow(device: str, sequence: str | None, quick: bool) -> Iterator[dict[str, Any]]:
-    """The job: the boxes of a sequence and those of single frames after first ones."""
+def steps(device: str, sequence: str | None, quick: bool) -> Iterator[dict[str, Any]]:
+    """The job: the boxes of single frames after first ones, in full float32."""
+    use_full_float32()
+    _, frames, boxes = _frames(sequence, 12 if quick else FRAMES)
+    tracker = Tracker("atom", "ebm", device)
+    usable = [k for k in range(len(frames) - 1) if np.isfinite(boxes[k]).all() and boxes[k, 2:].min() > 1]
+    found = []
+    for start in usable[:: max(1, len(usable) // (4 if quick else STARTS))]:
+        tracker.initialize(frames[start], boxes[start])
+        found.append(tracker.track(frames[start + 1]).box.tolist())
+    yield {"steps": found}
+
+
+def whole(device: str, sequence: str | None, quick: bool) -> Iterator[dict[str, Any]]:
+    """The job: the boxes of a sequence and the time of each, as a user has them."""
     name, frames, boxes = _frames(sequence, 12 if quick else FRAMES)
     seconds, tracked = [], []
     tracker = Tracker("atom", "ebm", device)
@@ -90,21 +108,7 @@ def follow(device: str, sequence: str | None, quick: bool) -> Iterator[dict[str,
         out = tracker.track(frame) if k else tracker.initialize(frame, boxes[0])
         seconds.append(time.perf_counter() - start)  # the box is on the CPU: a GPU has done its work
         tracked.append(out.box.tolist())
-
-    use_full_float32()  # a whole sequence is tracked as a user has it, a step is compared closely
-    tracker = Tracker("atom", "ebm", device)
-    usable = [k for k in range(len(frames) - 1) if np.isfinite(boxes[k]).all() and boxes[k, 2:].min() > 1]
-    steps = []
-    for start in usable[:: max(1, len(usable) // (4 if quick else STARTS))]:
-        tracker.initialize(frames[start], boxes[start])
-        steps.append(tracker.track(frames[start + 1]).box.tolist())
-    yield {
-        "name": name,
-        "truth": boxes.tolist(),
-        "boxes": tracked,
-        "seconds": seconds,
-        "steps": steps,
-    }
+    yield {"name": name, "truth": boxes.tolist(), "boxes": tracked, "seconds": seconds}
 
 
 def _frames(sequence: str | None, count: int) -> tuple[str, list[np.ndarray], np.ndarray]:

@@ -165,25 +165,32 @@ def test_a_call_that_is_not_refused_or_ends_the_interpreter_fails(monkeypatch):
 
 def followed(shift=0.0, drift=0.0):
     steps = np.array([[10.0, 20, 30, 40]] * 8)
-    boxes = np.array([[10.0 + k, 20, 30, 40] for k in range(10)])
+    truth = np.array([[10.0 + k, 20, 30, 40] for k in range(10)])
+    boxes = truth.copy()
     steps[:, 0] += shift
     boxes[5:, 0] += drift
     seconds = [0.2, 0.1, *[0.01] * 8]
-    return dict(name="made", truth=(boxes - [drift, 0, 0, 0]).tolist(), boxes=boxes.tolist(), steps=steps.tolist(),
+    return dict(name="made", truth=truth.tolist(), boxes=boxes.tolist(), steps=steps.tolist(),
                 seconds=seconds)  # fmt: skip
 
 
-def test_boxes_of_the_same_state_have_to_be_close_and_those_of_a_sequence_as_good():
-    expected = followed()
-    assert set(states(tracking.compare("cuda", followed(), expected)).values()) == {"PASS", "info"}
-    found = states(tracking.compare("cuda", followed(shift=0.2), expected))
-    assert found["tracking from the same state, cuda"] == "FAIL" and found["tracking a sequence, cuda"] == "PASS"
+def test_boxes_after_the_same_state_have_to_be_close():
+    def state(found):
+        (result,) = tracking.compare_steps("cuda", found, followed())
+        return result.state
+
+    assert state(followed()) == "PASS" and state(followed(shift=0.2)) == "FAIL"
     one_far = followed()
     one_far["steps"][3][0] += 20
-    assert states(tracking.compare("cuda", one_far, expected))["tracking from the same state, cuda"] == "FAIL"
+    assert state(one_far) == "FAIL"
+
+
+def test_a_sequence_has_to_be_tracked_as_well():
+    expected = followed()
+    assert set(states(tracking.compare_whole("cuda", followed(drift=1.0), expected)).values()) == {"PASS", "info"}
     lost = followed()
     lost["boxes"][5:] = [[200.0, 20, 30, 40]] * 5
-    assert states(tracking.compare("cuda", lost, expected))["tracking a sequence, cuda"] == "FAIL"
+    assert states(tracking.compare_whole("cuda", lost, expected))["tracking a sequence, cuda"] == "FAIL"
 
 
 def test_losses_have_to_agree_and_to_be_numbers():
@@ -216,9 +223,11 @@ def sequence(tmp_path):
 
 def test_a_sequence_of_the_user_is_followed(sequence, monkeypatch):
     monkeypatch.setattr(tracking, "use_full_float32", lambda: None)
-    (found,) = tracking.follow("cpu", str(sequence), quick=True)
-    assert found["name"] == "cup" and len(found["boxes"]) == len(found["seconds"]) == 4 and len(found["steps"]) == 3
-    assert set(states(tracking.compare("cpu", found, found)).values()) == {"PASS", "info"}
+    (found,) = tracking.whole("cpu", str(sequence), quick=True)
+    assert found["name"] == "cup" and len(found["boxes"]) == len(found["seconds"]) == 4
+    assert set(states(tracking.compare_whole("cpu", found, found)).values()) == {"PASS", "info"}
+    (found,) = tracking.steps("cpu", str(sequence), quick=True)
+    assert len(found["steps"]) == 3
 
 
 def test_steps_of_a_training_are_kept(monkeypatch):
