@@ -1,9 +1,10 @@
 """Many sequences at once on one device: frames per second of all, by processes and by shared passes in one process."""
 
+import functools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -64,13 +65,17 @@ class Run:
         self.next = [n + 1 for n in self.next]
 
 
-def run(device: str, quick: bool) -> Iterator[Table]:
+def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
+    yield functools.partial(_table, device, quick)
+
+
+def _table(device: str, quick: bool) -> Table:
     table = Table(
         f"Sequences at once, `atom ebm`, frames/s of all: {threads_of(device)}, {usable_cores()} cores",
         ["sequences", "processes", "MiB a process", "one process", "on the GPU, MiB"],
     )
     seconds = 1.0 if quick else 3.0
-    for count in COUNTS[:2] if quick else COUNTS:
+    for count in table.within_budget(COUNTS[:2] if quick else COUNTS):
         processes, private = _processes(count, device, seconds)
         together, gpu = _one_process(count, device, seconds)
         table.add(
@@ -78,7 +83,7 @@ def run(device: str, quick: bool) -> Iterator[Table]:
             sequences=count, processes=processes, private_mib=private, one_process=together, gpu_mib=gpu,
         )  # fmt: skip
     table.notes.append("processes as with --threads N; one process: `track_together` with an image for each tracker")
-    yield table
+    return table
 
 
 def _processes(count: int, device: str, seconds: float) -> tuple[float, float]:
