@@ -55,7 +55,7 @@ def _compare(device: str, dtype: torch.dtype, size: Size, seconds: float) -> Res
     grad = torch.ones_like(graph)
     gradient = partial(torch.autograd.grad, graph, grad_outputs=grad, retain_graph=True)
     ops = torch.ops.ebm_regression
-    calls = {
+    calls: dict[str, list[Callable[[], Any]]] = {
         "torch": [
             partial(reference.prroi_pool, features, boxes, *bins),
             partial(gradient, features),
