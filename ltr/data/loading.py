@@ -73,7 +73,8 @@ def load_batches(
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
     )
-    batches: Any = iter(loader)
+    with _without_opencv_threads() if workers else contextlib.nullcontext():
+        batches: Any = iter(loader)  # forks the workers
     try:
         yield _checked(batches)
     except RuntimeError as error:  # the end of a worker interrupts whatever this process does
@@ -146,6 +147,18 @@ def _shared_memory(folder: str = "/dev/shm") -> str:
         return f" ({folder} has {shutil.disk_usage(folder).total // 2**20} MB)"
     except OSError:  # not on every system
         return ""
+
+
+@contextlib.contextmanager
+def _without_opencv_threads() -> Iterator[None]:
+    """A block in which OpenCV has no threads besides the caller's. A forked process that inherits them does not have
+    them, and waits for ever when it is to end them."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _start_worker(worker: int) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import Dataset
@@ -47,9 +48,11 @@ class Threads(Dataset):
 
 
 def test_loader_processes_share_the_cores():
-    """With a thread of OpenCV for each core in each process, 16 of them had a load of 127."""
+    """With a thread of OpenCV for each core in each process, 16 of them had a load of 127. Threads that OpenCV has
+    started here, a forked process must not try to end: it crashes, or waits for ever."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (9, 9), 0)
     try:
         [threads] = batches(Threads(), 2, 1)
         assert [column.tolist() for column in threads] == [[1, 1], [1, 1]]
