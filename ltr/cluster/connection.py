@@ -104,7 +104,6 @@ def connected(cluster: Cluster) -> Iterator[Cluster]:
             Python.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # which Ray writes to the terminal
     try:
         import ray
     except ImportError:
@@ -116,10 +115,18 @@ def connected(cluster: Cluster) -> Iterator[Cluster]:
         )
     except Exception as error:  # of many kinds
         raise UserError(_why_not(cluster.address, error)) from error
+    _quiet(ray)
     try:
         yield cluster
     finally:
         ray.shutdown()
+
+
+def _quiet(ray: Any) -> None:
+    """Ray prints the log of a lost node, whatever is asked of it; our commands say it in a sentence."""
+    worker: Any = getattr(getattr(ray, "_private", None), "worker", None)
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *data, **options: None
 
 
 def _check_answers(address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -15,11 +16,12 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ltr.cluster.agreement import Agreeing, agreeing_call, own_versions
 from ltr.cluster.remote_process import RemoteProcess
 from ltr.common.executors import Tell, Worker, WorkerExecutor
-from ltr.common.own_process import Made, said
+from ltr.common.own_process import Made, WorkerError, said
 
 TRIES = 3
 _LISTENING = 1.0  # seconds in which a worker waits for something to say
 _ENDING = 5.0  # seconds in which it has to end
+_CHECKING = 5.0  # seconds between two looks at the own node
 _PART = 16 * 2**20  # bytes that are sent at once
 
 
@@ -55,6 +57,7 @@ class RayExecutor(WorkerExecutor):
             make = Agreeing(make if around is None else partial(around, make), self._versions)
         super().__init__(jobs, make, tell, before, TRIES)
         self._send, self._around, self._cores = send, around, cores
+        self._node, self._checked = ray.get_runtime_context().get_node_id(), 0.0
         self._actor: Any = ray.remote(RemoteProcess).options(
             num_cpus=cores, num_gpus=gpus, max_restarts=0, max_concurrency=4
         )
@@ -66,19 +69,35 @@ class RayExecutor(WorkerExecutor):
         return super().submit(fn, *args, **kwargs)
 
     def start_worker(self, number: int) -> RemoteWorker:
-        return RemoteWorker(self._actor.remote(self._make, self._cores))
+        return RemoteWorker(self._actor.remote(self._make, self._cores), self._check_connection)
 
     def begin(self, worker: Worker, args: Sequence[Any], call: bytes) -> None:
         if self._send is not None and isinstance(worker, RemoteWorker):
             worker.send_files(*self._send(*args))
         worker.begin(call)
 
+    def _check_connection(self) -> None:
+        """Raises WorkerError if the part of the cluster is lost that this process belongs to: no worker starts then."""
+        if time.monotonic() < self._checked + _CHECKING:
+            return
+        self._checked = time.monotonic()
+        if not any(node["Alive"] and node["NodeID"] == self._node for node in ray.nodes()):
+            raise WorkerError(
+                "the cluster has lost the node to which this command is connected; what is finished is kept, and the "
+                "same command continues when the cluster is there again"
+            )
+
 
 class RemoteWorker:
-    """A worker on some machine of the cluster."""
+    """A worker on some machine of the cluster.
 
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
+    Args:
+        actor: a :class:`RemoteProcess` there.
+        check: is called now and then while it says nothing; it may raise.
+    """
+
+    def __init__(self, actor: Any, check: Callable[[], None]) -> None:
+        self._actor, self._check = actor, check
         self._pending: Any = None
         self._host: Any = actor.host.remote()
 
@@ -92,6 +111,7 @@ class RemoteWorker:
                 self._pending = self._actor.receive.remote(_LISTENING)
             done, _ = ray.wait([self._pending], timeout=seconds)
             if not done:
+                self._check()
                 return []
             self._pending, found = None, ray.get(self._pending)
             return found

@@ -51,7 +51,6 @@ def two_nodes():
     pytest.importorskip("ray", reason=NO_RAY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
         patch.setenv("RAY_health_check_period_ms", "500")
         patch.setenv("RAY_health_check_timeout_ms", "1000")
         nodes = TwoNodes()
@@ -203,6 +202,12 @@ def test_trainings_need_a_folder_that_all_machines_see(tmp_path, monkeypatch):
         call(max, 1, 2)
     (tmp_path / "token").touch()
     assert call(max, 1, 2) == 2
+
+
+def test_a_command_whose_own_node_is_lost_ends_with_a_sentence(monkeypatch, two_nodes):
+    with connected(Cluster(two_nodes.address)), ray_executor().RayExecutor(1) as executor:
+        monkeypatch.setattr(ray_executor().ray, "nodes", lambda: [])
+        assert "has lost the node to which this command is connected" in str(executor.submit(os.getpid).exception())
 
 
 @pytest.mark.slow
