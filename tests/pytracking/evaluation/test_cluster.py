@@ -136,7 +136,7 @@ def test_ctrl_c_leaves_nothing_running_and_a_second_call_goes_on(run, tmp_path, 
     pids, partial = tmp_path / "pids", tmp_path / "cluster" / "fake" / "still" / "long.partial.txt"
     pids.mkdir()
     write_sequence(tmp_path / "data", "short", 3)
-    write_sequence(tmp_path / "data", "long", 100)
+    write_sequence(tmp_path / "data", "long", 400)  # which lasts until the other worker has come, however late
     done = partial.with_name("short.txt")
     when(lambda: done.exists() and partial.exists(), lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
