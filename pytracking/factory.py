@@ -20,7 +20,7 @@ PYTRACKING_NAMES = {"atom_prob_ml": "ebm", "atom_gmm_sampl": "atom_star"}
 """PyTracking's names of parameters of atom, and what they are called here; `_resnet18` has the paper's backbone."""
 
 
-REMOVED = {"--precision": "the tracker computes in float32, since half precision made it no faster; leave it out"}
+REMOVED = {"--precision": "the tracker computes in float32 alone; leave it out"}
 """Settings that there were once, and why there are none now."""
 
 
