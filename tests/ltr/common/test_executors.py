@@ -111,7 +111,8 @@ def test_a_process_that_died_while_it_was_idle_costs_no_call(tmp_path):
     with ProcessExecutor(1, MakeCounter(tmp_path), share_gpus=False) as executor:
         pid = executor.submit(identify).result()
         os.kill(pid, signal.SIGKILL)
-        _until(lambda: Path(f"/proc/{pid}/status").read_text().split("State:")[1].split()[0] == "Z")
+        about = Path(f"/proc/{pid}")  # the process has ended when all its threads have
+        _until(lambda: "State:\tZ" in (about / "status").read_text() and len([*(about / "task").iterdir()]) == 1)
         assert executor.submit(count, "a").result() == 1
 
 
