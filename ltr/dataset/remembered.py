@@ -106,10 +106,11 @@ def _read(
         return columns
     paths = [os.path.relpath(path, root) for path in reading.watched]
     states = _states(root, paths)
+    content = _content(source)
     newest = max(states[:, 1].max(initial=0), source_state[1] if source_state else 0)
-    if newest > 1e9 * (start - _COARSE_SECONDS):  # it may have changed while it was read
-        return columns
-    about = {"root": str(root), "messages": messages, "source": source_state, "content": _content(source)}
+    if newest > 1e9 * (start - _COARSE_SECONDS) or _source_state(source) != source_state:
+        return columns  # it may have changed while it was read
+    about = {"root": str(root), "messages": messages, "source": source_state, "content": content}
     arrays = {**reading.arrays, **name_columns("watched", paths), "watched_states": states}
     kept = Columns(arrays, {**reading.about, _ABOUT: about})
     file = folder / f"{stem}-{hashlib.blake2b(states.tobytes(), digest_size=8).hexdigest()}{_ENDING}"

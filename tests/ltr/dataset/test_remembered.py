@@ -14,7 +14,17 @@ import pytest
 
 from ltr.common.columns import Columns
 from ltr.common.images import write_image
-from ltr.dataset import COCO, DatasetError, GOT10k, ImageFolder, LaSOT, TrackingNet, read_coco_detection, remembered
+from ltr.dataset import (
+    COCO,
+    DatasetError,
+    GOT10k,
+    ImageFolder,
+    LaSOT,
+    TrackingNet,
+    coco,
+    read_coco_detection,
+    remembered,
+)
 
 DAY = 86400
 
@@ -158,6 +168,22 @@ def test_what_has_just_been_changed_is_not_remembered(root, reads):
     (root / "train2017/more.txt").touch()  # another change may follow within the same tick of the clock
     for count in (1, 2):
         assert len(COCO(root)) == 4 and len(reads) == count
+
+
+def test_what_changes_while_it_is_read_is_not_remembered(root, reads, monkeypatch):
+    read = coco._read
+
+    def slowly(part):
+        reading = read(part)
+        write_coco(root, [1, 0, 2, 0])  # of the same size, and as old: it was unpacked in the place of the other
+        make_old(root, 2)
+        return reading
+
+    with monkeypatch.context() as patch:
+        patch.setattr(coco, "_read", slowly)
+        assert COCO(root)._frame_path(0, 0).name == "0.jpg"
+    for count in (2, 2):
+        assert COCO(root)._frame_path(0, 0).name == "1.jpg" and len(reads) == count
 
 
 def test_a_copy_at_another_place_is_the_same_data_set(root, tmp_path, reads, caplog):
