@@ -39,8 +39,8 @@ def render_part(scene: SyntheticScene, frame: int, part: Part) -> np.ndarray:
 
 def _background(scene: SyntheticScene, frame: int, corner: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The photograph behind everything, uint8 (height, width, 4)."""
-    count = subframes(scene.photograph_corners(_ends(scene, frame))) if scene.shutter else 1
-    views = scene.view(_times(scene, frame, count))
+    count = subframes(scene.photograph_corners(scene.exposure_ends(frame))) if scene.shutter else 1
+    views = scene.view(scene.exposure_times(frame, count))
     views[..., 2] -= corner
     if count == 1:
         return scene.background.warp(views[0], size)
@@ -55,7 +55,7 @@ def _expose(image: np.ndarray, scene: SyntheticScene, sprite: Sprite, frame: int
     if not scene.shutter:
         paint(image, sprite, frame, scene.shake(frame) - corner)
         return
-    ends = _ends(scene, frame)
+    ends = scene.exposure_ends(frame)
     poses, shapes, outlines = sprite.posed(ends)
     outlines = outlines + (scene.shake(ends) - corner)[:, None]
     count = subframes(outlines)
@@ -69,7 +69,7 @@ def _expose(image: np.ndarray, scene: SyntheticScene, sprite: Sprite, frame: int
         paint(image, sprite, frame, scene.shake(frame) - corner)
         return
     bends = 1 if sprite.deformation is None else min(subframes(shapes @ poses[0, :, :2].T), count)
-    times = _times(scene, frame, count)
+    times = scene.exposure_times(frame, count)
     poses = sprite.pose(times)
     poses[:, :, 2] += scene.shake(times) - corner - low
     width, height = (high - low).tolist()
@@ -100,12 +100,3 @@ def _picture(sprite: Sprite, time: float) -> tuple[np.ndarray, np.ndarray]:
     pose[:, 2] -= low
     colours, opacity = draw(sprite, pose, outline - low, (width, height), time)
     return cv2.blendLinear(colours, np.zeros_like(colours), opacity, 1 - opacity), pose
-
-
-def _ends(scene: SyntheticScene, frame: int) -> np.ndarray:
-    """When the shutter opens and closes."""
-    return frame + scene.shutter * np.array([-0.5, 0.5])
-
-
-def _times(scene: SyntheticScene, frame: int, count: int) -> np.ndarray:
-    return frame + scene.shutter * ((np.arange(count) + 0.5) / count - 0.5)

@@ -134,7 +134,7 @@ class SyntheticScene:
             image = self._compose(frame)
         else:
             total = np.zeros((self.size[1], self.size[0], 4), np.float32)
-            for time in frame + self.shutter * ((np.arange(count) + 0.5) / count - 0.5):
+            for time in self.exposure_times(frame, count):
                 cv2.accumulate(self._compose(time), total)
             image = cv2.convertScaleAbs(total, alpha=1 / count)
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
@@ -198,9 +198,17 @@ class SyntheticScene:
         """Number of renderings for the exposure of a frame."""
         if self.shutter == 0:
             return 1
-        times = frame + self.shutter * np.array([-0.5, 0.5])
-        paths = [self.vertices(times, index) for index in range(len(self.sprites))]
-        return max(map(subframes, [*paths, self.photograph_corners(times)]))
+        ends = self.exposure_ends(frame)
+        paths = [self.vertices(ends, index) for index in range(len(self.sprites))]
+        return max(map(subframes, [*paths, self.photograph_corners(ends)]))
+
+    def exposure_ends(self, frame: int) -> np.ndarray:
+        """When the shutter opens and closes, (2,)."""
+        return frame + self.shutter * np.array([-0.5, 0.5])
+
+    def exposure_times(self, frame: int, count: int) -> np.ndarray:
+        """The middles of `count` equal parts of the time that the shutter is open, (count,)."""
+        return frame + self.shutter * ((np.arange(count) + 0.5) / count - 0.5)
 
     def _with_noise(self, image: np.ndarray, frame: int, corner: tuple[int, int]) -> np.ndarray:
         random = np.random.RandomState(np.random.MT19937(0))  # several times as fast as one that asks for entropy
