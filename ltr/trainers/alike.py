@@ -28,7 +28,9 @@ def check_same_programs(processes: Processes, settings: TrainSettings, device: s
     Raises:
         UserError: if they do not.
     """
-    versions, commit = library_versions(), git_commit() if processes.world > 1 else None
+    if processes.world == 1:
+        return
+    versions, commit = library_versions(), git_commit()
     if None not in processes.gather(commit):  # all run from a checkout, whose installed version says little
         versions["commit"] = str(commit)
     _check(processes, versions, "install the same versions on all machines")
