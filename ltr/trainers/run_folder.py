@@ -108,20 +108,15 @@ class RunFolder:
         Raises:
             CheckpointError: if one cannot be read.
         """
-        processes, found = self.processes, None
+        processes, found, position = self.processes, None, (-1, -1)
         with processes.together():
-            if self.is_written_here:
-                found = read_latest(self.path)
-        positions = [(-1, -1) if found is None else _position(found[1])]
-        if processes.world == 1:
-            return None if found is None else (found[0], str(found[0]), found[1])
-        positions = processes.gather(positions[0])
-        source = positions.index(max(positions))
-        if positions[source] == (-1, -1):
-            return None
-        name = "" if found is None else f"{found[0]}" + ("" if processes.is_first else f" of {processes.name}")
-        path = self.path if found is None else found[0]
-        return processes.send((path, name, {} if found is None else found[1]), source)
+            latest = read_latest(self.path) if self.is_written_here else None
+            if latest is not None:
+                path, content = latest
+                name = f"{path}" + ("" if processes.is_first else f" of {processes.name}")
+                found, position = (path, name, content), _position(content)
+        positions = processes.gather(position)
+        return processes.send(found, positions.index(max(positions)))
 
 
 def _position(content: dict[str, Any]) -> tuple[int, int]:
