@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -55,8 +56,8 @@ Duration running_time() {
 
 class Team {
  public:
-  // Calls part(loop, k) for k from 0 to parts - 1. Returns whether it did; not while another thread has the team, nor
-  // while the machine is too busy for one.
+  // Calls part(loop, k), which must not throw, for k from 0 to parts - 1. Returns whether it did; not while another
+  // thread has the team, nor while the machine is too busy for one.
   bool run(int64_t threads, int64_t parts, Part part, const void* loop) {
     const std::unique_lock<std::mutex> mine(running_, std::try_to_lock);
     if (!mine) return false;
@@ -153,17 +154,23 @@ class Team {
 std::atomic<Team*> team{nullptr};  // never deleted: its helpers have no end
 thread_local int64_t size = 0;
 
-// A loop that is divided into parts.
+// A loop that is divided into parts. What a part throws is kept until all parts are done: it cannot leave a helper, and
+// must not end a loop of which others have parts in their hands.
 struct Loop {
   int64_t count, parts;
   void (*body)(const void* context, int64_t begin, int64_t end);
   const void* context;
+  mutable std::exception_ptr error{};  // the first
+  mutable std::atomic<bool> failed{false};
 
   static void part(const void* self, int64_t k) {
     const Loop& loop = *static_cast<const Loop*>(self);
-    const int64_t before = size;
-    size = 1;  // inside a part, loops run on the thread that meets them
-    loop.body(loop.context, loop.count * k / loop.parts, loop.count * (k + 1) / loop.parts);
+    const int64_t before = std::exchange(size, 1);  // inside a part, loops run on the thread that meets them
+    try {
+      loop.body(loop.context, loop.count * k / loop.parts, loop.count * (k + 1) / loop.parts);
+    } catch (...) {
+      if (!loop.failed.exchange(true)) loop.error = std::current_exception();
+    }
     size = before;
   }
 };
@@ -193,6 +200,7 @@ void run_on_team(int64_t count, int64_t grain, void (*body)(const void*, int64_t
   const int64_t most = (count - 1) / std::max<int64_t>(grain, 1) + 1;
   const Loop loop{count, std::min(most, size * kPartsPerThread), body, context};
   if (!team.load()->run(size, loop.parts, Loop::part, &loop)) body(context, 0, count);
+  if (loop.error) std::rethrow_exception(loop.error);
 }
 
 }  // namespace ebm

@@ -10,7 +10,7 @@ namespace ebm {
 // Of the calling thread: with how many threads, itself included, its loops are run by the team; 0 if by PyTorch's own.
 int64_t team_size();
 
-// Calls body(context, begin, end) for parts of [0, count) that cover it.
+// Calls body(context, begin, end) for parts of [0, count) that cover it. Throws what one of these calls throws.
 void run_on_team(int64_t count, int64_t grain, void (*body)(const void* context, int64_t begin, int64_t end),
                  const void* context);
 

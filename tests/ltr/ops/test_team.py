@@ -100,6 +100,18 @@ def test_several_callers_at_once(compute, threads):
         assert all(pool.map(call, range(8)))
 
 
+def test_what_a_part_throws_is_raised_and_the_team_goes_on(compute, threads):
+    alone = compute()
+    threads(3)
+    kernel = 3000  # whose products take more memory than there are addresses
+    features, weight = torch.zeros(4, 1, 2000, 2000), torch.zeros(1, kernel**2)
+    with team():
+        for _ in range(3):
+            with pytest.raises(MemoryError):
+                dense.filter_correlate(features, weight, kernel)
+            assert same(alone, compute())
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_has_a_team_of_its_own(compute, threads):
     alone = compute()
