@@ -122,11 +122,13 @@ class VideoDataset(ABC):
         for frame in ids:
             if not 0 <= frame < length:
                 raise IndexError(f"sequence {index} of {self.name} has {length} frames, there is no frame {frame}")
-        reductions = reductions or [1] * len(ids)
-        return [
-            read_image(self._frame_path(index, frame), k, self._orientation(index, frame))
-            for frame, k in zip(ids, reductions, strict=True)
-        ]
+        shown: Sequence[Part | None] = parts or [None] * len(ids)
+        wanted = zip(ids, reductions or [1] * len(ids), shown, strict=True)
+        return [self._frame(index, frame, reduction, part) for frame, reduction, part in wanted]
+
+    def _frame(self, index: int, frame: int, reduction: int, part: Part | None) -> np.ndarray:
+        """One of :meth:`frames`; there is such a frame."""
+        return read_image(self._frame_path(index, frame), reduction, self._orientation(index, frame))
 
     def _orientation(self, index: int, frame: int) -> int:
         """The EXIF orientation that a frame needs; 1 for frames of videos, whose boxes are of the stored pixels."""

@@ -48,19 +48,13 @@ class Painted(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError
 
-    def frames(
-        self,
-        index: int,
-        ids: Sequence[int],
-        reductions: Sequence[int] | None = None,
-        parts: Sequence[Part] | None = None,
-    ) -> list[np.ndarray]:
+    def frames(self, index, ids, reductions=None, parts=None):
         self.read.append((index, list(ids)))
-        images = []
-        for frame, reduction in zip(ids, reductions or [1] * len(ids), strict=True):
-            self.reductions.append(reduction)
-            image = np.full((self.scale * HEIGHT, self.scale * WIDTH, 3), (OUTSIDE, 60, 30 + 3 * frame % 200), np.uint8)
-            x, y, w, h = self.sequence(index).boxes[frame].astype(int)
-            image[y : y + h, x : x + w, 0] = INSIDE
-            images.append(shrink(image, reduction))
-        return images
+        return super().frames(index, ids, reductions, parts)
+
+    def _frame(self, index: int, frame: int, reduction: int, part: Part | None) -> np.ndarray:
+        self.reductions.append(reduction)
+        image = np.full((self.scale * HEIGHT, self.scale * WIDTH, 3), (OUTSIDE, 60, 30 + 3 * frame % 200), np.uint8)
+        x, y, w, h = self.sequence(index).boxes[frame].astype(int)
+        image[y : y + h, x : x + w, 0] = INSIDE
+        return shrink(image, reduction)

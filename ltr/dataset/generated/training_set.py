@@ -87,26 +87,14 @@ class Generated(VideoDataset):
     def _frame_path(self, index: int, frame: int) -> Path:
         raise NotImplementedError("generated frames have no file")
 
-    def frames(
-        self,
-        index: int,
-        ids: Sequence[int],
-        reductions: Sequence[int] | None = None,
-        parts: Sequence[Part] | None = None,
-    ) -> list[np.ndarray]:
-        """Renders frames of a sequence, black outside of `parts`: uint8 RGB (H, W, 3) each; see VideoDataset."""
-        scene = self.scene(index)
-        for frame in ids:
-            if not 0 <= frame < scene.length:
-                raise IndexError(f"sequence {index} of {self.name} has {scene.length} frames, no frame {frame}")
-        images = []
-        for frame, part in zip(ids, parts or [(0, 0, *self.size)] * len(ids), strict=True):
-            left, right = _within(part[0], part[2], self.size[0])
-            top, bottom = _within(part[1], part[3], self.size[1])
-            image = np.zeros((self.size[1], self.size[0], 3), np.uint8)
-            image[top:bottom, left:right] = render_part(scene, frame, (left, top, right, bottom))
-            images.append(image)
-        return [shrink(image, k) for image, k in zip(images, reductions or [1] * len(ids), strict=True)]
+    def _frame(self, index: int, frame: int, reduction: int, part: Part | None) -> np.ndarray:
+        """The image of a frame, rendered; it is black outside of the part."""
+        part = part or (0, 0, *self.size)
+        left, right = _within(part[0], part[2], self.size[0])
+        top, bottom = _within(part[1], part[3], self.size[1])
+        image = np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        image[top:bottom, left:right] = render_part(self.scene(index), frame, (left, top, right, bottom))
+        return shrink(image, reduction)
 
     def __getstate__(self) -> dict:
         return {**super().__getstate__(), "_drawn": OrderedDict()}
