@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.helpers.process_tree import descendants
+
 PATIENCE = 15.0
 """Seconds in which all processes of a command have to be gone after the signal."""
 
@@ -63,7 +65,7 @@ class Command:
         """Send a signal in one of WAYS, and remember which processes have to end."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGSTOP)  # so that it starts none unseen
-            self._family |= {pid: _start_of(pid) for pid in _descendants(self.pid)}
+            self._family |= {pid: _start_of(pid) for pid in descendants(self.pid)}
             _send[way](self.pid)
 
     def survivors(self) -> list[str]:
@@ -128,21 +130,6 @@ def _work(run: Callable[[], int | None], output: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else int(code is not None))
-
-
-def _descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and those that these have started."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            child, parent = int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(child)
-    found, todo = [], [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
 
 
 def _fields(pid: int) -> list[str]:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.helpers.process_tree import descendants
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +56,7 @@ class Machine:
     def kill(self) -> None:
         """The machine loses its power: all its processes are gone at once."""
         assert self.agent is not None
-        for pid in [self.agent.pid, *_descendants(self.agent.pid)]:
+        for pid in [self.agent.pid, *descendants(self.agent.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.agent.wait()
@@ -106,12 +108,3 @@ def _two_namespaces(stack: contextlib.ExitStack) -> list[str]:
         stack.callback(subprocess.run, ["ip", "netns", "del", name], capture_output=True)
     done = all(subprocess.run(["ip", *command.split()], capture_output=True).returncode == 0 for command in commands)
     return names if done else []
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *_descendants(child)]
-    return found
