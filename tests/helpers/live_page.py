@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pytracking import Tracker
 from pytracking.view.base import TargetTracker, TrackedFrame
 from pytracking.view.live.visdom_view import VisdomView
 from tests.helpers.comparing import wait_for
+from tests.helpers.ports import free_port
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -31,9 +31,7 @@ class Server:
 
     def __init__(self, *options):
         self.options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.process = None
 
     @property

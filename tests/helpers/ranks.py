@@ -7,7 +7,6 @@ import contextlib
 import io
 import multiprocessing
 import os
-import socket
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from ltr.common.errors import UserError
+from tests.helpers.ports import free_port
 
 TIMEOUT = 60
 """Seconds after which processes count as hanging."""
@@ -49,9 +49,7 @@ def run_ranks(
     machines = machines or [1] * len(arguments)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ltr.trainers.trainer", "tests.helpers.tiny_training"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = []
     for machine, of_machine in enumerate(machines):
         for local in range(of_machine):

@@ -4,12 +4,12 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.helpers.ports import free_port
 from tests.helpers.process_tree import descendants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +78,7 @@ def two_machines(folder: Path) -> Iterator[tuple[Machine, Machine]]:
     with contextlib.ExitStack() as stack:
         apart = _two_namespaces(stack)
         addresses = ("10.211.77.1", "10.211.77.2") if apart else ("127.0.0.1", "127.0.0.1")
-        port = 29500
-        if not apart:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+        port = 29500 if apart else free_port()
         first, second = (
             Machine(
                 k, folder / f"machine{k}.log", addresses[k], f"{addresses[0]}:{port}",

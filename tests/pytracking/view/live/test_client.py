@@ -11,6 +11,7 @@ from ltr.common.errors import UserError
 from pytracking.view.live import client as client_module
 from pytracking.view.live.client import ServerError, VisdomClient, VisdomWindow, WindowPosition, parse_event
 from tests.helpers.hostile_view import fuzz_events
+from tests.helpers.ports import free_port
 
 pytest.importorskip("requests")
 pytest.importorskip("websocket")
@@ -18,13 +19,6 @@ pytest.importorskip("websocket")
 
 def client(port, server="localhost", lost=None):
     return VisdomClient(server, port, {"A": WindowPosition(0, 0, 30, 20)}, lambda event: None, lost or (lambda: None))
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture
@@ -90,10 +84,10 @@ def test_an_address_that_cannot_be_used_whole_is_refused(server):
         client(8097, server)
 
 
-def test_a_missing_server_is_reported_at_once(free_port):
+def test_a_missing_server_is_reported_at_once():
     start = time.monotonic()
     with pytest.raises(ServerError, match="no connection"):
-        client(free_port).connect()
+        client(free_port()).connect()
     assert time.monotonic() - start < 2
 
 
@@ -111,12 +105,12 @@ def test_a_server_that_hangs_is_given_up(monkeypatch):
             client(deaf.getsockname()[1]).connect()
 
 
-def test_a_proxy_of_the_environment_is_not_asked(free_port, other_server, monkeypatch):
+def test_a_proxy_of_the_environment_is_not_asked(other_server, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{other_server}")
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(ServerError, match="no connection"):
-        client(free_port).connect()
+        client(free_port()).connect()
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch):
