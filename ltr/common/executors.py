@@ -259,9 +259,10 @@ class WorkerExecutor(Executor):
         if call.deaths < self._tries and not self._interrupted:
             self._tell("again", call.future, cause)
             with self._change:
-                self._calls.appendleft(call)
-                self._change.notify_all()
-            return
+                if not self._is_over():  # since then: nobody would make the call
+                    self._calls.appendleft(call)
+                    self._change.notify_all()
+                    return
         times = f" (each of {call.deaths} times)" if call.deaths > 1 else ""
         self._finish(call, None, WorkerDied(f"{cause}{times}"))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ltr.common.errors import UserError
-from ltr.common.executors import ProcessExecutor
-from ltr.common.own_process import WorkerDied, WorkerError
+from ltr.common.executors import ProcessExecutor, WorkerExecutor
+from ltr.common.own_process import WorkerDied, WorkerError, said
 
 
 def work(what, file=None):
@@ -88,6 +88,47 @@ def test_a_kept_process_is_replaced_when_it_dies_and_a_call_that_kills_each_fail
     assert again == [calls["unlucky"], calls["poison"]]
     reports = [content for kind, future, content in told if kind == "reports" and future is calls["unlucky"]]
     assert reports == [["begun unlucky"]] * 2
+
+
+class ScriptedWorker:
+    """Makes no call: it says this one thing of each."""
+
+    def __init__(self, kind):
+        self.kind, self.messages = kind, [said("ready", None)]
+
+    def begin(self, call):
+        self.messages = [said(self.kind, "as it was told to")]
+
+    def receive(self, seconds):
+        messages, self.messages = self.messages, []
+        return messages
+
+    def interrupt(self): ...
+
+    def kill(self): ...
+
+    def close(self): ...
+
+
+class ScriptedExecutor(WorkerExecutor):
+    """Its first worker dies in each call, the second one refuses them."""
+
+    def start_worker(self, number):
+        return ScriptedWorker(["died", "refused"][number])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [lambda executor: executor.interrupt(), lambda executor: executor.submit(work, "value").exception(30)],
+    ids=["interrupted", "without workers"],
+)
+def test_a_call_whose_worker_dies_while_all_calls_end_ends_too(end):
+    def tell(kind, future, content):
+        if kind == "again":
+            end(executor)
+
+    with ScriptedExecutor(2, tell=tell, tries=3) as executor:
+        assert isinstance(executor.submit(work, "value").exception(5), WorkerDied)
 
 
 @pytest.mark.parametrize(
