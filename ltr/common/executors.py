@@ -199,7 +199,7 @@ class WorkerExecutor(Executor):
     def _next(self) -> _Call | None:
         with self._change:
             while not self._calls:
-                if self._interrupted or self.error is not None or (self._ended and not self._unfinished):
+                if self._is_over():
                     return None
                 self._change.wait()
             call = self._calls.popleft()
