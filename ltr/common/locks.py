@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import time
@@ -62,10 +63,16 @@ def _take(path: Path, when_taken: Callable[[], object]) -> IO:
             except OSError as error:
                 if error.errno not in _UNKNOWN:
                     raise
-                logger.warning("%s is not locked, since its file system has no locks: run one command at a time", path)
+                _warn_of_unlocked(path.parent)
             if _lies_at(file, path):
                 stack.pop_all()
                 return file
+
+
+@functools.cache
+def _warn_of_unlocked(folder: Path) -> None:
+    """Warns once, and not again for each file of the folder."""
+    logger.warning("%s is not locked, since its file system has no locks: run one command at a time", folder)
 
 
 def _lies_at(file: IO, path: Path) -> bool:
