@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import cv2
 
 from ltr.common.own_process import Made, WorkerError
-from ltr.common.provenance import PACKAGE, library_versions
+from ltr.common.provenance import PACKAGE, digest_of_code, library_versions
 from ltr.ops import kernels, libraries
 
 _PACKAGES = ("ebm_common", "ltr", "pytracking")
@@ -22,7 +21,7 @@ _PACKAGES = ("ebm_common", "ltr", "pytracking")
 def own_versions() -> dict[str, str]:
     """What decides the results of this machine, apart from its processor: by name, in words."""
     versions = library_versions()
-    with_code = f"{versions.pop(PACKAGE, 'not installed')} (code {_digest_of_code()})"
+    with_code = f"{versions.pop(PACKAGE, 'not installed')} (code {digest_of_code(_folders())[:10]})"
     versions["opencv"] = cv2.__version__
     return {PACKAGE: with_code, **versions, "compiled kernels": _kernels()}
 
@@ -68,11 +67,8 @@ def _kernels() -> str:
     return libraries.path("cpu").name if kernels.FOUND["cpu"].loaded else "none"
 
 
-def _digest_of_code() -> str:
-    code = hashlib.sha256()
+def _folders() -> Iterator[Path]:
+    """Where the packages lie, which need not be imported."""
     for package in _PACKAGES:
         found = importlib.util.find_spec(package)
-        for folder in (found.submodule_search_locations or []) if found else []:
-            for file in sorted(Path(folder).rglob("*.py")):
-                code.update(file.read_bytes())
-    return code.hexdigest()[:10]
+        yield from map(Path, (found.submodule_search_locations or []) if found else [])

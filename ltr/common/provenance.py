@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ def file_hash(path: str | os.PathLike) -> str:
     check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_code(folders: Iterable[Path]) -> str:
+    """SHA-256 of all Python files of packages that lie in these folders, in hexadecimal."""
+    code = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            code.update(file.read_bytes())
+    return code.hexdigest()
 
 
 def provenance(

@@ -21,6 +21,7 @@ import ltr.models
 import ltr.ops
 from ltr.common.errors import UserError
 from ltr.common.locks import locked
+from ltr.common.provenance import digest_of_code
 from ltr.evaluation.tables import REMEDY
 
 if TYPE_CHECKING:
@@ -30,15 +31,7 @@ T = TypeVar("T", bound="DataclassInstance")
 logger = logging.getLogger(__name__)
 
 
-def _digest_of_code() -> str:
-    code = hashlib.sha256()
-    for package in (ebm_common, ltr.models, ltr.ops):
-        for file in sorted(Path(str(package.__file__)).parent.rglob("*.py")):
-            code.update(file.read_bytes())
-    return code.hexdigest()
-
-
-CODE = _digest_of_code()
+CODE = digest_of_code(Path(str(package.__file__)).parent for package in (ebm_common, ltr.models, ltr.ops))
 """Digest of the networks' code, at import: the files may change while the program runs."""
 
 
