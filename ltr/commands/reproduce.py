@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     stopped = ending(outcome, len(trainings))
     if stopped is not None:
         return stopped
-    results(reproduction, [t for trainings in rounds for t in trainings if t in outcome.trained])
+    results(reproduction, [training for training in trainings if training in outcome.trained])
     for name, failure in outcome.failures.items():
         print(f"{name} failed: {failure}", file=sys.stderr)
     return int(bool(outcome.failures))
