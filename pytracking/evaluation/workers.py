@@ -140,7 +140,7 @@ def run_on_workers(
                     outcome.report(left[about], content)
                 elif kind == "again":
                     outcome.again(left[about], content)
-                elif executor.error is not None:
+                elif executor.error is not None and about.exception() is not None:
                     raise executor.error
                 else:
                     _end(left.pop(about), about, outcome)

@@ -3,6 +3,7 @@
 import functools
 from concurrent.futures import Executor, Future
 
+from ltr.common.own_process import WorkerError
 from ltr.evaluation.trainings import calls, rounds
 
 
@@ -28,6 +29,21 @@ class Here(Executor):
         self.cancelled = True
 
     kill = interrupt
+
+
+class Broken(Here):
+    """Has no workers any more from the first call on that raises WorkerError."""
+
+    error = None
+
+    def __init__(self, jobs, *others):
+        super().__init__(jobs)
+
+    def submit(self, function, /, *args, **kwargs):
+        future = super().submit(function, *args, **kwargs)
+        if isinstance(future.exception(), WorkerError):
+            self.error = self.error or future.exception()
+        return future
 
 
 class Later(Here):

@@ -50,10 +50,12 @@ def do_calls(
                 if stop.number is not None and not stopped:
                     stopped = True
                     executor.interrupt()
-                if getattr(executor, "error", None) is not None:
-                    raise executor.error
+                error = getattr(executor, "error", None)
                 for future in [f for f in futures if f in done and not f.cancelled()]:
-                    finish(futures[future], future, stopped)
+                    if error is None or future.exception() is None:
+                        finish(futures[future], future, stopped)
+                if error is not None:
+                    raise error
                 show([futures[f] for f in futures if f in left and f.running()])
                 left = {f for f in left if not f.cancelled()}  # of which `wait` does not speak
     except BaseException:
