@@ -64,10 +64,12 @@ class Processes:
         minutes: that processes wait for one another within an epoch.
 
     Attributes:
+        by_torchrun: whether torchrun started this process.
         world, rank: number of processes, and which of them this is.
-        local_rank: which of those of its machine it is.
-        name, names: of this process and of all, for messages.
+        of_machine, local_rank: number of those of its machine, and which of them it is.
         machines: number of machines.
+        name, names: of this process and of all, for messages.
+        minutes: as given.
 
     Raises:
         UserError: if the number is out of its range, or the others cannot be reached.
