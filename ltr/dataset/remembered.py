@@ -104,7 +104,7 @@ def _read(
     columns = Columns(reading.arrays, reading.about)
     if time.monotonic() - clock < LEAST_SECONDS:
         return columns
-    paths = [os.path.relpath(path, root) for path in reading.watched]
+    paths = sorted(os.path.relpath(path, root) for path in reading.watched)  # the file's name depends on their order
     states = _states(root, paths)
     content = _content(source)
     newest = max(states[:, 1].max(initial=0), source_state[1] if source_state else 0)

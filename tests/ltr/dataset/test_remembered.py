@@ -156,6 +156,17 @@ def test_of_an_annotation_file_the_content_counts_and_not_the_time(root, reads):
     assert COCO(root)._frame_path(0, 0).name == "1.jpg" and len(reads) == 2
 
 
+def test_what_is_read_anew_replaces_what_was_remembered(root, tmp_path):
+    source, watched = root / "index.jsonl", [root / "cards", root / "train2017"]
+    os.utime(watched[0], (time.time() - 3 * DAY,) * 2)
+    for days in (1, 2):
+        source.write_text(f"{days}")
+        os.utime(source, (time.time() - days * DAY,) * 2)
+        found = remembered.Reading({"days": np.array([days])}, watched[::-1] if days == 2 else watched)
+        columns = remembered.remembered("any", None, root, lambda found=found: found, source)
+        assert columns["days"] == days and len(list((tmp_path / "cache").iterdir())) == 1
+
+
 def test_images_that_come_and_go_or_are_changed_are_seen(root, reads):
     assert len(COCO(root)) == len(ImageFolder(root)) + 2 == 4 and len(reads) == 2
     (root / "train2017/2.jpg").unlink()
