@@ -6,7 +6,6 @@ trackers on ResNet-18 have random weights: their boxes mean nothing, their speed
 
 import contextlib
 import functools
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from benchmarks.real_data import real_data
 from benchmarks.timing import Table, budget, milliseconds, progress, summarise
 from ltr.common.images import read_image
 from ltr.common.provenance import usable_cores
@@ -65,8 +65,7 @@ def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
 
 def sequence_frames(length: int) -> tuple[str, list[np.ndarray], np.ndarray]:
     """The name of a sequence, that many of its frames and the first box."""
-    default = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("EBM_SHARED_DATA", default)) / "otb" / SEQUENCE
+    folder = real_data() / "otb" / SEQUENCE
     if folder.is_dir():
         (sequence,) = (s for s in read_folder(folder.parent) if s.name == SEQUENCE)
         return SEQUENCE, [read_image(file) for file in sequence.frames[:length]], sequence.first_box

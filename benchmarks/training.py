@@ -9,7 +9,6 @@ import contextlib
 import functools
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from benchmarks.real_data import real_data
 from benchmarks.timing import Table, budget, milliseconds, summarise, time_in_turn
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
@@ -53,9 +53,7 @@ def run(device: str, quick: bool) -> Iterator[Callable[[], Table]]:
         first = next(iter(sets.values()))
         sets["generated sequences, 320 x 240"] = Generated(200)
         mixed, what = [first, sets["generated sequences, 320 x 240"]], "made stills and generated sequences, in halves"
-        real = (
-            Path(os.environ.get("EBM_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "train"
-        )
+        real = real_data() / "train"
         if real.is_dir():
             stills, videos = (ImageFolder(real, split="train", kinds=kinds) for kinds in ("stills", "video"))
             sets |= {"real stills, 336 px": stills, "real video frames, 400 px": videos}
