@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.real_data import real_data
-from benchmarks.timing import Table, budget, milliseconds, progress, summarise
+from benchmarks.timing import Table, budget, milliseconds, progress, summarise, waiting_for
 from ltr.common.images import read_image
 from ltr.common.provenance import usable_cores
 from ltr.data.crops import Crop
@@ -159,7 +159,7 @@ def _run(tracker: Atom, frames: list[np.ndarray], box: np.ndarray) -> list[float
 
 def _parts(tracker: Atom, title: str, frames: list[np.ndarray], box: np.ndarray, device: str) -> Table:
     table = Table(title, ["part", "ms", "%"])
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait = waiting_for(device)
     spent: dict[str, float] = defaultdict(float)
 
     def timed(part: str, function: Callable) -> Callable:

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 
 from benchmarks.frame import sequence_frames, threads_of
-from benchmarks.timing import Table, budget, milliseconds, summarise
+from benchmarks.timing import Table, budget, milliseconds, summarise, waiting_for
 from pytracking import BaseTracker, Tracker, track_together
 
 COUNTS = (1, 2, 4, 8)
@@ -59,7 +58,7 @@ def _started(image: np.ndarray, box: np.ndarray, device: str) -> BaseTracker:
 
 
 def _in_turn(ways: dict[str, Callable], frames: list[np.ndarray], device: str) -> dict[str, list[float]]:
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait = waiting_for(device)
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for number, frame in enumerate(frames):
         for way, track in ways.items():

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,7 +144,7 @@ def time_in_turn(
         at_least: seconds that one measurement should take; short functions are called several times in it.
         warmup: calls of each function that are not counted.
     """
-    wait = torch.cuda.synchronize if torch.device(device).type == "cuda" else lambda: None
+    wait = waiting_for(device)
     calls, first = {}, {}
     for name, function in functions.items():
         for done in range(warmup):
@@ -170,11 +171,16 @@ def time_in_turn(
     return {name: summarise(values or [first[name]]) for name, values in seconds.items()}
 
 
+def waiting_for(device: torch.device | str) -> Callable[[], None]:
+    """What waits until the device has done its work, before the clock is read."""
+    return partial(torch.cuda.synchronize, device) if torch.device(device).type == "cuda" else lambda: None
+
+
 def milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:.3f}" if seconds < 0.01 else f"{1e3 * seconds:.1f}"
 
 
-def where(device: str) -> str:
+def where(device: torch.device | str) -> str:
     """The device, for titles."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)

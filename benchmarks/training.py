@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import default_collate
 
 from benchmarks.real_data import real_data
-from benchmarks.timing import Table, budget, milliseconds, summarise, time_in_turn
+from benchmarks.timing import Table, budget, milliseconds, summarise, time_in_turn, waiting_for, where
 from ebm_common import GaussianMixtureProposal
 from ltr.actors.bbreg import BBRegActor
 from ltr.common.images import REDUCTIONS, read_image
@@ -203,6 +203,7 @@ class _Step:
         s = ebm.settings()
         torch.manual_seed(0)
         self.device = torch.device(device)
+        self.synchronise = waiting_for(device)
         self.actor = BBRegActor(AtomNet(s.model), s.proposals, s.loss, s.refinement).to(self.device).train()
         self.parameters = self.actor.trainable_parameters()
         self.optimizer = torch.optim.Adam(self.parameters, lr=s.optimizer.lr)
@@ -231,10 +232,6 @@ class _Step:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def synchronise(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
 
 def _step_parts(step: _Step, data: BoxPairs, quick: bool) -> Table:
     batch = step.batch(default_collate([data[k] for k in range(BATCH)]))
@@ -257,7 +254,7 @@ def _step_parts(step: _Step, data: BoxPairs, quick: bool) -> Table:
         parts.clear()
         for _ in range(2 if quick else 7):
             parts.measure(lambda: step(batch))
-    table = Table(f"A step: {BATCH} pairs, {_where(step.device)}", ["part", "ms", "share"])
+    table = Table(f"A step: {BATCH} pairs, {where(step.device)}", ["part", "ms", "share"])
     total = parts.total(statistics.median)
     for name in names:
         seconds = parts.mean(name, statistics.median)
@@ -290,7 +287,7 @@ def _backbones(step: _Step, data: BoxPairs, quick: bool) -> Table:
         repeats=2 if quick else 7,
         warmup=1,
     )
-    table = Table(f"With and without: {BATCH} pairs, {_where(step.device)}", ["what", "ms", "pairs/s"])
+    table = Table(f"With and without: {BATCH} pairs, {where(step.device)}", ["what", "ms", "pairs/s"])
     for name, timing in times.items():
         cells = [name, milliseconds(timing.median), f"{BATCH / timing.median:.2f}"]
         table.add(cells, what=name, **vars(timing))
@@ -312,7 +309,7 @@ def _whole(step: _Step, data: BoxPairs, what: str, quick: bool) -> Table:
                 step.synchronise()
                 seconds[workers].append(time.perf_counter() - start)
     table = Table(
-        f"Training, {_where(step.device)}: {what}",
+        f"Training, {where(step.device)}: {what}",
         ["loader processes", "pairs/s", "images/s", "of it waiting for data"],
     )
     for workers, values in seconds.items():
@@ -403,12 +400,6 @@ def _one_core() -> Iterator[None]:
     finally:
         torch.set_num_threads(threads)
         cv2.setNumThreads(opencv)
-
-
-def _where(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
 
 def _made_sets(folder: Path) -> dict[str, ImageFolder]:
