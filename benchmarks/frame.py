@@ -199,20 +199,18 @@ def _parts(tracker: Atom, title: str, frames: list[np.ndarray], box: np.ndarray,
 
 
 _MEASURE = """
-import re, sys, numpy as np, torch
-from pathlib import Path
+import sys, numpy as np, torch
+from benchmarks.process import highest_memory
 from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.atom import Atom
-# not getrusage, whose maximum begins with that of the process that started this one
-peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-before, device = peak(), sys.argv[1]
+before, device = highest_memory(), sys.argv[1]
 tracker = Atom(tracker_settings("atom", sys.argv[2], sys.argv[3:]), device)
 image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
 tracker.initialize(image, np.array([300.0, 200, 60, 80]))
 for _ in range(20):
     tracker.track(image)
-gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.device(device).type == "cuda" else 0
-print(before, peak(), gpu)
+gpu = torch.cuda.max_memory_allocated() if torch.device(device).type == "cuda" else 0
+print(before, highest_memory(), gpu)
 """
 
 
@@ -227,7 +225,7 @@ def _memory(folder: Path, device: str) -> Table:
         run = subprocess.run(
             [sys.executable, "-c", _MEASURE, device, name, *rows[name]], capture_output=True, text=True, check=True
         )
-        before, peak, gpu = map(float, run.stdout.split()[-3:])
+        before, peak, gpu = (int(size) / 2**20 for size in run.stdout.split()[-3:])
         table.add([name, f"{before:.0f}", f"{peak:.0f}", f"{gpu:.0f}" if gpu else "-"], tracker=name,
                   libraries=before, peak=peak, gpu=gpu)  # fmt: skip
     return table

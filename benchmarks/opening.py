@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.soak import highest_memory
+from benchmarks.process import highest_memory
 from benchmarks.timing import Table
 from ltr.common.images import write_image
 from ltr.dataset import COCO, TrackingNet, read_coco_detection

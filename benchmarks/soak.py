@@ -9,7 +9,6 @@ view on a server of its own. The tracker that costs nothing answers the same box
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.process import child_processes, highest_memory, memory, open_files, threads
 from benchmarks.view import live_server
 from ltr.common.errors import cli_main
 from ltr.dataset.generated import benchmark_scene
@@ -134,36 +134,6 @@ def _real_density() -> TrackedBoxDensity | None:
     tracker.initialize(scene.render(0), scene.boxes()[0])
     tracker.track(scene.render(1))
     return tracker.density()
-
-
-def memory() -> int:
-    """Bytes of this process in memory now."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def highest_memory() -> int:
-    """Bytes of this process in memory at most."""
-    with open("/proc/self/status") as file:
-        (line,) = [line for line in file if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
-
-
-def open_files() -> int:
-    """Number of open files, sockets and pipes of this process."""
-    return len(os.listdir("/proc/self/fd"))
-
-
-def threads() -> int:
-    """Number of threads of this process, those of libraries included."""
-    return len(os.listdir("/proc/self/task"))
-
-
-def child_processes() -> int:
-    """Number of processes that this one has started and that are there, also if they have ended unseen."""
-    return sum(
-        len(Path(f"/proc/self/task/{task}/children").read_text().split()) for task in os.listdir("/proc/self/task")
-    )
 
 
 def main() -> int:

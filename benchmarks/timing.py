@@ -188,19 +188,17 @@ def where(device: torch.device | str) -> str:
 
 
 _MEASURE = """
-import json, re, sys
-from pathlib import Path
+import json, sys
 import torch
+from benchmarks.process import highest_memory
 torch.set_num_threads({threads})
 import {module}
 small, whole = json.loads(sys.argv[1])
-# not getrusage, whose maximum begins with that of the process that started this one
-peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 {module}.{maker}(*small)()  # libraries are loaded
 step = {module}.{maker}(*whole)
-before = peak()
+before = highest_memory()
 step()
-print(peak() - before)
+print(highest_memory() - before)
 """
 
 
