@@ -124,12 +124,12 @@ class WinogradConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, relu: bool = False):
         super().__init__()
-        if conv.bias is None or not self.fits(conv):
+        if not self.fits(conv):
             raise ValueError(f"no 3 x 3 convolution of stride 1 and padding 1 with a bias: {conv}")
         g = torch.tensor(self._G, dtype=torch.float64)
         weight = torch.einsum("ia,kcab,jb->ijck", g, conv.weight.detach().double(), g)
         self.register_buffer("weight", pack(weight.flatten(0, 1).float()))
-        self.register_buffer("bias", conv.bias.detach().float())
+        self.register_buffer("bias", _bias(conv).detach().float())
         self.relu = relu
 
     @staticmethod
@@ -137,13 +137,8 @@ class WinogradConv2d(nn.Module):
         """Whether this layer can replace `conv`."""
         return (
             isinstance(conv, nn.Conv2d)
-            and conv.kernel_size == (3, 3)
-            and conv.stride == (1, 1)
-            and conv.padding == (1, 1)
-            and conv.dilation == (1, 1)
-            and conv.groups == 1
-            and conv.padding_mode == "zeros"
-            and conv.bias is not None
+            and Convolution.fits(conv)
+            and (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
         )
 
     def forward(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
