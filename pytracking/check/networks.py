@@ -7,12 +7,11 @@ from dataclasses import asdict
 
 import cv2
 import torch
-from torch import Tensor
 
 from ebm_common import rect_to_rel
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import AtomNet, BoxFeatures, load_atom_net
-from pytracking.check.results import Result, within
+from pytracking.check.results import Result, relative_error, within
 from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.filter_problem import Samples
 from pytracking.tracker.atom.network import TrackerNetwork, tracker_network
@@ -54,7 +53,7 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
     images = torch.from_numpy(patch)[None].permute(0, 3, 1, 2).double() / 255
     exact = extractor.extract((images - extractor.mean) / extractor.std)
     found = network.features(patch[None], False)
-    yield within(f"backbone, {device}", max(_relative(found[level], exact[level]) for level in exact), LIMIT)
+    yield within(f"backbone, {device}", max(relative_error(found[level], exact[level]) for level in exact), LIMIT)
 
     box = torch.tensor([[100.0, 110, 90, 70]])
     modulation = head.modulation(exact, box.double())
@@ -62,7 +61,7 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
     single = {level: f.float().to(device) for level, f in exact.items()}
     of_device = network.head.modulation(single, box.to(device))
     same = network.head.encode(of_device, single, box[:, 2:].to(device))
-    error = max(_relative(a, b) for a, b in zip(same[:2], encoded[:2], strict=True))
+    error = max(relative_error(a, b) for a, b in zip(same[:2], encoded[:2], strict=True))
     yield within(f"convolutions of the box head, {device}", error, LIMIT)
 
     random = torch.Generator().manual_seed(0)
@@ -74,19 +73,15 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
         exact_y = y.double().requires_grad_()
         exact_f = head.energy(encoded, exact_y)
         (exact_gradient,) = torch.autograd.grad(exact_f.sum(), exact_y)
-    yield within(f"energy of {BOXES} boxes, {device}", _relative(f, exact_f.detach()), LIMIT)
-    yield within(f"its gradient, {device}", _relative(gradient, exact_gradient), LIMIT)
+    yield within(f"energy of {BOXES} boxes, {device}", relative_error(f, exact_f.detach()), LIMIT)
+    yield within(f"its gradient, {device}", relative_error(gradient, exact_gradient), LIMIT)
 
     features, kernel = exact["stride16"], 4
     weight = torch.randn(features.shape[1], kernel**2, generator=random, dtype=torch.float64)
     ours, theirs = Samples(features.float().to(device), kernel), Samples(features, kernel)
     response = theirs.correlate(weight)
     errors = [
-        _relative(ours.correlate(weight.float().to(device)), response),
-        _relative(ours.adjoint(response.float().to(device)), theirs.adjoint(response)),
+        relative_error(ours.correlate(weight.float().to(device)), response),
+        relative_error(ours.adjoint(response.float().to(device)), theirs.adjoint(response)),
     ]
     yield within(f"the classifier's products, {device}", max(errors), LIMIT)
-
-
-def _relative(found: Tensor, exact: Tensor) -> float:
-    return float((found.cpu().double() - exact).abs().max() / exact.abs().max())

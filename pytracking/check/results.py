@@ -1,9 +1,11 @@
-"""One line of the report."""
+"""One line of the report, and the error that it tells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from torch import Tensor
 
 State = Literal["PASS", "FAIL", "SKIP", "info"]
 
@@ -32,3 +34,8 @@ def within(what: str, value: float, limit: float, detail: str = "", **figures: A
     """Whether an error is at most `limit`; one that is not a number is not."""
     shown = f"{value:.1e}, at most {limit:.0e}" + (f"; {detail}" if detail else "")
     return Result(what, "PASS" if value <= limit else "FAIL", shown, {"value": value, "limit": limit, **figures})
+
+
+def relative_error(found: Tensor, exact: Tensor) -> float:
+    """The largest error of `found`, on any device, relative to the largest number of `exact`, float64 on the CPU."""
+    return float((found.cpu().double() - exact).abs().max() / exact.abs().max())
