@@ -11,7 +11,7 @@ import torch
 from ebm_common import rect_to_rel
 from ltr.dataset.generated import benchmark_scene
 from ltr.models.bbreg import AtomNet, BoxFeatures, load_atom_net
-from pytracking.check.results import Result, relative_error, within
+from pytracking.check.results import Result, largest, relative_error, within
 from pytracking.factory import tracker_settings
 from pytracking.tracker.atom.filter_problem import Samples
 from pytracking.tracker.atom.network import TrackerNetwork, tracker_network
@@ -53,7 +53,7 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
     images = torch.from_numpy(patch)[None].permute(0, 3, 1, 2).double() / 255
     exact = extractor.extract((images - extractor.mean) / extractor.std)
     found = network.features(patch[None], False)
-    yield within(f"backbone, {device}", max(relative_error(found[level], exact[level]) for level in exact), LIMIT)
+    yield within(f"backbone, {device}", largest(relative_error(found[level], exact[level]) for level in exact), LIMIT)
 
     box = torch.tensor([[100.0, 110, 90, 70]])
     modulation = head.modulation(exact, box.double())
@@ -61,7 +61,7 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
     single = {level: f.float().to(device) for level, f in exact.items()}
     of_device = network.head.modulation(single, box.to(device))
     same = network.head.encode(of_device, single, box[:, 2:].to(device))
-    error = max(relative_error(a, b) for a, b in zip(same[:2], encoded[:2], strict=True))
+    error = largest(relative_error(a, b) for a, b in zip(same[:2], encoded[:2], strict=True))
     yield within(f"convolutions of the box head, {device}", error, LIMIT)
 
     random = torch.Generator().manual_seed(0)
@@ -84,4 +84,4 @@ def compare(network: TrackerNetwork, net: AtomNet, device: str) -> Iterator[Resu
         relative_error(ours.correlate(weight.float().to(device)), response),
         relative_error(ours.adjoint(response.float().to(device)), theirs.adjoint(response)),
     ]
-    yield within(f"the classifier's products, {device}", max(errors), LIMIT)
+    yield within(f"the classifier's products, {device}", largest(errors), LIMIT)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ltr.ops import kernels, reference
-from pytracking.check.results import Result, relative_error, within
+from pytracking.check.results import Result, largest, relative_error, within
 
 LIMITS = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3, torch.bfloat16: 2e-2}
 """Largest errors, relative to the largest number of the result."""
@@ -61,7 +61,7 @@ def compare(device: str, cases: list[Case]) -> Iterator[Result]:
             found, again = (_results(ops.prroi_pool, case, on_device, index) for _ in range(2))
             repeatable &= all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
             for name, a, b in zip(errors, found, exact, strict=True):
-                errors[name] = max(errors[name], relative_error(a, b), key=lambda e: (e != e, e))
+                errors[name] = largest([errors[name], relative_error(a, b)])
         for name, error in errors.items():
             label = f"PrRoIPool's {name}, {device}, {str(dtype).removeprefix('torch.')}"
             yield within(label, error, limit, f"{len(cases)} sizes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,3 +40,8 @@ def within(what: str, value: float, limit: float, detail: str = "", **figures: A
 def relative_error(found: Tensor, exact: Tensor) -> float:
     """The largest error of `found`, on any device, relative to the largest number of `exact`, float64 on the CPU."""
     return float((found.cpu().double() - exact).abs().max() / exact.abs().max())
+
+
+def largest(errors: Iterable[float]) -> float:
+    """The largest error; NaN if any of them is not a number, which `max` may overlook."""
+    return max(errors, key=lambda error: (error != error, error))

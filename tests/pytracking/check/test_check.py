@@ -112,6 +112,18 @@ def test_networks_agree_and_a_wrong_layer_is_found(monkeypatch):
     assert found["the classifier's products, cpu"] == "FAIL" and list(found.values()).count("FAIL") == 1
 
 
+def test_a_level_that_is_not_a_number_is_found(monkeypatch):
+    genuine = networks.TrackerNetwork.features
+
+    def features(*arguments):
+        levels = genuine(*arguments)
+        return levels | {"stride16": levels["stride16"] * float("nan")}
+
+    monkeypatch.setattr(networks.TrackerNetwork, "features", features)
+    found = {result["what"]: result["state"] for result in networks.run("cpu")}
+    assert found["backbone, cpu"] == "FAIL" and list(found.values()).count("FAIL") == 1
+
+
 # -- processes -----------------------------------------------------------------------------------------------------
 
 
