@@ -38,6 +38,7 @@ _UNUSED_DAYS = 30
 _COARSE_SECONDS = 2.0  # a change within this time of another may leave a file's time as it was
 _THREADS = 16  # for file systems that answer late
 _CHUNK = 256  # files that a thread looks at in one go
+_WATCHED = 64  # of many images
 
 
 @dataclass
@@ -227,7 +228,7 @@ def _remove(file: Path) -> None:
         file.unlink()
 
 
-def spread(paths: Sequence[Path], count: int = 64) -> list[Path]:
-    """Some of many files, evenly spread, to be watched for all: tools that change images mostly change them all."""
-    step = max(1, len(paths) // count)
-    return list(paths[::step])
+def spread(paths: Sequence[Path]) -> list[Path]:
+    """_WATCHED of many files, evenly spread, to be watched for all: tools that change images mostly change them all."""
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), _WATCHED)).round().astype(int)
+    return [paths[k] for k in chosen]

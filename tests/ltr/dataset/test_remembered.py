@@ -175,6 +175,13 @@ def test_images_that_come_and_go_or_are_changed_are_seen(root, reads):
     assert len(ImageFolder(root)) == 2 and len(reads) == 4
 
 
+@pytest.mark.parametrize("count, watched", [(0, 0), (1, 1), (64, 64), (127, 64), (100_000, 64)])
+def test_of_many_images_64_are_watched(count, watched):
+    numbers = [int(path.name) for path in remembered.spread([Path(f"{k}") for k in range(count)])]
+    assert len(set(numbers)) == watched and numbers[:1] + numbers[-1:] == ([0, count - 1] if count else [])
+    assert np.diff(numbers).max(initial=0) <= count / 63 + 1
+
+
 def test_what_has_just_been_changed_is_not_remembered(root, reads):
     (root / "train2017/more.txt").touch()  # another change may follow within the same tick of the clock
     for count in (1, 2):
