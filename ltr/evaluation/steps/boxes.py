@@ -89,7 +89,7 @@ def measure_pairs(
         unit="batch",
         initial=len(items) - len(todo),
         total=len(items),
-        disable=True if part.count > 1 else None,
+        disable=part.without_bar,
     )
     for item, batch in zip(todo, bar, strict=True):
         batch = {key: value.to(device) for key, value in batch.items()}

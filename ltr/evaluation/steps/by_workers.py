@@ -36,6 +36,11 @@ class Part:
         """Those of the part."""
         return things[self.index :: self.count]
 
+    @property
+    def without_bar(self) -> bool | None:
+        """What tqdm takes as `disable`: True in a worker, None shows the progress of the whole on a terminal."""
+        return True if self.count > 1 else None
+
 
 WHOLE = Part()
 

@@ -85,7 +85,7 @@ def measure_images(
         initial=len(chosen) - len(todo),
         total=len(chosen),
         leave=False,
-        disable=True if part.count > 1 else None,
+        disable=part.without_bar,
     )
     try:
         with logging_redirect_tqdm():

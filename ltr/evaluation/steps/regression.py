@@ -156,8 +156,9 @@ class ErrorMeasuring:
         todo = [run for run in part.of(list(self.baselines)) if str(run.weights) not in log]
         refined_by = {run.weights: refining_run(run, self.ebms) for run in todo}
         networks = len(todo) + len({ebm.weights for ebm in refined_by.values()})
-        hidden = True if part.count > 1 else None
-        with tqdm(total=networks * len(images), unit="image", leave=False, disable=hidden, dynamic_ncols=True) as bar:
+        with tqdm(
+            total=networks * len(images), unit="image", leave=False, disable=part.without_bar, dynamic_ncols=True
+        ) as bar:
             for ebm in self.ebms:
                 mine = [run for run in todo if refined_by[run.weights] is ebm]
                 if not mine:
