@@ -22,7 +22,7 @@ from ltr.common.command_line import CommandParser
 from ltr.common.device import DeviceChoice
 from ltr.common.environment import get_path
 from ltr.common.errors import UserError, cli_main
-from ltr.evaluation.detection.comparison import LOSS_NAMES, DetectionComparison
+from ltr.evaluation.detection.comparison import LOSS_NAMES, DetectionComparison, runs_folder
 from ltr.evaluation.detection.table_s1 import TABLE_S1, sigmas_option
 from ltr.evaluation.trainings.rounds import train_rounds
 from ltr.evaluation.trainings.spread import add_jobs, spread
@@ -53,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 
     workspace = get_path("workspace", o.workspace)
     rows = {"systems": o.systems, "s1": o.sigmas, "losses": o.losses}[o.table]
-    runs = workspace / "checkpoints" / "ltr" / "detection_small"
-    with spread(o, runs, o.device, len(rows) * o.seeds) as (jobs, how):
+    with spread(o, runs_folder(workspace), o.device, len(rows) * o.seeds) as (jobs, how):
         comparison = DetectionComparison(
             workspace, o.device, o.samples, lambda rounds: train_rounds(rounds, jobs, **how)
         )

@@ -46,6 +46,11 @@ _TUNING_IMAGES = 100
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)  # of the system's own step-lengths
 
 
+def runs_folder(workspace: Path) -> Path:
+    """The folder of the comparison's trainings."""
+    return workspace / "checkpoints" / "ltr" / "detection_small"
+
+
 class DetectionComparison:
     """Trainings and results in a workspace. Finished ones are kept and reused.
 
@@ -69,7 +74,7 @@ class DetectionComparison:
         train: Callable[[Sequence[Sequence[Training]]], Outcome],
     ) -> None:
         self.workspace, self.device, self.samples = workspace, device, samples
-        self.runs = workspace / "checkpoints" / "ltr" / "detection_small"
+        self.runs = runs_folder(workspace)
         self.out = workspace / "detection_comparison"
         self.records: dict[str, Any] = {}
         self.steps: dict[str, DetectionRefinementSettings] = {}
