@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ltr.common.errors import UserError
 from ltr.common.plain import to_plain
@@ -50,13 +51,11 @@ def check_same_data(processes: Processes, settings: TrainSettings, task: Task) -
     with processes.together():
         if processes.is_first_of_machine:
             about["samples_per_epoch"] = settings.samples_per_epoch
-            samples = np.linspace(0, settings.samples_per_epoch - 1, _PROBES).round().astype(int).tolist()
-            about |= {f"training sample {k}": _digest(task.train_data[k]) for k in samples}
+            about |= _digests("training", task.train_data, settings.samples_per_epoch)
             if task.val_data is not None:
                 length = len(task.val_data)  # type: ignore[arg-type]
                 about["validation samples"] = length
-                samples = np.linspace(0, length - 1, _PROBES).round().astype(int).tolist() if length else []
-                about |= {f"validation sample {k}": _digest(task.val_data[k]) for k in samples}
+                about |= _digests("validation", task.val_data, length)
     _check(processes, about, "give all machines the same data")
 
 
@@ -79,6 +78,12 @@ def _check(processes: Processes, about: dict[str, Any], remedy: str) -> None:
             for name, theirs in everyone[1:]:
                 for key in [key for key in about if theirs and theirs.get(key) != about[key]][:1]:
                     raise UserError(f"{name} has {key} {theirs.get(key)}, and {processes.name} {about[key]}: {remedy}")
+
+
+def _digests(name: str, data: Dataset, length: int) -> dict[str, str]:
+    """Those of a few of the first `length` samples, evenly spread."""
+    numbers = np.linspace(0, length - 1, min(length, _PROBES)).round().astype(int).tolist()
+    return {f"{name} sample {k}": _digest(data[k]) for k in numbers}
 
 
 def _digest(sample: Any) -> str:
