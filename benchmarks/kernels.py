@@ -3,31 +3,19 @@
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from benchmarks.timing import Table, budget, milliseconds, time_in_turn
-from ltr.ops import kernels, reference
-
-
-class Size(NamedTuple):
-    name: str
-    batch: int
-    channels: int
-    map: int  # cells of a side
-    boxes: int  # of each image
-    bins: int
-    side: float  # mean side of a box, in cells
-
+from ltr.ops import kernels
+from pytracking.check.speed import FRAME, LARGE, TRAINING, Size, pooling_calls
 
 SIZES = [
-    Size("tracking, stride 8", 1, 256, 36, 10, 5, 7),
+    FRAME,
     Size("tracking, stride 16", 1, 256, 18, 10, 3, 3.6),
     Size("128 boxes", 1, 256, 36, 128, 5, 7),
-    Size("128 large boxes", 1, 256, 36, 128, 5, 18),
-    Size("training, stride 8", 8, 256, 36, 128, 5, 7),
+    LARGE,
+    TRAINING,
     Size("training, stride 16", 8, 256, 18, 128, 3, 3.6),
 ]
 DTYPES = {"cpu": [torch.float32, torch.float64], "cuda": [torch.float32, torch.bfloat16, torch.float64]}
@@ -52,7 +40,8 @@ def _table(device: str, quick: bool) -> Table:
     bandwidth = _copy_bandwidth(device, quick)
     cases = list(itertools.product(DTYPES[kind], SIZES[:3] if quick else SIZES))
     for dtype, size in table.within_budget(cases, lambda case: f"{case[1].name}, {_name(case[0])}"):
-        for what, (torch_form, compiled, size_bytes) in budget.share(_functions(size, dtype, device).items()):
+        size_bytes = _bytes(size, dtype)
+        for what, (torch_form, compiled) in budget.share(pooling_calls(size, dtype, device).items()):
             times = time_in_turn(
                 {"torch": torch_form, "kernel": compiled},
                 device,
@@ -95,45 +84,7 @@ def _copy_bandwidth(device: str, quick: bool) -> float:
     return 2 * source.nbytes / timing.median
 
 
-def _functions(size: Size, dtype: torch.dtype, device: str) -> dict[str, tuple[Callable, Callable, int]]:
-    """Of forward and both gradients: the torch form, the kernel, and the bytes that have to be moved."""
-    ops = torch.ops.ebm_regression
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator)
-
-    batch, channels, cells, bins = size.batch, size.channels, size.map, size.bins
-    features = (random(batch, channels, cells, cells) - 0.5).to(device, dtype, memory_format=torch.channels_last)
-    side = size.side * (0.6 + 0.8 * random(batch * size.boxes, 2))
-    corner = (cells - side) * random(batch * size.boxes, 2)
-    boxes = torch.cat([corner, corner + side], dim=1).to(device, torch.promote_types(dtype, torch.float32))
-    arguments = (boxes, bins, bins, 1.0)
-    pooled = ops.prroi_pool(features, *arguments)
-    grad = torch.rand_like(pooled)
-
-    differentiable = [t.clone().requires_grad_() for t in (features, boxes)]
-    with torch.enable_grad():
-        graph = reference.prroi_pool(*differentiable, bins, bins, 1.0)
-
-    def torch_gradient(i: int) -> Callable:
-        return lambda: torch.autograd.grad(graph, differentiable[i], grad, retain_graph=True)
-
-    both = features.nbytes + pooled.nbytes
-    return {
-        "forward": (
-            lambda: reference.prroi_pool(features, *arguments),
-            lambda: ops.prroi_pool(features, *arguments),
-            both,
-        ),
-        "gradient in features": (
-            torch_gradient(0),
-            lambda: ops.prroi_pool_backward_features(grad, *arguments, None, batch, cells, cells),
-            both,
-        ),
-        "gradient in boxes": (
-            torch_gradient(1),
-            lambda: ops.prroi_pool_backward_boxes(grad, features, *arguments),
-            both,
-        ),
-    }
+def _bytes(size: Size, dtype: torch.dtype) -> int:
+    """Of the map, and of the pooled values: what has to be moved."""
+    values = size.map**2 + size.boxes * size.bins**2
+    return size.batch * size.channels * values * dtype.itemsize

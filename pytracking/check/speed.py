@@ -16,22 +16,23 @@ from pytracking.check.results import Result
 
 SECONDS = 0.25  # for one figure
 
+Calls = tuple[Callable[[], Any], Callable[[], Any]]
+"""The same by the torch form and by the kernel."""
+
 
 class Size(NamedTuple):
     name: str
     batch: int
+    channels: int
     map: int  # cells of a side
     boxes: int  # of each image
     bins: int
-    side: float  # of a box, in cells
+    side: float  # mean side of a box, in cells
 
 
-SIZES = [
-    Size("a frame", 1, 36, 10, 5, 7),
-    Size("128 large boxes", 1, 36, 128, 5, 18),
-    Size("training", 8, 36, 128, 5, 7),
-]
-CHANNELS = 256
+FRAME = Size("tracking, stride 8", 1, 256, 36, 10, 5, 7)
+LARGE = Size("128 large boxes", 1, 256, 36, 128, 5, 18)
+TRAINING = Size("training, stride 8", 8, 256, 36, 128, 5, 7)
 
 
 def run(device: str, quick: bool) -> Iterator[dict]:
@@ -39,44 +40,49 @@ def run(device: str, quick: bool) -> Iterator[dict]:
     if not kernels.FOUND[device].loaded:
         return
     for dtype in (torch.float32, torch.bfloat16) if device == "cuda" else (torch.float32,):
-        for size in SIZES[:1] if quick else SIZES:
+        for size in (FRAME,) if quick else (FRAME, LARGE, TRAINING):
             yield asdict(_compare(device, dtype, size, SECONDS / 10 if quick else SECONDS))
 
 
 def _compare(device: str, dtype: torch.dtype, size: Size, seconds: float) -> Result:
+    parts: list[str] = []
+    times: dict[str, list[float]] = {}
+    for what, calls in pooling_calls(size, dtype, device).items():
+        theirs, ours = times[what] = [_seconds(call, device, seconds) for call in calls]
+        parts.append(f"{what} {1e3 * ours:.3f} ms ({theirs / ours:.1f} times as fast as torch)")
+    label = f"speed of PrRoIPool, {device}, {str(dtype).removeprefix('torch.')}, {size.name}"
+    return Result(label, "info", ", ".join(parts), {**size._asdict(), **times})
+
+
+def pooling_calls(size: Size, dtype: torch.dtype, device: str) -> dict[str, Calls]:
+    """Forward and both gradients, which are without their forward pass."""
     random = torch.Generator().manual_seed(0)
-    features = torch.randn(size.batch, CHANNELS, size.map, size.map, generator=random)
+    features = torch.randn(size.batch, size.channels, size.map, size.map, generator=random)
+    features = features.to(device, dtype, memory_format=torch.channels_last)
     side = size.side * (0.6 + 0.8 * torch.rand(size.batch * size.boxes, 2, generator=random))
     corner = (size.map - side) * torch.rand(side.shape, generator=random)
-    boxes = torch.cat([corner, corner + side], dim=1).to(device).requires_grad_()
-    features = features.to(device, dtype, memory_format=torch.channels_last).requires_grad_()
-    bins = (size.bins, size.bins, 1.0)
-    graph = reference.prroi_pool(features, boxes, *bins)
+    boxes = torch.cat([corner, corner + side], dim=1).to(device, torch.promote_types(dtype, torch.float32))
+    bins, sides = (size.bins, size.bins, 1.0), (size.batch, size.map, size.map)
+    with torch.enable_grad():
+        graph_features, graph_boxes = (t.clone().requires_grad_() for t in (features, boxes))
+        graph = reference.prroi_pool(graph_features, graph_boxes, *bins)
     grad = torch.ones_like(graph)
     gradient = partial(torch.autograd.grad, graph, grad_outputs=grad, retain_graph=True)
     ops = torch.ops.ebm_regression
-    calls: dict[str, list[Callable[[], Any]]] = {
-        "torch": [
+    return {
+        "forward": (
             partial(reference.prroi_pool, features, boxes, *bins),
-            partial(gradient, features),
-            partial(gradient, boxes),
-        ],
-        "kernel": [
             partial(ops.prroi_pool, features, boxes, *bins),
-            partial(ops.prroi_pool_backward_features, grad, boxes, *bins, None, size.batch, size.map, size.map),
+        ),
+        "gradient in features": (
+            partial(gradient, graph_features),
+            partial(ops.prroi_pool_backward_features, grad, boxes, *bins, None, *sides),
+        ),
+        "gradient in boxes": (
+            partial(gradient, graph_boxes),
             partial(ops.prroi_pool_backward_boxes, grad, features, boxes, *bins),
-        ],
+        ),
     }
-    with torch.no_grad():
-        times = {form: [_seconds(call, device, seconds) for call in of_form] for form, of_form in calls.items()}
-    parts = [
-        f"{what} {1e3 * ours:.3f} ms ({theirs / ours:.1f} times as fast as torch)"
-        for what, ours, theirs in zip(
-            ("forward", "in features", "in boxes"), times["kernel"], times["torch"], strict=True
-        )
-    ]
-    label = f"speed of PrRoIPool, {device}, {str(dtype).removeprefix('torch.')}, {size.name}"
-    return Result(label, "info", ", ".join(parts), {**size._asdict(), **times})
 
 
 def _seconds(call: Callable[[], Any], device: str, budget: float) -> float:
